@@ -1,0 +1,1 @@
+"""A notification server for a furniture catalogue: Socket.IO, WebSocket, SSE and HTTP."""
