@@ -1,0 +1,55 @@
+"""Many timers of one length as one timer: the oldest is always the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+Member = TypeVar("Member", bound=Hashable)
+
+
+class Deadlines(Generic[Member]):
+    """Call ``expired(member)`` once a member has stayed for ``seconds``.
+
+    Args:
+        seconds: how long a member may stay.
+        expired: called in the event loop; it may add and discard members.
+    """
+
+    def __init__(self, seconds: float, expired: Callable[[Member], object]) -> None:
+        self.seconds = seconds
+        self._expired = expired
+        self._due: dict[Member, float] = {}  # in insertion order, which is the order of time
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def __contains__(self, member: Member) -> bool:
+        return member in self._due
+
+    def add(self, member: Member) -> None:
+        """Start the member's time, anew where it is a member already."""
+        loop = asyncio.get_running_loop()
+        self._due.pop(member, None)
+        self._due[member] = due = loop.time() + self.seconds
+        if self._timer is None:
+            self._timer = loop.call_at(due, self._tick)
+
+    def discard(self, member: Member) -> None:
+        """Forget the member, if it is one."""
+        self._due.pop(member, None)
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._timer = None
+        while self._due:
+            member, due = next(iter(self._due.items()))
+            if due > now:
+                if self._timer is None:
+                    self._timer = loop.call_at(due, self._tick)
+                return
+            del self._due[member]
+            self._expired(member)

@@ -1,0 +1,66 @@
+"""A packet as the bytes that each transport carries, encoded once for all its recipients. Pure."""
+
+from __future__ import annotations
+
+import base64
+
+_TEXT, _BINARY = 0x81, 0x82  # RFC 6455, 5.2: FIN and the opcode
+_CLOSE, _PING, _PONG = 0x88, 0x89, 0x8A
+
+
+def encode_websocket(first_byte: int, payload: bytes) -> bytes:
+    """Frame a payload as a server does: unmasked, in one frame (RFC 6455, 5.2)."""
+    length = len(payload)
+    if length < 126:
+        return bytes((first_byte, length)) + payload
+    if length < 1 << 16:
+        return bytes((first_byte, 126)) + length.to_bytes(2, "big") + payload
+    return bytes((first_byte, 127)) + length.to_bytes(8, "big") + payload
+
+
+def pong(payload: bytes) -> bytes:
+    """Return the WebSocket answer to a ping, with the same payload."""
+    return encode_websocket(_PONG, payload)
+
+
+CLOSE = encode_websocket(_CLOSE, (1000).to_bytes(2, "big"))
+"""A WebSocket close with the code for a normal one (RFC 6455, 7.4.1)."""
+
+PING = encode_websocket(_PING, b"")
+"""A WebSocket ping without a payload."""
+
+
+class Frame:
+    """One message to many: its WebSocket frame and its form in a polling payload.
+
+    Args:
+        packet: a text message (for Engine.IO, with the packet type in front), or bytes.
+    """
+
+    __slots__ = ("_websocket", "packet")
+
+    def __init__(self, packet: str | bytes) -> None:
+        self.packet = packet
+        self._websocket: bytes | None = None
+
+    @property
+    def websocket(self) -> bytes:
+        """The message as a WebSocket frame, header included."""
+        if self._websocket is None:
+            self._websocket = (
+                encode_websocket(_TEXT, self.packet.encode())
+                if isinstance(self.packet, str)
+                else encode_websocket(_BINARY, self.packet)
+            )
+        return self._websocket
+
+    @property
+    def polling(self) -> str:
+        """The message as a packet of a polling payload (Engine.IO protocol, "Payload encoding")."""
+        if isinstance(self.packet, str):
+            return self.packet
+        return "b" + base64.b64encode(self.packet).decode()
+
+    def __len__(self) -> int:
+        """Return about how much memory the message holds, in bytes or characters."""
+        return len(self.packet)

@@ -1,0 +1,167 @@
+"""The two packet grammars, held to strictly: Engine.IO 4 and Socket.IO 5. Pure.
+
+What breaks them raises ``ProtocolError``; the session is then closed, as both protocols ask.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from socketio import packet as stock
+
+OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0123456"
+RECORD_SEPARATOR = "\x1e"
+
+RESERVED_EVENTS = frozenset(
+    ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener")
+)
+_DIGITS = frozenset("0123456789")
+_MAX_ACK_ID_DIGITS = 16  # JavaScript's largest safe integer has 16
+_MAX_SHOWN = 80
+
+
+class ProtocolError(Exception):
+    """A client broke Engine.IO or Socket.IO; the message is bounded and safe to log."""
+
+
+class Undecodable:
+    """Stands for arguments that are JSON by its grammar, but deeper or longer than is decoded."""
+
+
+UNDECODABLE = Undecodable()
+
+
+def decode_engineio(encoded: str) -> tuple[str, str | bytes]:
+    """Split an Engine.IO packet into its type and its data.
+
+    Args:
+        encoded: a text frame's payload, or one packet of a polling payload.
+
+    Raises:
+        ProtocolError: unknown type, or bad base64.
+    """
+    kind = encoded[:1]
+    if kind == "b":
+        try:
+            return MESSAGE, base64.b64decode(encoded[1:], validate=True)
+        except (binascii.Error, ValueError):
+            raise ProtocolError("binary packet that is not base64") from None
+    if kind not in _DIGITS or not kind or kind > NOOP:
+        raise ProtocolError(f"unknown Engine.IO packet {encoded[:_MAX_SHOWN]!a}")
+    return kind, encoded[1:]
+
+
+class Packet(stock.Packet):  # type: ignore[misc]
+    """A Socket.IO packet whose decoding refuses all that the protocol does not allow.
+
+    ``max_attachments`` is set by the server that decodes with it.
+    """
+
+    max_attachments = 10
+
+    def decode(self, encoded_packet: str) -> int:
+        """Fill in the packet from its text; return how many attachments are to follow.
+
+        Raises:
+            ProtocolError: the text is no packet that a client may send.
+        """
+        text = encoded_packet
+        if not isinstance(text, str):
+            raise ProtocolError("binary data without a packet that announces it")
+        if text[:1] not in _DIGITS or not text or text[0] > "6":
+            raise ProtocolError(f"unknown Socket.IO packet {text[:_MAX_SHOWN]!a}")
+        self.packet_type = int(text[0])
+        self.namespace = None
+        self.data = None
+        text = text[1:]
+        attachments = 0
+        if self.packet_type in (stock.BINARY_EVENT, stock.BINARY_ACK):
+            digits, dash, text = text.partition("-")
+            if not dash or not _is_number(digits, 3) or int(digits) > self.max_attachments:
+                raise ProtocolError("bad number of attachments")
+            attachments = int(digits)
+        if text.startswith("/"):
+            self.namespace, _, text = text.partition(",")
+            self.namespace = self.namespace.partition("?")[0]
+        end = 0
+        while end < len(text) and text[end] in _DIGITS:
+            end += 1
+        if end:
+            if end > _MAX_ACK_ID_DIGITS:
+                raise ProtocolError("ack id too long")
+            self.id = int(text[:end])
+        if text[end:]:
+            self.data = _decode_json(text[end:])
+        self._check_data()
+        return attachments
+
+    def _check_data(self) -> None:
+        kind, data = self.packet_type, self.data
+        if kind == stock.CONNECT:
+            valid = data is None or isinstance(data, dict)
+        elif kind == stock.DISCONNECT:
+            valid = data is None
+        elif kind in (stock.EVENT, stock.BINARY_EVENT):
+            valid = isinstance(data, list) and bool(data) and _is_event_name(data[0])
+        elif kind in (stock.ACK, stock.BINARY_ACK):
+            valid = isinstance(data, list) and self.id is not None
+        else:
+            valid = False
+        if not valid:
+            raise ProtocolError(f"bad data in a {stock.packet_names[kind]} packet")
+
+    @classmethod
+    def reconstruct_binary(cls, data: Any, attachments: list[bytes]) -> Any:
+        """Put each attachment in its place.
+
+        Raises:
+            ProtocolError: a placeholder names no attachment, or two name the same.
+        """
+        left = dict(enumerate(attachments))
+
+        def place(value: Any) -> Any:
+            if isinstance(value, list):
+                return [place(item) for item in value]
+            if isinstance(value, dict):
+                if value.get("_placeholder") is True:
+                    number = value.get("num")
+                    if type(number) is not int or number not in left:
+                        raise ProtocolError("placeholder without an attachment of its own")
+                    return left.pop(number)
+                return {key: place(item) for key, item in value.items()}
+            return value
+
+        try:
+            return place(data)
+        except RecursionError:
+            raise ProtocolError("binary packet nested too deep") from None
+
+
+def _is_number(text: str, max_digits: int) -> bool:
+    return 0 < len(text) <= max_digits and _DIGITS.issuperset(text)
+
+
+def _is_event_name(name: Any) -> bool:
+    return type(name) is int or (isinstance(name, str) and name not in RESERVED_EVENTS)
+
+
+def _decode_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise ProtocolError("packet data that is not JSON") from None
+    except (RecursionError, ValueError):  # ValueError: an integer of thousands of digits
+        return _decode_event_name(text)
+
+
+def _decode_event_name(text: str) -> Any:
+    """Decode what can be of an event too deep for the decoder: its name."""
+    try:
+        start = text.index("[") + 1
+        name, _ = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError):
+        raise ProtocolError("packet data that can't be decoded") from None
+    return [name, UNDECODABLE]

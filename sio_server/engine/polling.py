@@ -1,0 +1,166 @@
+"""HTTP long-polling: packets wait for the client's next GET and come in by POST."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from sio_server.engine import packets
+from sio_server.engine.body import BodyTooLarge, read_body
+from sio_server.engine.frames import Frame
+from sio_server.engine.packets import ProtocolError
+from sio_server.engine.session import Session
+
+NOOP = Frame(packets.NOOP)
+
+
+class Polling:
+    """The polling transport of one session.
+
+    Args:
+        session: whom it carries.
+        max_message_bytes: the bound for one packet of a body.
+        max_payload_bytes: the bound for a whole body.
+        max_buffer_bytes: what may be queued without a GET; at twice as much the session ends.
+        body_timeout: seconds that a body may take.
+    """
+
+    name = "polling"
+
+    def __init__(
+        self,
+        session: Session,
+        max_message_bytes: int,
+        max_payload_bytes: int,
+        max_buffer_bytes: int,
+        body_timeout: float,
+    ) -> None:
+        self._session = session
+        self._max_message_bytes = max_message_bytes
+        self._max_payload_bytes = max_payload_bytes
+        self._max_buffer_bytes = max_buffer_bytes
+        self._body_timeout = body_timeout
+        self._queue: list[Frame] = []
+        self._queued_bytes = 0
+        self._wake: asyncio.Future[None] | None = None  # while a GET waits
+        self._poll: web.Request | None = None
+        self._posting = False
+        self._taken: asyncio.Future[None] | None = None  # while somebody drains
+        self._ended = False
+        self._interrupted = False
+
+    def write(self, frame: Frame) -> int:
+        """Queue a frame for the next GET, or end the one that waits."""
+        if self._queued_bytes > 2 * self._max_buffer_bytes:
+            self._session.end("transport error")
+        else:
+            self._queue.append(frame)
+            self._queued_bytes += len(frame)
+            self._end_poll()
+        return self._queued_bytes
+
+    def buffered(self) -> int:
+        """Return how many bytes are queued."""
+        return self._queued_bytes
+
+    async def drain(self) -> None:
+        """Wait until a GET has taken the queue."""
+        if self._queue and not self._ended:
+            if self._taken is None:
+                self._taken = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._taken)
+
+    def close(self) -> None:
+        """Let a waiting GET end; its answer is what is queued, or a NOOP."""
+        self._ended = True
+        self._end_poll()
+        self._notify_taken()
+
+    def interrupt(self, interrupted: bool) -> None:
+        """While a WebSocket takes over, answer every GET at once, with a NOOP if need be."""
+        self._interrupted = interrupted
+        self._end_poll()
+
+    def take(self) -> list[Frame]:
+        """Hand over what is queued."""
+        taken, self._queue, self._queued_bytes = self._queue, [], 0
+        self._notify_taken()
+        return taken
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer a GET with what is queued, waiting for the first packet."""
+        if self._poll is not None and _is_open(self._poll):
+            await self._session.break_off(ProtocolError("two polls at once"))
+            return bad_request("two polls at once")
+        self._poll = request
+        try:
+            if not (self._queue or self._ended or self._interrupted):
+                wake = self._wake = asyncio.get_running_loop().create_future()
+                await wake
+        finally:
+            if self._poll is request:
+                self._poll = self._wake = None
+        if not _is_open(request):  # nobody there to take it: the next GET will
+            return ok("")
+        frames = self.take() or [NOOP]
+        return ok(packets.RECORD_SEPARATOR.join(frame.polling for frame in frames))
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Take a body of packets."""
+        if self._posting:
+            await self._session.break_off(ProtocolError("two posts at once"))
+            return bad_request("two posts at once")
+        self._posting = True
+        try:
+            await self._receive(request)
+        except BodyTooLarge:
+            await self._session.break_off(ProtocolError("payload too large"))
+            return web.Response(status=413)
+        except TimeoutError:
+            await self._session.break_off(ProtocolError("payload too slow"))
+            return web.Response(status=408)
+        except ProtocolError as error:
+            await self._session.break_off(error)
+            return bad_request("bad payload")
+        finally:
+            self._posting = False
+        return ok("ok", content_type="text/html")
+
+    async def _receive(self, request: web.Request) -> None:
+        body = await read_body(request, self._max_payload_bytes, self._body_timeout)
+        received = []
+        for encoded in body.split(packets.RECORD_SEPARATOR.encode()):
+            if len(encoded) > self._max_message_bytes:
+                raise ProtocolError("packet too large")
+            try:
+                received.append(packets.decode_engineio(encoded.decode()))
+            except UnicodeDecodeError:
+                raise ProtocolError("payload that is not UTF-8") from None
+        for kind, data in received:
+            if self._session.closed:
+                return
+            await self._session.receive(kind, data)
+
+    def _end_poll(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _notify_taken(self) -> None:
+        if self._taken is not None:
+            self._taken.set_result(None)
+            self._taken = None
+
+
+def _is_open(request: web.Request) -> bool:
+    return request.transport is not None and not request.transport.is_closing()
+
+
+def ok(text: str, content_type: str = "text/plain") -> web.Response:
+    """Answer 200."""
+    return web.Response(text=text, content_type=content_type, charset="utf-8")
+
+
+def bad_request(message: str, code: int = 3) -> web.Response:
+    """Answer 400 in Engine.IO's form; 3 is its code for a bad request."""
+    return web.json_response({"code": code, "message": message}, status=400)

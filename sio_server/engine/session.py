@@ -1,0 +1,174 @@
+"""One Engine.IO session: its states, what it receives, how it ends.
+
+The transport that carries it may change once, from polling to WebSocket. A session writes without
+waiting; whoever needs to know how much is still unsent asks ``buffered`` and ``drain``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from engineio.packet import Packet as StockPacket
+
+from sio_server.engine import packets
+from sio_server.engine.frames import Frame
+from sio_server.engine.handlers import Handlers
+from sio_server.engine.packets import ProtocolError
+
+PING = Frame(packets.PING)
+
+
+class Transport(Protocol):
+    """What carries a session's frames to its client."""
+
+    name: str
+
+    def write(self, frame: Frame) -> int:
+        """Send, or buffer, one frame; return what ``buffered`` would."""
+
+    def buffered(self) -> int:
+        """Return how many bytes the process still holds for the client."""
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what is buffered, or is gone."""
+
+    def close(self) -> None:
+        """End the transport. A second call does nothing."""
+
+
+class Owner(Protocol):
+    """What a session needs of its server."""
+
+    def session_alive(self, session: Session) -> None:
+        """Note a pong."""
+
+    def session_broken(self, session: Session, error: ProtocolError) -> None:
+        """Note why a session is closed."""
+
+    async def session_message(self, session: Session, data: str | bytes) -> None:
+        """Take a message."""
+
+    async def session_closed(self, session: Session, reason: str) -> None:
+        """Forget a session."""
+
+
+class Session:
+    """An Engine.IO session.
+
+    Attributes:
+        sid: the Engine.IO session id, a capability: who has it can poll.
+        environ: the WSGI-like environment of the handshake request.
+        session: what the application keeps for the session (python-engineio's public name).
+        upgrading: a WebSocket is probing to take over.
+        handlers: the handlers of its events that are at work.
+    """
+
+    __slots__ = (
+        "_owner",
+        "closed",
+        "environ",
+        "handlers",
+        "release",
+        "session",
+        "sid",
+        "transport",
+        "upgrading",
+    )
+
+    def __init__(self, owner: Owner, sid: str, environ: dict[str, Any]) -> None:
+        self._owner = owner
+        self.sid = sid
+        self.environ = environ
+        self.session: dict[str, Any] = {}
+        self.transport: Transport
+        self.upgrading = False
+        self.closed = False
+        self.release: Callable[[], None] = lambda: None
+        self.handlers = Handlers()
+
+    @property
+    def connected(self) -> bool:
+        """Whether packets may be sent (python-engineio's public name)."""
+        return not self.closed
+
+    @property
+    def upgraded(self) -> bool:
+        """Whether WebSocket carries the session (python-engineio's public name)."""
+        return self.transport.name == "websocket"
+
+    def write(self, frame: Frame) -> int:
+        """Send one frame without waiting; return how many bytes are still unsent."""
+        return 0 if self.closed else self.transport.write(frame)
+
+    def buffered(self) -> int:
+        """Return how many bytes the process still holds for the client."""
+        return self.transport.buffered()
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what is buffered, or is gone."""
+        await self.transport.drain()
+
+    async def send(self, packet: StockPacket) -> None:
+        """Send one of python-engineio's packets."""
+        encoded = packet.encode()
+        self.write(Frame(encoded if isinstance(encoded, str) else bytes(encoded)))
+
+    async def receive(self, kind: str, data: str | bytes) -> None:
+        """Take one packet from the client.
+
+        A packet that breaks the protocol closes the session.
+        """
+        try:
+            if kind == packets.MESSAGE:
+                await self._owner.session_message(self, data)
+            elif kind == packets.PONG:
+                self._owner.session_alive(self)
+            elif kind == packets.CLOSE:
+                await self.close(reason="client disconnect", notify=False)
+            elif kind in (packets.OPEN, packets.PING):
+                raise ProtocolError("packet that only a server sends")
+        except ProtocolError as error:
+            await self.break_off(error)
+
+    async def break_off(self, error: ProtocolError) -> None:
+        """Close: the client broke the protocol."""
+        if not self.closed:
+            self._owner.session_broken(self, error)
+            await self.close(reason="transport error", notify=not self.upgraded)
+
+    async def close(
+        self,
+        wait: bool = True,
+        abort: bool = False,
+        reason: str = "server disconnect",
+        notify: bool = True,
+    ) -> None:
+        """End the session for good.
+
+        Args:
+            wait: python-engineio's; sessions never wait.
+            abort: python-engineio's; the same as not ``notify``.
+            reason: one of python-engineio's ``Server.reason``.
+            notify: tell the client with an Engine.IO CLOSE packet.
+        """
+        if self.closed:
+            return
+        if notify and not abort:
+            self.transport.write(Frame(packets.CLOSE))
+        self.closed = True
+        self.transport.close()
+        self.release()
+        await self._owner.session_closed(self, reason)
+
+    def ping(self) -> None:
+        """Send the heartbeat's ping."""
+        self.write(PING)
+
+    def ping_timeout(self) -> None:
+        """Close: the client has not answered a ping in time."""
+        self.end("ping timeout")
+
+    def end(self, reason: str) -> None:
+        """Close from outside a coroutine, without a CLOSE packet."""
+        self.handlers.run(self.close(reason=reason, notify=False))
