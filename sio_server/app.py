@@ -1,0 +1,120 @@
+"""The composition root: makes every part from the settings, and runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+from aiohttp import web
+
+from sio_server.access import Access
+from sio_server.endpoints.http import HttpApi
+from sio_server.endpoints.ops import Ops
+from sio_server.endpoints.pages import Pages
+from sio_server.endpoints.socketio import SocketIO
+from sio_server.endpoints.sse import SseApi
+from sio_server.endpoints.websocket import PlainWebSocket
+from sio_server.errors import StartError
+from sio_server.eventlog.base import EventLog, Retention
+from sio_server.eventlog.memory import MemoryLog
+from sio_server.eventlog.sqlite import SqliteLog
+from sio_server.hub import Hub
+from sio_server.logs import get_logger, server_logger
+from sio_server.metrics import Metrics
+from sio_server.middleware import Middleware
+from sio_server.settings import Settings
+
+log = get_logger("sio_server")
+
+BACKLOG = 4096
+"""Connections that the kernel holds for us: after a restart every consumer comes at once."""
+
+
+def make_event_log(settings: Settings) -> EventLog:
+    """Make the event log that the settings name; it is not yet open."""
+    retention = Retention(settings.retention_seconds, settings.retention_events)
+    path = settings.sqlite_path
+    return MemoryLog(retention) if path is None else SqliteLog(path, retention)
+
+
+def make_app(settings: Settings) -> tuple[web.Application, Hub]:
+    """Make the web application and the hub behind it; neither is started."""
+    metrics = Metrics()
+    keys = [key.get_secret_value() for key in settings.producer_keys]
+    access = Access(keys, settings.open_publish, settings.require_auth)
+    hub = Hub(settings, make_event_log(settings), access, metrics)
+    app = web.Application(client_max_size=settings.max_batch_bytes)
+    Middleware(hub).install(app)
+    for endpoint in (SocketIO(hub), HttpApi(hub), SseApi(hub), Ops(hub)):
+        endpoint.add_routes(app)
+    pages, sockets = Pages(), PlainWebSocket(hub)
+    pages.add_routes(app)
+
+    async def root(request: web.Request) -> web.StreamResponse:
+        upgrades = request.headers.get("Upgrade", "").lower() == "websocket"
+        return await (sockets.handle if upgrades else pages.index)(request)
+
+    app.router.add_get("/", root)
+    app.router.add_get("/ws", sockets.handle, allow_head=False)
+    return app, hub
+
+
+async def serve(settings: Settings) -> None:
+    """Run the server until SIGTERM or SIGINT, then drain.
+
+    Raises:
+        StartError: it can't start; the message says why.
+    """
+    app, hub = make_app(settings)
+    await hub.start()
+    stop = asyncio.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=server_logger(),
+        keepalive_timeout=settings.connect_timeout,
+        shutdown_timeout=1,
+    )
+    try:
+        await runner.setup()
+        await _listen(runner, settings)
+        await stop.wait()
+        await hub.drain()
+    finally:
+        await runner.cleanup()
+        await hub.stop()
+    log.info("stopped")
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+    site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
+    try:
+        await site.start()
+    except OSError as error:
+        raise StartError(
+            f"can't listen on {settings.host}:{settings.port}: {error.strerror or error}"
+        ) from None
+    if settings.open_publish != "off":
+        who = {"loopback": "this machine", "anyone": "anyone"}[settings.open_publish]
+        log.warning(
+            "publishing_is_open", to=who, because=f"SIO_OPEN_PUBLISH={settings.open_publish}"
+        )
+    port = runner.addresses[0][1]
+    log.info("listening", host=settings.host, port=port, event_log=settings.event_log)
+
+
+def run(settings: Settings) -> None:
+    """Run the server on uvloop where there is one."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(settings))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - it does not exist for Windows
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,139 @@
+"""The HTTP API: publish one event or a batch, read the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from sio_server import strictjson
+from sio_server.endpoints.requests import identify, rooms_in, since_in, source_of
+from sio_server.endpoints.responses import json_response
+from sio_server.engine.body import BodyTooLarge, read_body
+from sio_server.errors import (
+    ContractError,
+    InvalidJson,
+    InvalidMessage,
+    TooLarge,
+    TooManyEvents,
+    UnsupportedMediaType,
+)
+from sio_server.eventlog.base import Page
+from sio_server.events import Event, Offset, parse_event
+from sio_server.hub import Hub
+
+MAX_BATCH_EVENTS = 1000
+MAX_PAGE_EVENTS = 1000
+DEFAULT_PAGE_EVENTS = 100
+
+
+class HttpApi:
+    """The endpoints below ``/api/events``."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def add_routes(self, app: web.Application) -> None:
+        """Serve the endpoints."""
+        app.router.add_post("/api/events", self.publish)
+        app.router.add_get("/api/events", self.read, allow_head=False)
+        app.router.add_post("/api/events/batch", self.publish_batch)
+
+    async def publish(self, request: web.Request) -> web.Response:
+        """Append one event."""
+        hub = self._hub
+        principal = identify(request, hub)
+        principal.check_publish()
+        body = await self._body(request, hub.settings.max_message_bytes)
+        message = strictjson.loads(body, hub.settings.max_json_depth)
+        event = parse_event(message, id=_idempotency_key(request))
+        receipt = await hub.publish(principal, event)
+        return json_response(receipt.as_dict(), 200 if receipt.duplicate else 201)
+
+    async def publish_batch(self, request: web.Request) -> web.Response:
+        """Append up to 1,000 events; a bad one does not touch the others."""
+        hub = self._hub
+        principal = identify(request, hub)
+        principal.check_publish()
+        body = await self._body(request, hub.settings.max_batch_bytes)
+        try:
+            texts = strictjson.split_members(body.decode(), "events", hub.settings.max_json_depth)
+        except UnicodeDecodeError:
+            raise InvalidJson("not valid JSON") from None
+        if texts is None:
+            raise InvalidMessage('must be an object with a list "events"')
+        if len(texts) > MAX_BATCH_EVENTS:
+            raise TooManyEvents(f"a batch has at most {MAX_BATCH_EVENTS} events")
+        parsed = [self._parse_member(text) for text in texts]
+        events = [event for event in parsed if isinstance(event, Event)]
+        answers = iter(await hub.publish_many(principal, events) if events else ())
+        outcomes = [next(answers) if isinstance(event, Event) else event for event in parsed]
+        return json_response({"results": [self._result(outcome) for outcome in outcomes]})
+
+    def _parse_member(self, text: str) -> Event | ContractError:
+        settings = self._hub.settings
+        try:
+            if len(text.encode()) > settings.max_message_bytes:
+                raise TooLarge(f"an event has at most {settings.max_message_bytes} bytes")
+            return parse_event(strictjson.loads(text, settings.max_json_depth))
+        except ContractError as error:
+            return error
+
+    def _result(self, outcome: Any) -> dict[str, Any]:
+        if isinstance(outcome, ContractError):
+            self._hub.metrics.refused.labels(outcome.code).inc()
+            return {"ok": False, "error": outcome.as_dict()}
+        return {"ok": True, **outcome.as_dict()}
+
+    async def read(self, request: web.Request) -> web.Response:
+        """Read the log."""
+        hub, query = self._hub, request.query
+        principal = identify(request, hub)
+        principal.check_consume()
+        if principal.kind != "key":
+            hub.address_rates.of(source_of(request, hub).address).count()
+        rooms, since, limit = rooms_in(query, hub), since_in(query), _limit_in(query)
+        page, oldest = await self._read(rooms, since, limit)
+        events = ",".join(record.json_with_offset for record in page.records)
+        rest = strictjson.dumps(
+            {"position": str(page.position), "oldest": str(oldest), "gap": page.gap}
+        )
+        text = f'{{"events":[{events}],{rest[1:]}'
+        return web.Response(text=text, content_type="application/json")
+
+    async def _read(
+        self, rooms: frozenset[str], since: Offset | None, limit: int
+    ) -> tuple[Page, Offset]:
+        log = self._hub.event_log
+        bounds = await log.bounds()
+        if since is None:
+            since = bounds.position if limit == 0 else bounds.oldest
+        page = await log.read(since, rooms, limit)
+        while not page.at_end and not page.gap and len(page.records) < limit:
+            more = await log.read(page.position, rooms, limit - len(page.records))
+            page = Page(page.records + more.records, more.position, more.at_end, more.gap)
+        return page, bounds.oldest
+
+    async def _body(self, request: web.Request, max_bytes: int) -> bytes:
+        if request.content_type != "application/json":
+            raise UnsupportedMediaType("send Content-Type: application/json")
+        try:
+            return await read_body(request, max_bytes, self._hub.settings.connect_timeout)
+        except BodyTooLarge:
+            raise TooLarge(f"the body has more than {max_bytes} bytes") from None
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and len(key) >= 2 and key[0] == key[-1] == '"':
+        return key[1:-1]
+    return key
+
+
+def _limit_in(query: Any) -> int:
+    text = query.get("limit", str(DEFAULT_PAGE_EVENTS))
+    if not (text.isascii() and text.isdigit() and len(text) <= 6):
+        raise InvalidMessage(f"limit must be a number from 0 to {MAX_PAGE_EVENTS}")
+    if int(text) > MAX_PAGE_EVENTS:
+        raise InvalidMessage(f"limit must be a number from 0 to {MAX_PAGE_EVENTS}")
+    return int(text)

@@ -1,0 +1,171 @@
+"""Socket.IO: handshake, commands as events, events as they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+from socketio.exceptions import ConnectionRefusedError as Refused
+
+from sio_server import strictjson
+from sio_server.commands import Command, parse_event_arguments
+from sio_server.endpoints.requests import source_of
+from sio_server.engine import UNDECODABLE, Frame, Server, Session, ack_requested
+from sio_server.errors import ContractError, InvalidJson, InvalidMessage, ShuttingDown
+from sio_server.events import Offset, Record
+from sio_server.fanout import Cursor
+from sio_server.hub import Connection, Hub, ready
+from sio_server.limits import Flooding, RateLimit
+from sio_server.rooms import CATALOG, parse_rooms
+
+PATH = "/socket.io/"
+_EVENT = "42"  # Engine.IO MESSAGE, Socket.IO EVENT, namespace /
+_DEAD = frozenset(("ping timeout", "transport error"))
+
+
+class Outlet:
+    """Events with their offset as the second argument, which recovery builds on."""
+
+    __slots__ = ("_max_buffer_bytes", "_session")
+
+    def __init__(self, session: Session, max_buffer_bytes: int) -> None:
+        self._session = session
+        self._max_buffer_bytes = max_buffer_bytes
+
+    @staticmethod
+    def encode(record: Record) -> Frame:
+        """Return the event packet."""
+        return Frame(_EVENT + record.event_arguments)
+
+    def write(self, frame: Frame) -> bool:
+        """Write a packet."""
+        return self._session.write(frame) <= self._max_buffer_bytes
+
+    async def drain(self) -> None:
+        """Wait for the session's buffer."""
+        await self._session.drain()
+
+    def close_slow(self) -> None:
+        """End the transport; the client may come back."""
+        self._session.end("transport error")
+
+
+class OneArgumentOutlet(Outlet):
+    """Events alone, for clients whose handlers take one argument."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def encode(record: Record) -> Frame:
+        """Return the event packet."""
+        return Frame(_EVENT + record.event_argument)
+
+
+class SocketIO:
+    """The endpoint at ``/socket.io/``."""
+
+    def __init__(self, hub: Hub) -> None:
+        settings = hub.settings
+        self._hub = hub
+        self._connections: dict[str, tuple[Connection, Offset | None]] = {}
+        self.server = Server(
+            connected=self._connected,
+            max_attachments=settings.max_attachments,
+            ping_interval=settings.ping_interval,
+            ping_timeout=settings.ping_timeout,
+            max_message_bytes=settings.max_message_bytes,
+            max_payload_bytes=settings.max_batch_bytes,
+            max_buffer_bytes=settings.max_buffer_bytes,
+            connect_timeout=settings.connect_timeout,
+            admit=lambda request: hub.connection_limits.enter(source_of(request, hub).address),
+        )
+        self.server.on("connect", self._connect)
+        self.server.on("disconnect", self._disconnect)
+        self.server.on("*", self._event)
+
+    def add_routes(self, app: web.Application) -> None:
+        """Serve the endpoint."""
+        app.router.add_route("*", PATH, self.server.handle_request)
+
+    async def _connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
+        try:
+            connection, since = self._handshake(sid, environ["aiohttp.request"], auth or {})
+        except ContractError as error:
+            raise Refused(error.message, error.as_dict()) from None
+        self._connections[sid] = connection, since
+        self._hub.connect(connection, lambda: self._close(sid))
+
+    def _handshake(
+        self, sid: str, request: web.Request, auth: dict[str, Any]
+    ) -> tuple[Connection, Offset | None]:
+        hub, settings = self._hub, self._hub.settings
+        if hub.draining:
+            raise ShuttingDown("the server is stopping")
+        strictjson.check(auth, settings.max_json_depth)
+        token = auth.get("token")
+        if token is not None and not isinstance(token, str):
+            raise InvalidMessage("auth.token must be a string")
+        rooms = auth.get("rooms")
+        if rooms is not None and not isinstance(rooms, list):
+            raise InvalidMessage("auth.rooms must be a list")
+        names = frozenset((CATALOG,)) if rooms is None else parse_rooms(rooms)
+        hub.check_rooms(names)
+        since = auth.get("since")
+        position = None if since is None else Offset.parse(since)
+        source = source_of(request, hub)
+        principal = hub.access.identify(token, source)
+        principal.check_consume()
+        session = self.server.engine_session(sid)
+        assert session is not None
+        kind = OneArgumentOutlet if auth.get("recovery") is False else Outlet
+        cursor = Cursor(kind(session, settings.max_buffer_bytes), names, hub.fanout.position)
+        rate = RateLimit(settings.rate_limit)
+        return Connection("socketio", principal, source, cursor, rate), position
+
+    def _connected(self, sid: str, namespace: str) -> None:
+        connection, since = self._connections[sid]
+        cursor = connection.cursor
+
+        def started(position: Offset, gap: bool, replayed: int) -> None:
+            self._emit(sid, "ready", ready(cursor, position, gap, replayed))
+
+        self._hub.fanout.join(cursor, since, started)
+
+    async def _disconnect(self, sid: str, reason: str) -> None:
+        connection, _ = self._connections.pop(sid)
+        self._hub.disconnect(connection, reason, dead=reason in _DEAD)
+
+    async def _event(self, name: Any, sid: str, *arguments: Any) -> Any:
+        hub = self._hub
+        connection, _ = self._connections[sid]
+
+        def parse() -> Command:
+            if UNDECODABLE in arguments:
+                raise InvalidJson("nested too deep, or numbers too long")
+            return parse_event_arguments(name, arguments, hub.settings.max_json_depth)
+
+        try:
+            answer = await hub.execute(connection, parse)
+        except ContractError as error:
+            self._answer_error(sid, name, error)
+            if isinstance(error, Flooding):
+                self._close(sid)
+            return {"ok": False, "error": error.as_dict()}
+        if answer.get("type") == "pong":
+            self._emit(sid, "pong", answer)
+            return answer
+        return {"ok": True, **answer}
+
+    def _answer_error(self, sid: str, name: Any, error: ContractError) -> None:
+        if not ack_requested():
+            self._emit(sid, "error", {**error.as_dict(), "event": name})
+
+    def _emit(self, sid: str, event: str, argument: dict[str, Any]) -> None:
+        session = self.server.engine_session(sid)
+        if session is not None:
+            session.write(Frame(f'{_EVENT}["{event}",{strictjson.dumps(argument)}]'))
+
+    def _close(self, sid: str) -> None:
+        session = self.server.engine_session(sid)
+        if session is not None:
+            session.end("transport error")

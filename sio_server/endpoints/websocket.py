@@ -1,0 +1,158 @@
+"""Plain WebSocket: one JSON object a message, as the original broker spoke and ``wscat`` does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from sio_server import strictjson
+from sio_server.commands import Command, parse_message, parse_ref
+from sio_server.endpoints.requests import identify, rooms_in, since_in, source_of
+from sio_server.engine import Frame
+from sio_server.engine.frames import PING
+from sio_server.engine.handlers import Handlers
+from sio_server.engine.heartbeat import Heartbeat
+from sio_server.engine.websocket import WebSocket
+from sio_server.errors import ContractError, Forbidden, InvalidMessage, RateLimited, Unauthorized
+from sio_server.events import Offset, Record
+from sio_server.fanout import Cursor
+from sio_server.hub import Connection, Hub, ready
+from sio_server.limits import Flooding, RateLimit
+
+GOING_AWAY, OVER_LIMIT = 1001, 1013
+BAD_QUERY, NOT_AUTHORIZED, NOT_ALLOWED = 4400, 4401, 4403
+
+
+class Client:
+    """One plain WebSocket: an outlet for events, alive while it answers pings."""
+
+    def __init__(self, hub: Hub, heartbeat: Heartbeat) -> None:
+        self._max_buffer_bytes = hub.settings.max_buffer_bytes
+        self.socket = WebSocket(
+            hub.settings.max_message_bytes,
+            self._max_buffer_bytes,
+            ponged=lambda: heartbeat.beat(self),
+        )
+        self.handlers = Handlers()
+        self.reason = "client disconnect"
+
+    @staticmethod
+    def encode(record: Record) -> Frame:
+        """Return the event with its offset."""
+        return Frame(record.json_with_offset)
+
+    def write(self, frame: Frame) -> bool:
+        """Write a message."""
+        return self.socket.write(frame) <= self._max_buffer_bytes
+
+    async def drain(self) -> None:
+        """Wait for the socket's buffer."""
+        await self.socket.drain()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Write one JSON message."""
+        self.socket.write(Frame(strictjson.dumps(message)))
+
+    def send_error(self, error: ContractError, ref: object = None) -> None:
+        """Write an error, with the reference of the message that it answers."""
+        answer = {"type": "error", **error.as_dict()}
+        self.send(answer if ref is None else {**answer, "ref": ref})
+
+    def close_slow(self) -> None:
+        """Close: no progress for too long."""
+        self.close(OVER_LIMIT, "too slow")
+
+    def ping(self) -> None:
+        """Send a WebSocket ping."""
+        self.socket.write_raw(PING)
+
+    def ping_timeout(self) -> None:
+        """Close: the client has not answered a ping in time."""
+        self.close(GOING_AWAY, "ping timeout")
+
+    def close(self, code: int, reason: str) -> None:
+        """Close from outside a coroutine."""
+        self.reason = reason
+        self.handlers.run(self.socket.close_with(code, reason))
+
+
+class PlainWebSocket:
+    """The endpoint at ``/ws``, and at ``/`` for upgrade requests."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._heartbeat = Heartbeat(hub.settings.ping_interval, hub.settings.ping_timeout)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one client until its socket closes."""
+        hub = self._hub
+        client = Client(hub, self._heartbeat)
+        await client.socket.open(request)
+        try:
+            leave = hub.connection_limits.enter(source_of(request, hub).address)
+        except RateLimited as error:
+            await client.socket.close_with(OVER_LIMIT, error.message)
+            return client.socket.response
+        try:
+            connection, since = self._handshake(request, client)
+            await self._serve(client, connection, since)
+        except ContractError as error:
+            client.send_error(error)
+            await client.socket.close_with(_close_code(error), error.code)
+        finally:
+            leave()
+        return client.socket.response
+
+    def _handshake(self, request: web.Request, client: Client) -> tuple[Connection, Offset | None]:
+        hub = self._hub
+        principal = identify(request, hub, token=request.query.get("token"))
+        principal.check_consume()
+        since = since_in(request.query)
+        cursor = Cursor(client, rooms_in(request.query, hub), hub.fanout.position)
+        rate = RateLimit(hub.settings.rate_limit)
+        return Connection("websocket", principal, source_of(request, hub), cursor, rate), since
+
+    async def _serve(self, client: Client, connection: Connection, since: Offset | None) -> None:
+        def started(position: Offset, gap: bool, replayed: int) -> None:
+            if since is not None:
+                client.send(ready(connection.cursor, position, gap, replayed))
+
+        self._hub.connect(connection, lambda: client.close(GOING_AWAY, "shutting down"))
+        self._heartbeat.add(client)
+        try:
+            self._hub.fanout.join(connection.cursor, since, started)
+            while (message := await client.socket.receive()) is not None:
+                await client.handlers.start(self._answer(client, connection, message))
+        finally:
+            self._heartbeat.discard(client)
+            self._hub.disconnect(connection, client.reason, dead=client.reason == "ping timeout")
+
+    async def _answer(self, client: Client, connection: Connection, message: str | bytes) -> None:
+        ref: str | int | float | None = None
+
+        def parse() -> Command:
+            nonlocal ref
+            if isinstance(message, bytes):
+                raise InvalidMessage("binary data is not accepted")
+            decoded = strictjson.loads(message, self._hub.settings.max_json_depth)
+            ref = parse_ref(decoded)
+            return parse_message(decoded)
+
+        try:
+            answer = await self._hub.execute(connection, parse)
+        except ContractError as error:
+            client.send_error(error, ref)
+            if isinstance(error, Flooding):
+                client.close(OVER_LIMIT, "over the rate limit")
+            return
+        if answer.get("type") == "pong":
+            client.send(answer if ref is None else {**answer, "ref": ref})
+        elif ref is not None:
+            client.send({"type": "ack", "ref": ref, "ok": True, **answer})
+
+
+def _close_code(error: ContractError) -> int:
+    if isinstance(error, Unauthorized):
+        return NOT_AUTHORIZED
+    return NOT_ALLOWED if isinstance(error, Forbidden) else BAD_QUERY

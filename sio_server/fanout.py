@@ -1,0 +1,268 @@
+"""Consumers as cursors over the log: live ones at its end, the others catching up.
+
+Knows logs, rooms and outlets; nothing of sockets or protocols. Everything runs in one event loop,
+and what must not be torn apart has no ``await`` in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from typing import Any, Protocol
+
+from sio_server.errors import LogUnavailable
+from sio_server.eventlog.base import EventLog, Page
+from sio_server.events import Offset, Record
+from sio_server.rooms import CATALOG
+
+logger = logging.getLogger(__name__)
+
+PAGE_EVENTS = 100
+"""Events that a cursor reads at a time while it catches up."""
+
+RETRY_SECONDS = 1.0
+"""How long a cursor that catches up waits for a log that can't be reached."""
+
+
+class Outlet(Protocol):
+    """A way to write events to one consumer."""
+
+    def encode(self, record: Record) -> Any:
+        """Return the frame for a record.
+
+        The same for every outlet of a class, so that fan-out can encode once for all of them.
+        """
+
+    def write(self, frame: Any) -> bool:
+        """Write a frame without waiting; False once the consumer's buffer is over its bound."""
+
+    async def drain(self) -> None:
+        """Wait until the buffer is well below its bound, or the consumer is gone."""
+
+    def close_slow(self) -> None:
+        """End the transport: no progress for too long, or the log has moved on without it."""
+
+
+class Cursor:
+    """One consumer's place in the log.
+
+    Attributes:
+        rooms: what it gets events of, each with the ``seq`` that it counts from: 0, unless the
+            room was added while the cursor was behind.
+        position: the last offset that counts as delivered. Kept up to date while it is not live;
+            a live cursor's position is the fan-out's.
+        live: it is written to as events come.
+        left: it is gone, and gets nothing any more.
+        task: what lets it catch up, while it is not live.
+    """
+
+    __slots__ = ("left", "live", "outlet", "position", "rooms", "task")
+
+    def __init__(self, outlet: Outlet, rooms: Iterable[str], position: Offset) -> None:
+        self.outlet = outlet
+        self.rooms = dict.fromkeys(rooms, 0)
+        self.position = position
+        self.live = False
+        self.left = False
+        self.task: asyncio.Task[None] | None = None
+
+
+Started = Callable[[Offset, bool, int], None]
+"""Called when a cursor has caught up for the first time, right before its first live event, with
+the position, whether there was a gap, and how many events were replayed."""
+
+
+class Fanout:
+    """Writes each event once to every live cursor in one of its rooms.
+
+    Args:
+        log: what cursors that are not live read.
+        slow_seconds: how long a consumer may make no progress.
+        delivered: called with a number of events written.
+        parked: called when a slow consumer stops being live.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        slow_seconds: float,
+        delivered: Callable[[int], object] = lambda count: None,
+        parked: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._log = log
+        self._slow_seconds = slow_seconds
+        self._delivered = delivered
+        self._parked = parked
+        self._rooms: dict[str, set[Cursor]] = {}
+        self._move: asyncio.Future[None] | None = None
+        self.position = Offset("", 0)
+
+    def deliver(self, record: Record) -> int:
+        """Write a record to every live cursor in its rooms; return to how many.
+
+        Records come in the log's order.
+        """
+        self.position = record.offset
+        if self._move is not None:
+            self._move.set_result(None)
+            self._move = None
+        frames: dict[Any, Any] = {}
+        over: list[Cursor] = []
+        recipients = self._recipients(record.rooms)
+        for cursor in recipients:
+            outlet = cursor.outlet
+            encode = type(outlet).encode
+            frame = frames.get(encode)
+            if frame is None:
+                frame = frames[encode] = outlet.encode(record)
+            if not outlet.write(frame):
+                over.append(cursor)
+        for cursor in over:
+            self._park(cursor, record.offset)
+        self._delivered(len(recipients))
+        return len(recipients)
+
+    def _recipients(self, rooms: Iterable[str]) -> Collection[Cursor]:
+        members = [self._rooms[room] for room in rooms if room in self._rooms]
+        if not members:
+            return ()
+        return members[0] if len(members) == 1 else set().union(*members)
+
+    def join(self, cursor: Cursor, since: Offset | None, started: Started) -> None:
+        """Let a cursor begin: at the end, or with all that came after ``since``.
+
+        Without ``since`` it is live on return, and ``started`` has been called.
+        """
+        if since is None:
+            cursor.position = self.position
+            started(cursor.position, False, 0)
+            self._go_live(cursor)
+            return
+        cursor.position = since
+        self._start(cursor, self._replay(cursor, started))
+
+    def leave(self, cursor: Cursor) -> None:
+        """Forget a cursor. A second call does nothing."""
+        cursor.left = True
+        self._go_still(cursor)
+        if cursor.task is not None:
+            cursor.task.cancel()
+            cursor.task = None
+
+    def subscribe(self, cursor: Cursor, rooms: Iterable[str]) -> None:
+        """Add rooms, which count from now on."""
+        for room in rooms:
+            if room not in cursor.rooms:
+                cursor.rooms[room] = 0 if cursor.live else self.position.seq
+                if cursor.live:
+                    self._rooms.setdefault(room, set()).add(cursor)
+
+    def unsubscribe(self, cursor: Cursor, rooms: Iterable[str]) -> None:
+        """Take rooms away."""
+        removed = [room for room in rooms if cursor.rooms.pop(room, None) is not None]
+        if cursor.live:
+            self._remove(cursor, removed)
+
+    def _go_live(self, cursor: Cursor) -> None:
+        if cursor.left:
+            return
+        cursor.live = True
+        for room in cursor.rooms:
+            cursor.rooms[room] = 0
+            self._rooms.setdefault(room, set()).add(cursor)
+
+    def _go_still(self, cursor: Cursor) -> None:
+        if cursor.live:
+            cursor.live = False
+            self._remove(cursor, cursor.rooms)
+
+    def _remove(self, cursor: Cursor, rooms: Iterable[str]) -> None:
+        for room in rooms:
+            members = self._rooms[room]
+            members.discard(cursor)
+            if not members:
+                del self._rooms[room]
+
+    def _park(self, cursor: Cursor, position: Offset) -> None:
+        self._go_still(cursor)
+        cursor.position = position
+        self._parked()
+        self._start(cursor, self._unpark(cursor))
+
+    def _start(self, cursor: Cursor, work: Coroutine[Any, Any, None]) -> None:
+        def done(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                logger.error("catch_up_failed", exc_info=task.exception())
+                cursor.outlet.close_slow()
+
+        cursor.task = asyncio.ensure_future(work)
+        cursor.task.add_done_callback(done)
+
+    async def _unpark(self, cursor: Cursor) -> None:
+        if await self._drained(cursor) and await self._catch_up(cursor) is not None:
+            self._go_live(cursor)
+
+    async def _replay(self, cursor: Cursor, started: Started) -> None:
+        page = await self._read(cursor, limit=0)
+        if page.gap:
+            cursor.position = page.position
+        replayed = await self._catch_up(cursor)
+        if replayed is not None and not cursor.left:
+            started(cursor.position, page.gap and bool(cursor.rooms), replayed)
+            self._go_live(cursor)
+
+    async def _catch_up(self, cursor: Cursor) -> int | None:
+        """Write what lies between a cursor and the end; return how many events, None if it ended.
+
+        On return nothing lies between, until the next ``await``.
+        """
+        written = 0
+        while True:
+            page = await self._read(cursor, PAGE_EVENTS)
+            if page.gap:
+                cursor.outlet.close_slow()
+                return None
+            for record in page.records:
+                if not _concerns(record, cursor):
+                    continue
+                within = cursor.outlet.write(cursor.outlet.encode(record))
+                cursor.position = record.offset
+                written += 1
+                self._delivered(1)
+                if not within and not await self._drained(cursor):
+                    return None
+            cursor.position = page.position
+            if page.at_end and cursor.position == self.position:
+                return written
+            if page.at_end and cursor.position.seq > self.position.seq:
+                await self._moved()
+
+    async def _moved(self) -> None:
+        """Wait for the next ``deliver``: the log is ahead of its tail."""
+        if self._move is None:
+            self._move = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._move)
+
+    async def _drained(self, cursor: Cursor) -> bool:
+        try:
+            async with asyncio.timeout(self._slow_seconds):
+                await cursor.outlet.drain()
+        except TimeoutError:
+            cursor.outlet.close_slow()
+            return False
+        return not cursor.left
+
+    async def _read(self, cursor: Cursor, limit: int) -> Page:
+        while True:
+            rooms = None if CATALOG in cursor.rooms else cursor.rooms.keys()
+            try:
+                return await self._log.read(cursor.position, rooms, limit)
+            except LogUnavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+
+
+def _concerns(record: Record, cursor: Cursor) -> bool:
+    return any(
+        record.offset.seq > cursor.rooms[room] for room in record.rooms if room in cursor.rooms
+    )

@@ -1,0 +1,255 @@
+"""The middle of the server: the only way into the log, and the log's tail into the fan-out.
+
+Endpoints decode, call the hub, and answer; what a command means is decided here, once for every
+transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sio_server.access import Access, Principal, Source
+from sio_server.commands import Authenticate, Command, Ping, Publish, Subscribe, Unsubscribe
+from sio_server.errors import ContractError, Forbidden, RateLimited, ShuttingDown
+from sio_server.eventlog.base import EventLog
+from sio_server.events import Event, Offset, Receipt, now_timestamp
+from sio_server.fanout import Cursor, Fanout
+from sio_server.limits import AddressRates, ConnectionLimits, RateLimit
+from sio_server.logs import get_logger
+from sio_server.metrics import Metrics
+from sio_server.settings import Settings
+
+log = get_logger("sio_server")
+
+DRAIN_PAUSE = 0.01
+"""Seconds between closing one consumer and the next, unless that would take too long."""
+
+
+def pong() -> dict[str, Any]:
+    """Return the answer to a ping."""
+    return {"type": "pong", "timestamp": now_timestamp()}
+
+
+class Connection:
+    """A consumer's connection: who it is, what it gets, how much it has asked.
+
+    Args:
+        transport: ``socketio``, ``websocket`` or ``sse``, for the log and the metrics.
+        principal: whom it speaks for.
+        source: where it comes from.
+        cursor: its place in the log.
+        rate: its commands.
+    """
+
+    __slots__ = ("cursor", "principal", "rate", "source", "transport")
+
+    def __init__(
+        self, transport: str, principal: Principal, source: Source, cursor: Cursor, rate: RateLimit
+    ) -> None:
+        self.transport = transport
+        self.principal = principal
+        self.source = source
+        self.cursor = cursor
+        self.rate = rate
+
+
+class Hub:
+    """One node's hub.
+
+    Args:
+        settings: the limits.
+        event_log: not yet open.
+        access: turns credentials into principals.
+        metrics: what is counted.
+    """
+
+    def __init__(
+        self, settings: Settings, event_log: EventLog, access: Access, metrics: Metrics
+    ) -> None:
+        self.settings = settings
+        self.event_log = event_log
+        self.access = access
+        self.metrics = metrics
+        self.connection_limits = ConnectionLimits(
+            settings.max_connections, settings.max_connections_per_address
+        )
+        self.address_rates = AddressRates(settings.rate_limit)
+        self.fanout = Fanout(
+            event_log, settings.slow_seconds, metrics.delivered.inc, metrics.parked.inc
+        )
+        self.draining = False
+        self._connections: dict[Connection, Callable[[], None]] = {}
+        self._tail: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open the log and begin to deliver.
+
+        Raises:
+            StartError: the log can't be opened for good.
+        """
+        await self.event_log.open()
+        tail = self.event_log.tail()
+        self.fanout.position = (await self.event_log.bounds()).position
+        self._tail = asyncio.create_task(self._deliver(tail))
+
+    async def stop(self) -> None:
+        """Close the log and stop delivering."""
+        await self.event_log.close()
+        if self._tail is not None:
+            await self._tail
+
+    async def _deliver(self, tail: Any) -> None:
+        async for records in tail:
+            for record in records:
+                recipients = self.fanout.deliver(record)
+                log.info("delivered", type=record.type, offset=str(record.offset), to=recipients)
+
+    async def publish(self, principal: Principal, event: Event) -> Receipt:
+        """Append one event; the only way in.
+
+        Raises:
+            ContractError: nothing was appended.
+        """
+        (answer,) = await self.publish_many(principal, [event])
+        if isinstance(answer, ContractError):
+            raise answer
+        return answer
+
+    async def publish_many(
+        self, principal: Principal, events: Sequence[Event]
+    ) -> list[Receipt | ContractError]:
+        """Append several events in their order; return what became of each.
+
+        Raises:
+            ContractError: none of them was appended.
+        """
+        principal.check_publish()
+        if self.draining:
+            raise ShuttingDown("the server is stopping")
+        for event in events:
+            log.info("received", type=event.type, id=event.id, by=principal.kind)
+        answers = await self.event_log.append(events)
+        for event, answer in zip(events, answers, strict=True):
+            if isinstance(answer, Receipt):
+                self.metrics.published.labels(event.type, str(answer.duplicate).lower()).inc()
+        return answers
+
+    def connect(self, connection: Connection, close: Callable[[], None]) -> None:
+        """Register a consumer's connection; it gets nothing before ``Fanout.join``.
+
+        Args:
+            connection: the consumer's.
+            close: ends its transport in a way that lets the client come back.
+        """
+        self._connections[connection] = close
+        self.metrics.connections.labels(connection.transport).inc()
+        log.info(
+            "connected",
+            transport=connection.transport,
+            address=connection.source.address,
+            by=connection.principal.kind,
+            rooms=len(connection.cursor.rooms),
+            clients=len(self._connections),
+        )
+
+    def disconnect(self, connection: Connection, reason: str, *, dead: bool = False) -> None:
+        """Forget a consumer's connection. A second call does nothing.
+
+        Args:
+            reason: one of ours, never a client's words.
+            dead: nobody closed it; it was found dead.
+        """
+        if self._connections.pop(connection, None) is None:
+            return
+        self.fanout.leave(connection.cursor)
+        self.metrics.connections.labels(connection.transport).dec()
+        log.info(
+            "dead_connection_removed" if dead else "disconnected",
+            transport=connection.transport,
+            address=connection.source.address,
+            reason=reason,
+            clients=len(self._connections),
+        )
+
+    async def execute(self, connection: Connection, parse: Callable[[], Command]) -> dict[str, Any]:
+        """Do what a client asks for; return the answer's fields.
+
+        Args:
+            connection: whose command it is.
+            parse: returns the command, or raises what is wrong with it.
+
+        Raises:
+            Flooding: the connection is to be closed.
+            ContractError: nothing was done.
+        """
+        try:
+            command = parse()
+            if isinstance(command, Publish):
+                return (await self.publish(connection.principal, command.event)).as_dict()
+        except ContractError as error:
+            self.refuse(connection.rate, error)
+            raise
+        connection.rate.count()
+        return self._execute(connection, command)
+
+    def refuse(self, rate: RateLimit, error: ContractError) -> None:
+        """Count a command that fails, against the limit where the client is at fault.
+
+        Raises:
+            RateLimited: instead of the command's own error.
+        """
+        self.metrics.refused.labels(error.code).inc()
+        if error.status < 500 and not isinstance(error, RateLimited):
+            rate.count()
+
+    def _execute(self, connection: Connection, command: Command) -> dict[str, Any]:
+        if isinstance(command, Ping):
+            return pong()
+        if isinstance(command, Authenticate):
+            principal = self.access.identify(command.token, connection.source)
+            if principal.kind != connection.principal.kind:
+                raise Forbidden("the token is another client's")
+            connection.principal = principal
+            return {"expires": None}
+        if isinstance(command, Subscribe):
+            connection.principal.check_consume()
+            self.check_rooms(command.rooms | connection.cursor.rooms.keys())
+            self.fanout.subscribe(connection.cursor, command.rooms)
+        elif isinstance(command, Unsubscribe):
+            self.fanout.unsubscribe(connection.cursor, command.rooms)
+        return {"rooms": sorted(connection.cursor.rooms)}
+
+    def check_rooms(self, rooms: frozenset[str]) -> None:
+        """Hold a connection to its number of rooms.
+
+        Raises:
+            RateLimited: there are too many.
+        """
+        if len(rooms) > self.settings.max_rooms:
+            raise RateLimited(f"more than {self.settings.max_rooms} rooms")
+
+    async def drain(self) -> None:
+        """Refuse what is new from now on, and close the consumers, spread over the drain time."""
+        self.draining = True
+        closes = list(self._connections.values())
+        log.info("draining", clients=len(closes))
+        pause = min(DRAIN_PAUSE, self.settings.drain_seconds / max(1, len(closes)))
+        for close in closes:
+            close()
+            await asyncio.sleep(pause)
+
+
+def ready(
+    cursor: Cursor, position: Offset, gap: bool, replayed: int, *, recovered: bool = False
+) -> dict[str, Any]:
+    """Return the object that tells a consumer that it has caught up."""
+    return {
+        "type": "ready",
+        "position": str(position),
+        "rooms": sorted(cursor.rooms),
+        "recovered": recovered,
+        "gap": gap,
+        "replayed": replayed,
+    }

@@ -1,0 +1,54 @@
+"""The Prometheus metrics, in a registry of their own. Labels have few values, none a client's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """All that the server counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.published = Counter(
+            "sio_events_published_total",
+            "Events that producers published and the log has, by type; duplicates apart.",
+            ("type", "duplicate"),
+            registry=self.registry,
+        )
+        self.refused = Counter(
+            "sio_commands_refused_total",
+            "Commands that were answered with an error, by its code.",
+            ("code",),
+            registry=self.registry,
+        )
+        self.delivered = Counter(
+            "sio_deliveries_total",
+            "Events written to consumers, live or caught up.",
+            registry=self.registry,
+        )
+        self.parked = Counter(
+            "sio_consumers_parked_total",
+            "Times that a slow consumer stopped being written to.",
+            registry=self.registry,
+        )
+        self.connections = Gauge(
+            "sio_connections",
+            "Open connections, by transport.",
+            ("transport",),
+            registry=self.registry,
+        )
+
+    def watch(self, name: str, help: str, read: Callable[[], float]) -> None:
+        """Add a gauge that is read when the metrics are."""
+        Gauge(name, help, registry=self.registry).set_function(read)
+
+    def render(self) -> bytes:
+        """Return the text that ``/metrics`` answers with."""
+        return generate_latest(self.registry)

@@ -1,0 +1,205 @@
+"""The server's settings, and the only reader of the environment.
+
+Each is a field here, an ``SIO_*`` variable in the environment or in ``.env``, and an option on the
+command line; the command line wins over the environment, the environment over ``.env``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from sio_server.errors import StartError
+
+PREFIX = "SIO_"
+ENV_FILE = ".env"
+LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
+"""What may connect in a browser beside the same origin, while publishing is open to loopback."""
+
+NOT_YET = frozenset(("SIO_JWT_SECRET", "SIO_JWT_PUBLIC_KEY", "SIO_JWT_AUDIENCE", "SIO_JWT_ISSUER"))
+"""Settings that the contract has and this version does not: better no start than no check."""
+
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[^\s/:*?#@]+)(:(\d{1,5}|\*))?")
+
+Words = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """Distribute furniture events to every consumer, on one port."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        cli_prog_name="python -m sio_server",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+    )
+
+    host: str = Field("0.0.0.0", min_length=1, description="address to listen on")  # noqa: S104
+    port: int = Field(8765, ge=0, le=65535, description="port to listen on; 0: any free one")
+    event_log: str = Field(
+        "sqlite:///var/events.db",
+        description="where events are kept: memory://, sqlite:///relative/path or "
+        "sqlite:////absolute/path",
+    )
+    retention_seconds: float = Field(
+        86_400, gt=0, allow_inf_nan=False, description="seconds that an event is kept at most"
+    )
+    retention_events: int = Field(100_000, ge=1, description="events that are kept at most")
+    producer_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="comma-separated keys that may publish, and consume everything"
+    )
+    open_publish: Literal["off", "loopback", "anyone"] = Field(
+        "off", description="who may publish without a credential"
+    )
+    require_auth: bool = Field(False, description="consume with a credential only")
+    cors_origins: Words = Field(
+        (),
+        description="comma-separated origins that browsers may connect from, beside the same "
+        "origin, such as https://example.com or http://localhost:*",
+    )
+    trusted_proxies: Words = Field(
+        (), description="comma-separated addresses or networks whose forwarding headers count"
+    )
+    ping_interval: float = Field(
+        25, gt=0, allow_inf_nan=False, description="seconds between heartbeats"
+    )
+    ping_timeout: float = Field(
+        20, gt=0, allow_inf_nan=False, description="seconds that a heartbeat's answer may take"
+    )
+    connect_timeout: float = Field(
+        10,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds to complete HTTP headers, a body, a Socket.IO CONNECT, an upgrade",
+    )
+    max_message_bytes: int = Field(65_536, ge=1024, description="bytes of one message")
+    max_batch_bytes: int = Field(
+        1_048_576, ge=1024, description="bytes of a batch or of a polling body"
+    )
+    max_json_depth: int = Field(64, ge=4, le=200, description="levels of nesting in JSON")
+    max_attachments: int = Field(10, ge=0, le=100, description="binary attachments of a packet")
+    max_rooms: int = Field(100, ge=1, description="rooms of a connection")
+    max_connections: int = Field(20_000, ge=1, description="connections at once")
+    max_connections_per_address: int = Field(
+        1000, ge=0, description="connections at once from one address; 0: no bound"
+    )
+    max_buffer_bytes: int = Field(
+        262_144, ge=4096, description="bytes of unsent data in memory for one consumer"
+    )
+    rate_limit: int = Field(
+        100,
+        ge=1,
+        description="commands a minute of a connection, or of an address over HTTP; successful "
+        "publishing is not counted",
+    )
+    slow_seconds: float = Field(
+        30,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds without progress after which a slow consumer is closed",
+    )
+    drain_seconds: float = Field(
+        10, ge=0, allow_inf_nan=False, description="seconds over which a stop spreads the closing"
+    )
+    log_format: Literal["console", "json"] = Field("console", description="form of the log")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least level that is logged"
+    )
+
+    @field_validator("producer_keys", "cors_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(word.strip() for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is not an origin such as https://example.com")
+        return origins
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ipaddress.ip_network(network, strict=False)
+        return networks
+
+    @field_validator("event_log")
+    @classmethod
+    def _check_event_log(cls, url: str) -> str:
+        if url.startswith(("redis://", "rediss://", "valkey://")):
+            raise ValueError("Valkey and Redis are not there yet; use sqlite:/// or memory://")
+        if url != "memory://" and not (url.startswith("sqlite:///") and url != "sqlite:///"):
+            raise ValueError("must be memory:// or sqlite:///path")
+        return url
+
+    @model_validator(mode="after")
+    def _check_auth(self) -> Settings:
+        if self.require_auth and not self.producer_keys:
+            raise ValueError("SIO_REQUIRE_AUTH without SIO_PRODUCER_KEYS would let nobody in")
+        return self
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """The origins, beside the same one, from which browsers may connect."""
+        local = LOCAL_ORIGINS if self.open_publish == "loopback" else ()
+        return (*self.cors_origins, *local)
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """Where the SQLite log is; None for the memory log."""
+        scheme, _, path = self.event_log.partition(":///")
+        return Path(path) if scheme == "sqlite" else None
+
+
+def load(arguments: Sequence[str] | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        arguments: the command line without the program's name; None: the process's own.
+
+    Raises:
+        StartError: a value is bad, or an ``SIO_*`` name is none of ours; the message names it.
+        SystemExit: ``--help``, or an option that is none of ours.
+    """
+    names = [name for name in (*os.environ, *_env_file_names()) if name.startswith(PREFIX)]
+    for name in names:
+        if name in NOT_YET:
+            raise StartError(f"{name}: tokens are not there yet; unset it to start")
+        if name.removeprefix(PREFIX).lower() not in Settings.model_fields or name.upper() != name:
+            raise StartError(f"{name} is not a setting; --help lists them all")
+    try:
+        return Settings(_cli_parse_args=list(sys.argv[1:] if arguments is None else arguments))
+    except ValidationError as error:
+        raise StartError("; ".join(map(_describe, error.errors()))) from None
+
+
+def _env_file_names() -> Sequence[str]:
+    return tuple(dotenv_values(ENV_FILE))
+
+
+def _describe(fault: Any) -> str:
+    message = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:
+        return str(message)
+    field = str(fault["loc"][0])
+    shown = "" if field == "producer_keys" else f" (it is {str(fault['input'])[:80]!r})"
+    return f"{PREFIX}{field.upper()}: {message}{shown}"
