@@ -1,0 +1,80 @@
+"""Publish furniture events to the broker over HTTP.
+
+`Producer` blocks, `AsyncProducer` awaits; both retry what may pass, and both give every event an
+`id`, so that no retry appends it twice. The errors are in `furniture_events.errors`; stand-ins for
+your own tests in `furniture_events.testing`. This package never reads the event log's content.
+"""
+
+from furniture_events._async import AsyncProducer
+from furniture_events._results import Detail, Published
+from furniture_events._sync import Producer
+from furniture_events.errors import (
+    AnswerTimeout,
+    ConfigurationError,
+    ConnectionLost,
+    Forbidden,
+    FurnitureEventsError,
+    IdConflict,
+    Internal,
+    InvalidFurniture,
+    InvalidJson,
+    InvalidMessage,
+    InvalidOffset,
+    LogUnavailable,
+    MethodNotAllowed,
+    NotAttempted,
+    NotFound,
+    ProducerClosed,
+    RateLimited,
+    Refused,
+    ShuttingDown,
+    TokenExpired,
+    TooLarge,
+    TooManyEvents,
+    TransportError,
+    Unauthorized,
+    UnexpectedAnswer,
+    UnknownRoom,
+    UnknownType,
+    Unreachable,
+    UnsupportedMediaType,
+)
+
+__all__ = [
+    "AnswerTimeout",
+    "AsyncProducer",
+    "ConfigurationError",
+    "ConnectionLost",
+    "Detail",
+    "Forbidden",
+    "FurnitureEventsError",
+    "IdConflict",
+    "Internal",
+    "InvalidFurniture",
+    "InvalidJson",
+    "InvalidMessage",
+    "InvalidOffset",
+    "LogUnavailable",
+    "MethodNotAllowed",
+    "NotAttempted",
+    "NotFound",
+    "Producer",
+    "ProducerClosed",
+    "Published",
+    "RateLimited",
+    "Refused",
+    "ShuttingDown",
+    "TokenExpired",
+    "TooLarge",
+    "TooManyEvents",
+    "TransportError",
+    "Unauthorized",
+    "UnexpectedAnswer",
+    "UnknownRoom",
+    "UnknownType",
+    "Unreachable",
+    "UnsupportedMediaType",
+    "__version__",
+]
+
+__version__ = "0.1.0"

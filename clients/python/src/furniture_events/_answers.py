@@ -1,0 +1,186 @@
+"""Read the broker's answers: results, the contract's errors, and what is neither.
+
+Pure. An answer that is not the contract's never counts as a result nor as a refusal, and no text
+that came from outside reaches an error unbounded or with the key in it.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TypeVar
+
+from furniture_events._results import Detail, Published
+from furniture_events._retry import parse_retry_after
+from furniture_events._wire import Answer, Outcome
+from furniture_events.errors import (
+    FurnitureEventsError,
+    Refused,
+    UnexpectedAnswer,
+)
+
+__all__ = ["ERRORS_BY_CODE", "AnswerReader"]
+
+T = TypeVar("T")
+
+ERRORS_BY_CODE: Mapping[str, type[Refused]] = MappingProxyType(
+    {error.code: error for error in Refused.__subclasses__()}
+)
+
+_PROBLEM = "application/problem+json"
+_OFFSET = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_MAX_TEXT = 1000
+_MAX_EXCERPT = 200
+_MAX_DETAILS = 100
+
+
+class AnswerReader:
+    """Reads answers; `key` is kept only to strike it out of what an answer quotes."""
+
+    def __init__(self, key: str | None) -> None:
+        self._key = key
+
+    def published(self, outcome: Outcome, id: str) -> Published | FurnitureEventsError:
+        """Read the answer to one event."""
+        return self._read(outcome, (200, 201), lambda document: _published(document, id))
+
+    def batch(
+        self, outcome: Outcome, ids: Sequence[str]
+    ) -> list[Published | FurnitureEventsError] | FurnitureEventsError:
+        """Read the answer to a batch: one result for each id, or one error for the whole."""
+        if isinstance(outcome, FurnitureEventsError):
+            return outcome
+        found = self._read(outcome, (200,), lambda document: _results(document, len(ids)))
+        if isinstance(found, FurnitureEventsError):
+            return found
+        return [self._item(item, id, outcome) for item, id in zip(found, ids, strict=True)]
+
+    def position(self, outcome: Outcome) -> str | FurnitureEventsError:
+        """Read the log's end."""
+        return self._read(
+            outcome,
+            (200,),
+            lambda document: _offset(document, "position"),
+            maybe_appended=False,
+        )
+
+    def health(self, outcome: Outcome) -> bool | FurnitureEventsError:
+        """Read the liveness answer: its status says it all."""
+        if isinstance(outcome, Answer) and outcome.status == 200:  # noqa: PLR2004
+            return True
+        return self._read(outcome, (), bool, maybe_appended=False)
+
+    def _read(
+        self,
+        outcome: Outcome,
+        statuses: tuple[int, ...],
+        read: Callable[[object], T | None],
+        *,
+        maybe_appended: bool = True,
+    ) -> T | FurnitureEventsError:
+        if not isinstance(outcome, Answer):
+            return outcome
+        document = _json(outcome.body)
+        if outcome.status in statuses:
+            result = read(document)
+            if result is not None:
+                return result
+        elif outcome.status >= 400 and _media_type(outcome) == _PROBLEM:  # noqa: PLR2004
+            error = self._refusal(document, outcome, status=outcome.status)
+            if error is not None:
+                return error
+        return self._unexpected(outcome, maybe_appended=maybe_appended)
+
+    def _item(self, item: object, id: str, answer: Answer) -> Published | FurnitureEventsError:
+        if isinstance(item, dict):
+            found: Published | FurnitureEventsError | None = None
+            if item.get("ok") is True:
+                found = _published(item, id)
+            elif item.get("ok") is False:
+                found = self._refusal(item.get("error"), answer, status=None)
+            if found is not None:
+                return found
+        return self._unexpected(answer, maybe_appended=True)
+
+    def _refusal(self, document: object, answer: Answer, *, status: int | None) -> Refused | None:
+        if not isinstance(document, dict):
+            return None
+        code, message = document.get("code"), document.get("message")
+        if not isinstance(code, str) or not isinstance(message, str):
+            return None
+        return ERRORS_BY_CODE.get(code, Refused)(
+            self._text(message),
+            code=self._text(code, 64),
+            details=self._details(document.get("details")),
+            status=status,
+            retry_after=parse_retry_after(answer.headers),
+        )
+
+    def _details(self, details: object) -> tuple[Detail, ...]:
+        if not isinstance(details, list):
+            return ()
+        return tuple(
+            Detail(self._text(str(item.get("field", ""))), self._text(str(item.get("message", ""))))
+            for item in details[:_MAX_DETAILS]
+            if isinstance(item, dict)
+        )
+
+    def _unexpected(self, answer: Answer, *, maybe_appended: bool) -> UnexpectedAnswer:
+        content_type = self._text(answer.headers.get("content-type", ""), 100)
+        return UnexpectedAnswer(
+            f"the answer is not the broker's: status {answer.status},"
+            f" content type {content_type or 'none'}",
+            maybe_appended=maybe_appended,
+            status=answer.status,
+            content_type=content_type,
+            excerpt=self._text(answer.body[:4096].decode(errors="replace"), _MAX_EXCERPT),
+            retry_after=parse_retry_after(answer.headers),
+        )
+
+    def _text(self, text: str, limit: int = _MAX_TEXT) -> str:
+        if self._key:
+            text = text.replace(self._key, "***")
+        return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _json(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _media_type(answer: Answer) -> str:
+    return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _offset(document: object, name: str) -> str | None:
+    value = document.get(name) if isinstance(document, dict) else None
+    return value if isinstance(value, str) and _OFFSET.fullmatch(value) else None
+
+
+def _results(document: object, count: int) -> list[object] | None:
+    results = document.get("results") if isinstance(document, dict) else None
+    return results if isinstance(results, list) and len(results) == count else None
+
+
+def _published(document: object, id: str) -> Published | None:
+    """Read a result; one that carries another event's id is no answer to this one."""
+    offset = _offset(document, "offset")
+    if not isinstance(document, dict) or offset is None or document.get("id") != id:
+        return None
+    duplicate, timestamp = document.get("duplicate"), _timestamp(document.get("timestamp"))
+    if not isinstance(duplicate, bool) or timestamp is None:
+        return None
+    return Published(id=id, offset=offset, timestamp=timestamp, duplicate=duplicate)
+
+
+def _timestamp(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,244 @@
+"""The one module that knows the HTTP library: one exchange at a time, over pooled connections.
+
+It maps every exception of the library to an error of ours, which it returns as a value: ours
+would otherwise keep theirs, and theirs hold the request with its key. It never retries.
+
+The environment is not trusted (`trust_env=False`): a proxy variable meant for a site's outgoing
+traffic must not carry events and the key elsewhere, nor a `.netrc` replace the key. Redirects are
+not followed: the key is for the host that was named.
+"""
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+import httpx2
+
+from furniture_events._settings import Settings
+from furniture_events._wire import Answer, Outcome, Request, Send
+from furniture_events.errors import (
+    AnswerTimeout,
+    ConfigurationError,
+    ConnectionLost,
+    FurnitureEventsError,
+    ProducerClosed,
+    Unreachable,
+)
+
+__all__ = ["AsyncPool", "Pool"]
+
+_KEEPALIVE_SECONDS = 15.0
+_MAX_ANSWER_BYTES = 16 * 1024 * 1024
+
+
+class _PoolBase:
+    """What both pools share: the arguments of a client, and the bounds of an exchange."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ssl_context: ssl.SSLContext | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        try:
+            url = httpx2.URL(settings.url)
+            url.raw_host.decode("ascii").encode("idna")  # as the resolver will
+        except (httpx2.InvalidURL, UnicodeError):
+            raise ConfigurationError("url: its host cannot be read") from None
+        self._settings = settings
+        self._clock = clock
+        self._closed = False
+        self._limits = httpx2.Limits(
+            max_connections=settings.max_connections,
+            max_keepalive_connections=settings.max_connections,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+        )
+        self._verify: ssl.SSLContext | bool = True
+        if ssl_context is not None:
+            self._verify = ssl_context
+        elif url.scheme == "http":
+            # Never used; loading the system's certificates would cost tens of milliseconds.
+            self._verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    def _url(self, request: Request) -> str:
+        return f"{self._settings.url}{request.target}"
+
+    def _timeout(self, budget: float) -> httpx2.Timeout:
+        budget = max(budget, 0.001)
+        return httpx2.Timeout(
+            min(self._settings.timeout, budget),
+            connect=min(self._settings.connect_timeout, budget),
+        )
+
+
+class Pool(_PoolBase):
+    """Exchanges for threads. After a fork the child gets a client, and sockets, of its own."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ssl_context: ssl.SSLContext | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(settings, ssl_context, clock=clock)
+        self._clients: dict[int, httpx2.Client] = {}
+
+    def exchange(self, send: Send) -> Outcome:
+        """Send the request once and read the whole answer, or tell why there is none."""
+        request = send.request
+        body = _Body(self._clock, send.budget)
+        try:
+            with self._client().stream(
+                request.method,
+                self._url(request),
+                headers=dict(request.headers),
+                content=request.body or None,
+                timeout=self._timeout(send.budget),
+            ) as response:
+                for chunk in response.iter_bytes():
+                    body.add(chunk)
+                return _answer(response, body)
+        except (httpx2.RequestError, FurnitureEventsError) as error:
+            return _outcome_of(error, request)
+        except RuntimeError:
+            if self._closed:
+                return ProducerClosed("the producer was closed during the call")
+            raise
+
+    def close(self) -> None:
+        """Close this process's connections; a second time does nothing."""
+        self._closed = True
+        client = self._clients.pop(os.getpid(), None)
+        if client is not None:
+            client.close()
+
+    def _client(self) -> httpx2.Client:
+        if self._closed:
+            raise ProducerClosed("the producer was closed during the call")
+        pid = os.getpid()
+        client = self._clients.get(pid)
+        if client is None:
+            # No lock, since a fork may happen while another thread holds it. The parent's client
+            # is dropped, not closed, for the same reason: dropping it closes the child's copies
+            # of the sockets and nothing else.
+            for other in set(self._clients) - {pid}:
+                self._clients.pop(other, None)
+            client = self._clients.setdefault(pid, self._new_client())
+        return client
+
+    def _new_client(self) -> httpx2.Client:
+        return httpx2.Client(verify=self._verify, trust_env=False, limits=self._limits)
+
+
+class AsyncPool(_PoolBase):
+    """Exchanges for asyncio. Each event loop gets a client of its own, and each process too."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ssl_context: ssl.SSLContext | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(settings, ssl_context, clock=clock)
+        self._clients: WeakKeyDictionary[
+            asyncio.AbstractEventLoop, tuple[int, httpx2.AsyncClient]
+        ] = WeakKeyDictionary()
+
+    async def exchange(self, send: Send) -> Outcome:
+        """Send the request once and read the whole answer, or tell why there is none."""
+        request = send.request
+        body = _Body(self._clock, send.budget)
+        try:
+            async with self._client().stream(
+                request.method,
+                self._url(request),
+                headers=dict(request.headers),
+                content=request.body or None,
+                timeout=self._timeout(send.budget),
+            ) as response:
+                async for chunk in response.aiter_bytes():
+                    body.add(chunk)
+                return _answer(response, body)
+        except (httpx2.RequestError, FurnitureEventsError) as error:
+            return _outcome_of(error, request)
+        except RuntimeError:
+            if self._closed:
+                return ProducerClosed("the producer was closed during the call")
+            raise
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections; a second time does nothing."""
+        self._closed = True
+        pid, client = self._clients.pop(asyncio.get_running_loop(), (0, None))
+        if client is not None and pid == os.getpid():
+            await client.aclose()
+
+    def _client(self) -> httpx2.AsyncClient:
+        if self._closed:
+            raise ProducerClosed("the producer was closed during the call")
+        loop, here = asyncio.get_running_loop(), os.getpid()
+        pid, client = self._clients.get(loop, (0, None))
+        if client is None or pid != here:
+            client = httpx2.AsyncClient(verify=self._verify, trust_env=False, limits=self._limits)
+            self._clients[loop] = here, client
+        return client
+
+
+class _Body:
+    """An answer's body as it grows, bounded in time and in size."""
+
+    def __init__(self, clock: Callable[[], float], budget: float) -> None:
+        self._clock = clock
+        self._ends = clock() + budget
+        self._data = bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        self._data += chunk
+        if len(self._data) > _MAX_ANSWER_BYTES:
+            raise ConnectionLost("the answer is too long to be the broker's")
+        if self._clock() > self._ends:
+            raise AnswerTimeout("the answer did not end before the deadline")
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._data)
+
+
+def _answer(response: httpx2.Response, body: _Body) -> Answer:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status_code, headers, bytes(body))
+
+
+def _outcome_of(  # noqa: PLR0911 - a table
+    error: httpx2.RequestError | FurnitureEventsError, request: Request
+) -> FurnitureEventsError:
+    """Map a failed exchange; what had begun to be sent may have been appended."""
+    sent = request.publishes
+    match error:
+        case ProducerClosed():
+            return error.with_traceback(None)
+        case AnswerTimeout() | ConnectionLost():
+            error.maybe_appended = sent
+            return error.with_traceback(None)
+        case httpx2.ConnectTimeout():
+            return Unreachable("no connection to the broker in time")
+        case httpx2.PoolTimeout():
+            return Unreachable("no connection of the producer's own became free in time")
+        case httpx2.ConnectError():
+            return Unreachable(f"no connection to the broker: {_reason(error)}")
+        case httpx2.LocalProtocolError() | httpx2.UnsupportedProtocol():
+            return Unreachable("the request could not be sent")
+        case httpx2.TimeoutException():
+            return AnswerTimeout("the broker did not answer in time", maybe_appended=sent)
+    return ConnectionLost(
+        f"the connection to the broker broke: {_reason(error)}", maybe_appended=sent
+    )
+
+
+def _reason(error: Exception) -> str:
+    return str(error)[:200] or type(error).__name__

@@ -1,0 +1,130 @@
+"""A broker in memory: answers the producer's requests as the contract says, without a socket.
+
+It keeps every event until cleared and never delivers any. Answers are the same bytes that HTTP
+would carry, so the client under test reads them with the code that it uses in production.
+"""
+
+import copy
+import json
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from furniture_events._wire import Answer, Outcome, Request
+from furniture_events.errors import FurnitureEventsError, IdConflict, Refused
+from furniture_events.testing._contract import check_event, problem_body, same_json
+
+__all__ = ["MemoryBroker", "RecordedEvent"]
+
+_EPOCH = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """An event as a consumer would get it; `furniture` holds plain JSON values."""
+
+    type: str
+    furniture: dict[str, Any]
+    id: str
+    offset: str
+    timestamp: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: FurnitureEventsError
+    appended: bool
+
+
+class MemoryBroker:
+    """The events appended so far, by id too, and the failures still to come."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._events: list[RecordedEvent] = []
+        self._by_id: dict[str, RecordedEvent] = {}
+        self._appended = 0
+        self._failures: deque[_Failure] = deque()
+
+    @property
+    def events(self) -> list[RecordedEvent]:
+        with self._lock:
+            return list(self._events)
+
+    def fail_next(self, error: FurnitureEventsError, times: int, *, appended: bool) -> None:
+        with self._lock:
+            self._failures.extend([_Failure(error, appended)] * times)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._events.clear()
+            self._by_id.clear()
+            self._failures.clear()
+
+    def handle(self, request: Request) -> Outcome:
+        """Answer one request, or fail as told."""
+        with self._lock:
+            failure = self._failures.popleft() if self._failures else None
+            if failure is not None and not failure.appended:
+                return copy.copy(failure.error)
+            answer = self._answer(request)
+            return answer if failure is None else copy.copy(failure.error)
+
+    def _answer(self, request: Request) -> Answer:
+        if request.method == "GET":
+            return _json_answer(200, {"position": f"{_EPOCH}-{self._appended}"})
+        document = json.loads(request.body)
+        if "events" in document:
+            return _json_answer(200, {"results": [self._item(item) for item in document["events"]]})
+        try:
+            result = self._append(document)
+        except Refused as error:
+            return _json_answer(422, problem_body(error), "application/problem+json")
+        return _json_answer(200 if result["duplicate"] else 201, result)
+
+    def _item(self, event: dict[str, Any]) -> dict[str, object]:
+        try:
+            return {"ok": True, **self._append(event)}
+        except Refused as error:
+            return {"ok": False, "error": problem_body(error)}
+
+    def _append(self, event: dict[str, Any]) -> dict[str, object]:
+        text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+        check_event(event, len(text.encode()))
+        known = self._by_id.get(event["id"])
+        if known is None:
+            return self._result(self._record(event), duplicate=False)
+        if known.type == event["type"] and same_json(known.furniture, event["furniture"]):
+            return self._result(known, duplicate=True)
+        raise IdConflict("id: was used for another event")
+
+    def _record(self, event: dict[str, Any]) -> RecordedEvent:
+        self._appended += 1
+        moment = self._now()
+        recorded = RecordedEvent(
+            type=event["type"],
+            furniture=event["furniture"],
+            id=event["id"],
+            offset=f"{_EPOCH}-{self._appended}",
+            timestamp=moment.replace(microsecond=moment.microsecond // 1000 * 1000),
+        )
+        self._events.append(recorded)
+        self._by_id[recorded.id] = recorded
+        return recorded
+
+    def _result(self, event: RecordedEvent, *, duplicate: bool) -> dict[str, object]:
+        timestamp = event.timestamp.isoformat(timespec="milliseconds")
+        return {
+            "id": event.id,
+            "offset": event.offset,
+            "timestamp": timestamp,
+            "duplicate": duplicate,
+        }
+
+
+def _json_answer(status: int, document: object, media: str = "application/json") -> Answer:
+    return Answer(status, {"content-type": media}, json.dumps(document).encode())

@@ -1,0 +1,41 @@
+"""Fixtures that every test module may use: a loopback broker, and furniture that is sound."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from loopback import Broker
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    """Run a broker on a free port of 127.0.0.1."""
+    broker = Broker()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def furniture() -> dict[str, Any]:
+    """Furniture that the contract accepts."""
+    return {
+        "furniture_id": "673a2f1b8e4d2a1c3b5e6f7a",
+        "nombre": "Mesa de Roble",
+        "descripcion": "Mesa elegante de comedor",
+        "altura": 75,
+        "ancho": 120,
+        "material": "roble",
+        "autor_username": "Juan",
+    }
+
+
+@pytest.fixture
+def event(furniture: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+    """Make events: `event(id="a", nombre="")` with what shall differ."""
+
+    def make(id: str | None = None, **changes: Any) -> dict[str, Any]:
+        made: dict[str, Any] = {"type": "furniture_created", "furniture": furniture | changes}
+        return made if id is None else made | {"id": id}
+
+    return make

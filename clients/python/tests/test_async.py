@@ -1,0 +1,199 @@
+"""The awaiting face against a real server on the loopback."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from furniture_events import (
+    AnswerTimeout,
+    AsyncProducer,
+    ConnectionLost,
+    InvalidFurniture,
+    ProducerClosed,
+    Published,
+    Unreachable,
+)
+from loopback import Broker, append_then_hang_up, hang, raw, refuse
+
+Make = Callable[..., dict[str, Any]]
+
+
+@pytest_asyncio.fixture
+async def producer(broker: Broker) -> AsyncIterator[AsyncProducer]:
+    """Make a producer that hardly waits."""
+    async with AsyncProducer(broker.url, key="sesame", backoff=0.001) as producer:
+        yield producer
+
+
+@pytest.mark.parametrize("kind", ["created", "updated", "deleted"])
+async def test_publishes_each_type(
+    kind: str, producer: AsyncProducer, broker: Broker, furniture: dict[str, Any]
+) -> None:
+    """The event arrives as the contract has it, and its result comes back typed."""
+    published = await getattr(producer, f"furniture_{kind}")(furniture, id="mine")
+    assert (published.id, published.offset, published.duplicate) == ("mine", "e-1", False)
+    (seen,) = broker.seen
+    assert seen.json == {"type": f"furniture_{kind}", "furniture": furniture, "id": "mine"}
+    assert seen.headers["authorization"] == "Bearer sesame"
+
+
+async def test_ping_position_and_one_connection(
+    producer: AsyncProducer, broker: Broker, event: Make
+) -> None:
+    """All calls go over one connection that is kept alive."""
+    await producer.publish(event())
+    assert 0 < await producer.ping() < 10
+    assert await producer.position() == "e-1"
+    assert len(broker.seen) == 3
+    assert len(set(broker.ports)) == 1
+
+
+async def test_retry_after_of_a_503_is_slept(
+    producer: AsyncProducer, broker: Broker, event: Make
+) -> None:
+    """The pause is at least as long as the broker asked for, and then the event goes through."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    producer._sleep = sleep  # type: ignore[assignment]
+    broker.script += [refuse(503, "log_unavailable", Retry_After="3")]
+    assert isinstance(await producer.publish(event()), Published)
+    assert len(slept) == 1
+    assert 3.0 <= slept[0] <= 3.001
+
+
+async def test_lost_answer_ends_in_a_duplicate(
+    producer: AsyncProducer, broker: Broker, event: Make
+) -> None:
+    """The retry of an event that was appended is recognised."""
+    broker.script += [append_then_hang_up]
+    assert (await producer.publish(event())).duplicate
+    assert len(broker.log) == 1
+
+
+async def test_failures_are_typed(broker: Broker, event: Make) -> None:
+    """Silence, a broken answer, a refusal and an absent broker are told apart."""
+    broker.script += [hang, raw(b"HTTP/1.1 201 Cre")]
+    async with AsyncProducer(broker.url, timeout=0.05, attempts=1) as producer:
+        with pytest.raises(AnswerTimeout) as late:
+            await producer.publish(event())
+        with pytest.raises(ConnectionLost) as lost:
+            await producer.publish(event())
+        with pytest.raises(InvalidFurniture) as refused:
+            await producer.publish(event(nombre=""))
+    broker.stop()
+    async with AsyncProducer(broker.url, attempts=2, backoff=0) as producer:
+        with pytest.raises(Unreachable) as absent:
+            await producer.publish(event())
+    doubts = [caught.value.maybe_appended for caught in (late, lost, refused, absent)]
+    assert doubts == [True, True, False, False]
+
+
+async def test_batch_reports_each_event(
+    producer: AsyncProducer, broker: Broker, event: Make
+) -> None:
+    """A batch splits, retries and reports as the blocking one does."""
+    broker.script += [append_then_hang_up]
+    events = [event(id=str(n)) for n in range(1001)] + [event(nombre="")]
+    results = await producer.publish_many(events)
+    assert [result.id for result in results if isinstance(result, Published)] == [
+        str(n) for n in range(1001)
+    ]
+    assert isinstance(results[-1], InvalidFurniture)
+    assert [len(seen.json["events"]) for seen in broker.seen] == [1000, 1000, 2]
+
+
+async def test_fifty_tasks_share_a_producer(broker: Broker, event: Make) -> None:
+    """Fifty tasks at once publish through few connections, and every event arrives once."""
+    async with AsyncProducer(broker.url, max_connections=8) as producer:
+        published = await asyncio.gather(*(producer.publish(event()) for _ in range(50)))
+    assert len({result.offset for result in published}) == len(broker.log) == 50
+    assert len(set(broker.ports)) <= 8
+
+
+async def test_cancellation_escapes(broker: Broker, event: Make) -> None:
+    """A cancelled call ends as cancelled, and the producer goes on."""
+    broker.script += [hang]
+    async with AsyncProducer(broker.url) as producer:
+        call = asyncio.create_task(producer.publish(event()))
+        await asyncio.to_thread(broker.arrived.wait)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert isinstance(await producer.publish(event()), Published)
+
+
+def test_each_event_loop_gets_connections_of_its_own(broker: Broker, event: Make) -> None:
+    """One producer, used by one `asyncio.run` after another, publishes in each."""
+    producer = AsyncProducer(broker.url)
+
+    async def once() -> Published:
+        try:
+            return await producer.publish(event())
+        finally:
+            await producer._pool.aclose()
+            producer._pool._closed = False
+
+    assert [asyncio.run(once()).offset for _ in range(3)] == ["e-1", "e-2", "e-3"]
+    assert len(set(broker.ports)) == 3
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_forked_child_runs_a_loop_of_its_own(broker: Broker, event: Make) -> None:
+    """A child that was forked after the parent's loop publishes in its own."""
+    producer = AsyncProducer(broker.url)
+
+    async def once(id: str) -> None:
+        await producer.publish(event(id=id))
+        await producer._pool.aclose()
+        producer._pool._closed = False
+
+    asyncio.run(once("parent"))
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            asyncio.run(once("child"))
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert list(broker.log) == ["parent", "child"]
+
+
+async def test_closed_producer_says_so(broker: Broker, event: Make) -> None:
+    """After aclose every call fails by name, and closing again is nothing."""
+    producer = AsyncProducer(broker.url)
+    await producer.ping()
+    await producer.aclose()
+    await producer.aclose()
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: producer.publish(event()),
+        lambda: producer.publish_many([event()]),
+        producer.ping,
+        producer.position,
+    ]
+    for call in calls:
+        with pytest.raises(ProducerClosed):
+            await call()
+
+
+async def test_close_during_a_call_ends_it(broker: Broker, event: Make) -> None:
+    """A call that is cut off between its attempts ends in doubt, not in a crash."""
+    broker.script += [raw(b"")]
+    producer = AsyncProducer(broker.url)
+
+    async def close(_: float) -> None:
+        await producer.aclose()
+
+    producer._sleep = close  # type: ignore[assignment]
+    with pytest.raises(ProducerClosed) as caught:
+        await producer.publish(event())
+    assert caught.value.maybe_appended

@@ -1,0 +1,357 @@
+"""The blocking face against a real server on the loopback."""
+
+import logging
+import os
+import pickle
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from furniture_events import (
+    AnswerTimeout,
+    ConnectionLost,
+    FurnitureEventsError,
+    InvalidFurniture,
+    LogUnavailable,
+    NotAttempted,
+    Producer,
+    ProducerClosed,
+    Published,
+    Unauthorized,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from loopback import Broker, answer, append_then_hang_up, hang, raw, refuse
+
+Make = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def producer(broker: Broker) -> Iterator[Producer]:
+    """Make a producer that hardly waits."""
+    with Producer(broker.url, key="sesame", backoff=0.001) as producer:
+        yield producer
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("kind", ["created", "updated", "deleted"])
+def test_publishes_each_type(
+    kind: str, producer: Producer, broker: Broker, furniture: dict[str, Any]
+) -> None:
+    """The event arrives as the contract has it, and its result comes back typed."""
+    method = getattr(producer, f"furniture_{kind}")
+    published = method(furniture, id="mine")
+    assert published == Published(
+        "mine", "e-1", datetime(2024, 1, 15, 14, 30, tzinfo=UTC), duplicate=False
+    )
+    (seen,) = broker.seen
+    assert (seen.method, seen.path) == ("POST", "/api/events")
+    assert seen.json == {"type": f"furniture_{kind}", "furniture": furniture, "id": "mine"}
+    assert seen.headers["authorization"] == "Bearer sesame"
+    assert seen.headers["content-type"] == "application/json"
+
+
+def test_prefix_of_the_url_is_kept(broker: Broker, event: Make) -> None:
+    """A broker behind a path is found there."""
+    with Producer(f"{broker.url}/live/") as producer:
+        producer.publish(event())
+    assert broker.seen[0].path == "/live/api/events"
+
+
+def test_ping_and_position_answer(producer: Producer, broker: Broker, event: Make) -> None:
+    """The round trip is in seconds; the position is the log's end."""
+    producer.publish(event())
+    assert 0 < producer.ping() < 10
+    assert producer.position() == "e-1"
+    assert [seen.path for seen in broker.seen][1:] == ["/healthz", "/api/events?limit=0"]
+
+
+def test_one_connection_serves_many_calls(producer: Producer, broker: Broker, event: Make) -> None:
+    """Connections are kept alive between calls, refusals included."""
+    for _ in range(3):
+        producer.publish(event())
+        with pytest.raises(InvalidFurniture):
+            producer.publish(event(nombre=""))
+    assert len(broker.seen) == 6
+    assert len(set(broker.ports)) == 1
+
+
+def test_retry_after_of_a_503_is_slept(producer: Producer, broker: Broker, event: Make) -> None:
+    """The pause is at least as long as the broker asked for, and then the event goes through."""
+    slept: list[float] = []
+    producer._sleep = slept.append  # type: ignore[assignment]
+    broker.script += [refuse(503, "log_unavailable", Retry_After="3")]
+    assert not producer.publish(event()).duplicate
+    assert len(slept) == 1
+    assert 3.0 <= slept[0] <= 3.001
+    assert broker.seen[0].body == broker.seen[1].body
+
+
+def test_refused_connection_is_certainly_not_appended(closed_port: int, event: Make) -> None:
+    """Where nobody listens, every attempt fails and nothing was sent."""
+    with Producer(f"http://127.0.0.1:{closed_port}", attempts=3, backoff=0.001) as producer:
+        with pytest.raises(Unreachable) as caught:
+            producer.publish(event())
+        with pytest.raises(Unreachable):
+            producer.ping()
+    assert not caught.value.maybe_appended
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_broker_that_comes_back_gets_the_event(
+    producer: Producer, broker: Broker, event: Make
+) -> None:
+    """Several kinds of failure in a row end in one append."""
+    broker.script += [raw(b""), answer(502, b"<html>", "text/html"), refuse(500, "internal")]
+    assert isinstance(producer.publish(event()), Published)
+    assert len(broker.log) == 1
+
+
+def test_silent_broker_times_out_in_doubt(broker: Broker, event: Make) -> None:
+    """A request that was sent and not answered may have been appended."""
+    broker.script += [hang, hang]
+    with Producer(broker.url, timeout=0.05, attempts=2, backoff=0) as producer:
+        with pytest.raises(AnswerTimeout) as caught:
+            producer.publish(event())
+    assert caught.value.maybe_appended
+    assert len(broker.seen) == 2
+    assert broker.seen[0].json["id"] == broker.seen[1].json["id"]
+
+
+def test_deadline_bounds_an_attempt(broker: Broker, event: Make) -> None:
+    """A read timeout longer than the deadline does not outlast it."""
+    broker.script += [hang]
+    with Producer(broker.url, timeout=30.0, deadline=0.05) as producer:
+        with pytest.raises(AnswerTimeout):
+            producer.publish(event())
+    assert len(broker.seen) == 1
+
+
+def test_silence_of_a_get_leaves_nothing_in_doubt(broker: Broker) -> None:
+    """Asking for the position appends nothing."""
+    broker.script += [hang]
+    with Producer(broker.url, timeout=0.05, attempts=1) as producer:
+        with pytest.raises(AnswerTimeout) as caught:
+            producer.position()
+    assert not caught.value.maybe_appended
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"HTTP/1.1 201 Created\r\nContent-Le",
+        b'HTTP/1.1 201 Created\r\nContent-Length: 500\r\n\r\n{"id"',
+        b'HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"id"',
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 201 Created\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+    ],
+    ids=["nothing", "half the head", "half the body", "half a chunk", "not HTTP", "not gzip"],
+)
+def test_half_broken_answer_is_a_lost_one(data: bytes, broker: Broker, event: Make) -> None:
+    """An answer that breaks off leaves the event in doubt, once the attempts are used up."""
+    broker.script += [raw(data), raw(data)]
+    with Producer(broker.url, attempts=2, backoff=0) as producer:
+        with pytest.raises(ConnectionLost) as caught:
+            producer.publish(event())
+    assert caught.value.maybe_appended
+    assert len(broker.seen) == 2
+
+
+def test_lost_answer_ends_in_a_duplicate(producer: Producer, broker: Broker, event: Make) -> None:
+    """The retry of an event that was appended is recognised, and it is in the log once."""
+    broker.script += [append_then_hang_up]
+    published = producer.publish(event())
+    assert published.duplicate
+    assert published.offset == "e-1"
+    assert len(broker.log) == 1
+
+
+def test_redirect_is_not_followed(producer: Producer, broker: Broker, event: Make) -> None:
+    """The key stays with the host that was named."""
+    broker.script += [answer(307, b"", "text/html", Location=f"{broker.url}/elsewhere")]
+    with pytest.raises(UnexpectedAnswer) as caught:
+        producer.publish(event())
+    assert caught.value.status == 307
+    assert len(broker.seen) == 1
+
+
+def test_environment_is_not_trusted(
+    broker: Broker, event: Make, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy in the environment does not get the events."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with Producer(broker.url, attempts=1) as producer:
+        producer.publish(event())
+    assert len(broker.seen) == 1
+
+
+def test_endless_answer_is_cut_off(
+    producer: Producer, broker: Broker, event: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer far too long to be the broker's is given up, not collected."""
+    monkeypatch.setattr("furniture_events._http._MAX_ANSWER_BYTES", 1000)
+    broker.script += [answer(200, b"x" * 5000)] * 5
+    with pytest.raises(ConnectionLost, match="too long"):
+        producer.publish(event())
+
+
+def test_key_is_in_no_error(producer: Producer, broker: Broker, event: Make) -> None:
+    """Not in the text, not in an attribute, not in a cause, not in a pickle."""
+    echo = {"code": "unauthorized", "message": "key sesame is unknown"}
+    broker.script += [answer(401, echo, "application/problem+json")]
+    with pytest.raises(Unauthorized) as caught:
+        producer.publish(event())
+    error = caught.value
+    assert "sesame" not in f"{error!r} {error} {vars(error)}"
+    assert b"sesame" not in pickle.dumps(error)
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
+def test_batch_splits_by_count_and_bytes(broker: Broker, event: Make) -> None:
+    """Twenty-five hundred events arrive in three requests, in order, with results in order."""
+    with Producer(broker.url) as producer:
+        results = producer.publish_many(event(id=f"n{n}") for n in range(2500))
+        large = [event(id=f"l{n}", descripcion="x" * 60_000) for n in range(20)]
+        results += producer.publish_many(large)
+    assert all(isinstance(result, Published) for result in results)
+    counts = [len(seen.json["events"]) for seen in broker.seen]
+    assert counts == [1000, 1000, 500, 17, 3]
+    assert all(len(seen.body) <= 1_048_576 for seen in broker.seen)
+    sent = [item["id"] for seen in broker.seen for item in seen.json["events"]]
+    assert sent == [result.id for result in results if isinstance(result, Published)]
+
+
+def test_batch_reports_each_event(producer: Producer, broker: Broker, event: Make) -> None:
+    """A bad event here or there does not touch the others, and a lost answer loses nothing."""
+    broker.script += [append_then_hang_up]
+    results = producer.publish_many([event(id="a"), event(id="b", nombre=""), {}, event(id="d")])
+    kinds = [type(result).__name__ for result in results]
+    assert kinds == ["Published", "InvalidFurniture", "InvalidMessage", "Published"]
+    assert len(broker.log) == 2
+
+
+def test_batch_to_nobody_returns_errors(closed_port: int, event: Make) -> None:
+    """Where nobody listens publish_many raises nothing and loses nothing."""
+    url = f"http://127.0.0.1:{closed_port}"
+    with Producer(url, attempts=1, batch_events=1) as producer:
+        one, two = producer.publish_many([event(), event()])
+    assert isinstance(one, Unreachable)
+    assert isinstance(two, NotAttempted)
+
+
+def test_twenty_threads_share_a_producer(broker: Broker, event: Make) -> None:
+    """Twenty threads at once publish through few connections, and every event arrives once."""
+    start = threading.Barrier(20)
+    shared = Producer(broker.url, max_connections=8)
+
+    def publish(thread: int) -> list[Published]:
+        start.wait()
+        return [shared.publish(event(id=f"{thread}-{n}")) for n in range(10)]
+
+    with shared, ThreadPoolExecutor(20) as threads:
+        published = [result for some in threads.map(publish, range(20)) for result in some]
+    assert len(broker.log) == 200
+    assert len({result.offset for result in published}) == 200
+    assert not any(result.duplicate for result in published)
+    assert len(set(broker.ports)) <= 8
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_forked_child_has_connections_of_its_own(
+    producer: Producer, broker: Broker, event: Make
+) -> None:
+    """Parent and child both publish after a fork, never through the same socket."""
+    producer.publish(event(id="before"))
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            producer.publish(event(id="child"))
+            producer.publish(event(id="child again"))
+            producer.close()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    producer.publish(event(id="after"))
+    before, one, two, after = broker.ports
+    assert before == after
+    assert one == two != before
+    assert list(broker.log) == ["before", "child", "child again", "after"]
+
+
+def test_closed_producer_says_so(broker: Broker, event: Make) -> None:
+    """After close every call fails by name, and closing again is nothing."""
+    producer = Producer(broker.url)
+    producer.ping()
+    producer.close()
+    producer.close()
+    calls: list[Callable[[], object]] = [
+        lambda: producer.publish(event()),
+        lambda: producer.publish_many([event()]),
+        producer.ping,
+        producer.position,
+    ]
+    for call in calls:
+        with pytest.raises(ProducerClosed):
+            call()
+
+
+def test_close_during_a_call_ends_it(broker: Broker, event: Make) -> None:
+    """A call that another thread cuts off between its attempts ends in doubt, not in a crash."""
+    broker.script += [raw(b"")]
+    producer = Producer(broker.url)
+    producer._sleep = lambda _: producer.close()
+    with pytest.raises(ProducerClosed) as caught:
+        producer.publish(event())
+    assert caught.value.maybe_appended
+
+
+def test_log_lines_are_bounded_and_hold_no_secret(
+    producer: Producer, broker: Broker, event: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A retry and an incomplete batch are one warning each; no key, no payload, no id."""
+    caplog.set_level(logging.DEBUG, "furniture_events")
+    broker.script += [refuse(503, "log_unavailable")]
+    producer.publish(event(id="hidden-id", nombre="Mesa secreta"))
+    results = producer.publish_many([event(nombre="")] * 500)
+    assert all(isinstance(result, InvalidFurniture) for result in results)
+    lines = [record.getMessage() for record in caplog.records if record.name == "furniture_events"]
+    warnings = [line for line in lines if not line.startswith("exchange ")]
+    assert len(warnings) == 2
+    assert warnings[0].startswith("retry attempt=2 delay=0.00")
+    assert warnings[0].endswith("reason=LogUnavailable")
+    assert warnings[1] == "publish_many_incomplete failed=500 of=500 first=InvalidFurniture"
+    assert len(lines) == 5
+    assert all(len(line) < 200 for line in lines)
+    assert not any(word in line for line in lines for word in ("sesame", "secreta", "hidden"))
+
+
+def test_contract_error_of_the_last_attempt_is_raised(broker: Broker, event: Make) -> None:
+    """After the attempts are used up the broker's own words come through."""
+    broker.script += [refuse(503, "log_unavailable", Retry_After="0")] * 2
+    with Producer(broker.url, attempts=2, backoff=0) as producer:
+        with pytest.raises(LogUnavailable) as caught:
+            producer.publish(event())
+    assert isinstance(caught.value, FurnitureEventsError)
+    assert (caught.value.status, caught.value.retry_after) == (503, 0.0)
+    assert not caught.value.maybe_appended

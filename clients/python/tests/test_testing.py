@@ -1,0 +1,197 @@
+"""The stand-ins for users' own tests."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from furniture_events import (
+    AnswerTimeout,
+    IdConflict,
+    InvalidFurniture,
+    InvalidMessage,
+    LogUnavailable,
+    NotAttempted,
+    ProducerClosed,
+    Published,
+    TooLarge,
+    UnknownType,
+    Unreachable,
+)
+from furniture_events.testing import AsyncInMemoryProducer, InMemoryProducer, RecordedEvent
+
+Make = Callable[..., dict[str, Any]]
+NOON = datetime(2024, 1, 15, 12, 0, 0, 123_456, UTC)
+
+
+@pytest.fixture
+def producer() -> InMemoryProducer:
+    """Make a producer whose clock stands at noon."""
+    return InMemoryProducer(now=lambda: NOON)
+
+
+def test_records_events_as_a_consumer_gets_them(
+    producer: InMemoryProducer, furniture: dict[str, Any]
+) -> None:
+    """The record holds plain JSON values, the id, the offset and milliseconds."""
+    published = producer.furniture_created(furniture | {"altura": Decimal("75.00")}, id="a")
+    moment = NOON.replace(microsecond=123_000)
+    assert published == Published("a", "memory-1", moment, duplicate=False)
+    assert producer.events == [
+        RecordedEvent("furniture_created", furniture, "a", "memory-1", moment)
+    ]
+    assert isinstance(producer.events[0].furniture["altura"], int)
+
+
+def test_every_method_works(producer: InMemoryProducer, furniture: dict[str, Any]) -> None:
+    """The other two types, ping and position answer as the broker would."""
+    assert producer.position() == "memory-0"
+    producer.furniture_updated(furniture)
+    producer.furniture_deleted(furniture)
+    assert [event.type for event in producer.events] == ["furniture_updated", "furniture_deleted"]
+    assert producer.position() == "memory-2"
+    assert producer.ping() >= 0
+
+
+def test_same_id_is_a_duplicate_or_a_conflict(producer: InMemoryProducer, event: Make) -> None:
+    """The same event is appended once; another under its id is refused."""
+    first = producer.publish(event(id="a", altura=75, extra={"x": 1, "y": 2}))
+    again = producer.publish(event(id="a", altura=75.0, extra={"y": 2, "x": 1}))
+    assert again == Published(first.id, first.offset, first.timestamp, duplicate=True)
+    for change in ({"altura": 76}, {"extra": {"x": True, "y": 2}}, {"extra": [1]}, {}):
+        with pytest.raises(IdConflict):
+            producer.publish(event(id="a", **change))
+    with pytest.raises(IdConflict):
+        producer.publish(event(id="a", altura=75) | {"type": "furniture_deleted"})
+    assert len(producer.events) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "good", "bad"),
+    [
+        ("furniture_id", ["x", "ñ" * 128], ["", "x" * 129, 7, None]),
+        ("nombre", ["x", "ñ" * 255], ["", "x" * 256, None]),
+        ("material", ["x", "ñ" * 255], ["", "x" * 256, True]),
+        ("autor_username", ["x", "ñ" * 255], ["", "x" * 256, ["x"]]),
+        ("descripcion", ["", "ñ" * 10_000], ["x" * 10_001, None]),
+        ("altura", [0, 0.5, 10**99], [-1, -0.1, True, "75", None]),
+        ("ancho", [0, 0.5, 10**99], [-1, -0.1, False, "75", None]),
+    ],
+)
+def test_furniture_is_judged_by_the_contract(
+    producer: InMemoryProducer, event: Make, field: str, good: list[Any], bad: list[Any]
+) -> None:
+    """Each field is tested at its bounds, and the error names it."""
+    for value in good:
+        producer.publish(event(**{field: value}))
+    for value in bad:
+        with pytest.raises(InvalidFurniture) as caught:
+            producer.publish(event(**{field: value}))
+        assert [detail.field for detail in caught.value.details] == [f"furniture.{field}"]
+        assert caught.value.status == 422
+
+
+def test_all_faults_are_named_at_once(producer: InMemoryProducer, event: Make) -> None:
+    """Two bad fields are two details."""
+    with pytest.raises(InvalidFurniture) as caught:
+        producer.publish(event(nombre="", altura=-1))
+    assert len(caught.value.details) == 2
+
+
+@pytest.mark.parametrize("id", ["", "x" * 129, "ñ", "a\n"])
+def test_bad_id_is_refused(producer: InMemoryProducer, event: Make, id: str) -> None:
+    """An id is 1 to 128 printable ASCII characters, space included."""
+    producer.publish(event(id="~ ok"))
+    with pytest.raises(InvalidMessage):
+        producer.publish(event(id=id))
+
+
+def test_unknown_type_and_large_event_are_refused(producer: InMemoryProducer, event: Make) -> None:
+    """A type of another contract and an event over 65,536 bytes do not get in."""
+    with pytest.raises(UnknownType):
+        producer.publish(event() | {"type": "furniture_sold"})
+    with pytest.raises(TooLarge):
+        producer.publish(event(extra="x" * 65_536))
+
+
+def test_batch_reports_each_event(producer: InMemoryProducer, event: Make) -> None:
+    """Results and errors stand in order."""
+    results = producer.publish_many([event(id="a"), event(nombre=""), {}, event(id="a")])
+    kinds = [type(result).__name__ for result in results]
+    assert kinds == ["Published", "InvalidFurniture", "InvalidMessage", "Published"]
+    assert len(producer.events) == 1
+
+
+def test_next_calls_fail_as_told(producer: InMemoryProducer, event: Make) -> None:
+    """The next requests fail, so many and no more, without a wait; a batch reports it."""
+    producer.fail_next(Unreachable("told"), times=2)
+    producer.fail_next(LogUnavailable("told"))
+    for _ in range(2):
+        with pytest.raises(Unreachable, match="told"):
+            producer.publish(event())
+    (result,) = producer.publish_many([event()])
+    assert isinstance(result, LogUnavailable)
+    assert isinstance(producer.publish(event()), Published)
+    assert len(producer.events) == 1
+
+
+def test_many_batches_stop_at_a_failure(producer: InMemoryProducer, event: Make) -> None:
+    """A failure in the first thousand leaves the rest untried, as in production."""
+    producer.fail_next(Unreachable("told"))
+    results = producer.publish_many([event()] * 1001)
+    assert isinstance(results[0], Unreachable)
+    assert isinstance(results[1000], NotAttempted)
+    assert producer.events == []
+
+
+def test_lost_answer_leaves_the_event_recorded(producer: InMemoryProducer, event: Make) -> None:
+    """A test can tell the event that was appended from the answer that was lost."""
+    producer.fail_next(AnswerTimeout("told", maybe_appended=True), appended=True)
+    with pytest.raises(AnswerTimeout) as caught:
+        producer.publish(event(id="a"))
+    assert caught.value.maybe_appended
+    assert producer.publish(event(id="a")).duplicate
+
+
+def test_clear_forgets(producer: InMemoryProducer, event: Make) -> None:
+    """Events, ids and failures to come are gone; the position goes on."""
+    producer.publish(event(id="a"))
+    producer.fail_next(Unreachable("told"))
+    producer.clear()
+    assert producer.events == []
+    assert producer.publish(event(id="a")).offset == "memory-2"
+
+
+def test_closed_stand_in_says_so(event: Make) -> None:
+    """The stand-in is closed like a producer."""
+    with InMemoryProducer() as producer:
+        producer.publish(event())
+    with pytest.raises(ProducerClosed):
+        producer.publish(event())
+
+
+def test_many_threads_may_publish(producer: InMemoryProducer, event: Make) -> None:
+    """Offsets are unique however many threads there are."""
+    with ThreadPoolExecutor(8) as threads:
+        published = list(threads.map(lambda _: producer.publish(event()), range(200)))
+    assert len({result.offset for result in published}) == len(producer.events) == 200
+
+
+async def test_async_twin_does_the_same(event: Make) -> None:
+    """The twin records, recognises, refuses and fails as told."""
+    async with AsyncInMemoryProducer(now=lambda: NOON) as producer:
+        await producer.publish(event(id="a"))
+        assert (await producer.publish(event(id="a"))).duplicate
+        with pytest.raises(InvalidFurniture):
+            await producer.publish(event(altura=-1))
+        producer.fail_next(Unreachable("told"))
+        with pytest.raises(Unreachable):
+            await producer.publish(event())
+        (result,) = await producer.publish_many([event(id="b")])
+        assert isinstance(result, Published)
+        assert await producer.position() == "memory-2"
+        assert await producer.ping() >= 0
+        assert [recorded.id for recorded in producer.events] == ["a", "b"]
