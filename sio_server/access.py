@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from multidict import MultiMapping
 
 from sio_server.errors import Forbidden, Unauthorized
 
@@ -69,7 +71,7 @@ class Source:
 
 
 def locate(
-    peer: str, scheme: str, headers: Mapping[str, str], trusted_proxies: Collection[str]
+    peer: str, scheme: str, headers: MultiMapping[str], trusted_proxies: Collection[str]
 ) -> Source:
     """Tell where a request came from.
 
@@ -92,7 +94,8 @@ def locate(
     )
     address = peer
     if forwarded and _is_in(peer, trusted_proxies):
-        address = _first_untrusted(headers.get("X-Forwarded-For", ""), peer, trusted_proxies)
+        hops = ",".join(headers.getall("X-Forwarded-For", ()))
+        address = _first_untrusted(hops, peer, trusted_proxies)
         scheme = _first(headers.get("X-Forwarded-Proto")) or scheme
         host = _first(headers.get("X-Forwarded-Host")) or host
     return Source(address, f"{scheme}://{host}", is_local)
@@ -102,10 +105,10 @@ def _first(header: str | None) -> str:
     return (header or "").partition(",")[0].strip()
 
 
-def _first_untrusted(header: str, peer: str, trusted_proxies: Collection[str]) -> str:
-    """Return the nearest address in ``X-Forwarded-For`` that no trusted proxy has."""
+def _first_untrusted(hops: str, peer: str, trusted_proxies: Collection[str]) -> str:
+    """Return the nearest of the comma-separated addresses that no trusted proxy has."""
     address = peer
-    for hop in reversed([hop.strip() for hop in header.split(",")]):
+    for hop in reversed([hop.strip() for hop in hops.split(",")]):
         if not _is_address(hop):
             break
         address = hop
@@ -122,12 +125,22 @@ def origin_allowed(origin: str | None, base: str, allowed: Collection[str]) -> b
         base: the scheme and host under which the client reached this server.
         allowed: origins, compared whole; ``:*`` stands for any port, ``*`` for any origin.
     """
-    if origin is None or origin == base or "*" in allowed or origin in allowed:
+    if (
+        origin is None
+        or origin == _without_default_port(base)
+        or "*" in allowed
+        or origin in allowed
+    ):
         return True
     base, colon, port = origin.rpartition(":")
     if not (colon and port.isascii() and port.isdigit()):
         base = origin
     return f"{base}:*" in allowed
+
+
+def _without_default_port(base: str) -> str:
+    default = {"http": ":80", "https": ":443"}.get(base.partition(":")[0], "")
+    return base.removesuffix(default)
 
 
 class Access:
@@ -211,6 +224,8 @@ def _is_loopback(address: str) -> bool:
 
 def _names_loopback(url: str) -> bool:
     try:
-        return urlsplit(url).hostname in LOOPBACK_NAMES
+        parts = urlsplit(url)
+        _ = parts.port  # raises where what follows the name is no port
     except ValueError:
         return False
+    return parts.hostname in LOOPBACK_NAMES

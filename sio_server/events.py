@@ -213,7 +213,7 @@ class Offset(NamedTuple):
         epoch, _, seq = text.rpartition("-")
         if epoch and seq.isdigit() and len(seq) <= 18 and str(int(seq)) == seq:
             return cls(epoch, int(seq))
-        return cls(text, 0)
+        return cls(f"?{text}", 0)  # no epoch has such a name
 
 
 @dataclass(frozen=True)

@@ -53,11 +53,12 @@ class Cursor:
         position: the last offset that counts as delivered. Kept up to date while it is not live;
             a live cursor's position is the fan-out's.
         live: it is written to as events come.
+        rooms_added: set with each new room: what was read from the log before is too little.
         left: it is gone, and gets nothing any more.
         task: what lets it catch up, while it is not live.
     """
 
-    __slots__ = ("left", "live", "outlet", "position", "rooms", "task")
+    __slots__ = ("left", "live", "outlet", "position", "rooms", "rooms_added", "task")
 
     def __init__(self, outlet: Outlet, rooms: Iterable[str], position: Offset) -> None:
         self.outlet = outlet
@@ -65,6 +66,7 @@ class Cursor:
         self.position = position
         self.live = False
         self.left = False
+        self.rooms_added = False
         self.task: asyncio.Task[None] | None = None
 
 
@@ -118,10 +120,11 @@ class Fanout:
                 frame = frames[encode] = outlet.encode(record)
             if not outlet.write(frame):
                 over.append(cursor)
+        count = len(recipients)  # before parking, which changes the rooms
         for cursor in over:
             self._park(cursor, record.offset)
-        self._delivered(len(recipients))
-        return len(recipients)
+        self._delivered(count)
+        return count
 
     def _recipients(self, rooms: Iterable[str]) -> Collection[Cursor]:
         members = [self._rooms[room] for room in rooms if room in self._rooms]
@@ -155,6 +158,7 @@ class Fanout:
         for room in rooms:
             if room not in cursor.rooms:
                 cursor.rooms[room] = 0 if cursor.live else self.position.seq
+                cursor.rooms_added = True
                 if cursor.live:
                     self._rooms.setdefault(room, set()).add(cursor)
 
@@ -207,10 +211,13 @@ class Fanout:
         page = await self._read(cursor, limit=0)
         if page.gap:
             cursor.position = page.position
+            started(cursor.position, bool(cursor.rooms), 0)
         replayed = await self._catch_up(cursor)
-        if replayed is not None and not cursor.left:
-            started(cursor.position, page.gap and bool(cursor.rooms), replayed)
-            self._go_live(cursor)
+        if replayed is None or cursor.left:
+            return
+        if not page.gap:
+            started(cursor.position, False, replayed)
+        self._go_live(cursor)
 
     async def _catch_up(self, cursor: Cursor) -> int | None:
         """Write what lies between a cursor and the end; return how many events, None if it ended.
@@ -219,11 +226,14 @@ class Fanout:
         """
         written = 0
         while True:
+            cursor.rooms_added = False
             page = await self._read(cursor, PAGE_EVENTS)
             if page.gap:
                 cursor.outlet.close_slow()
                 return None
             for record in page.records:
+                if cursor.rooms_added:
+                    break
                 if not _concerns(record, cursor):
                     continue
                 within = cursor.outlet.write(cursor.outlet.encode(record))
@@ -232,6 +242,8 @@ class Fanout:
                 self._delivered(1)
                 if not within and not await self._drained(cursor):
                     return None
+            if cursor.rooms_added:
+                continue  # the page was read for fewer rooms than there are now
             cursor.position = page.position
             if page.at_end and cursor.position == self.position:
                 return written

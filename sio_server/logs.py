@@ -47,7 +47,7 @@ def add_mark(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
 
 def in_order(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Put first what every line has."""
-    return {name: event[name] for name in ("timestamp", "level", "event")} | event
+    return {**{name: event[name] for name in ("timestamp", "level", "event")}, **event}
 
 
 def configure(log_format: str, log_level: str, stream: Any = None) -> None:
@@ -71,7 +71,12 @@ def configure(log_format: str, log_level: str, stream: Any = None) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ]
     else:
-        last = [add_mark, structlog.dev.ConsoleRenderer(colors=output.isatty(), sort_keys=False)]
+        console = structlog.dev.ConsoleRenderer(
+            colors=output.isatty(),
+            sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,  # others show variables' values
+        )
+        last = [add_mark, console]
     handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

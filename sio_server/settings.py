@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         (), description="comma-separated keys that may publish, and consume everything"
     )
     open_publish: Literal["off", "loopback", "anyone"] = Field(
-        "off", description="who may publish without a credential"
+        "off", description="who may publish without a credential: off, loopback or anyone"
     )
     require_auth: bool = Field(False, description="consume with a credential only")
     cors_origins: Words = Field(
@@ -115,9 +115,11 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         10, ge=0, allow_inf_nan=False, description="seconds over which a stop spreads the closing"
     )
-    log_format: Literal["console", "json"] = Field("console", description="form of the log")
+    log_format: Literal["console", "json"] = Field(
+        "console", description="form of the log: console or json"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least level that is logged"
+        "info", description="least level that is logged: debug, info, warning or error"
     )
 
     @field_validator("producer_keys", "cors_origins", "trusted_proxies", mode="before")
@@ -201,5 +203,6 @@ def _describe(fault: Any) -> str:
     if not fault["loc"]:
         return str(message)
     field = str(fault["loc"][0])
-    shown = "" if field == "producer_keys" else f" (it is {str(fault['input'])[:80]!r})"
+    secret = field in ("producer_keys", "event_log")  # an event log's URL may hold a password
+    shown = "" if secret else f" (it is {str(fault['input'])[:80]!r})"
     return f"{PREFIX}{field.upper()}: {message}{shown}"

@@ -16,7 +16,9 @@ from sio_server.errors import InvalidJson, InvalidMessage
 MAX_INTEGER = 10**100
 """Integers of over 100 digits are refused: their size is a cost, and no double holds them."""
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{},]', re.DOTALL)
+_SPACE = " \t\n\r"
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[][{},]', re.DOTALL)
+"""Strings and structure. One without its end reaches to the text's: so nothing is read twice."""
 
 
 def dumps(value: Any) -> str:
@@ -35,13 +37,19 @@ def loads(text: str | bytes, max_depth: int) -> Any:
         InvalidJson: it is not JSON in the contract's sense, or is nested deeper.
     """
     try:
-        value = json.loads(text if isinstance(text, str) else text.decode())
+        value = json.loads(
+            text if isinstance(text, str) else text.decode(), parse_constant=_refuse_constant
+        )
     except RecursionError:
         raise _too_deep(max_depth) from None
     except ValueError:
         raise InvalidJson("not valid JSON") from None
     check(value, max_depth)
     return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
 
 
 def check(value: Any, max_depth: int) -> None:
@@ -127,9 +135,10 @@ def split_members(text: str, key: str, max_depth: int) -> list[str] | None:
 
     def close_member(end: int) -> None:
         nonlocal copied
-        if text[start:end].strip():
+        member = text[start:end].strip(_SPACE)
+        if member:
             skeleton.append(f"{text[copied:start]}{len(members)}")
-            members.append(text[start:end].strip())
+            members.append(member)
             copied = end
 
     for token in _TOKEN.finditer(text):

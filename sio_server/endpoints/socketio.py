@@ -141,7 +141,7 @@ class SocketIO:
 
         def parse() -> Command:
             if UNDECODABLE in arguments:
-                raise InvalidJson("nested too deep, or numbers too long")
+                raise InvalidJson("not valid JSON, nested too deep, or numbers too long")
             return parse_event_arguments(name, arguments, hub.settings.max_json_depth)
 
         try:

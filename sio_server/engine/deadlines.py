@@ -45,11 +45,14 @@ class Deadlines(Generic[Member]):
         loop = asyncio.get_running_loop()
         now = loop.time()
         self._timer = None
-        while self._due:
-            member, due = next(iter(self._due.items()))
-            if due > now:
-                if self._timer is None:
-                    self._timer = loop.call_at(due, self._tick)
-                return
-            del self._due[member]
-            self._expired(member)
+        try:
+            while self._due and self._next_due() <= now:
+                member = next(iter(self._due))
+                del self._due[member]
+                self._expired(member)
+        finally:  # also where one member's expiry fails: the others have their time
+            if self._due and self._timer is None:
+                self._timer = loop.call_at(self._next_due(), self._tick)
+
+    def _next_due(self) -> float:
+        return next(iter(self._due.values()))

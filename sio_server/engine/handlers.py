@@ -13,17 +13,22 @@ MAX_RUNNING = 64
 class Handlers:
     """Tasks of one connection, started in the order of its events."""
 
-    __slots__ = ("_fewer", "_tasks")
+    __slots__ = ("_tasks", "_waiting")
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
-        self._fewer: asyncio.Future[None] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
 
     async def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run ``work`` in a task of its own; first wait where too many run already."""
         while len(self._tasks) >= MAX_RUNNING:
-            self._fewer = asyncio.get_running_loop().create_future()
-            await self._fewer
+            fewer = asyncio.get_running_loop().create_future()
+            self._waiting.append(fewer)
+            try:
+                await fewer
+            except asyncio.CancelledError:
+                work.close()
+                raise
         self.run(work)
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
@@ -34,5 +39,7 @@ class Handlers:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if self._fewer is not None and not self._fewer.done():
-            self._fewer.set_result(None)
+        waiting, self._waiting = self._waiting, []
+        for fewer in waiting:
+            if not fewer.done():
+                fewer.set_result(None)

@@ -36,9 +36,10 @@ class Heartbeat:
         self._resting.add(member)
 
     def beat(self, member: Beating) -> None:
-        """Note that the member has answered."""
-        self._pinged.discard(member)
-        self._resting.add(member)
+        """Note that the member has answered; an answer to no ping counts for nothing."""
+        if member in self._pinged:
+            self._pinged.discard(member)
+            self._resting.add(member)
 
     def discard(self, member: Beating) -> None:
         """Stop pinging."""

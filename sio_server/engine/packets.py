@@ -28,7 +28,7 @@ class ProtocolError(Exception):
 
 
 class Undecodable:
-    """Stands for arguments that are JSON by its grammar, but deeper or longer than is decoded."""
+    """Stands for arguments that are deeper or longer than is decoded, or hold ``NaN``."""
 
 
 UNDECODABLE = Undecodable()
@@ -150,15 +150,19 @@ def _is_event_name(name: Any) -> bool:
 
 def _decode_json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError:
         raise ProtocolError("packet data that is not JSON") from None
-    except (RecursionError, ValueError):  # ValueError: an integer of thousands of digits
+    except (RecursionError, ValueError):  # ValueError: NaN, or an integer of thousands of digits
         return _decode_event_name(text)
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
 def _decode_event_name(text: str) -> Any:
-    """Decode what can be of an event too deep for the decoder: its name."""
+    """Decode what can be decoded of an event: its name."""
     try:
         start = text.index("[") + 1
         name, _ = json.JSONDecoder().raw_decode(text, start)

@@ -1,0 +1,1 @@
+"""The event log: `base` says what every log promises, the others keep it."""

@@ -1,0 +1,82 @@
+# make run    start the server on port 8765, with what it needs installed first
+# make test   run every test, with what they need installed first
+# make check  format, lint, types, import contract
+# make bench  the benchmarks
+# make docs   what is generated: the settings table of the README
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BROWSER_CLIENT := sio_server/static/socket.io
+
+# On a developer's machine anyone on it may publish, so that the README's session works. What the
+# environment or .env says goes first.
+OPEN_PUBLISH = $(shell grep -qs '^SIO_OPEN_PUBLISH=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
+
+.PHONY: run test check format bench docs clean browser-client
+.DEFAULT_GOAL := run
+
+run: $(VENV)/server
+	@$(MAKE) --no-print-directory -s browser-client 2>/dev/null || \
+		echo "npm is missing or failed: /socket.io/socket.io.js is not served, all else is (install Node.js 20 or newer)"
+	@exec env $(OPEN_PUBLISH) $(BIN)/python -m sio_server $(ARGS)
+
+test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/tests
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/tests tests/node/node_modules/.ready
+	$(BIN)/python -m benchmarks.fanout $(ARGS)
+
+docs: $(VENV)/tests
+	$(BIN)/python -m tests.support.readme
+
+clean:
+	rm -rf $(VENV) clients/javascript/node_modules tests/node/node_modules $(BROWSER_CLIENT)
+
+# The virtual environment, with what the server needs; with what the tests need.
+$(VENV)/server: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, $(PYTHON) is older: make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/tests: $(VENV)/server tests/requirements.txt clients/python/pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt -e clients/python
+	@touch $@
+
+# The official browser client, which the server hands out at /socket.io/socket.io.js.
+browser-client: $(BROWSER_CLIENT)/socket.io.js
+
+$(BROWSER_CLIENT)/socket.io.js: clients/javascript/package-lock.json
+	npm ci --silent --prefix clients/javascript
+	@mkdir -p $(@D)
+	cp clients/javascript/node_modules/socket.io-client/dist/socket.io*.js* $(@D)/
+	@touch $@
+
+tests/node/node_modules/.ready: tests/node/package-lock.json
+	@node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null || \
+		{ echo "Node.js 20 or newer is needed for the tests: install it, with npm"; exit 1; }
+	npm ci --silent --prefix tests/node
+	@touch $@
+
+# A real browser for the tests of the pages.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing Debian's package chromium for the tests" && \
+			apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium >/dev/null; \
+		else \
+			echo "Chromium is needed for the tests: install it (Debian: apt-get install chromium)"; exit 1; \
+		fi; }

@@ -1,0 +1,55 @@
+"""The arithmetic of reading a log, the same for every log: gaps, what to examine, pages. Pure."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Collection
+
+from sio_server.eventlog.base import Bounds, Page
+from sio_server.events import Offset, Record
+
+EXAMINED = 5_000
+"""How many events one read examines at most, so that no read holds up the log."""
+
+_EPOCH_ALPHABET = string.ascii_lowercase + string.digits
+
+
+def new_epoch() -> str:
+    """Make the name of a new log's epoch."""
+    return "".join(secrets.choice(_EPOCH_ALPHABET) for _ in range(12))
+
+
+def bounds(epoch: str, oldest: int, end: int) -> Bounds:
+    """Return the bounds of a log that keeps the events after ``oldest`` up to ``end``."""
+    return Bounds(Offset(epoch, oldest), Offset(epoch, end))
+
+
+def plan(
+    after: Offset | None,
+    rooms: Collection[str] | None,
+    limit: int,
+    kept: Bounds,
+    examined: int = EXAMINED,
+) -> Page | range:
+    """Return the seqs that a read has to examine, or its page where no event need be looked at.
+
+    Args:
+        after: as for the log's ``read``, and so are ``rooms`` and ``limit``.
+        kept: the log's bounds.
+        examined: how many events the read may examine.
+    """
+    oldest, end = kept.oldest.seq, kept.position.seq
+    if after is not None and (after.epoch != kept.position.epoch or not oldest <= after.seq <= end):
+        return Page([], kept.position, at_end=True, gap=True)
+    start = oldest if after is None else after.seq
+    if start == end or limit == 0 or (rooms is not None and not rooms):
+        return Page([], kept.position, at_end=True)
+    return range(start + 1, min(start + examined, end) + 1)
+
+
+def page(records: list[Record], seqs: range, limit: int, kept: Bounds) -> Page:
+    """Return the page of the records found among ``seqs``, at most ``limit`` of them."""
+    cut = len(records) == limit
+    position = records[-1].offset if cut else Offset(kept.position.epoch, seqs[-1])
+    return Page(records, position, at_end=position == kept.position)

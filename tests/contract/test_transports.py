@@ -1,0 +1,140 @@
+"""Publish on each transport, consume on all of them: the same events, the same JSON, one order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.conftest import load_vectors
+from tests.support.server import Server
+from tests.support.transports import CONSUMERS, PRODUCERS
+
+VECTORS = load_vectors("events.json")
+
+
+def as_published(vector: dict[str, Any], producer: str) -> dict[str, Any]:
+    """Return a vector's event, with an id of this producer's where it has one."""
+    event: dict[str, Any] = vector["publish"]
+    return {**event, "id": f"{event['id']} {producer}"} if event.get("id") else event
+
+
+async def history(url: str, since: str) -> list[dict[str, Any]]:
+    """Read the log to its end."""
+    async with aiohttp.ClientSession() as http:
+        params = {"since": since, "limit": "1000"}
+        async with http.get(f"{url}/api/events", params=params) as response:
+            events: list[dict[str, Any]] = json.loads(await response.text())["events"]
+            return events
+
+
+async def position(url: str) -> str:
+    """Return the log's end."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{url}/api/events", params={"limit": "0"}) as response,
+    ):
+        return str((await response.json())["position"])
+
+
+async def test_every_consumer_gets_what_every_producer_publishes(server: Server) -> None:
+    """Hold every consumer to the vectors, published on each transport in turn."""
+    start = await position(server.url)
+    async with AsyncExitStack() as stack:
+        consumers = {
+            name: await stack.enter_async_context(open_consumer(server.url))
+            for name, open_consumer in CONSUMERS.items()
+        }
+        expected, offsets = [], []
+        for name, open_producer in PRODUCERS.items():
+            async with open_producer(server.url) as publish:
+                for vector in VECTORS:
+                    event = as_published(vector, name)
+                    receipt = await publish(event)
+                    assert receipt["duplicate"] is False
+                    assert receipt["id"] == event.get("id") or not event.get("id")
+                    expected.append(
+                        {
+                            "type": event["type"],
+                            "furniture": event["furniture"],
+                            "id": receipt["id"],
+                            "timestamp": receipt["timestamp"],
+                        }
+                    )
+                    offsets.append(receipt["offset"])
+        for consumer in consumers.values():
+            await consumer.wait_for(len(expected))
+    for name, consumer in consumers.items():
+        # JavaScript has no integers beyond a double: there, compare as it reads them.
+        read = _as_doubles if name.startswith("node") else _exactly
+        assert read(consumer.events) == read(expected), name
+        if name != "python, one argument":
+            assert consumer.offsets == offsets, name
+    kept = await history(server.url, start)
+    assert [event.pop("offset") for event in kept] == offsets
+    assert _exactly(kept) == _exactly(expected)
+
+
+def _exactly(events: Any) -> str:
+    return json.dumps(events, sort_keys=True)
+
+
+def _as_doubles(events: Any) -> Any:
+    return json.loads(json.dumps(events), parse_int=float)
+
+
+async def test_each_room_gets_its_events_alone(start_server: Callable[..., Server]) -> None:
+    """Put one consumer in each room of the vectors; each gets what the vectors say, once."""
+    server = start_server()  # of its own: the vectors tell the story of a new log
+    rooms = sorted({room for vector in VECTORS for room in vector["rooms"]})
+    async with AsyncExitStack() as stack:
+        consumers = {
+            room: await stack.enter_async_context(CONSUMERS["plain websocket"](server.url, [room]))
+            for room in rooms
+        }
+        everything = await stack.enter_async_context(CONSUMERS["raw, websocket"](server.url, rooms))
+        publish = await stack.enter_async_context(PRODUCERS["http"](server.url))
+        ids = [(await publish(as_published(vector, "rooms")))["id"] for vector in VECTORS]
+        for room, consumer in consumers.items():
+            expected = [
+                id for id, vector in zip(ids, VECTORS, strict=True) if room in vector["rooms"]
+            ]
+            await consumer.wait_for(len(expected))
+            assert [event["id"] for event in consumer.events] == expected, room
+        await everything.wait_for(len(ids))
+        assert [event["id"] for event in everything.events] == ids
+
+
+@pytest.mark.parametrize("producer", PRODUCERS)
+async def test_publishing_an_id_again_is_a_duplicate(server: Server, producer: str) -> None:
+    """Answer the first append's offset and timestamp, and deliver nothing again."""
+    event = {**VECTORS[0]["publish"], "id": f"again {producer}"}
+    async with CONSUMERS["plain websocket"](server.url) as consumer:
+        async with PRODUCERS[producer](server.url) as publish:
+            first = await publish(event)
+            again = await publish(event)
+            await publish({**event, "id": f"then {producer}"})
+        assert again == {**first, "duplicate": True}
+        await consumer.wait_for(2)
+        assert [event["id"] for event in consumer.events] == [
+            f"again {producer}",
+            f"then {producer}",
+        ]
+
+
+async def test_publishes_of_one_connection_are_appended_in_their_order(server: Server) -> None:
+    """Send many without waiting for an answer; the log has them as they were sent."""
+    start = await position(server.url)
+    sent = []
+    async with aiohttp.ClientSession() as http, http.ws_connect(server.ws_url) as socket:
+        for number in range(300):
+            sent.append(f"order {number}")
+            await socket.send_json({**VECTORS[0]["publish"], "id": sent[-1], "ref": number})
+        acknowledged = 0
+        while acknowledged < len(sent):
+            acknowledged += (await socket.receive_json())["type"] == "ack"
+    assert [event["id"] for event in await history(server.url, start)] == sent

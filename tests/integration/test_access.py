@@ -1,0 +1,227 @@
+"""Who may publish, who may consume, and from where; on every transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from furniture_events import Forbidden, Producer, Unauthorized
+
+from tests.conftest import load_vectors
+from tests.support.raw import Closed, plain, raw_socketio
+from tests.support.server import Server, start_expecting_failure
+
+GOOD = load_vectors("events.json")[0]["publish"]
+KEY, OLD_KEY = "s3cret-key-new", "s3cret-key-old"
+
+Start = Callable[..., Server]
+
+
+async def publish(url: str, **headers: str) -> tuple[int, dict[str, Any]]:
+    """Publish over HTTP; return the status and the answer."""
+    async with (
+        aiohttp.ClientSession(headers=headers) as http,
+        http.post(f"{url}/api/events", json=GOOD) as response,
+    ):
+        return response.status, await response.json(content_type=None)
+
+
+async def test_publishing_is_closed_by_default(start_server: Start) -> None:
+    """Refuse whoever has no key, on every transport, and say which setting would allow it."""
+    server = start_server(open_publish="off", producer_keys=f"{OLD_KEY},{KEY}")
+    status, problem = await publish(server.url)
+    assert (status, problem["code"]) == (403, "forbidden")
+    assert "SIO_OPEN_PUBLISH" in problem["message"]
+    async with plain(server.url) as client:
+        await client.send(GOOD)
+        assert (await client.receive())["code"] == "forbidden"
+        await client.send({"type": "ping"})
+        assert (await client.receive())["type"] == "pong"
+    async with raw_socketio(server.url, "websocket") as socketio:
+        answer = await socketio.call("furniture_created", '{"furniture":{}}')
+        assert answer["error"]["code"] == "invalid_furniture"
+        answer = await socketio.call("message", '"{}"')
+        assert answer["ok"] is False
+    with Producer(server.url) as producer, pytest.raises(Forbidden):
+        producer.publish(GOOD)
+
+
+@pytest.mark.parametrize("key", [KEY, OLD_KEY])
+async def test_each_producer_key_may_publish_and_consume(start_server: Start, key: str) -> None:
+    """Take every key of the list, so that keys can be rotated, on every transport."""
+    server = start_server(
+        open_publish="off", producer_keys=f"{OLD_KEY}, {KEY}", require_auth="true"
+    )
+    with Producer(server.url, key=key) as producer:
+        assert producer.publish(GOOD).duplicate is False
+        assert producer.position()
+    async with plain(f"{server.url}/?token={key}") as client:
+        await client.send({**GOOD, "ref": 1})
+        assert {(await client.receive())["type"] for _ in range(2)} == {"ack", GOOD["type"]}
+    async with plain(server.url, headers={"Authorization": f"bearer {key}"}) as client:
+        await client.send({"type": "authenticate", "token": key, "ref": 1})
+        answer = await client.receive()
+        assert answer == {"type": "ack", "ref": 1, "ok": True, "expires": None}
+    async with raw_socketio(server.url, "polling", {"token": key}) as socketio:
+        assert (await socketio.call("message", '{"type":"ping"}'))["type"] == "pong"
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{server.url}/api/stream?token={key}") as response:
+            assert response.status == 200
+    assert not any(key in line for line in server.raw)
+
+
+async def test_an_invalid_credential_is_never_taken_for_none(start_server: Start) -> None:
+    """Refuse it on every transport, also where nobody would need one."""
+    server = start_server(open_publish="anyone", producer_keys=KEY)
+    status, problem = await publish(server.url, Authorization="Bearer wrong")
+    assert (status, problem["code"]) == (401, "unauthorized")
+    async with plain(f"{server.url}/ws?token=wrong") as client:
+        assert (await client.receive())["code"] == "unauthorized"
+        with pytest.raises(Closed) as closed:
+            await client.receive()
+        assert closed.value.code == 4401
+    with pytest.raises(ConnectionRefusedError) as refused:
+        async with raw_socketio(server.url, "websocket", {"token": "wrong"}):
+            pass
+    assert refused.value.args[0]["data"]["code"] == "unauthorized"
+    async with aiohttp.ClientSession() as http:
+        for path in ("/api/stream?token=wrong", "/api/events"):
+            headers = {} if "token" in path else {"Authorization": "Bearer wrong"}
+            async with http.get(server.url + path, headers=headers) as response:
+                assert response.status == 401
+                assert response.headers["WWW-Authenticate"] == "Bearer"
+    with Producer(server.url, key="wrong") as producer, pytest.raises(Unauthorized):
+        producer.publish(GOOD)
+    assert not any("wrong" in line for line in server.raw)
+
+
+async def test_without_keys_tokens_are_ignored(start_server: Start) -> None:
+    """Let a client that sends a token in, where the server has nothing to hold it to."""
+    server = start_server()
+    assert (await publish(server.url, Authorization="Bearer anything"))[0] == 201
+    async with plain(f"{server.url}/ws?token=anything") as client:
+        await client.send({"type": "authenticate", "token": "another", "ref": 0})
+        assert (await client.receive())["expires"] is None
+
+
+async def test_consuming_may_need_a_credential(start_server: Start) -> None:
+    """Refuse on every transport who has none."""
+    server = start_server(producer_keys=KEY, require_auth="true", open_publish="off")
+    async with plain(server.url) as client:
+        assert (await client.receive())["code"] == "unauthorized"
+    with pytest.raises(ConnectionRefusedError):
+        async with raw_socketio(server.url, "websocket"):
+            pass
+    async with aiohttp.ClientSession() as http:
+        for path in ("/api/events", "/api/stream"):
+            async with http.get(server.url + path) as response:
+                assert response.status == 401
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("X-Forwarded-For", "127.0.0.1"),
+        ("X-Forwarded-Proto", "http"),
+        ("X-Forwarded-Anything", "1"),
+        ("X-Real-IP", "127.0.0.1"),
+        ("Forwarded", "for=127.0.0.1"),
+        ("Via", "1.1 proxy"),
+        ("Host", "catalogo.example.com"),
+        ("Host", "127.0.0.1.example.com"),
+        ("Origin", "https://example.com"),
+        ("Origin", "null"),
+    ],
+)
+async def test_loopback_means_that_nothing_speaks_against_it(
+    server: Server, header: str, value: str
+) -> None:
+    """Refuse what came through a proxy, by another name, or from another site's page."""
+    status, problem = await publish(server.url, **{header: value})
+    assert (status, problem["code"]) == (403, "forbidden")
+
+
+async def test_loopback_takes_this_machine(server: Server) -> None:
+    """Take what names this machine, pages of any local port included."""
+    for headers in (
+        {},
+        {"Host": f"localhost:{server.port}"},
+        {"Origin": "http://localhost:5173"},
+        {"Origin": server.url},
+    ):
+        assert (await publish(server.url, **headers))[0] == 201
+
+
+async def test_anyone_may_publish_where_it_is_open(start_server: Start) -> None:
+    """Take it as the original did, and say so in the log at the start."""
+    server = start_server(open_publish="anyone")
+    status, _ = await publish(server.url, **{"X-Forwarded-For": "203.0.113.9"})
+    assert status == 201
+    assert server.wait_for_log("publishing_is_open")["to"] == "anyone"
+
+
+ORIGINS = "https://tienda.example.com,http://panel.example.com:8080"
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("https://tienda.example.com", True),
+        ("http://panel.example.com:8080", True),
+        ("http://tienda.example.com", False),
+        ("https://tienda.example.com:444", False),
+        ("https://tienda.example.com.evil.test", False),
+        ("https://evil.test", False),
+        ("http://panel.example.com", False),
+        ("null", False),
+    ],
+)
+async def test_origins_hold_for_every_transport(
+    start_server: Start, origin: str, allowed: bool
+) -> None:
+    """Compare an origin whole, and answer with it alone."""
+    server = start_server(cors_origins=ORIGINS, open_publish="anyone")
+    headers = {"Origin": origin}
+    async with aiohttp.ClientSession(headers=headers) as http:
+        for path in ("/socket.io/?EIO=4&transport=polling", "/api/events", "/api/stream"):
+            async with http.get(server.url + path) as response:
+                assert response.status == (200 if allowed else 403)
+                granted = response.headers.get("Access-Control-Allow-Origin")
+                assert granted == (origin if allowed else None)
+                assert response.headers["Vary"] == "Origin"
+        for path in ("/", "/ws", "/socket.io/?EIO=4&transport=websocket"):
+            if allowed:
+                async with http.ws_connect(server.url + path):
+                    pass
+            else:
+                with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                    await http.ws_connect(server.url + path)
+                assert refused.value.status == 403
+        async with http.options(f"{server.url}/api/events") as preflight:
+            assert preflight.status == (204 if allowed else 403)
+    status, _ = await publish(server.url, **headers)
+    assert status == (201 if allowed else 403)
+
+
+async def test_forwarding_headers_count_from_trusted_proxies_alone(start_server: Start) -> None:
+    """Take the client's address, scheme and host from a proxy that we know."""
+    server = start_server(trusted_proxies="127.0.0.0/8", open_publish="anyone")
+    forwarded = {
+        "X-Forwarded-For": "198.51.100.7, 203.0.113.9",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "tienda.example.com",
+        "Origin": "https://tienda.example.com",
+    }
+    assert (await publish(server.url, **forwarded))[0] == 201
+    async with plain(server.url, headers=forwarded):
+        assert server.wait_for_log("connected")["address"] == "203.0.113.9"
+    stranger = start_server(open_publish="anyone")
+    assert (await publish(stranger.url, **forwarded))[0] == 403
+
+
+def test_requiring_a_credential_that_nobody_can_have_stops_the_start(tmp_path: Any) -> None:
+    """Say which setting is missing."""
+    said = start_expecting_failure(tmp_path, require_auth="true", event_log="memory://")
+    assert "SIO_PRODUCER_KEYS" in said

@@ -1,0 +1,236 @@
+"""Every code block of the README, run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from playwright.async_api import async_playwright
+
+from tests.support import browser, readme
+from tests.support.raw import plain
+from tests.support.server import ROOT, TIMEOUT, wait_until
+from tests.support.wscat import wscat
+
+FURNITURE_HTML, *_ = readme.blocks("html")
+SHELL = readme.blocks("sh")
+
+
+def test_every_kind_of_block_is_run_here() -> None:
+    """Know each language: a new one needs a test of its own."""
+    assert readme.languages() == {"", "sh", "wscat", "html", "python"}
+    assert len(SHELL) == 4
+
+
+def test_the_settings_table_is_the_code_s() -> None:
+    """Match the settings that the server reads; ``make docs`` writes the table."""
+    text = readme.README.read_text()
+    assert readme.with_table(text) == text
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run ``make run`` as the README says, on another port, with its files elsewhere."""
+    (command,) = (block for block in SHELL if block.startswith("make run"))
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "SIO_"}
+    environment |= {
+        "SIO_PORT": "0",
+        "SIO_EVENT_LOG": f"sqlite:///{tmp_path_factory.mktemp('made')}/events.db",
+        "SIO_LOG_FORMAT": "json",
+        "SIO_DRAIN_SECONDS": "1",
+        "PYTHON": sys.executable,
+    }
+    log = tmp_path_factory.mktemp("log") / "stderr"
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            command, shell=True, cwd=ROOT, env=environment, stderr=stderr, start_new_session=True
+        )
+        try:
+            found = wait_until(
+                lambda: re.search(r'"listening".*"port": (\d+)', log.read_text()),
+                "make run listens",
+                timeout=120,
+            )
+            yield f"localhost:{found[1]}"
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(TIMEOUT)
+
+
+def test_make_test_is_a_target() -> None:
+    """Find what ``make test`` would do; it is what runs this."""
+    (command,) = (block for block in SHELL if block.startswith("make test"))
+    planned = subprocess.run(
+        [*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert "-m pytest" in planned
+
+
+async def test_the_wscat_session(made: str) -> None:
+    """Type what stands behind >, see what stands behind <."""
+    (session,) = readme.blocks("wscat")
+    async with wscat("-c", f"ws://{made}") as terminal:
+        for line in session.splitlines():
+            if line.startswith("> "):
+                terminal.type(line[2:])
+            else:
+                seen = await terminal.receive()
+                expected = json.loads(line[2:])
+                assert seen == {
+                    name: seen[name] if value == "…" else value for name, value in expected.items()
+                }
+
+
+def test_curl(made: str) -> None:
+    """Publish, read and stream with curl."""
+    if shutil.which("curl") is None:
+        pytest.fail("curl is needed for the README's commands: install it")
+    (commands,) = (block for block in SHELL if block.startswith("curl"))
+    shown = subprocess.run(
+        ["bash", "-euc", commands.replace("localhost:8765", made)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert re.search(r'"offset":"[^"]+","timestamp":"[^"]+","duplicate":false\}', shown)
+    assert '{"events":[{"type":"furniture_created","furniture":{"furniture_id":"1"' in shown
+    assert "event: ready" in shown
+
+
+async def publish(made: str, event: dict[str, Any]) -> None:
+    """Publish with an acknowledgement over a plain WebSocket."""
+    async with plain(f"http://{made}/?room=type:furniture_deleted") as client:
+        await client.send({**event, "ref": 1})
+        assert (await client.receive_type("ack", "error"))["type"] == "ack"
+
+
+async def test_the_frontend(made: str) -> None:
+    """Open the page in a real browser, from another local site; it shows what is published."""
+    page_source = "<!doctype html>" + FURNITURE_HTML.replace("localhost:8765", made)
+
+    async def serve_page(request: web.Request) -> web.Response:
+        return web.Response(text=page_source, content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/", serve_page)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    example = json.loads(readme.blocks("wscat")[0].splitlines()[0][2:])
+    try:
+        async with async_playwright() as playwright, browser.page(playwright) as page:
+            await page.goto(f"http://127.0.0.1:{runner.addresses[0][1]}/")
+            item = page.get_by_text(f"furniture_created: {example['furniture']['nombre']}")
+            async with asyncio.timeout(TIMEOUT):
+                while await item.count() == 0:  # published again until the page has joined
+                    await publish(made, example)
+            other = {**example["furniture"], "material": "pino", "furniture_id": "2", "nombre": "P"}
+            await publish(made, {**example, "furniture": other})
+            assert await page.get_by_text("furniture_created: P").count() == 0
+    finally:
+        await runner.cleanup()
+
+
+def test_the_producer_installs(tmp_path: Path) -> None:
+    """Install the client with the README's command; it needs nothing but what it names."""
+    (command,) = (block for block in SHELL if block.startswith("pip"))
+    pip = f"{sys.executable} -m pip --disable-pip-version-check"
+    subprocess.run(
+        [
+            *command.replace("pip", pip, 1).split(),
+            "--quiet",
+            "--no-deps",
+            "--target",
+            str(tmp_path),
+        ],
+        cwd=ROOT,
+        check=True,
+    )
+    assert (tmp_path / "furniture_events" / "py.typed").is_file()
+
+
+DJANGO = """
+import django
+from django.conf import settings
+
+settings.configure(
+    INSTALLED_APPS=["catalogo"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+)
+django.setup()
+
+from django.db import connection, transaction
+from catalogo.models import Mueble
+
+import catalogo.events
+
+with connection.schema_editor() as editor:
+    editor.create_model(Mueble)
+
+piece = Mueble(
+    furniture_id="dj", nombre="Mesa", descripcion="", altura=75, ancho=120, material="roble",
+    autor_username="Juan",
+)
+piece.save()
+with transaction.atomic():
+    piece.nombre = "Mesa grande"
+    piece.save()
+try:
+    with transaction.atomic():
+        piece.nombre = "never"
+        piece.save()
+        raise ValueError
+except ValueError:
+    pass
+piece.nombre = "Mesa grande"
+piece.delete()
+"""
+
+MODELS = """
+from django.db import models
+
+
+class Mueble(models.Model):
+    furniture_id = models.CharField(max_length=128)
+    nombre = models.CharField(max_length=255)
+    descripcion = models.TextField()
+    altura = models.FloatField()
+    ancho = models.IntegerField()
+    material = models.CharField(max_length=255)
+    autor_username = models.CharField(max_length=255)
+"""
+
+
+async def test_django(made: str, tmp_path: Path) -> None:
+    """Save and delete in a real Django; what was committed is published, the rest is not."""
+    (code,) = readme.blocks("python")
+    app = tmp_path / "catalogo"
+    app.mkdir()
+    (app / "__init__.py").touch()
+    (app / "models.py").write_text(MODELS)
+    (app / "events.py").write_text(code.replace("localhost:8765", made))
+    async with plain(f"http://{made}/ws?room=furniture:dj") as client:
+        await client.send({"type": "ping"})
+        await client.receive_type("pong")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", DJANGO, cwd=tmp_path, stderr=asyncio.subprocess.PIPE
+        )
+        _, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+        seen = [await client.receive() for _ in range(3)]
+    assert [(event["type"], event["furniture"]["nombre"]) for event in seen] == [
+        ("furniture_created", "Mesa"),
+        ("furniture_updated", "Mesa grande"),
+        ("furniture_deleted", "Mesa grande"),
+    ]

@@ -1,0 +1,94 @@
+"""Real, unmodified clients: socket.io-client in Node.js, and both of python-socketio."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import queue
+import re
+from typing import Any
+
+import pytest
+import socketio
+
+from tests.conftest import load_vectors
+from tests.support.server import ROOT, TIMEOUT, Server
+
+GOOD = load_vectors("events.json")[0]["publish"]
+FURNITURE = GOOD["furniture"]
+
+
+@pytest.mark.parametrize("transports", [["polling"], ["websocket"], None])
+async def test_socket_io_client_in_node(server: Server, transports: list[str] | None) -> None:
+    """Connect, publish, subscribe, ping and fail with the official client, on each transport."""
+    arguments = {
+        "url": server.url,
+        "options": {"transports": transports} if transports else {},
+        "upgrades": transports is None,
+        "id": f"node {transports}",
+    }
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        str(ROOT / "tests/node/session.mjs"),
+        json.dumps(arguments),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+
+
+@pytest.mark.parametrize("transports", [["polling"], ["websocket"], None])
+async def test_python_async_client(server: Server, transports: list[str] | None) -> None:
+    """Do the same with socketio.AsyncClient."""
+    received: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+    client = socketio.AsyncClient(reconnection=False)
+    for name in ("ready", "pong", "error", "furniture_created", "furniture_updated"):
+        client.on(name, lambda *arguments, name=name: received.put_nowait((name, *arguments)))
+
+    async def get(name: str) -> Any:
+        async with asyncio.timeout(TIMEOUT):
+            while (found := await received.get())[0] != name:
+                pass
+        return found[1:]
+
+    await client.connect(
+        server.url, transports=transports, auth={"rooms": ["type:furniture_updated"]}
+    )
+    (ready,) = await get("ready")
+    assert ready["rooms"] == ["type:furniture_updated"]
+    await client.call("furniture_created", {"furniture": FURNITURE}, timeout=TIMEOUT)
+    ack = await client.call("furniture_updated", GOOD | {"type": "furniture_updated"})
+    event, offset = await get("furniture_updated")
+    assert (ack["ok"], event["id"], offset) == (True, ack["id"], ack["offset"])
+    assert (await client.call("ping"))["type"] == "pong"
+    assert re.fullmatch(r"[\d-]+T[\d:]+\.\d{3}Z", (await get("pong"))[0]["timestamp"])
+    answer = await client.call("subscribe", ["catalog"])
+    assert answer == {"ok": True, "rooms": ["catalog", "type:furniture_updated"]}
+    await client.emit("unsubscribe", "nowhere")
+    assert (await get("error"))[0]["code"] == "unknown_room"
+    await client.emit("furniture_created", {"furniture": FURNITURE | {"altura": float("nan")}})
+    assert (await get("error"))[0]["code"] == "invalid_json"
+    await client.disconnect()
+
+
+@pytest.mark.parametrize("transports", [["polling"], ["websocket"]])
+def test_python_synchronous_client(server: Server, transports: list[str]) -> None:
+    """Do the same with socketio.Client."""
+    received: queue.Queue[tuple[Any, ...]] = queue.Queue()
+    client = socketio.Client(reconnection=False)
+    client.on("furniture_created", lambda *arguments: received.put(arguments))
+    client.connect(server.url, transports=transports, auth={"recovery": False})
+    ack = client.call("furniture_created", {"furniture": FURNITURE}, timeout=TIMEOUT)
+    (event,) = received.get(timeout=TIMEOUT)
+    assert event["id"] == ack["id"]
+    assert client.call("ping", timeout=TIMEOUT)["type"] == "pong"
+    assert client.call("subscribe", "author:Ana")["rooms"] == ["author:Ana", "catalog"]
+    client.disconnect()
+
+
+async def test_an_unknown_namespace_is_refused(server: Server) -> None:
+    """Answer CONNECT_ERROR with the message that Node.js has for it."""
+    client = socketio.AsyncClient(reconnection=False)
+    with pytest.raises(socketio.exceptions.ConnectionError, match="/other"):
+        await client.connect(server.url, namespaces=["/other"], wait_timeout=TIMEOUT)
+    await client.disconnect()

@@ -1,0 +1,188 @@
+"""Starting and stopping: one clear message where it can't, status 0 where it was asked to."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from sio_server.settings import Settings
+from tests.conftest import load_vectors
+from tests.support.raw import Closed, RawSocketIO, plain, raw_socketio
+from tests.support.server import ROOT, Server, start_expecting_failure
+
+GOOD = load_vectors("events.json")[0]["publish"]
+
+Start = Callable[..., Server]
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"prot": "1"}, "SIO_PROT"),
+        ({"port": "http"}, "SIO_PORT"),
+        ({"port": "70000"}, "SIO_PORT"),
+        ({"ping_interval": "0"}, "SIO_PING_INTERVAL"),
+        ({"open_publish": "yes"}, "SIO_OPEN_PUBLISH"),
+        ({"log_format": "xml"}, "SIO_LOG_FORMAT"),
+        ({"event_log": "mysql://x"}, "SIO_EVENT_LOG"),
+        ({"event_log": "redis://127.0.0.1"}, "SIO_EVENT_LOG"),
+        ({"cors_origins": "example.com"}, "SIO_CORS_ORIGINS"),
+        ({"trusted_proxies": "proxy"}, "SIO_TRUSTED_PROXIES"),
+        ({"jwt_secret": "x" * 32}, "SIO_JWT_SECRET"),
+        ({"jwt_public_key": "x"}, "SIO_JWT_PUBLIC_KEY"),
+    ],
+)
+def test_a_bad_setting_is_named(tmp_path: Path, settings: dict[str, str], named: str) -> None:
+    """Stop with one line that names it."""
+    said = start_expecting_failure(tmp_path, **settings)
+    assert named in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    """Stop with one line that names the address."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        said = start_expecting_failure(tmp_path, host="127.0.0.1", port=port, event_log="memory://")
+    assert f"127.0.0.1:{port}" in said
+    assert len([line for line in said.splitlines() if line.startswith("sio_server:")]) == 1
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    """Stop with one line that names the file, and leave it as it was."""
+    file = tmp_path / "events.db"
+    file.write_text("no database, but a shopping list; " * 100)
+    said = start_expecting_failure(tmp_path, event_log="sqlite:///events.db", port=0)
+    assert "events.db" in said
+    assert "Traceback" not in said
+    assert file.read_text().startswith("no database")
+
+
+def test_help_lists_every_setting(tmp_path: Path) -> None:
+    """Name each as an option, with its default."""
+    command = [sys.executable, "-m", "sio_server", "--help"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
+    shown = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')}" in shown
+
+
+def test_the_command_line_wins_over_the_environment_over_the_file(tmp_path: Path) -> None:
+    """Start with the bad values outvoted, and fail where the strongest is bad."""
+    (tmp_path / ".env").write_text("SIO_PORT=nonsense\n")
+    Server(tmp_path).stop()
+    said = start_expecting_failure(tmp_path, "--port", "nothing", port="8765")
+    assert "nothing" in said
+
+
+async def test_the_event_log_is_in_var_by_default(tmp_path: Path) -> None:
+    """Make the folder, keep the events over a restart, and go on with the offsets."""
+    async with aiohttp.ClientSession() as http:
+
+        async def publish(url: str) -> str:
+            async with http.post(f"{url}/api/events", json=GOOD) as response:
+                return str((await response.json())["offset"])
+
+        first = Server(tmp_path, event_log="sqlite:///var/events.db")
+        before = await publish(first.url)
+        assert first.stop() == 0
+        assert (tmp_path / "var" / "events.db").is_file()
+        second = Server(tmp_path, event_log="sqlite:///var/events.db")
+        async with http.get(f"{second.url}/api/events") as response:
+            kept = (await response.json())["events"]
+        assert [event["offset"] for event in kept] == [before]
+        after = await publish(second.url)
+        second.kill()
+        third = Server(tmp_path, event_log="sqlite:///var/events.db")
+        async with http.get(f"{third.url}/api/events", params={"since": before}) as response:
+            kept = (await response.json())["events"]
+        assert [event["offset"] for event in kept] == [after]
+        assert third.stop() == 0
+
+
+async def test_a_second_server_on_the_same_log_is_refused(tmp_path: Path) -> None:
+    """Say that the file is in use."""
+    server = Server(tmp_path, event_log="sqlite:///events.db")
+    said = start_expecting_failure(tmp_path, event_log="sqlite:///events.db", port=0)
+    assert "events.db" in said
+    assert "Traceback" not in said
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_a_stop_closes_consumers_so_that_they_come_back(
+    start_server: Start, transport: str
+) -> None:
+    """End a Socket.IO transport without a DISCONNECT, plain WebSocket with 1001; exit with 0."""
+    server = start_server(drain_seconds=0.2)
+    async with aiohttp.ClientSession() as http, plain(server.url) as client:
+        socketio = RawSocketIO(http, server.url)
+        await socketio.open(transport)
+        await socketio.connect()
+        server.process.terminate()
+        with pytest.raises(Closed) as closed:
+            await client.receive()
+        assert closed.value.code == 1001
+        with pytest.raises((Closed, aiohttp.ClientConnectionError)):
+            await socketio.receive("4")  # a DISCONNECT would be 41
+        await socketio.close()
+    assert server.stop() == 0
+
+
+async def test_while_it_drains_health_answers_and_all_else_is_refused(start_server: Start) -> None:
+    """Answer 200 for liveness, 503 for readiness and for whatever is new."""
+    server = start_server(drain_seconds=5)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        sockets = [await http.ws_connect(server.ws_url) for _ in range(400)]
+        async with http.get(f"{server.url}/readyz") as response:
+            assert response.status == 200
+        server.process.terminate()
+        server.wait_for_log("draining")
+        for path, status in (
+            ("/healthz", 200),
+            ("/metrics", 200),
+            ("/readyz", 503),
+            ("/", 503),
+            ("/api/events", 503),
+            ("/socket.io/?EIO=4&transport=polling", 503),
+        ):
+            async with http.get(server.url + path) as response:
+                assert response.status == status, path
+        async with http.post(f"{server.url}/api/events", json=GOOD) as response:
+            assert response.status == 503
+            assert int(response.headers["Retry-After"]) > 0
+            answer = await response.json(content_type=None)
+            assert answer["code"] == "shutting_down"
+        for socket_ in sockets:
+            await socket_.close()
+    assert server.stop() == 0
+
+
+async def test_the_metrics_count_what_happens(start_server: Start) -> None:
+    """Count publishes, deliveries, refusals and connections."""
+    server = start_server()
+    async with aiohttp.ClientSession() as http, plain(server.url) as client:
+        async with raw_socketio(server.url, "websocket"):
+            await client.send(GOOD)
+            await client.receive()
+            await client.send("nonsense")
+            await client.receive()
+            async with http.get(f"{server.url}/metrics") as response:
+                assert response.headers["Content-Type"].startswith("text/plain; version=")
+                shown = await response.text()
+    for line in (
+        'sio_events_published_total{duplicate="false",type="furniture_created"} 1.0',
+        "sio_deliveries_total 2.0",
+        'sio_commands_refused_total{code="invalid_json"} 1.0',
+        'sio_connections{transport="websocket"} 1.0',
+        'sio_connections{transport="socketio"} 1.0',
+    ):
+        assert line in shown

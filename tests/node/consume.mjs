@@ -1,0 +1,17 @@
+// Prints each event that a real socket.io-client gets, a JSON line each, until its input closes.
+import { io } from "socket.io-client";
+
+const { url, options } = JSON.parse(process.argv[2]);
+const socket = io(url, options);
+
+const print = (...values) => process.stdout.write(JSON.stringify(values) + "\n");
+
+socket.on("ready", (message) => print("ready", message));
+for (const type of ["furniture_created", "furniture_updated", "furniture_deleted"])
+  socket.on(type, (...values) => print(type, ...values));
+socket.on("connect_error", (error) => {
+  console.error(error.message, error.data);
+  process.exit(1);
+});
+
+process.stdin.on("close", () => socket.disconnect()).resume();

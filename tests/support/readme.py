@@ -1,0 +1,46 @@
+"""README.md as data: its code blocks, and the settings table that is generated into it.
+
+``python -m tests.support.readme`` writes the table.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sio_server.settings import PREFIX, Settings
+from tests.support.server import ROOT
+
+README = ROOT / "README.md"
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_TABLE = re.compile(r"(<!-- settings: make docs -->\n).*?(<!-- /settings -->)", re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    """Return the code blocks of one language, in order."""
+    return [code for found, code in _BLOCK.findall(README.read_text()) if found == language]
+
+
+def languages() -> set[str]:
+    """Return the languages that there are blocks of."""
+    return {language for language, _ in _BLOCK.findall(README.read_text())}
+
+
+def settings_table() -> str:
+    """Return the table of all settings, from the code that reads them."""
+    rows = ["| Setting | Default | |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        shown = "" if default == () else str(default).lower() if default is False else str(default)
+        rows.append(
+            f"| `{PREFIX}{name.upper()}` | {f'`{shown}`' if shown else ''} | {field.description} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def with_table(text: str) -> str:
+    """Return README's text with the table as it should be."""
+    return _TABLE.sub(lambda found: found[1] + settings_table() + found[2], text)
+
+
+if __name__ == "__main__":
+    README.write_text(with_table(README.read_text()))

@@ -1,0 +1,136 @@
+"""The server as its users run it: a process of its own, on a free port."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT = 20
+"""Seconds after which something that should happen has not."""
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout: float = TIMEOUT) -> Any:
+    """Return the condition's first true value; fail after the timeout, saying what was due."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what}")
+        time.sleep(0.01)
+    return value
+
+
+class Server:
+    """A running server.
+
+    Args:
+        folder: its working directory, where ``var/`` and ``.env`` are.
+        settings: without their prefix, in lower case.
+    """
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        chosen = {
+            "host": "127.0.0.1",
+            "port": 0,
+            "event_log": "memory://",
+            "open_publish": "loopback",
+            "log_format": "json",
+            "drain_seconds": 1,
+            "rate_limit": 100_000,
+            **settings,
+        }
+        environment = {name: value for name, value in os.environ.items() if name[:4] != "SIO_"}
+        environment |= {f"SIO_{name.upper()}": str(value) for name, value in chosen.items()}
+        environment["PYTHONPATH"] = str(ROOT)
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "sio_server"],
+            cwd=folder,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.raw: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.port = self._wait_for_port()
+        self.host = f"127.0.0.1:{self.port}"
+        self.url = f"http://{self.host}"
+        self.ws_url = f"ws://{self.host}"
+
+    def _wait_for_port(self) -> int:
+        def find() -> str | None:
+            for line in list(self.raw):
+                if found := re.search(r"\blistening\b.*\bport\b\D+(\d+)", line):
+                    return found[1]
+            self._check_alive()
+            return None
+
+        return int(wait_until(find, "the server listens"))
+
+    def _check_alive(self) -> None:
+        if self.process.poll() is not None and not self._reader.is_alive():
+            raise AssertionError(f"the server has ended: {''.join(self.raw)}")
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as stream:
+            self.raw.extend(stream)
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """The lines that it has logged so far."""
+        return [json.loads(line) for line in list(self.raw) if line.startswith("{")]
+
+    def wait_for_log(self, event: str, **fields: object) -> dict[str, Any]:
+        """Return the first line of that event with those fields, when it is there."""
+
+        def find() -> dict[str, Any] | None:
+            for line in self.log:
+                if line["event"] == event and fields.items() <= line.items():
+                    return line
+            self._check_alive()
+            return None
+
+        found: dict[str, Any] = wait_until(find, f"log line {event} {fields}")
+        return found
+
+    def stop(self) -> int:
+        """Ask it to stop, as a supervisor does; return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(TIMEOUT)
+        self._reader.join(TIMEOUT)
+        return status
+
+    def kill(self) -> None:
+        """End it without warning."""
+        self.process.kill()
+        self.process.wait(TIMEOUT)
+        self._reader.join(TIMEOUT)
+
+
+def start_expecting_failure(folder: Path, *arguments: str, **settings: object) -> str:
+    """Run a server that can't start; return what it says."""
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "SIO_"}
+    environment |= {f"SIO_{name.upper()}": str(value) for name, value in settings.items()}
+    environment["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run(
+        [sys.executable, "-m", "sio_server", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 1, done
+    return done.stderr

@@ -1,0 +1,41 @@
+"""Ways to wait for a thing, instead of a while."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from sio_server.errors import LogUnavailable
+from sio_server.eventlog.base import EventLog
+from sio_server.events import Event, Receipt
+
+
+async def append_when_possible(log: EventLog, event: Event) -> Receipt:
+    """Append as a producer does that tries again for as long as the log is unavailable."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                (receipt,) = await log.append([event])
+            except LogUnavailable:
+                await asyncio.sleep(0.002)
+            else:
+                assert isinstance(receipt, Receipt)
+                return receipt
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    async with asyncio.timeout(20):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.002)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until a condition holds that has to be asked for."""
+    async with asyncio.timeout(20):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.002)

@@ -1,0 +1,237 @@
+"""The log: one line for an event, nothing that breaks out of it, no credentials."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+import structlog
+
+from sio_server import logs
+
+Configure = Callable[..., io.StringIO]
+
+
+@pytest.fixture
+def configure() -> Iterator[Configure]:
+    """Configure the log to a stream of the test's own, and put back what was there."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+
+    def configure(log_format: str = "json", log_level: str = "info") -> io.StringIO:
+        stream = io.StringIO()
+        logs.configure(log_format, log_level, stream)
+        return stream
+
+    yield configure
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def only_line(stream: io.StringIO) -> str:
+    """Return the one line of the stream."""
+    (line,) = stream.getvalue().splitlines()
+    return line
+
+
+def test_json_is_one_object_a_line(configure: Configure) -> None:
+    """The event's name, the level, the time, and the pairs as they are."""
+    stream = configure("json")
+    logs.get_logger("t.json").info("received", type="furniture_created", count=3, ok=True)
+    line = json.loads(only_line(stream))
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "received",
+        "level": "info",
+        "type": "furniture_created",
+        "count": 3,
+        "ok": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("event", "mark"),
+    [
+        ("connected", "✅"),
+        ("disconnected", "❌"),
+        ("received", "📥"),
+        ("delivered", "📨"),
+        ("dead_connection_removed", "🧹"),
+    ],
+)
+def test_the_console_shows_the_marks(event: str, mark: str, configure: Configure) -> None:
+    """In front of the event's name; JSON does without."""
+    stream = configure("console")
+    logs.get_logger("t.mark").info(event, clients=3)
+    assert f"{mark} {event} " in only_line(stream)
+    assert "clients=3" in only_line(stream)
+    stream = configure("json")
+    logs.get_logger("t.no_mark").info(event)
+    assert json.loads(only_line(stream))["event"] == event
+
+
+def test_other_events_have_no_mark(configure: Configure) -> None:
+    """The marks are for five lines only."""
+    stream = configure("console")
+    logs.get_logger("t.plain").info("listening", port=8765)
+    assert not any(mark in only_line(stream) for mark in logs.MARKS.values())
+
+
+def test_a_stream_that_is_no_terminal_gets_no_colours(configure: Configure) -> None:
+    """Escape sequences in a file help nobody."""
+    stream = configure("console")
+    logs.get_logger("t.colour").warning("listening", host="h")
+    assert "\x1b" not in stream.getvalue()
+
+
+HOSTILE = [
+    "a\nforged",
+    "a\r\nforged",
+    "\x1b[2J",
+    "\x00",
+    "\x85",
+    "\u2028",
+    "\u202e",
+    "\ud800",
+    "\x9b",
+]
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_value_stays_on_its_line(value: str, log_format: str, configure: Configure) -> None:
+    """Whatever a client wrote: it ends no line and moves no cursor."""
+    stream = configure(log_format)
+    logs.get_logger(f"t.hostile.{log_format}").info("received", id=value)
+    assert only_line(stream).isprintable()
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_librarys_message_stays_on_its_line(
+    value: str, log_format: str, configure: Configure
+) -> None:
+    """It may quote a client, too; in the text or as an argument."""
+    stream = configure(log_format)
+    logging.getLogger("t.library").warning("bad request %s", value)
+    assert only_line(stream).isprintable()
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_value_is_bounded(log_format: str, configure: Configure) -> None:
+    """Two hundred characters are kept whole, of more the rest is cut and that is shown."""
+    stream = configure(log_format)
+    log = logs.get_logger(f"t.long.{log_format}")
+    log.info("received", id="x" * 200)
+    assert "x" * 200 in stream.getvalue()
+    assert "…" not in stream.getvalue()
+    log.info("received", id="y" * 10_000)
+    assert "y" * 200 + "…" in stream.getvalue()
+    assert "y" * 201 not in stream.getvalue()
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_librarys_message_is_bounded(log_format: str, configure: Configure) -> None:
+    """However much it quotes, escaped or not."""
+    stream = configure(log_format)
+    logging.getLogger("t.library").warning("%s", "\n" * 100_000)
+    assert len(stream.getvalue()) < 5_000
+
+
+@pytest.mark.parametrize("value", ["ñandú 😀", "a b", "Mesa de Roble"])
+def test_printable_text_is_not_escaped(value: str, configure: Configure) -> None:
+    """What people can read stays readable."""
+    stream = configure("json")
+    logs.get_logger("t.readable").info("received", material=value)
+    assert f'"{value}"' in only_line(stream)
+
+
+@pytest.mark.parametrize(
+    ("least", "shown"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_lines_below_the_level_are_not_written(
+    least: str, shown: list[str], configure: Configure
+) -> None:
+    """Ours and the libraries' alike."""
+    for log in (logs.get_logger(f"t.level.{least}"), logging.getLogger("t.library")):
+        stream = configure("json", least)
+        for level in ("debug", "info", "warning", "error"):
+            getattr(log, level)("event")
+        assert [json.loads(line)["level"] for line in stream.getvalue().splitlines()] == shown
+
+
+def test_configuring_again_leaves_one_handler(configure: Configure) -> None:
+    """No line comes twice."""
+    first, second = configure(), configure()
+    logging.getLogger("t.library").warning("once")
+    assert first.getvalue() == ""
+    assert len(second.getvalue().splitlines()) == 1
+
+
+def fail(credential: str) -> None:
+    """Fail while a credential is at hand."""
+    raise ValueError(f"a credential of {len(credential)} characters")
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+@pytest.mark.parametrize("ours", [True, False], ids=["ours", "a library's"])
+def test_a_failure_is_logged_without_what_its_variables_held(
+    log_format: str, ours: bool, configure: Configure
+) -> None:
+    """The traceback is there, a credential that passed by is not."""
+    stream = configure(log_format)
+    log = logs.get_logger(f"t.failure.{log_format}") if ours else logging.getLogger("t.library")
+    secret = f"hunter-{1 + 1}"  # so that no line of the source shows it
+    try:
+        fail(secret)
+    except ValueError:
+        log.exception("handler_failed")
+    assert "handler_failed" in stream.getvalue()
+    assert "a credential of 8 characters" in stream.getvalue()
+    assert "hunter-2" not in stream.getvalue()
+
+
+def test_a_failure_is_one_line_of_json(configure: Configure) -> None:
+    """Its traceback is a value of it."""
+    stream = configure("json")
+    log = logs.get_logger("t.failure.line")
+    try:
+        fail("x")
+    except ValueError:
+        log.exception("handler_failed")
+    assert "Traceback" in json.loads(only_line(stream))["exception"]
+
+
+@pytest.fixture
+def server_log() -> Iterator[logging.Logger]:
+    """Return aiohttp's logger, and take its filters away again."""
+    logger = logs.server_logger()
+    yield logger
+    for each in list(logger.filters):
+        logger.removeFilter(each)
+
+
+@pytest.mark.parametrize(("level", "lines"), [("info", 0), ("debug", 1)])
+def test_a_bad_request_is_a_line_for_debugging_without_traceback(
+    level: str, lines: int, configure: Configure, server_log: logging.Logger
+) -> None:
+    """Anybody can send one, as often as they like."""
+    stream = configure("json", level)
+    try:
+        fail("x")
+    except ValueError as error:
+        server_log.error("Error handling request from %s", "192.0.2.1\n", exc_info=error)
+    found = stream.getvalue().splitlines()
+    assert len(found) == lines
+    assert all(json.loads(line)["level"] == "debug" for line in found)
+    assert "Traceback" not in stream.getvalue()

@@ -1,0 +1,405 @@
+"""Settings: defaults, which source wins, and a start that stops with one clear message."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from sio_server.errors import StartError
+from sio_server.settings import Settings, load
+
+DEFAULTS = {
+    "host": "0.0.0.0",
+    "port": 8765,
+    "event_log": "sqlite:///var/events.db",
+    "retention_seconds": 86_400,
+    "retention_events": 100_000,
+    "producer_keys": (),
+    "open_publish": "off",
+    "require_auth": False,
+    "cors_origins": (),
+    "trusted_proxies": (),
+    "ping_interval": 25,
+    "ping_timeout": 20,
+    "connect_timeout": 10,
+    "max_message_bytes": 65_536,
+    "max_batch_bytes": 1_048_576,
+    "max_json_depth": 64,
+    "max_attachments": 10,
+    "max_rooms": 100,
+    "max_connections": 20_000,
+    "max_connections_per_address": 1000,
+    "max_buffer_bytes": 262_144,
+    "rate_limit": 100,
+    "slow_seconds": 30,
+    "drain_seconds": 10,
+    "log_format": "console",
+    "log_level": "info",
+}
+
+
+@pytest.fixture(autouse=True)
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in an empty folder, without settings in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ:
+        if name.upper().startswith("SIO_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Path:
+    """Return where ``.env`` is looked for."""
+    return tmp_path / ".env"
+
+
+def keys(settings: Settings) -> list[str]:
+    """Return the producer keys in the clear."""
+    return [key.get_secret_value() for key in settings.producer_keys]
+
+
+def test_defaults_are_the_contracts() -> None:
+    """Every setting, and no other."""
+    assert load([]).model_dump() == DEFAULTS
+
+
+def test_settings_are_frozen() -> None:
+    """Whoever holds them can't change them for others."""
+    with pytest.raises(ValidationError):
+        load([]).port = 1
+
+
+def test_the_command_line_wins_over_the_environment_over_the_file(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each setting on its own."""
+    env_file.write_text("SIO_PORT=1\nSIO_PING_INTERVAL=1\nSIO_PING_TIMEOUT=1\n")
+    monkeypatch.setenv("SIO_PORT", "2")
+    monkeypatch.setenv("SIO_PING_INTERVAL", "2")
+    settings = load(["--port", "3"])
+    assert (settings.port, settings.ping_interval, settings.ping_timeout) == (3, 2, 1)
+
+
+@pytest.mark.parametrize("field", DEFAULTS)
+def test_every_setting_is_an_option_and_a_variable(
+    field: str, env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the same words in each place."""
+    values = {
+        "host": "::1",
+        "event_log": "memory://",
+        "producer_keys": "a,b",
+        "open_publish": "anyone",
+        "require_auth": "true",
+        "cors_origins": "https://a.example,http://localhost:*",
+        "trusted_proxies": "10.0.0.1,2001:db8::/32",
+        "log_format": "json",
+        "log_level": "debug",
+        "max_json_depth": "65",
+        "max_attachments": "11",
+    }
+    text = values.get(field, "4711")
+    keys_too = ["--producer-keys", "k"] if field == "require_auth" else []
+    option = f"--{field.replace('_', '-')}"
+    by_option = load([*keys_too, *([option] if text == "true" else [option, text])])
+    env_file.write_text(f"SIO_{field.upper()}={text}\n")
+    by_file = load(keys_too)
+    env_file.unlink()
+    monkeypatch.setenv(f"SIO_{field.upper()}", text)
+    by_variable = load(keys_too)
+    assert by_option == by_file == by_variable
+    assert getattr(by_variable, field) != DEFAULTS[field]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SIO_PING_INTERVALL", "SIO_", "SIO_port", "SIO_Port", "SIO_SETTINGS", "SIO_MODEL_CONFIG"],
+)
+def test_an_unknown_name_stops_the_start_and_is_named(
+    name: str, env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the environment and in ``.env``; its value is not shown."""
+    env_file.write_text(f"{name}=hunter2\n")
+    with pytest.raises(StartError) as in_file:
+        load([])
+    env_file.unlink()
+    monkeypatch.setenv(name, "hunter2")
+    with pytest.raises(StartError) as in_environment:
+        load([])
+    for caught in (in_file, in_environment):
+        assert name in str(caught.value)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_names_without_the_prefix_are_nobodys_business(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other programs have variables too."""
+    env_file.write_text("DATABASE_URL=x\nPORT=1\nASIO_PORT=1\n")
+    monkeypatch.setenv("PORT", "2")
+    monkeypatch.setenv("SIOUX_CITY", "3")
+    assert load([]).port == 8765
+
+
+@pytest.mark.parametrize("option", ["--ping-intervall", "--ping", "--jwt-secret", "--prot"])
+def test_an_unknown_option_stops_the_start_and_is_named(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Abbreviations are unknown too: they would change their meaning with a new setting."""
+    with pytest.raises(SystemExit) as caught:
+        load([option, "3"])
+    assert caught.value.code == 2
+    assert option in capsys.readouterr().err
+
+
+def test_help_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """And is no failure."""
+    with pytest.raises(SystemExit) as caught:
+        load(["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(f"--{field.replace('_', '-')}" in shown for field in DEFAULTS)
+
+
+BAD_VALUES = [
+    ("host", ""),
+    *[("port", bad) for bad in ("", "x", "-1", "65536", "80.5", "0x50")],
+    *[
+        ("event_log", bad)
+        for bad in (
+            "",
+            "events.db",
+            "sqlite://events.db",
+            "sqlite:///",
+            "memory",
+            "memory:///x",
+            "postgres://h/db",
+            "redis://h",
+            "rediss://h",
+            "valkey://h",
+        )
+    ],
+    *[
+        (field, bad)
+        for field in ("retention_seconds", "ping_interval", "ping_timeout", "connect_timeout")
+        for bad in ("", "0", "-1", "nan", "inf", "10s")
+    ],
+    *[("slow_seconds", bad) for bad in ("0", "-1", "nan", "inf")],
+    *[("drain_seconds", bad) for bad in ("-1", "nan", "inf", "x")],
+    *[("retention_events", bad) for bad in ("0", "-1", "1.5", "x")],
+    ("open_publish", "on"),
+    ("open_publish", "true"),
+    ("open_publish", "Loopback"),
+    *[("require_auth", bad) for bad in ("", "maybe", "2")],
+    *[
+        ("cors_origins", bad)
+        for bad in (
+            "example.com",
+            "https://example.com/",
+            "https://example.com/path",
+            "https://*.example.com",
+            "https://",
+            "null",
+            "https://a.example https://b.example",
+            "https://user@example.com",
+            "https://example.com:port",
+            "http://localhost:*,example.com",
+        )
+    ],
+    *[
+        ("trusted_proxies", bad)
+        for bad in ("proxy", "10.0.0", "10.0.0.0/33", "10.0.0.1,proxy", "*", "10.0.0.1:80")
+    ],
+    *[("max_message_bytes", bad) for bad in ("0", "1023", "64k")],
+    ("max_batch_bytes", "1023"),
+    *[("max_json_depth", bad) for bad in ("0", "3", "201")],
+    *[("max_attachments", bad) for bad in ("-1", "101")],
+    ("max_rooms", "0"),
+    ("max_connections", "0"),
+    ("max_connections_per_address", "-1"),
+    ("max_buffer_bytes", "4095"),
+    ("rate_limit", "0"),
+    ("log_format", "xml"),
+    ("log_level", "trace"),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BAD_VALUES)
+def test_a_bad_value_stops_the_start_and_its_setting_is_named(
+    field: str, value: str, env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the environment and in ``.env``, in one line."""
+    name = f"SIO_{field.upper()}"
+    env_file.write_text(f"{name}='{value}'\n")
+    with pytest.raises(StartError, match=f"^{name}: ") as in_file:
+        load([])
+    env_file.unlink()
+    monkeypatch.setenv(name, value)
+    with pytest.raises(StartError, match=f"^{name}: ") as in_environment:
+        load([])
+    assert str(in_file.value) == str(in_environment.value)
+    assert str(in_file.value).isprintable()
+
+
+@pytest.mark.parametrize(("field", "value"), BAD_VALUES)
+def test_a_bad_value_on_the_command_line_stops_the_start(field: str, value: str) -> None:
+    """By our error, or by the command line's own."""
+    with pytest.raises((StartError, SystemExit)):
+        load([f"--{field.replace('_', '-')}={value}"])
+
+
+def test_all_bad_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that one start suffices to find them."""
+    monkeypatch.setenv("SIO_PORT", "x")
+    monkeypatch.setenv("SIO_LOG_LEVEL", "loud")
+    with pytest.raises(StartError) as caught:
+        load([])
+    assert "SIO_PORT" in str(caught.value)
+    assert "SIO_LOG_LEVEL" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("port", 0),
+        ("port", 65_535),
+        ("max_connections_per_address", 0),
+        ("max_attachments", 0),
+        ("drain_seconds", 0),
+        ("max_json_depth", 4),
+        ("max_json_depth", 200),
+        ("ping_interval", 0.3),
+        ("rate_limit", 1),
+    ],
+)
+def test_the_extremes_are_good_values(
+    field: str, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bounds themselves are within."""
+    monkeypatch.setenv(f"SIO_{field.upper()}", str(value))
+    assert getattr(load([]), field) == value
+
+
+@pytest.mark.parametrize(
+    "name", ["SIO_JWT_SECRET", "SIO_JWT_PUBLIC_KEY", "SIO_JWT_AUDIENCE", "SIO_JWT_ISSUER"]
+)
+def test_token_settings_are_refused_while_there_are_no_tokens(
+    name: str, env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Better no start than no check; the secret is not shown."""
+    env_file.write_text(f"{name}=hunter2\n")
+    with pytest.raises(StartError, match=name):
+        load([])
+    env_file.unlink()
+    monkeypatch.setenv(name, "hunter2")
+    with pytest.raises(StartError, match=name) as caught:
+        load([])
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "valkey"])
+def test_a_log_that_is_not_there_yet_is_refused_without_its_password(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message says what there is; a credential never appears in an error."""
+    monkeypatch.setenv("SIO_EVENT_LOG", f"{scheme}://user:hunter2@cache.example:6379/0")
+    with pytest.raises(StartError, match="sqlite:///") as caught:
+        load([])
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"SIO_PORT": "x"}, {"SIO_REQUIRE_AUTH": "maybe"}, {"SIO_JWT_SECRET": "x"}, {"SIO_X": ""}],
+)
+def test_producer_keys_are_never_shown(
+    broken: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in an error about something else nor in the settings' own text."""
+    monkeypatch.setenv("SIO_PRODUCER_KEYS", "hunter2,hunter3")
+    settings = load([])
+    assert "hunter" not in f"{settings!r} {settings} {settings.model_dump()}"
+    for name, value in broken.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StartError) as caught:
+        load([])
+    assert "hunter" not in str(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("field", ["producer_keys", "cors_origins", "trusted_proxies"])
+@pytest.mark.parametrize(("text", "count"), [("", 0), (",", 0), ("{0}", 1), (" {0} , {0},", 2)])
+def test_lists_are_comma_separated(
+    field: str, text: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spaces around a word and empty words count for nothing."""
+    word = {"trusted_proxies": "10.0.0.1", "cors_origins": "https://a.example"}.get(field, "key")
+    monkeypatch.setenv(f"SIO_{field.upper()}", text.format(word))
+    settings = load([])
+    found: Any = keys(settings) if field == "producer_keys" else list(getattr(settings, field))
+    assert found == [word] * count
+
+
+def test_a_key_may_hold_what_json_would_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is taken as it is."""
+    monkeypatch.setenv("SIO_PRODUCER_KEYS", '["a,{b}')
+    assert keys(load([])) == ['["a', "{b}"]
+
+
+@pytest.mark.parametrize("producer_keys", [None, "", " , "])
+def test_requiring_a_credential_that_nobody_can_have_stops_the_start(
+    producer_keys: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the setting, wherever it was made."""
+    if producer_keys is not None:
+        monkeypatch.setenv("SIO_PRODUCER_KEYS", producer_keys)
+    with pytest.raises(StartError, match="SIO_REQUIRE_AUTH"):
+        load(["--require-auth"])
+    monkeypatch.setenv("SIO_REQUIRE_AUTH", "true")
+    with pytest.raises(StartError, match="SIO_REQUIRE_AUTH"):
+        load([])
+    monkeypatch.setenv("SIO_PRODUCER_KEYS", "key")
+    assert load([]).require_auth
+
+
+@pytest.mark.parametrize("open_publish", ["off", "loopback", "anyone"])
+def test_local_pages_may_connect_while_publishing_is_open_to_loopback(open_publish: str) -> None:
+    """Beside the origins that are configured."""
+    settings = load(["--open-publish", open_publish, "--cors-origins", "https://a.example"])
+    local = {"http://localhost:*", "http://127.0.0.1:*"} if open_publish == "loopback" else set()
+    assert set(settings.allowed_origins) == {"https://a.example"} | local
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "https://example.com",
+        "https://example.com:8443",
+        "http://localhost:*",
+        "http://127.0.0.1:3000",
+        "http://[::1]:*",
+        "capacitor://localhost",
+    ],
+)
+def test_an_origin_is_written_as_a_browser_sends_it(origin: str) -> None:
+    """With a port, any port, or none."""
+    assert load(["--cors-origins", origin]).cors_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("memory://", None),
+        ("sqlite:///var/events.db", Path("var/events.db")),
+        ("sqlite:////var/lib/events.db", Path("/var/lib/events.db")),
+        ("sqlite:///a:///b", Path("a:///b")),
+    ],
+)
+def test_the_log_is_in_memory_or_in_a_file(url: str, path: Path | None) -> None:
+    """Three slashes and a relative path, four and an absolute one."""
+    assert load(["--event-log", url]).sqlite_path == path
