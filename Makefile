@@ -65,7 +65,7 @@ $(BROWSER_CLIENT)/socket.io.js: clients/javascript/package-lock.json
 	@touch $@
 
 tests/node/node_modules/.ready: tests/node/package-lock.json
-	@node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null || \
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || \
 		{ echo "Node.js 20 or newer is needed for the tests: install it, with npm"; exit 1; }
 	npm ci --silent --prefix tests/node
 	@touch $@

@@ -27,7 +27,11 @@ RESERVED = (
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
@@ -417,10 +421,13 @@ def test_deep_binary_data_breaks_the_protocol() -> None:
         Packet.reconstruct_binary(deep, [b"a"])
 
 
-@pytest.mark.parametrize("argument", ["[" * 5000 + "]" * 5000, "1" * 5000, '{"a":' * 3000 + "1"])
+@pytest.mark.parametrize(
+    "argument",
+    ["[" * 5000 + "]" * 5000, "1" * 5000, '{"a":' * 3000 + "1", "NaN", '{"a":[-Infinity]}'],
+)
 @pytest.mark.parametrize("id", ["", "7"])
 def test_an_event_beyond_decoding_keeps_its_name(argument: str, id: str) -> None:
-    """So that its sender can be told that it is too deep, and stays connected."""
+    """So that its sender can be told that it is no JSON of ours, and stays connected."""
     packet = decode(f'2{id}["furniture_created",{argument}]')
     assert packet.data == ["furniture_created", UNDECODABLE]
     assert packet.id == (int(id) if id else None)
