@@ -158,7 +158,9 @@ async def raw_socketio(
     url: str, transport: str, auth: dict[str, Any] | None = None
 ) -> AsyncIterator[RawSocketIO]:
     """Open a connected raw Socket.IO client."""
-    async with aiohttp.ClientSession() as http:
+    # A connection for each request: one that idles may be closed just when it is used again.
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as http:
         client = RawSocketIO(http, url)
         try:
             await client.open(transport)

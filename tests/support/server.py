@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -34,10 +35,13 @@ class Server:
 
     Args:
         folder: its working directory, where ``var/`` and ``.env`` are.
+        max_file_bytes: how large a file it may write, as on a disk that is full by then.
         settings: without their prefix, in lower case.
     """
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, *, max_file_bytes: int | None = None, **settings: object
+    ) -> None:
         chosen = {
             "host": "127.0.0.1",
             "port": 0,
@@ -58,6 +62,9 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
         )
+        if max_file_bytes is not None:
+            bound = (max_file_bytes, max_file_bytes)
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, bound)
         self.raw: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
