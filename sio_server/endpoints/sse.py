@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from aiohttp import web
 
 from sio_server import strictjson
 from sio_server.endpoints.requests import identify, rooms_in, since_in, source_of
 from sio_server.engine.deadlines import Deadlines
+from sio_server.engine.outgoing import Outgoing
 from sio_server.events import Offset, Record
 from sio_server.fanout import Cursor
 from sio_server.hub import Connection, Hub, ready
@@ -27,27 +27,17 @@ def chunk(text: str) -> bytes:
 
 
 COMMENT = chunk(": \n\n")
+LAST_CHUNK = b"0\r\n\r\n"
 
 
-class Stream:
+class Stream(Outgoing):
     """One client's stream: an outlet for events."""
 
-    def __init__(self, max_buffer_bytes: int) -> None:
-        self._max_buffer_bytes = max_buffer_bytes
-        self._transport: asyncio.Transport
-        self._writer: Any
-        self.quiet_checks = 0
+    def __init__(self, max_buffer_bytes: int, max_write_bytes: int) -> None:
+        super().__init__(max_buffer_bytes, max_write_bytes)
+        self._checks_since_comment = 0
         self.ended = asyncio.Event()
         self.reason = "client disconnect"
-
-    async def open(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Send the headers."""
-        self._writer = await response.prepare(request)
-        transport = request.transport
-        if transport is None:
-            raise ConnectionResetError("the client is gone")
-        transport.set_write_buffer_limits(high=self._max_buffer_bytes)
-        self._transport = transport
 
     @staticmethod
     def encode(record: Record) -> bytes:
@@ -56,17 +46,7 @@ class Stream:
 
     def write(self, data: bytes) -> bool:
         """Write a chunk."""
-        if self._transport.is_closing():
-            return True
-        self._transport.write(data)
-        return self._transport.get_write_buffer_size() <= self._max_buffer_bytes
-
-    async def drain(self) -> None:
-        """Wait for the socket's buffer."""
-        try:
-            await self._writer.drain()
-        except ConnectionError:
-            return
+        return self.write_bytes(data) <= self.max_buffer_bytes
 
     def close_slow(self) -> None:
         """End: no progress for too long."""
@@ -79,18 +59,13 @@ class Stream:
 
     def check(self) -> bool:
         """Return whether the client is still there; say so to it every 15 s."""
-        if self._transport.is_closing():
+        if self.is_closing:
             return False
-        self.quiet_checks += 1
-        if self.quiet_checks * CHECK_SECONDS >= COMMENT_SECONDS:
-            self.quiet_checks = 0
+        self._checks_since_comment += 1
+        if self._checks_since_comment * CHECK_SECONDS >= COMMENT_SECONDS:
+            self._checks_since_comment = 0
             self.write(COMMENT)
         return True
-
-    def abort(self) -> None:
-        """Drop the connection where its client does not read."""
-        if self._transport.get_write_buffer_size() > self._max_buffer_bytes:
-            self._transport.abort()
 
 
 class SseApi:
@@ -129,14 +104,13 @@ class SseApi:
                 }
             )
             response.enable_chunked_encoding()
-            stream = Stream(hub.settings.max_buffer_bytes)
-            await stream.open(request, response)
+            stream = Stream(hub.settings.max_buffer_bytes, hub.settings.max_message_bytes)
+            await stream.start(request, response)
             cursor = Cursor(stream, rooms, hub.fanout.position)
             rate = RateLimit(hub.settings.rate_limit)
             await self._serve(stream, Connection("sse", principal, source, cursor, rate), since)
         finally:
             leave()
-        response.force_close()
         return response
 
     async def _serve(self, stream: Stream, connection: Connection, since: Offset | None) -> None:
@@ -152,4 +126,4 @@ class SseApi:
         finally:
             self._checks.discard(stream)
             self._hub.disconnect(connection, stream.reason)
-            stream.abort()
+            stream.close_after(LAST_CHUNK)

@@ -65,7 +65,7 @@ class Client:
 
     def ping(self) -> None:
         """Send a WebSocket ping."""
-        self.socket.write_raw(PING)
+        self.socket.write_bytes(PING)
 
     def ping_timeout(self) -> None:
         """Close: the client has not answered a ping in time."""

@@ -3,10 +3,12 @@
 Knows nothing of furniture and imports nothing else of this project. One concern a file:
 
 * ``packets``: the two packet grammars, strict; ``frames``: a packet as bytes, encoded once
-* ``session``: one Engine.IO session and its states
+* ``session``: one Engine.IO session and its states; ``handlers``: its events at work
 * ``polling``, ``websocket``: the two transports that carry a session
+* ``outgoing``, ``body``: the socket's two directions, within bounds
 * ``deadlines``, ``heartbeat``: many timers as one clock
-* ``server``: both servers, behind python-socketio's public API; ``manager``: who is where
+* ``eio_server``: Engine.IO's server; ``server``: Socket.IO's, behind python-socketio's public API;
+  ``manager``: who is where
 """
 
 from sio_server.engine.frames import Frame

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from sio_server.engine import packets
 from sio_server.engine.frames import CLOSE, Frame, pong
+from sio_server.engine.outgoing import Outgoing
 from sio_server.engine.packets import ProtocolError
 from sio_server.engine.polling import Polling
 from sio_server.engine.session import Session
@@ -17,15 +17,12 @@ from sio_server.engine.session import Session
 _PROBE, _PROBE_ANSWER = packets.PING + "probe", Frame(packets.PONG + "probe")
 
 
-class WebSocket:
-    """A WebSocket that writes ready-made frames.
-
-    Made for both Engine.IO and plain WebSocket endpoints.
+class WebSocket(Outgoing):
+    """A WebSocket that writes ready-made frames, for Engine.IO and for plain endpoints alike.
 
     Args:
         max_message_bytes: the bound for one message; a larger one closes it with 1009.
-        max_buffer_bytes: where the buffer passes this, ``drain`` waits; whoever writes on all the
-            same loses the connection at twice as much.
+        max_buffer_bytes: see ``Outgoing``.
         compress: offer permessage-deflate to clients; costs much memory and time for each.
         ponged: called when the client answers a WebSocket ping.
     """
@@ -40,17 +37,14 @@ class WebSocket:
         compress: bool = False,
         ponged: Callable[[], object] = lambda: None,
     ) -> None:
-        self._max_buffer_bytes = max_buffer_bytes
-        self._hard_limit = 2 * max_buffer_bytes + max_message_bytes
-        self._response: web.WebSocketResponse = web.WebSocketResponse(
+        super().__init__(max_buffer_bytes, max_message_bytes)
+        self.response: web.WebSocketResponse = web.WebSocketResponse(
             compress=compress,
             max_msg_size=max_message_bytes + 1,  # aiohttp's bound is the first size refused
             autoping=False,
             timeout=1.0,
         )
         self._ponged = ponged
-        self._writer: Any = None
-        self._transport: asyncio.Transport
 
     async def open(self, request: web.Request) -> None:
         """Answer the upgrade request.
@@ -59,53 +53,21 @@ class WebSocket:
             aiohttp.web.HTTPException: it is no WebSocket handshake.
             ConnectionError: the client is gone.
         """
-        self._writer = await self._response.prepare(request)
-        transport = request.transport
-        if transport is None:
-            raise ConnectionResetError("the client is gone")
-        transport.set_write_buffer_limits(high=self._max_buffer_bytes)
-        self._transport = transport
-
-    @property
-    def response(self) -> web.WebSocketResponse:
-        """What the request handler returns in the end."""
-        return self._response
+        await self.start(request, self.response)
 
     def write(self, frame: Frame) -> int:
-        """Write one frame to the socket; return how many bytes the kernel has not taken."""
-        return self.write_raw(frame.websocket)
-
-    def write_raw(self, frame: bytes) -> int:
-        """Write a frame that has its header already."""
-        transport = self._transport
-        if transport.is_closing():
-            return 0
-        transport.write(frame)
-        buffered = transport.get_write_buffer_size()
-        if buffered > self._hard_limit:
-            transport.abort()
-        return buffered
-
-    def buffered(self) -> int:
-        """Return how many bytes the process holds that the kernel has not taken."""
-        return self._transport.get_write_buffer_size()
-
-    async def drain(self) -> None:
-        """Wait until the buffer has shrunk to a quarter of its bound, or the client is gone."""
-        try:
-            await self._writer.drain()
-        except ConnectionError:
-            return
+        """Write one frame; return how many bytes the kernel has not taken."""
+        return self.write_bytes(frame.websocket)
 
     async def receive(self) -> str | bytes | None:
         """Return the next message, or None once the socket has closed."""
         while True:
-            message = await self._response.receive()
+            message = await self.response.receive()
             if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
                 return message.data  # type: ignore[no-any-return]
             if message.type is WSMsgType.PING:
-                if self.buffered() <= self._max_buffer_bytes:
-                    self.write_raw(pong(message.data))
+                if self.buffered() <= self.max_buffer_bytes:
+                    self.write_bytes(pong(message.data))
             elif message.type is WSMsgType.PONG:
                 self._ponged()
             else:
@@ -114,21 +76,17 @@ class WebSocket:
     @property
     def close_code(self) -> int | None:
         """The code with which the socket was closed."""
-        return self._response.close_code
+        return self.response.close_code
 
     async def close_with(self, code: int, reason: str = "") -> None:
         """Close with a code, giving the client a second to answer; at once where nobody reads."""
-        if self.buffered() > self._max_buffer_bytes:
+        if self.buffered() > self.max_buffer_bytes:
             self._transport.abort()
-        await self._response.close(code=code, message=reason.encode())
+        await self.response.close(code=code, message=reason.encode())
 
     def close(self) -> None:
-        """Send what is buffered, then end the connection; at once where nobody reads."""
-        if self.buffered() > self._max_buffer_bytes:
-            self._transport.abort()
-        else:
-            self.write_raw(CLOSE)
-            self._transport.close()
+        """Close normally, without waiting for the client's answer."""
+        self.close_after(CLOSE)
 
 
 async def serve(session: Session, socket: WebSocket) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import load_vectors
 from tests.support.raw import RawSocketIO, plain, raw_socketio
 from tests.support.server import TIMEOUT, Server
+from tests.support.transports import running
 
 FURNITURE = load_vectors("events.json")[0]["publish"]["furniture"]
 
@@ -69,14 +70,6 @@ async def test_the_history_is_filtered_by_rooms(start_server: Start) -> None:
         assert page["position"] == last
 
 
-Opened = tuple[dict[str, Any], Callable[[], Any]]
-"""The ``ready`` object, and what returns the next event."""
-
-
-def _order(events: list[dict[str, Any]]) -> list[str]:
-    return [event["id"] for event in events]
-
-
 @asynccontextmanager
 async def _socketio(url: str, since: str, rooms: list[str]) -> AsyncIterator[list[Any]]:
     seen: list[Any] = []
@@ -91,7 +84,7 @@ async def _socketio(url: str, since: str, rooms: list[str]) -> AsyncIterator[lis
                 _, message, *_ = json.loads((await client.receive("42"))[2:])
                 seen.append(message)
 
-        async with _following(follow()):
+        async with running(follow()):
             yield seen
         await client.close()
 
@@ -106,7 +99,7 @@ async def _websocket(url: str, since: str, rooms: list[str]) -> AsyncIterator[li
             while True:
                 seen.append(await client.receive())
 
-        async with _following(follow()):
+        async with running(follow()):
             yield seen
 
 
@@ -128,20 +121,10 @@ def _sse(header: bool) -> Callable[..., Any]:
                     if line.startswith(b"data: "):
                         seen.append(json.loads(line[6:]))  # noqa: PERF401 - seen as it comes
 
-            async with _following(follow()):
+            async with running(follow()):
                 yield seen
 
     return open_stream
-
-
-@asynccontextmanager
-async def _following(work: Any) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 OPENERS: dict[str, Any] = {

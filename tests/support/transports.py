@@ -210,7 +210,7 @@ async def _raw_consumer(
                 _, event, offset = json.loads(packet[2:])
                 consumer.add(event, offset)
 
-        async with _running(read()):
+        async with running(read()):
             yield consumer
 
 
@@ -226,7 +226,7 @@ async def _websocket_consumer(url: str, rooms: list[str] | None = None) -> Async
                 event = await client.receive()
                 consumer.add(event, event.pop("offset"))
 
-        async with _running(read()):
+        async with running(read()):
             yield consumer
 
 
@@ -251,7 +251,7 @@ async def _sse_consumer(url: str, rooms: list[str] | None = None) -> AsyncIterat
                 elif "data" in fields:
                     consumer.add(json.loads(fields.pop("data")), fields.pop("id"))
 
-        async with _running(read()):
+        async with running(read()):
             async with asyncio.timeout(TIMEOUT):
                 await ready.wait()
             yield consumer
@@ -282,7 +282,7 @@ def _node_consumer(transports: list[str] | None) -> Open:
                 else:
                     consumer.add(*arguments)
 
-        async with _running(read()):
+        async with running(read()):
             async with asyncio.timeout(TIMEOUT):
                 await ready.wait()
             yield consumer
@@ -293,7 +293,8 @@ def _node_consumer(transports: list[str] | None) -> Open:
 
 
 @asynccontextmanager
-async def _running(work: Any) -> AsyncIterator[None]:
+async def running(work: Any) -> AsyncIterator[None]:
+    """Run a coroutine meanwhile."""
     task = asyncio.ensure_future(work)
     try:
         yield
