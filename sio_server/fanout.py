@@ -40,8 +40,8 @@ class Outlet(Protocol):
     async def drain(self) -> None:
         """Wait until the buffer is well below its bound, or the consumer is gone."""
 
-    def close_slow(self) -> None:
-        """End the transport: no progress for too long, or the log has moved on without it."""
+    def drop(self) -> None:
+        """End the transport: it fails, makes no progress, or the log has moved on without it."""
 
 
 class Cursor:
@@ -111,6 +111,7 @@ class Fanout:
             self._move = None
         frames: dict[Any, Any] = {}
         over: list[Cursor] = []
+        failed: list[Cursor] = []
         recipients = self._recipients(record.rooms)
         for cursor in recipients:
             outlet = cursor.outlet
@@ -118,11 +119,20 @@ class Fanout:
             frame = frames.get(encode)
             if frame is None:
                 frame = frames[encode] = outlet.encode(record)
-            if not outlet.write(frame):
+            try:
+                within = outlet.write(frame)
+            except Exception:  # one consumer's failure is no other's
+                logger.exception("outlet_failed")
+                failed.append(cursor)
+                continue
+            if not within:
                 over.append(cursor)
         count = len(recipients)  # before parking, which changes the rooms
         for cursor in over:
             self._park(cursor, record.offset)
+        for cursor in failed:
+            self.leave(cursor)
+            cursor.outlet.drop()
         self._delivered(count)
         return count
 
@@ -198,7 +208,7 @@ class Fanout:
         def done(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and task.exception() is not None:
                 logger.error("catch_up_failed", exc_info=task.exception())
-                cursor.outlet.close_slow()
+                cursor.outlet.drop()
 
         cursor.task = asyncio.ensure_future(work)
         cursor.task.add_done_callback(done)
@@ -229,7 +239,7 @@ class Fanout:
             cursor.rooms_added = False
             page = await self._read(cursor, PAGE_EVENTS)
             if page.gap:
-                cursor.outlet.close_slow()
+                cursor.outlet.drop()
                 return None
             for record in page.records:
                 if cursor.rooms_added:
@@ -261,7 +271,7 @@ class Fanout:
             async with asyncio.timeout(self._slow_seconds):
                 await cursor.outlet.drain()
         except TimeoutError:
-            cursor.outlet.close_slow()
+            cursor.outlet.drop()
             return False
         return not cursor.left
 

@@ -28,7 +28,7 @@ LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 NOT_YET = frozenset(("SIO_JWT_SECRET", "SIO_JWT_PUBLIC_KEY", "SIO_JWT_AUDIENCE", "SIO_JWT_ISSUER"))
 """Settings that the contract has and this version does not: better no start than no check."""
 
-_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[^\s/:*?#@]+)(:(\d{1,5}|\*))?")
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[^\s/:*?#@A-Z]+)(:(\d{1,5}|\*))?")
 
 Words = Annotated[tuple[str, ...], NoDecode]
 

@@ -45,7 +45,7 @@ class Outlet:
         """Wait for the session's buffer."""
         await self._session.drain()
 
-    def close_slow(self) -> None:
+    def drop(self) -> None:
         """End the transport; the client may come back."""
         self._session.end("transport error")
 

@@ -48,7 +48,7 @@ class Stream(Outgoing):
         """Write a chunk."""
         return self.write_bytes(data) <= self.max_buffer_bytes
 
-    def close_slow(self) -> None:
+    def drop(self) -> None:
         """End: no progress for too long."""
         self.end("too slow")
 

@@ -59,7 +59,7 @@ class Client:
         answer = {"type": "error", **error.as_dict()}
         self.send(answer if ref is None else {**answer, "ref": ref})
 
-    def close_slow(self) -> None:
+    def drop(self) -> None:
         """Close: no progress for too long."""
         self.close(OVER_LIMIT, "too slow")
 

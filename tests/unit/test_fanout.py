@@ -130,7 +130,7 @@ class Outlet:
             self._read.clear()
             await self._read.wait()
 
-    def close_slow(self) -> None:
+    def drop(self) -> None:
         """Note the end."""
         self.closed += 1
 
@@ -615,10 +615,10 @@ async def test_a_cursor_that_left_can_be_told_anything(node: Node) -> None:
     assert node.publish("a", "b") == 0
 
 
-GAPS = [Offset("another", 3), offset(99), offset(2)]
+MISSED = [Offset("another", 3), offset(99), offset(2)]
 
 
-@pytest.mark.parametrize("since", GAPS, ids=["another epoch", "the future", "trimmed"])
+@pytest.mark.parametrize("since", MISSED, ids=["another epoch", "the future", "trimmed"])
 async def test_a_gap_is_said_at_the_join(since: Offset, node: Node) -> None:
     """Nothing is replayed; the cursor goes on from the log's end."""
     for _ in range(5):
@@ -635,7 +635,7 @@ async def test_a_gap_is_said_at_the_join(since: Offset, node: Node) -> None:
     assert outlet.seqs == [6]
 
 
-@pytest.mark.parametrize("since", GAPS, ids=["another epoch", "the future", "trimmed"])
+@pytest.mark.parametrize("since", MISSED, ids=["another epoch", "the future", "trimmed"])
 async def test_without_rooms_there_is_no_gap(since: Offset, node: Node) -> None:
     """A gap is not said where nothing can have been missed."""
     for _ in range(5):
@@ -895,3 +895,19 @@ def test_any_schedule_delivers_each_event_once(
 ) -> None:
     """Appending, delivering, reading, entering and leaving rooms, in whatever order."""
     asyncio.run(play(schedule, rooms, since, bound, examined))
+
+
+async def test_an_outlet_that_fails_costs_nobody_else_an_event(node: Node) -> None:
+    """It is dropped; the others get the event, and the next ones."""
+
+    class Failing(Outlet):
+        def write(self, frame: Any) -> bool:
+            raise OSError("gone")
+
+    _, first = node.join()
+    _, failing = node.join(outlet=Failing())
+    _, last = node.join()
+    node.publish("catalog")
+    node.publish("catalog")
+    assert first.seqs == last.seqs == [1, 2]
+    assert failing.closed == 1
