@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sio_server.access import Access, Principal, Source
@@ -82,6 +83,8 @@ class Hub:
         self.draining = False
         self._connections: dict[Connection, Callable[[], None]] = {}
         self._tail: asyncio.Task[None] | None = None
+        self._publishing = 0
+        self._published = asyncio.Event()
 
     async def start(self) -> None:
         """Open the log and begin to deliver.
@@ -130,7 +133,12 @@ class Hub:
             raise ShuttingDown("the server is stopping")
         for event in events:
             log.info("received", type=event.type, id=event.id, by=principal.kind)
-        answers = await self.event_log.append(events)
+        self._publishing += 1
+        try:
+            answers = await self.event_log.append(events)
+        finally:
+            self._publishing -= 1
+            self._published.set()
         for event, answer in zip(events, answers, strict=True):
             if isinstance(answer, Receipt):
                 self.metrics.published.labels(event.type, str(answer.duplicate).lower()).inc()
@@ -231,11 +239,21 @@ class Hub:
             raise RateLimited(f"more than {self.settings.max_rooms} rooms")
 
     async def drain(self) -> None:
-        """Refuse what is new from now on, and close the consumers, spread over the drain time."""
+        """Refuse what is new, let publishes in flight finish, then close the consumers.
+
+        Both the waiting and the closing, which is spread, end within the drain time.
+        """
         self.draining = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.drain_seconds
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                while self._publishing:
+                    self._published.clear()
+                    await self._published.wait()
         closes = list(self._connections.values())
         log.info("draining", clients=len(closes))
-        pause = min(DRAIN_PAUSE, self.settings.drain_seconds / max(1, len(closes)))
+        pause = min(DRAIN_PAUSE, max(0.0, deadline - loop.time()) / max(1, len(closes)))
         for close in closes:
             close()
             await asyncio.sleep(pause)

@@ -1,0 +1,129 @@
+"""The hub: what a stop does to publishes in flight, and who hears of what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from sio_server.access import Access, Principal, Source
+from sio_server.commands import Ping
+from sio_server.errors import ShuttingDown
+from sio_server.eventlog.base import Answer, Retention
+from sio_server.eventlog.memory import MemoryLog
+from sio_server.events import Event, Offset
+from sio_server.fanout import Cursor
+from sio_server.hub import Connection, Hub
+from sio_server.limits import RateLimit
+from sio_server.metrics import Metrics
+from sio_server.settings import load
+from tests.conftest import load_vectors
+
+FURNITURE = load_vectors("events.json")[0]["publish"]["furniture"]
+PRODUCER = Principal("key", may_publish=True, may_consume=True)
+
+
+class SlowLog(MemoryLog):
+    """A log whose disk takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__(Retention())
+        self.synced = asyncio.Event()
+
+    async def append(self, events: Sequence[Event]) -> list[Answer]:
+        """Append once the disk is ready."""
+        await self.synced.wait()
+        return await super().append(events)
+
+
+class Outlet:
+    """Takes whatever comes."""
+
+    def encode(self, record: Any) -> Any:
+        """Return the record itself."""
+        return record
+
+    def write(self, frame: Any) -> bool:
+        """Take it."""
+        return True
+
+    async def drain(self) -> None:
+        """Be ready at once."""
+
+    def drop(self) -> None:
+        """Be gone."""
+
+
+@pytest.fixture
+def log() -> SlowLog:
+    """Return a log that is not synced yet."""
+    return SlowLog()
+
+
+@pytest.fixture
+async def hub(log: SlowLog, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a started hub."""
+    monkeypatch.chdir(tmp_path)
+    started = Hub(load([]), log, Access((), "anyone", require_auth=False), Metrics())
+    await started.start()
+    yield started
+    await started.stop()
+
+
+def connection(hub: Hub) -> Connection:
+    """Return a consumer's connection."""
+    cursor = Cursor(Outlet(), ["catalog"], Offset("", 0))
+    source = Source("127.0.0.1", "http://localhost", is_local=True)
+    return Connection("websocket", PRODUCER, source, cursor, RateLimit(100))
+
+
+async def test_a_stop_waits_for_publishes_in_flight(hub: Hub, log: SlowLog) -> None:
+    """Answer them before any transport is closed; refuse what is new at once."""
+    closed = asyncio.Event()
+    hub.connect(connection(hub), closed.set)
+    publish = asyncio.ensure_future(
+        hub.publish(PRODUCER, Event("furniture_created", FURNITURE, "in flight"))
+    )
+    await asyncio.sleep(0)
+    drain = asyncio.ensure_future(hub.drain())
+    await asyncio.sleep(0)
+    with pytest.raises(ShuttingDown):
+        await hub.publish(PRODUCER, Event("furniture_created", FURNITURE, "too late"))
+    assert not closed.is_set()
+    log.synced.set()
+    assert (await publish).id == "in flight"
+    await drain
+    assert closed.is_set()
+
+
+async def test_a_stop_does_not_wait_for_ever(
+    log: SlowLog, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Close the consumers though the disk never answers."""
+    monkeypatch.chdir(tmp_path)
+    settings = load(["--drain-seconds", "0.05"])
+    hub = Hub(settings, log, Access((), "anyone", require_auth=False), Metrics())
+    await hub.start()
+    publish = asyncio.ensure_future(
+        hub.publish(PRODUCER, Event("furniture_created", FURNITURE, "stuck"))
+    )
+    await asyncio.sleep(0)
+    closed = asyncio.Event()
+    hub.connect(connection(hub), closed.set)
+    await hub.drain()
+    assert closed.is_set()
+    publish.cancel()
+    await hub.stop()
+
+
+async def test_a_connection_leaves_once(hub: Hub) -> None:
+    """Count it out once, however often it is said."""
+    one, other = connection(hub), connection(hub)
+    hub.connect(one, lambda: None)
+    hub.connect(other, lambda: None)
+    for _ in range(2):
+        hub.disconnect(one, "client disconnect")
+    assert b'sio_connections{transport="websocket"} 1.0' in hub.metrics.render()
+    assert (await hub.execute(other, Ping))["type"] == "pong"
