@@ -11,7 +11,7 @@ BROWSER_CLIENT := sio_server/static/socket.io
 
 # On a developer's machine anyone on it may publish, so that the README's session works. What the
 # environment or .env says goes first.
-OPEN_PUBLISH = $(shell grep -qs '^SIO_OPEN_PUBLISH=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
+OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
 .PHONY: run test check format bench docs clean browser-client
 .DEFAULT_GOAL := run
@@ -46,7 +46,7 @@ clean:
 # The virtual environment, with what the server needs; with what the tests need.
 $(VENV)/server: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed, $(PYTHON) is older: make PYTHON=/path/to/python"; exit 1; }
+		{ echo "Python 3.11 or newer is needed, $(PYTHON) is missing or older: make PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@

@@ -1,1 +1,1 @@
-"""Speed and memory, as ratios against a peer in one run. Machines are shared and noisy."""
+"""Speed, as ratios against a peer in one run. Machines are shared and noisy."""

@@ -9,6 +9,7 @@ import json
 import select
 import socket
 import time
+from typing import Self
 
 _HANDSHAKE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -50,6 +51,12 @@ class Client:
         self.events = 0
         self.messages: list[bytes] = []
         self.socket.sendall(masked("40"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.socket.close()
 
     def wait_for(self, prefix: bytes) -> bytes:
         """Return the first message that starts so."""

@@ -29,11 +29,6 @@ class Running:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
-    def resident_kib(self) -> int:
-        """Return its resident memory in KiB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0])
-
 
 def pin(core: int) -> None:
     """Keep this process, or a child before it starts, on one core, with files enough."""

@@ -132,10 +132,10 @@ def origin_allowed(origin: str | None, base: str, allowed: Collection[str]) -> b
         or origin in allowed
     ):
         return True
-    base, colon, port = origin.rpartition(":")
+    portless, colon, port = origin.rpartition(":")
     if not (colon and port.isascii() and port.isdigit()):
-        base = origin
-    return f"{base}:*" in allowed
+        portless = origin
+    return f"{portless}:*" in allowed
 
 
 def _without_default_port(base: str) -> str:
@@ -165,6 +165,8 @@ class Access:
         Args:
             credential: the key or token that it presented; None: none.
             source: where it comes from.
+
+        Without keys there is nothing to hold a credential to, and it is ignored.
 
         Raises:
             Unauthorized: the credential is not valid.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 
@@ -67,7 +68,6 @@ async def serve(settings: Settings) -> None:
         StartError: it can't start; the message says why.
     """
     app, hub = make_app(settings)
-    await hub.start()
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
@@ -79,6 +79,7 @@ async def serve(settings: Settings) -> None:
         shutdown_timeout=1,
     )
     try:
+        await hub.start()
         await runner.setup()
         await _listen(runner, settings)
         await stop.wait()
@@ -95,7 +96,7 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> None:
         await site.start()
     except OSError as error:
         raise StartError(
-            f"can't listen on {settings.host}:{settings.port}: {error.strerror or error}"
+            f"can't listen on {settings.host}:{settings.port}: {os.strerror(error.errno or 0)}"
         ) from None
     if settings.open_publish != "off":
         who = {"loopback": "this machine", "anyone": "anyone"}[settings.open_publish]

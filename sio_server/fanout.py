@@ -37,6 +37,9 @@ class Outlet(Protocol):
     def write(self, frame: Any) -> bool:
         """Write a frame without waiting; False once the consumer's buffer is over its bound."""
 
+    def buffered(self) -> int:
+        """Return how much the buffer holds."""
+
     async def drain(self) -> None:
         """Wait until the buffer is well below its bound, or the consumer is gone."""
 
@@ -127,7 +130,7 @@ class Fanout:
                 continue
             if not within:
                 over.append(cursor)
-        count = len(recipients)  # before parking, which changes the rooms
+        count = len(recipients) - len(failed)  # before parking, which changes the rooms
         for cursor in over:
             self._park(cursor, record.offset)
         for cursor in failed:
@@ -267,13 +270,19 @@ class Fanout:
         await asyncio.shield(self._move)
 
     async def _drained(self, cursor: Cursor) -> bool:
-        try:
-            async with asyncio.timeout(self._slow_seconds):
-                await cursor.outlet.drain()
-        except TimeoutError:
-            cursor.outlet.drop()
-            return False
-        return not cursor.left
+        outlet = cursor.outlet
+        left = outlet.buffered()
+        while True:
+            try:
+                async with asyncio.timeout(self._slow_seconds):
+                    await outlet.drain()
+            except TimeoutError:
+                if outlet.buffered() >= left:  # no progress
+                    outlet.drop()
+                    return False
+                left = outlet.buffered()
+            else:
+                return not cursor.left
 
     async def _read(self, cursor: Cursor, limit: int) -> Page:
         while True:

@@ -103,14 +103,23 @@ class Hub:
         if self._tail is not None:
             await self._tail
 
+    @property
+    def is_delivering(self) -> bool:
+        """Whether what is appended reaches the consumers; for good or not at all."""
+        return self._tail is not None and not self._tail.done()
+
     async def _deliver(self, tail: Any) -> None:
         async for records in tail:
             for record in records:
-                recipients = self.fanout.deliver(record)
+                try:
+                    recipients = self.fanout.deliver(record)
+                except Exception:  # what fails for one event must not end all delivery
+                    log.exception("delivery_failed", offset=str(record.offset))
+                    continue
                 log.info("delivered", type=record.type, offset=str(record.offset), to=recipients)
 
     async def publish(self, principal: Principal, event: Event) -> Receipt:
-        """Append one event; the only way in.
+        """Append one event.
 
         Raises:
             ContractError: nothing was appended.
@@ -123,7 +132,7 @@ class Hub:
     async def publish_many(
         self, principal: Principal, events: Sequence[Event]
     ) -> list[Receipt | ContractError]:
-        """Append several events in their order; return what became of each.
+        """Append events in their order, the only way in; return what became of each.
 
         Raises:
             ContractError: none of them was appended.
@@ -152,6 +161,8 @@ class Hub:
             close: ends its transport in a way that lets the client come back.
         """
         self._connections[connection] = close
+        if self.draining:  # it was opening when the others were told
+            close()
         self.metrics.connections.labels(connection.transport).inc()
         log.info(
             "connected",
@@ -192,25 +203,34 @@ class Hub:
             Flooding: the connection is to be closed.
             ContractError: nothing was done.
         """
+        counted = False
         try:
             command = parse()
             if isinstance(command, Publish):
                 return (await self.publish(connection.principal, command.event)).as_dict()
+            counted = True
+            connection.rate.count()
+            return self._execute(connection, command)
         except ContractError as error:
-            self.refuse(connection.rate, error)
-            raise
-        connection.rate.count()
-        return self._execute(connection, command)
+            raise self.refusal(error, None if counted else connection.rate) from None
 
-    def refuse(self, rate: RateLimit, error: ContractError) -> None:
-        """Count a command that fails, against the limit where the client is at fault.
+    def refusal(self, error: ContractError, rate: RateLimit | None) -> ContractError:
+        """Count a command that fails; return the error to answer with.
 
-        Raises:
-            RateLimited: instead of the command's own error.
+        Args:
+            error: the command's own.
+            rate: what it counts against where the client is at fault; None: it has been counted.
+
+        Returns:
+            The same error, or the rate limit's where that is reached.
         """
+        if rate is not None and error.status < 500 and not isinstance(error, RateLimited):
+            try:
+                rate.count()
+            except RateLimited as limited:
+                error = limited
         self.metrics.refused.labels(error.code).inc()
-        if error.status < 500 and not isinstance(error, RateLimited):
-            rate.count()
+        return error
 
     def _execute(self, connection: Connection, command: Command) -> dict[str, Any]:
         if isinstance(command, Ping):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.process_collector import ProcessCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -14,6 +18,7 @@ class Metrics:
     """All that the server counts."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.published = Counter(
@@ -44,10 +49,6 @@ class Metrics:
             ("transport",),
             registry=self.registry,
         )
-
-    def watch(self, name: str, help: str, read: Callable[[], float]) -> None:
-        """Add a gauge that is read when the metrics are."""
-        Gauge(name, help, registry=self.registry).set_function(read)
 
     def render(self) -> bytes:
         """Return the text that ``/metrics`` answers with."""

@@ -75,17 +75,12 @@ class Middleware:
     def _refuse(
         self, request: web.Request, error: ContractError, allow: str | None = None
     ) -> web.StreamResponse:
-        flooding = False
-        try:
-            self._hub.refuse(
-                self._hub.address_rates.of(source_of(request, self._hub).address), error
-            )
-        except ContractError as limited:
-            error, flooding = limited, isinstance(limited, Flooding)
+        rate = self._hub.address_rates.of(source_of(request, self._hub).address)
+        error = self._hub.refusal(error, rate)
         response = problem(error)
         if allow is not None and isinstance(error, MethodNotAllowed):
             response.headers["Allow"] = allow
-        if flooding:
+        if isinstance(error, Flooding):
             response.force_close()
         return response
 

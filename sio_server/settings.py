@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         "origin, such as https://example.com or http://localhost:*",
     )
     trusted_proxies: Words = Field(
-        (), description="comma-separated addresses or networks whose forwarding headers count"
+        (), description="comma-separated addresses or networks whose X-Forwarded-* headers count"
     )
     ping_interval: float = Field(
         25, gt=0, allow_inf_nan=False, description="seconds between heartbeats"
@@ -113,7 +113,10 @@ class Settings(BaseSettings):
         description="seconds without progress after which a slow consumer is closed",
     )
     drain_seconds: float = Field(
-        10, ge=0, allow_inf_nan=False, description="seconds over which a stop spreads the closing"
+        10,
+        ge=0,
+        allow_inf_nan=False,
+        description="seconds over which a stop spreads the closing at most",
     )
     log_format: Literal["console", "json"] = Field(
         "console", description="form of the log: console or json"

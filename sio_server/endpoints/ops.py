@@ -25,7 +25,9 @@ class Ops:
         app.router.add_get("/metrics", self.metrics)
 
     async def healthz(self, request: web.Request) -> web.Response:
-        """Say that the process answers."""
+        """Say that the process answers, and need not be restarted."""
+        if not self._hub.is_delivering:  # the log has ended: only a restart helps
+            return json_response({"status": "not_delivering"}, 503)
         return json_response({"status": "ok"})
 
     async def readyz(self, request: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -40,6 +41,10 @@ class Outlet:
     def write(self, frame: Frame) -> bool:
         """Write a packet."""
         return self._session.write(frame) <= self._max_buffer_bytes
+
+    def buffered(self) -> int:
+        """Return how much the session's buffer holds."""
+        return self._session.buffered()
 
     async def drain(self) -> None:
         """Wait for the session's buffer."""
@@ -132,11 +137,15 @@ class SocketIO:
         self._hub.fanout.join(cursor, since, started)
 
     async def _disconnect(self, sid: str, reason: str) -> None:
-        connection, _ = self._connections.pop(sid)
+        connection, _ = self._connections[sid]
         self._hub.disconnect(connection, reason, dead=reason in _DEAD)
+        # What the client emitted before it left has its task already, and begins before this.
+        asyncio.get_running_loop().call_soon(self._connections.pop, sid, None)
 
     async def _event(self, name: Any, sid: str, *arguments: Any) -> Any:
         hub = self._hub
+        if sid not in self._connections:  # it left long ago
+            return None
         connection, _ = self._connections[sid]
 
         def parse() -> Command:

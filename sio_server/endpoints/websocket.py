@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from aiohttp import web
@@ -14,11 +15,20 @@ from sio_server.engine.frames import PING
 from sio_server.engine.handlers import Handlers
 from sio_server.engine.heartbeat import Heartbeat
 from sio_server.engine.websocket import WebSocket
-from sio_server.errors import ContractError, Forbidden, InvalidMessage, RateLimited, Unauthorized
+from sio_server.errors import (
+    ContractError,
+    Forbidden,
+    Internal,
+    InvalidMessage,
+    RateLimited,
+    Unauthorized,
+)
 from sio_server.events import Offset, Record
 from sio_server.fanout import Cursor
 from sio_server.hub import Connection, Hub, ready
 from sio_server.limits import Flooding, RateLimit
+
+logger = logging.getLogger("sio_server")
 
 GOING_AWAY, OVER_LIMIT = 1001, 1013
 BAD_QUERY, NOT_AUTHORIZED, NOT_ALLOWED = 4400, 4401, 4403
@@ -45,6 +55,10 @@ class Client:
     def write(self, frame: Frame) -> bool:
         """Write a message."""
         return self.socket.write(frame) <= self._max_buffer_bytes
+
+    def buffered(self) -> int:
+        """Return how much the socket's buffer holds."""
+        return self.socket.buffered()
 
     async def drain(self) -> None:
         """Wait for the socket's buffer."""
@@ -141,7 +155,12 @@ class PlainWebSocket:
 
         try:
             answer = await self._hub.execute(connection, parse)
-        except ContractError as error:
+        except Exception as failure:
+            if isinstance(failure, ContractError):
+                error = failure
+            else:
+                logger.exception("command_failed")
+                error = Internal("the server failed; its log says why")
             client.send_error(error, ref)
             if isinstance(error, Flooding):
                 client.close(OVER_LIMIT, "over the rate limit")

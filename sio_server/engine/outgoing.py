@@ -20,6 +20,7 @@ class Outgoing:
     def __init__(self, max_buffer_bytes: int, max_write_bytes: int) -> None:
         self.max_buffer_bytes = max_buffer_bytes
         self._hard_limit = 2 * max_buffer_bytes + max_write_bytes
+        self._ended = False
         self._writer: Any = None
         self._transport: asyncio.Transport
 
@@ -40,12 +41,12 @@ class Outgoing:
     @property
     def is_closing(self) -> bool:
         """Whether nothing can be written any more."""
-        return self._transport.is_closing()
+        return self._ended or self._transport.is_closing()
 
     def write_bytes(self, data: bytes) -> int:
         """Write without waiting; return how many bytes the kernel has not taken."""
         transport = self._transport
-        if transport.is_closing():
+        if self._ended or transport.is_closing():
             return 0
         transport.write(data)
         buffered = transport.get_write_buffer_size()
@@ -71,3 +72,4 @@ class Outgoing:
             self._transport.close()
         else:
             self._transport.abort()
+        self._ended = True

@@ -144,6 +144,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             await self.manager.disconnect(sid, namespace, ignore_queue=True)
             return
         if session.closed:
+            reason = self.reason.TRANSPORT_CLOSE
+            await self._trigger_event("disconnect", namespace, sid, reason)
             await self.manager.disconnect(sid, namespace, ignore_queue=True)
             return
         await self._send_packet(

@@ -79,7 +79,8 @@ class WebSocket(Outgoing):
         return self.response.close_code
 
     async def close_with(self, code: int, reason: str = "") -> None:
-        """Close with a code, giving the client a second to answer; at once where nobody reads."""
+        """Close with a code; at once where nobody reads. Nothing is written after it."""
+        self._ended = True  # RFC 6455, 5.5.1: no frame follows a close frame
         if self.buffered() > self.max_buffer_bytes:
             self._transport.abort()
         await self.response.close(code=code, message=reason.encode())

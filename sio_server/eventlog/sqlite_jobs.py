@@ -1,4 +1,4 @@
-"""What passes between the event loop and the SQLite event log's thread. Pure."""
+"""What passes between the event loop and the SQLite event log's thread."""
 
 from __future__ import annotations
 

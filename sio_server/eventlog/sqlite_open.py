@@ -173,7 +173,7 @@ def start_error(path: Path, error: Exception) -> StartError:
         case apsw.BusyError() | apsw.LockedError():
             trouble = (
                 "is in use by another process, perhaps another server",
-                "stop that one (several servers share a log only through redis://)",
+                "stop that one",
             )
         case apsw.FullError():
             trouble = "can't be written because its disk is full", "free some space"

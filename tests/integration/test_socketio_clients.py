@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 import socketio
 
+from benchmarks.load import Client as LoadClient
+from benchmarks.load import masked
 from tests.conftest import load_vectors
+from tests.support.raw import plain
 from tests.support.server import ROOT, TIMEOUT, Server
 
 GOOD = load_vectors("events.json")[0]["publish"]
@@ -92,3 +95,21 @@ async def test_an_unknown_namespace_is_refused(server: Server) -> None:
     with pytest.raises(socketio.exceptions.ConnectionError, match="/other"):
         await client.connect(server.url, namespaces=["/other"], wait_timeout=TIMEOUT)
     await client.disconnect()
+
+
+MASKED_CLOSE = b"\x88\x80\x00\x00\x00\x00"
+
+
+@pytest.mark.parametrize("goodbye", [masked("41"), MASKED_CLOSE, masked("1")])
+async def test_what_is_emitted_right_before_leaving_is_published(
+    server: Server, goodbye: bytes
+) -> None:
+    """Take an event that comes in one segment with the DISCONNECT, or with the end."""
+    async with plain(f"{server.url}/ws") as consumer:
+        await consumer.send({"type": "ping"})
+        await consumer.receive_type("pong")
+        event = masked(f'42["furniture_created",{json.dumps({"furniture": FURNITURE})}]')
+        with await asyncio.to_thread(LoadClient, server.port) as client:
+            await asyncio.to_thread(client.wait_for, b'42["ready"')
+            client.socket.sendall(event + goodbye)
+            assert (await consumer.receive())["furniture"] == FURNITURE

@@ -137,6 +137,31 @@ async def test_a_stop_closes_consumers_so_that_they_come_back(
     assert server.stop() == 0
 
 
+async def test_a_stop_acknowledges_all_that_it_appended(tmp_path: Path) -> None:
+    """Let publishes in flight finish, and tell their producer, before its connection is closed."""
+    server = Server(tmp_path, event_log="sqlite:///events.db")
+    acknowledged, refused = set(), set()
+    async with plain(f"{server.url}/ws?room=type:furniture_deleted") as client:
+        for number in range(500):
+            await client.send({**GOOD, "id": f"{number}", "ref": f"{number}"})
+        server.process.terminate()
+        with pytest.raises(Closed) as closed:
+            while True:
+                answer = await client.receive()
+                (acknowledged if answer["type"] == "ack" else refused).add(answer["ref"])
+    assert closed.value.code == 1001
+    assert server.stop() == 0
+    again = Server(tmp_path, event_log="sqlite:///events.db")
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{again.url}/api/events", params={"limit": "1000"}) as response,
+    ):
+        kept = {event["id"] for event in (await response.json())["events"]}
+    assert again.stop() == 0
+    assert kept == acknowledged
+    assert not kept & refused
+
+
 async def test_while_it_drains_health_answers_and_all_else_is_refused(start_server: Start) -> None:
     """Answer 200 for liveness, 503 for readiness and for whatever is new."""
     server = start_server(drain_seconds=5)

@@ -124,6 +124,10 @@ class Outlet:
         self.unread += 1
         return self.unread <= self.bound
 
+    def buffered(self) -> int:
+        """Return how many events are unread."""
+        return self.unread
+
     async def drain(self) -> None:
         """Wait until it has read."""
         while self.unread > self.bound:
@@ -911,3 +915,23 @@ async def test_an_outlet_that_fails_costs_nobody_else_an_event(node: Node) -> No
     node.publish("catalog")
     assert first.seqs == last.seqs == [1, 2]
     assert failing.closed == 1
+
+
+async def test_a_consumer_that_reads_slowly_is_not_dropped(node: Node) -> None:
+    """Any progress gives it more time; none ends it."""
+    node.fanout._slow_seconds = 0.01
+    steps = list(range(5))
+
+    class Sipping(Outlet):
+        def buffered(self) -> int:
+            if steps and not self.closed:
+                steps.pop()
+            return len(steps)
+
+        async def drain(self) -> None:
+            await asyncio.Event().wait()
+
+    _, outlet = node.join(outlet=Sipping(0))
+    node.publish("catalog")
+    await until(lambda: outlet.closed)
+    assert steps == []

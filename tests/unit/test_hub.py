@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sio_server.access import Access, Principal, Source
-from sio_server.commands import Ping
-from sio_server.errors import ShuttingDown
+from sio_server.commands import Ping, Subscribe
+from sio_server.errors import RateLimited, ShuttingDown, UnknownRoom
 from sio_server.eventlog.base import Answer, Retention
 from sio_server.eventlog.memory import MemoryLog
 from sio_server.events import Event, Offset
@@ -48,6 +48,10 @@ class Outlet:
     def write(self, frame: Any) -> bool:
         """Take it."""
         return True
+
+    def buffered(self) -> int:
+        """Hold nothing."""
+        return 0
 
     async def drain(self) -> None:
         """Be ready at once."""
@@ -127,3 +131,53 @@ async def test_a_connection_leaves_once(hub: Hub) -> None:
         hub.disconnect(one, "client disconnect")
     assert b'sio_connections{transport="websocket"} 1.0' in hub.metrics.render()
     assert (await hub.execute(other, Ping))["type"] == "pong"
+
+
+async def test_who_opens_while_the_server_stops_is_told_too(hub: Hub) -> None:
+    """Close a connection that was on its way when the others were closed."""
+    await hub.drain()
+    closed = asyncio.Event()
+    hub.connect(connection(hub), closed.set)
+    assert closed.is_set()
+
+
+async def test_the_error_that_is_answered_is_counted(hub: Hub) -> None:
+    """Count each refusal once, under the code that the client got."""
+    one = connection(hub)
+    one.rate = RateLimit(1)
+
+    def parse() -> Subscribe:
+        raise UnknownRoom("nowhere")
+
+    with pytest.raises(UnknownRoom):
+        await hub.execute(one, parse)
+    with pytest.raises(RateLimited):
+        await hub.execute(one, parse)
+    many = frozenset(f"material:{number}" for number in range(101))
+    with pytest.raises(RateLimited):
+        await hub.execute(connection(hub), lambda: Subscribe(many))
+    shown = hub.metrics.render().decode()
+    assert 'sio_commands_refused_total{code="unknown_room"} 1.0' in shown
+    assert 'sio_commands_refused_total{code="rate_limited"} 2.0' in shown
+
+
+async def test_an_event_that_can_t_be_delivered_does_not_end_delivery(
+    hub: Hub, log: SlowLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Log the failure; the next event goes out."""
+    log.synced.set()
+    delivered: list[Any] = []
+
+    def deliver(record: Any) -> int:
+        delivered.append(record)
+        if len(delivered) == 1:
+            raise ValueError
+        return 0
+
+    monkeypatch.setattr(hub.fanout, "deliver", deliver)
+    for number in range(2):
+        await hub.publish(PRODUCER, Event("furniture_created", FURNITURE, f"{number}"))
+    async with asyncio.timeout(10):
+        while len(delivered) < 2:
+            await asyncio.sleep(0)
+    assert hub.is_delivering
