@@ -53,7 +53,9 @@ def make_app(settings: Settings) -> tuple[web.Application, Hub]:
     pages.add_routes(app)
 
     async def root(request: web.Request) -> web.StreamResponse:
-        upgrades = request.headers.get("Upgrade", "").lower() == "websocket"
+        upgrades = (
+            request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
+        )
         return await (sockets.handle if upgrades else pages.index)(request)
 
     app.router.add_get("/", root)
@@ -76,6 +78,7 @@ async def serve(settings: Settings) -> None:
         access_log=None,
         logger=server_logger(),
         keepalive_timeout=settings.connect_timeout,
+        lingering_time=settings.connect_timeout,
         shutdown_timeout=1,
     )
     try:

@@ -84,7 +84,7 @@ def parse_event_arguments(name: Any, arguments: Sequence[Any], max_depth: int) -
     Raises:
         ContractError: it asks for nothing that there is, or wrongly.
     """
-    for argument in arguments:
+    for argument in (name, *arguments):
         strictjson.check(argument, max_depth)
     if name == "ping":
         return Ping()

@@ -118,10 +118,10 @@ class Fanout:
         recipients = self._recipients(record.rooms)
         for cursor in recipients:
             outlet = cursor.outlet
-            encode = type(outlet).encode
-            frame = frames.get(encode)
+            kind = type(outlet)
+            frame = frames.get(kind)
             if frame is None:
-                frame = frames[encode] = outlet.encode(record)
+                frame = frames[kind] = outlet.encode(record)
             try:
                 within = outlet.write(frame)
             except Exception:  # one consumer's failure is no other's

@@ -156,10 +156,18 @@ def split_members(text: str, key: str, max_depth: int) -> list[str] | None:
             close_member(token.start())
             start = token.end()
     skeleton.append(text[copied:])
-    envelope = loads("".join(skeleton), max_depth)
+    return _choose(members, loads("".join(skeleton), max_depth), key, max_depth)
+
+
+def _choose(members: list[str], envelope: Any, key: str, max_depth: int) -> list[str] | None:
+    """Return the members that the envelope's ``key`` holds; hold all others to be JSON."""
     if not isinstance(envelope, dict):
         raise InvalidMessage("must be a JSON object")
     numbers = envelope.get(key)
     if not isinstance(numbers, list):
-        return None
-    return [members[number] for number in numbers]
+        numbers = None
+    chosen = set(numbers or ())
+    for number, member in enumerate(members):
+        if number not in chosen:
+            loads(member, max_depth - 2)
+    return None if numbers is None else [members[number] for number in numbers]

@@ -9,7 +9,7 @@ from aiohttp import web
 from sio_server import strictjson
 from sio_server.endpoints.requests import identify, rooms_in, since_in, source_of
 from sio_server.endpoints.responses import json_response
-from sio_server.engine.body import BodyTooLarge, read_body
+from sio_server.engine.body import BodyTooLarge, BodyUnreadable, read_body
 from sio_server.errors import (
     ContractError,
     InvalidJson,
@@ -90,9 +90,9 @@ class HttpApi:
         hub, query = self._hub, request.query
         principal = identify(request, hub)
         principal.check_consume()
+        rooms, since, limit = rooms_in(query, hub), since_in(query), _limit_in(query)
         if principal.kind != "key":
             hub.address_rates.of(source_of(request, hub).address).count()
-        rooms, since, limit = rooms_in(query, hub), since_in(query), _limit_in(query)
         page, oldest = await self._read(rooms, since, limit)
         events = ",".join(record.json_with_offset for record in page.records)
         rest = strictjson.dumps(
@@ -105,20 +105,21 @@ class HttpApi:
         self, rooms: frozenset[str], since: Offset | None, limit: int
     ) -> tuple[Page, Offset]:
         log = self._hub.event_log
-        bounds = await log.bounds()
-        if since is None:
-            since = bounds.position if limit == 0 else bounds.oldest
         page = await log.read(since, rooms, limit)
         while not page.at_end and not page.gap and len(page.records) < limit:
             more = await log.read(page.position, rooms, limit - len(page.records))
-            page = Page(page.records + more.records, more.position, more.at_end, more.gap)
-        return page, bounds.oldest
+            if more.gap:  # trimmed meanwhile: the next request will be told
+                break
+            page = Page(page.records + more.records, more.position, more.at_end)
+        return page, (await log.bounds()).oldest
 
     async def _body(self, request: web.Request, max_bytes: int) -> bytes:
         if request.content_type != "application/json":
             raise UnsupportedMediaType("send Content-Type: application/json")
         try:
             return await read_body(request, max_bytes, self._hub.settings.connect_timeout)
+        except BodyUnreadable:
+            raise InvalidJson("the body is not encoded as its headers say") from None
         except BodyTooLarge:
             raise TooLarge(f"the body has more than {max_bytes} bytes") from None
 

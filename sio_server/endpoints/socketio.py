@@ -72,6 +72,7 @@ class SocketIO:
     def __init__(self, hub: Hub) -> None:
         settings = hub.settings
         self._hub = hub
+        self._rate_limit = settings.rate_limit
         self._connections: dict[str, tuple[Connection, Offset | None]] = {}
         self.server = Server(
             connected=self._connected,
@@ -93,15 +94,28 @@ class SocketIO:
         app.router.add_route("*", PATH, self.server.handle_request)
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
+        request = environ["aiohttp.request"]
+        session = self.server.engine_session(sid)
+        assert session is not None
+        # The rates are the whole session's, however often it connects. A refusal counts for the
+        # address as well, which could go on guessing otherwise.
+        kept = session.session
+        rate: RateLimit = kept.setdefault("rate", RateLimit(self._rate_limit))
+        connects: RateLimit = kept.setdefault("connects", RateLimit(self._rate_limit))
         try:
-            connection, since = self._handshake(sid, environ["aiohttp.request"], auth or {})
+            connects.count()
+            connection, since = self._handshake(session, request, auth or {}, rate)
         except ContractError as error:
+            address = source_of(request, self._hub).address
+            error = self._hub.refusal(error, self._hub.address_rates.of(address))
+            if isinstance(error, Flooding):
+                session.end("transport error")
             raise Refused(error.message, error.as_dict()) from None
         self._connections[sid] = connection, since
         self._hub.connect(connection, lambda: self._close(sid))
 
     def _handshake(
-        self, sid: str, request: web.Request, auth: dict[str, Any]
+        self, session: Session, request: web.Request, auth: dict[str, Any], rate: RateLimit
     ) -> tuple[Connection, Offset | None]:
         hub, settings = self._hub, self._hub.settings
         if hub.draining:
@@ -120,11 +134,8 @@ class SocketIO:
         source = source_of(request, hub)
         principal = hub.access.identify(token, source)
         principal.check_consume()
-        session = self.server.engine_session(sid)
-        assert session is not None
         kind = OneArgumentOutlet if auth.get("recovery") is False else Outlet
         cursor = Cursor(kind(session, settings.max_buffer_bytes), names, hub.fanout.position)
-        rate = RateLimit(settings.rate_limit)
         return Connection("socketio", principal, source, cursor, rate), position
 
     def _connected(self, sid: str, namespace: str) -> None:
@@ -167,7 +178,8 @@ class SocketIO:
 
     def _answer_error(self, sid: str, name: Any, error: ContractError) -> None:
         if not ack_requested():
-            self._emit(sid, "error", {**error.as_dict(), "event": name})
+            shown = str(name)[:80].encode(errors="replace").decode()
+            self._emit(sid, "error", {**error.as_dict(), "event": shown})
 
     def _emit(self, sid: str, event: str, argument: dict[str, Any]) -> None:
         session = self.server.engine_session(sid)

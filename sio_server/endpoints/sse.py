@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from sio_server import strictjson
 from sio_server.endpoints.requests import identify, rooms_in, since_in, source_of
@@ -20,16 +20,6 @@ CHECK_SECONDS = 1
 """How often a stream looks whether its client is still there: nothing reads its socket."""
 
 
-def chunk(text: str) -> bytes:
-    """Encode one chunk of a response (RFC 9112, 7.1)."""
-    data = text.encode()
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-COMMENT = chunk(": \n\n")
-LAST_CHUNK = b"0\r\n\r\n"
-
-
 class Stream(Outgoing):
     """One client's stream: an outlet for events."""
 
@@ -39,10 +29,18 @@ class Stream(Outgoing):
         self.ended = asyncio.Event()
         self.reason = "client disconnect"
 
+    last = b"0\r\n\r\n"
+
     @staticmethod
-    def encode(record: Record) -> bytes:
-        """Return the event as a chunk."""
-        return chunk(record.sse)
+    def frame(text: str) -> bytes:
+        """Encode a piece of the stream as one chunk (RFC 9112, 7.1)."""
+        data = text.encode()
+        return b"%x\r\n%b\r\n" % (len(data), data)
+
+    @classmethod
+    def encode(cls, record: Record) -> bytes:
+        """Return the event as a piece of the stream."""
+        return cls.frame(record.sse)
 
     def write(self, data: bytes) -> bool:
         """Write a chunk."""
@@ -64,8 +62,19 @@ class Stream(Outgoing):
         self._checks_since_comment += 1
         if self._checks_since_comment * CHECK_SECONDS >= COMMENT_SECONDS:
             self._checks_since_comment = 0
-            self.write(COMMENT)
+            self.write(self.frame(": \n\n"))
         return True
+
+
+class UnchunkedStream(Stream):
+    """The stream of a client that speaks HTTP/1.0, as some proxies do: it ends with the socket."""
+
+    last = b""
+
+    @staticmethod
+    def frame(text: str) -> bytes:
+        """Encode a piece of the stream."""
+        return text.encode()
 
 
 class SseApi:
@@ -103,8 +112,11 @@ class SseApi:
                     "X-Accel-Buffering": "no",
                 }
             )
-            response.enable_chunked_encoding()
-            stream = Stream(hub.settings.max_buffer_bytes, hub.settings.max_message_bytes)
+            chunked = request.version >= HttpVersion11
+            if chunked:
+                response.enable_chunked_encoding()
+            kind = Stream if chunked else UnchunkedStream
+            stream = kind(hub.settings.max_buffer_bytes, hub.settings.max_message_bytes)
             await stream.start(request, response)
             cursor = Cursor(stream, rooms, hub.fanout.position)
             rate = RateLimit(hub.settings.rate_limit)
@@ -116,7 +128,7 @@ class SseApi:
     async def _serve(self, stream: Stream, connection: Connection, since: Offset | None) -> None:
         def started(position: Offset, gap: bool, replayed: int) -> None:
             message = strictjson.dumps(ready(connection.cursor, position, gap, replayed))
-            stream.write(chunk(f"event: ready\nid: {position}\ndata: {message}\n\n"))
+            stream.write(stream.frame(f"event: ready\nid: {position}\ndata: {message}\n\n"))
 
         self._hub.connect(connection, lambda: stream.end("shutting down"))
         self._checks.add(stream)
@@ -126,4 +138,4 @@ class SseApi:
         finally:
             self._checks.discard(stream)
             self._hub.disconnect(connection, stream.reason)
-            stream.close_after(LAST_CHUNK)
+            stream.close_after(stream.last)

@@ -112,6 +112,8 @@ class PlainWebSocket:
             connection, since = self._handshake(request, client)
             await self._serve(client, connection, since)
         except ContractError as error:
+            rate = hub.address_rates.of(source_of(request, hub).address)
+            error = hub.refusal(error, rate)
             client.send_error(error)
             await client.socket.close_with(_close_code(error), error.code)
         finally:

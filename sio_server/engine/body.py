@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 
 class BodyTooLarge(Exception):
     """A request's body is larger than its bound."""
 
 
+class BodyUnreadable(Exception):
+    """A request's body is not encoded as its headers say."""
+
+
 async def read_body(request: web.Request, max_bytes: int, seconds: float) -> bytes:
     """Read a whole body, however many segments it comes in.
 
     Raises:
+        BodyUnreadable: it can't be decoded.
         BodyTooLarge: it is over ``max_bytes``; no more than that was kept.
         TimeoutError: it was not there within ``seconds``; the connection has been dropped.
     """
@@ -27,6 +33,8 @@ async def read_body(request: web.Request, max_bytes: int, seconds: float) -> byt
                 body += chunk
                 if len(body) > max_bytes:
                     raise BodyTooLarge
+    except (ClientPayloadError, HttpProcessingError, web.RequestPayloadError):
+        raise BodyUnreadable from None
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()

@@ -102,6 +102,10 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         transport = query.get("transport", "")
         if transport not in self.transports:
             return bad_request("Transport unknown", UNKNOWN_TRANSPORT)
+        if "j" in query:
+            return bad_request("JSONP is not served", BAD_REQUEST)
+        if transport == "websocket" and request.headers.get("Upgrade", "").lower() != "websocket":
+            return bad_request("Bad request", BAD_REQUEST)
         sid = query.get("sid")
         if sid is None:
             if query.get("EIO") != "4":

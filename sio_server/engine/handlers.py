@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+TURN = 32
+"""How many messages of one connection are taken before the others have their turn."""
+
 MAX_RUNNING = 64
 """How many events of a connection may be in work at once; beyond them it is not read."""
 

@@ -7,8 +7,9 @@ import asyncio
 from aiohttp import web
 
 from sio_server.engine import packets
-from sio_server.engine.body import BodyTooLarge, read_body
+from sio_server.engine.body import BodyTooLarge, BodyUnreadable, read_body
 from sio_server.engine.frames import Frame
+from sio_server.engine.handlers import TURN
 from sio_server.engine.packets import ProtocolError
 from sio_server.engine.session import Session
 
@@ -117,6 +118,9 @@ class Polling:
         except BodyTooLarge:
             await self._session.break_off(ProtocolError("payload too large"))
             return web.Response(status=413)
+        except BodyUnreadable:
+            await self._session.break_off(ProtocolError("payload that can't be decoded"))
+            return bad_request("bad payload")
         except TimeoutError:
             await self._session.break_off(ProtocolError("payload too slow"))
             return web.Response(status=408)
@@ -137,10 +141,12 @@ class Polling:
                 received.append(packets.decode_engineio(encoded.decode()))
             except UnicodeDecodeError:
                 raise ProtocolError("payload that is not UTF-8") from None
-        for kind, data in received:
+        for number, (kind, data) in enumerate(received, start=1):
             if self._session.closed:
                 return
             await self._session.receive(kind, data)
+            if number % TURN == 0:  # one body must not keep the others waiting
+                await asyncio.sleep(0)
 
     def _end_poll(self) -> None:
         if self._wake is not None and not self._wake.done():

@@ -6,7 +6,7 @@ waiting; whoever needs to know how much is still unsent asks ``buffered`` and ``
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from engineio.packet import Packet as StockPacket
@@ -49,7 +49,7 @@ class Owner(Protocol):
     async def session_message(self, session: Session, data: str | bytes) -> None:
         """Take a message."""
 
-    async def session_closed(self, session: Session, reason: str) -> None:
+    def session_closed(self, session: Session, reason: str) -> Coroutine[Any, Any, None]:
         """Forget a session."""
 
 
@@ -152,14 +152,19 @@ class Session:
             reason: one of python-engineio's ``Server.reason``.
             notify: tell the client with an Engine.IO CLOSE packet.
         """
+        if self._shut(notify=notify and not abort):
+            await self._owner.session_closed(self, reason)
+
+    def _shut(self, *, notify: bool) -> bool:
+        """Close at once; return False where it was closed already."""
         if self.closed:
-            return
-        if notify and not abort:
+            return False
+        if notify:
             self.transport.write(Frame(packets.CLOSE))
         self.closed = True
         self.transport.close()
         self.release()
-        await self._owner.session_closed(self, reason)
+        return True
 
     def ping(self) -> None:
         """Send the heartbeat's ping."""
@@ -170,5 +175,6 @@ class Session:
         self.end("ping timeout")
 
     def end(self, reason: str) -> None:
-        """Close from outside a coroutine, without a CLOSE packet."""
-        self.handlers.run(self.close(reason=reason, notify=False))
+        """Close at once, without a CLOSE packet; the application hears of it in a task."""
+        if self._shut(notify=False):
+            self.handlers.run(self._owner.session_closed(self, reason))

@@ -9,6 +9,7 @@ from aiohttp import WSMsgType, web
 
 from sio_server.engine import packets
 from sio_server.engine.frames import CLOSE, Frame, pong
+from sio_server.engine.handlers import TURN
 from sio_server.engine.outgoing import Outgoing
 from sio_server.engine.packets import ProtocolError
 from sio_server.engine.polling import Polling
@@ -45,6 +46,7 @@ class WebSocket(Outgoing):
             timeout=1.0,
         )
         self._ponged = ponged
+        self._received = 0
 
     async def open(self, request: web.Request) -> None:
         """Answer the upgrade request.
@@ -62,6 +64,9 @@ class WebSocket(Outgoing):
     async def receive(self) -> str | bytes | None:
         """Return the next message, or None once the socket has closed."""
         while True:
+            self._received += 1
+            if self._received % TURN == 0:  # aiohttp does not wait while it has messages
+                await asyncio.sleep(0)
             message = await self.response.receive()
             if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
                 return message.data  # type: ignore[no-any-return]
