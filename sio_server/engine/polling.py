@@ -94,11 +94,12 @@ class Polling:
         if self._poll is not None and _is_open(self._poll):
             await self._session.break_off(ProtocolError("two polls at once"))
             return bad_request("two polls at once")
+        self._end_poll()  # that of a client which hung up
         self._poll = request
         try:
             if not (self._queue or self._ended or self._interrupted):
-                wake = self._wake = asyncio.get_running_loop().create_future()
-                await wake
+                self._wake = asyncio.get_running_loop().create_future()
+                await self._wake
         finally:
             if self._poll is request:
                 self._poll = self._wake = None

@@ -158,3 +158,23 @@ async def test_head_with_an_upgrade_is_no_websocket(server: Server) -> None:
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
     )
     assert b" 200 " in answer.splitlines()[0]
+
+
+async def test_an_aborted_poll_takes_nothing_with_it(server: Server) -> None:
+    """Give to the next GET what came after a GET was given up, again and again."""
+    async with raw_socketio(server.url, "polling") as client, aiohttp.ClientSession() as http:
+        query = f"/socket.io/?EIO=4&transport=polling&sid={client._sid}"
+        for number in range(5):
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(f"GET {query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            await writer.drain()
+            assert (await talk(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"))[
+                9:12
+            ] == b"200"
+            writer.transport.abort()
+            event = {**GOOD, "id": f"aborted {number} {server.port}"}
+            await talk(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            async with http.post(f"{server.url}/api/events", json=event) as response:
+                assert response.status == 201
+            _, received, _ = json.loads((await client.receive('42["furniture_'))[2:])
+            assert received["id"] == event["id"]
