@@ -19,7 +19,6 @@ from sio_server.hub import Connection, Hub, ready
 from sio_server.limits import Flooding, RateLimit
 from sio_server.rooms import CATALOG, parse_rooms
 
-PATH = "/socket.io/"
 _EVENT = "42"  # Engine.IO MESSAGE, Socket.IO EVENT, namespace /
 _DEAD = frozenset(("ping timeout", "transport error"))
 
@@ -91,7 +90,7 @@ class SocketIO:
 
     def add_routes(self, app: web.Application) -> None:
         """Serve the endpoint."""
-        app.router.add_route("*", PATH, self.server.handle_request)
+        self.server.attach(app)
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
         request = environ["aiohttp.request"]

@@ -96,6 +96,10 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         )
         self._quiet: Deadlines[str] = Deadlines(QUIET_SECONDS, lambda address: None)
 
+    def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
+        """Serve every method at the path; what is wrong with one is told in Engine.IO's form."""
+        app.router.add_route("*", f"/{engineio_path.strip('/')}/", self.handle_request)
+
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request to the Engine.IO path."""
         query = request.query
