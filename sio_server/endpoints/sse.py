@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 
 from aiohttp import HttpVersion11, web
 
 from sio_server import strictjson
 from sio_server.endpoints.requests import identify, rooms_in, since_in, source_of
 from sio_server.engine.deadlines import Deadlines
-from sio_server.engine.outgoing import Outgoing
+from sio_server.engine.takeover import HANDED_OVER, TakenConnection
 from sio_server.events import Offset, Record
 from sio_server.fanout import Cursor
 from sio_server.hub import Connection, Hub, ready
 from sio_server.limits import RateLimit
 
 COMMENT_SECONDS = 15
-CHECK_SECONDS = 1
-"""How often a stream looks whether its client is still there: nothing reads its socket."""
 
 
-class Stream(Outgoing):
+class Stream(TakenConnection):
     """One client's stream: an outlet for events."""
 
     def __init__(self, max_buffer_bytes: int, max_write_bytes: int) -> None:
         super().__init__(max_buffer_bytes, max_write_bytes)
-        self._checks_since_comment = 0
-        self.ended = asyncio.Event()
-        self.reason = "client disconnect"
+        self.ended: Callable[[str], object] | None = None
 
     last = b"0\r\n\r\n"
 
@@ -50,20 +46,21 @@ class Stream(Outgoing):
         """End: no progress for too long."""
         self.end("too slow")
 
-    def end(self, reason: str) -> None:
-        """Let the request handler return."""
-        self.reason = reason
-        self.ended.set()
+    def comment(self) -> None:
+        """Say that the stream is alive."""
+        self.write(self.frame(": \n\n"))
 
-    def check(self) -> bool:
-        """Return whether the client is still there; say so to it every 15 s."""
-        if self.is_closing:
-            return False
-        self._checks_since_comment += 1
-        if self._checks_since_comment * CHECK_SECONDS >= COMMENT_SECONDS:
-            self._checks_since_comment = 0
-            self.write(self.frame(": \n\n"))
-        return True
+    def end(self, reason: str) -> None:
+        """End the stream for a reason of ours."""
+        ended, self.ended = self.ended, None
+        if ended is not None:
+            ended(reason)
+        self.close_after(self.last)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End: the client is gone."""
+        super().connection_lost(error)
+        self.end("transport close")
 
 
 class UnchunkedStream(Stream):
@@ -82,20 +79,18 @@ class SseApi:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._checks: Deadlines[Stream] = Deadlines(CHECK_SECONDS, self._check)
+        self._comments: Deadlines[Stream] = Deadlines(COMMENT_SECONDS, self._comment)
 
     def add_routes(self, app: web.Application) -> None:
         """Serve the endpoint."""
         app.router.add_get("/api/stream", self.stream, allow_head=False)
 
-    def _check(self, stream: Stream) -> None:
-        if stream.check():
-            self._checks.add(stream)
-        else:
-            stream.end("transport close")
+    def _comment(self, stream: Stream) -> None:
+        stream.comment()
+        self._comments.add(stream)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Stream events until the client goes."""
+        """Open one client's stream."""
         hub, query = self._hub, request.query
         principal = identify(request, hub, token=query.get("token"))
         principal.check_consume()
@@ -105,37 +100,50 @@ class SseApi:
         source = source_of(request, hub)
         leave = hub.connection_limits.enter(source.address)
         try:
-            response = web.StreamResponse(
-                headers={
-                    "Content-Type": "text/event-stream; charset=utf-8",
-                    "Cache-Control": "no-store",
-                    "X-Accel-Buffering": "no",
-                }
-            )
-            chunked = request.version >= HttpVersion11
-            if chunked:
-                response.enable_chunked_encoding()
-            kind = Stream if chunked else UnchunkedStream
-            stream = kind(hub.settings.max_buffer_bytes, hub.settings.max_message_bytes)
-            await stream.start(request, response)
-            cursor = Cursor(stream, rooms, hub.fanout.position)
-            rate = RateLimit(hub.settings.rate_limit)
-            await self._serve(stream, Connection("sse", principal, source, cursor, rate), since)
-        finally:
+            stream = await self._open(request)
+        except BaseException:
             leave()
-        return response
+            raise
+        cursor = Cursor(stream, rooms, hub.fanout.position)
+        rate = RateLimit(hub.settings.rate_limit)
+        self._serve(stream, Connection("sse", principal, source, cursor, rate), since, leave)
+        return HANDED_OVER
 
-    async def _serve(self, stream: Stream, connection: Connection, since: Offset | None) -> None:
+    async def _open(self, request: web.Request) -> Stream:
+        settings = self._hub.settings
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": "text/event-stream; charset=utf-8",
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",
+            }
+        )
+        chunked = request.version >= HttpVersion11
+        if chunked:
+            response.enable_chunked_encoding()
+        await response.prepare(request)
+        kind = Stream if chunked else UnchunkedStream
+        stream = kind(settings.max_buffer_bytes, settings.max_message_bytes)
+        stream.take_over(request)
+        return stream
+
+    def _serve(
+        self,
+        stream: Stream,
+        connection: Connection,
+        since: Offset | None,
+        leave: Callable[[], None],
+    ) -> None:
         def started(position: Offset, gap: bool, replayed: int) -> None:
             message = strictjson.dumps(ready(connection.cursor, position, gap, replayed))
             stream.write(stream.frame(f"event: ready\nid: {position}\ndata: {message}\n\n"))
 
+        def ended(reason: str) -> None:
+            self._comments.discard(stream)
+            self._hub.disconnect(connection, reason)
+            leave()
+
+        stream.ended = ended
         self._hub.connect(connection, lambda: stream.end("shutting down"))
-        self._checks.add(stream)
-        try:
-            self._hub.fanout.join(connection.cursor, since, started)
-            await stream.ended.wait()
-        finally:
-            self._checks.discard(stream)
-            self._hub.disconnect(connection, stream.reason)
-            stream.close_after(stream.last)
+        self._comments.add(stream)
+        self._hub.fanout.join(connection.cursor, since, started)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from sio_server.engine import Frame
 from sio_server.engine.frames import PING
 from sio_server.engine.handlers import Handlers
 from sio_server.engine.heartbeat import Heartbeat
+from sio_server.engine.reader import FramingError
 from sio_server.engine.websocket import WebSocket
 from sio_server.errors import (
     ContractError,
@@ -35,17 +37,48 @@ BAD_QUERY, NOT_AUTHORIZED, NOT_ALLOWED = 4400, 4401, 4403
 
 
 class Client:
-    """One plain WebSocket: an outlet for events, alive while it answers pings."""
+    """One plain WebSocket: an outlet for events, a receiver of commands, alive while it pongs."""
 
     def __init__(self, hub: Hub, heartbeat: Heartbeat) -> None:
+        self._hub = hub
+        self._heartbeat = heartbeat
         self._max_buffer_bytes = hub.settings.max_buffer_bytes
         self.socket = WebSocket(
             hub.settings.max_message_bytes,
             self._max_buffer_bytes,
             ponged=lambda: heartbeat.beat(self),
         )
-        self.handlers = Handlers()
-        self.reason = "client disconnect"
+        self._handlers = Handlers()
+        self._reason = "client disconnect"
+        self._connection: Connection
+        self._leave: Callable[[], None]
+
+    def start(
+        self, connection: Connection, since: Offset | None, leave: Callable[[], None]
+    ) -> None:
+        """Serve the client from now on; ``leave`` is called at the end."""
+
+        def started(position: Offset, gap: bool, replayed: int) -> None:
+            if since is not None:
+                self.send(ready(connection.cursor, position, gap, replayed))
+
+        self._connection = connection
+        self._leave = leave
+        self._hub.connect(connection, lambda: self.close(GOING_AWAY, "shutting down"))
+        self._heartbeat.add(self)
+        self._hub.fanout.join(connection.cursor, since, started)
+        self.socket.hand_to(self)
+
+    def received(self, message: str | bytes) -> Awaitable[None] | None:
+        """Take a command; see ``Receiver``."""
+        return self._handlers.start(self._answer(message))
+
+    def lost(self, error: FramingError | None) -> None:
+        """Forget the client; see ``Receiver``."""
+        self._heartbeat.discard(self)
+        dead = self._reason == "ping timeout"
+        self._hub.disconnect(self._connection, self._reason, dead=dead)
+        self._leave()
 
     @staticmethod
     def encode(record: Record) -> Frame:
@@ -86,65 +119,11 @@ class Client:
         self.close(GOING_AWAY, "ping timeout")
 
     def close(self, code: int, reason: str) -> None:
-        """Close from outside a coroutine."""
-        self.reason = reason
-        self.handlers.run(self.socket.close_with(code, reason))
+        """Close with a code and one of our own reasons."""
+        self._reason = reason
+        self.socket.close_with(code, reason)
 
-
-class PlainWebSocket:
-    """The endpoint at ``/ws``, and at ``/`` for upgrade requests."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._heartbeat = Heartbeat(hub.settings.ping_interval, hub.settings.ping_timeout)
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Serve one client until its socket closes."""
-        hub = self._hub
-        client = Client(hub, self._heartbeat)
-        await client.socket.open(request)
-        try:
-            leave = hub.connection_limits.enter(source_of(request, hub).address)
-        except RateLimited as error:
-            await client.socket.close_with(OVER_LIMIT, error.message)
-            return client.socket.response
-        try:
-            connection, since = self._handshake(request, client)
-            await self._serve(client, connection, since)
-        except ContractError as error:
-            rate = hub.address_rates.of(source_of(request, hub).address)
-            error = hub.refusal(error, rate)
-            client.send_error(error)
-            await client.socket.close_with(_close_code(error), error.code)
-        finally:
-            leave()
-        return client.socket.response
-
-    def _handshake(self, request: web.Request, client: Client) -> tuple[Connection, Offset | None]:
-        hub = self._hub
-        principal = identify(request, hub, token=request.query.get("token"))
-        principal.check_consume()
-        since = since_in(request.query)
-        cursor = Cursor(client, rooms_in(request.query, hub), hub.fanout.position)
-        rate = RateLimit(hub.settings.rate_limit)
-        return Connection("websocket", principal, source_of(request, hub), cursor, rate), since
-
-    async def _serve(self, client: Client, connection: Connection, since: Offset | None) -> None:
-        def started(position: Offset, gap: bool, replayed: int) -> None:
-            if since is not None:
-                client.send(ready(connection.cursor, position, gap, replayed))
-
-        self._hub.connect(connection, lambda: client.close(GOING_AWAY, "shutting down"))
-        self._heartbeat.add(client)
-        try:
-            self._hub.fanout.join(connection.cursor, since, started)
-            while (message := await client.socket.receive()) is not None:
-                await client.handlers.start(self._answer(client, connection, message))
-        finally:
-            self._heartbeat.discard(client)
-            self._hub.disconnect(connection, client.reason, dead=client.reason == "ping timeout")
-
-    async def _answer(self, client: Client, connection: Connection, message: str | bytes) -> None:
+    async def _answer(self, message: str | bytes) -> None:
         ref: str | int | float | None = None
 
         def parse() -> Command:
@@ -156,21 +135,60 @@ class PlainWebSocket:
             return parse_message(decoded)
 
         try:
-            answer = await self._hub.execute(connection, parse)
+            answer = await self._hub.execute(self._connection, parse)
         except Exception as failure:
             if isinstance(failure, ContractError):
                 error = failure
             else:
                 logger.exception("command_failed")
                 error = Internal("the server failed; its log says why")
-            client.send_error(error, ref)
+            self.send_error(error, ref)
             if isinstance(error, Flooding):
-                client.close(OVER_LIMIT, "over the rate limit")
+                self.close(OVER_LIMIT, "over the rate limit")
             return
         if answer.get("type") == "pong":
-            client.send(answer if ref is None else {**answer, "ref": ref})
+            self.send(answer if ref is None else {**answer, "ref": ref})
         elif ref is not None:
-            client.send({"type": "ack", "ref": ref, "ok": True, **answer})
+            self.send({"type": "ack", "ref": ref, "ok": True, **answer})
+
+
+class PlainWebSocket:
+    """The endpoint at ``/ws``, and at ``/`` for upgrade requests."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._heartbeat = Heartbeat(hub.settings.ping_interval, hub.settings.ping_timeout)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Open one client's socket."""
+        hub = self._hub
+        source = source_of(request, hub)
+        client = Client(hub, self._heartbeat)
+        response = client.socket.open(request)
+        try:
+            leave = hub.connection_limits.enter(source.address)
+        except RateLimited as error:
+            client.close(OVER_LIMIT, error.message)
+            return response
+        try:
+            connection, since = self._handshake(request, client)
+        except ContractError as error:
+            leave()
+            error = hub.refusal(error, hub.address_rates.of(source.address))
+            client.send_error(error)
+            client.close(_close_code(error), error.code)
+        else:
+            client.start(connection, since, leave)
+        return response
+
+    def _handshake(self, request: web.Request, client: Client) -> tuple[Connection, Offset | None]:
+        hub = self._hub
+        principal = identify(request, hub, token=request.query.get("token"))
+        principal.check_consume()
+        since = since_in(request.query)
+        cursor = Cursor(client, rooms_in(request.query, hub), hub.fanout.position)
+        rate = RateLimit(hub.settings.rate_limit)
+        return Connection("websocket", principal, source_of(request, hub), cursor, rate), since
 
 
 def _close_code(error: ContractError) -> int:

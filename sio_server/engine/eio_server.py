@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import engineio
@@ -20,7 +19,8 @@ from sio_server.engine.heartbeat import Heartbeat
 from sio_server.engine.packets import ProtocolError
 from sio_server.engine.polling import Polling, bad_request
 from sio_server.engine.session import Session, Transport
-from sio_server.engine.websocket import WebSocket, serve, upgrade
+from sio_server.engine.upgrade import Upgrade
+from sio_server.engine.websocket import WebSocket
 
 logger = logging.getLogger("sio_server.engine")
 logger.setLevel(logging.WARNING)  # python-engineio logs each packet at INFO, as the client wrote it
@@ -52,7 +52,6 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         max_buffer_bytes: over this much unsent data a session's ``drain`` waits.
         connect_timeout: seconds for a body to arrive, an upgrade to complete, and a session to be
             ``joined``.
-        compress: offer permessage-deflate.
         admit: see ``Admit``.
         transports: those that are served.
     """
@@ -66,7 +65,6 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         max_payload_bytes: int = 1_000_000,
         max_buffer_bytes: int = 262_144,
         connect_timeout: float = 10,
-        compress: bool = False,
         admit: Admit = admit_all,
         transports: tuple[str, ...] = ("polling", "websocket"),
         **stock: Any,  # what python-socketio passes down
@@ -88,11 +86,13 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         self.max_message_bytes = max_message_bytes
         self._max_buffer_bytes = max_buffer_bytes
         self._connect_timeout = connect_timeout
-        self._compress = compress
         self._admit = admit
         self._heartbeat = Heartbeat(ping_interval, ping_timeout)
         self._unjoined: Deadlines[Session] = Deadlines(
             connect_timeout, lambda session: session.end("transport error")
+        )
+        self._upgrades: Deadlines[Upgrade] = Deadlines(
+            connect_timeout, lambda upgrade: upgrade.fail()
         )
         self._quiet: Deadlines[str] = Deadlines(QUIET_SECONDS, lambda address: None)
 
@@ -122,7 +122,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             return bad_request("Session ID unknown", UNKNOWN_SID)
         carrier = session.transport
         if transport == "websocket":
-            return await self._upgrade(request, session, carrier)
+            return self._upgrade(request, session, carrier)
         if not isinstance(carrier, Polling):
             return bad_request("Session is on another transport", BAD_REQUEST)
         if request.method == "GET":
@@ -142,11 +142,11 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         sid = self.generate_id()
         session = Session(self, sid, _environ(request))
         session.release = release
-        socket = None
+        response: web.StreamResponse | None = None
         try:
             if transport == "websocket":
                 session.transport = socket = self._websocket()
-                await socket.open(request)
+                response = socket.open(request)
             else:
                 session.transport = self._polling(session)
         except BaseException:
@@ -157,37 +157,30 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         accepted = await self._call("connect", sid, session.environ)
         if accepted is not None and accepted is not True:
             await session.close(notify=False)
-            return self._refused(socket, accepted)
+            return response or web.json_response(accepted or "Unauthorized", status=401)
         self._heartbeat.add(session)
         self._unjoined.add(session)
         if isinstance(session.transport, Polling):
             return await session.transport.get(request)
-        assert socket is not None
-        return await self._serve(session, socket)
+        socket.hand_to(session)
+        assert response is not None
+        return response
 
-    async def _upgrade(
+    def _upgrade(
         self, request: web.Request, session: Session, carrier: Transport
     ) -> web.StreamResponse:
         socket = self._websocket()
-        await socket.open(request)
-        if (
-            isinstance(carrier, Polling)
-            and not session.upgrading
-            and await upgrade(session, carrier, socket, self._connect_timeout)
-        ):
-            return await self._serve(session, socket)
-        await socket.close_with(1000)
-        return socket.response
-
-    async def _serve(self, session: Session, socket: WebSocket) -> web.StreamResponse:
-        try:
-            await serve(session, socket)
-        finally:
-            await session.close(reason="transport close", notify=False)
-        return socket.response
+        response = socket.open(request)
+        if isinstance(carrier, Polling) and not session.upgrading:
+            upgrade = Upgrade(session, carrier, socket, self._upgrades.discard)
+            self._upgrades.add(upgrade)
+            socket.hand_to(upgrade)
+        else:
+            socket.close()
+        return response
 
     def _websocket(self) -> WebSocket:
-        return WebSocket(self.max_message_bytes, self._max_buffer_bytes, compress=self._compress)
+        return WebSocket(self.max_message_bytes, self._max_buffer_bytes)
 
     def _polling(self, session: Session) -> Polling:
         return Polling(
@@ -209,25 +202,38 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         }
         return Frame(packets.OPEN + json.dumps(handshake, separators=(",", ":")))
 
-    def _refused(self, socket: WebSocket | None, reason: Any) -> web.StreamResponse:
-        if socket is not None:
-            return socket.response
-        return web.json_response(reason or "Unauthorized", status=401)
-
     def session_alive(self, session: Session) -> None:
         """Note a pong."""
         self._heartbeat.beat(session)
 
-    def session_broken(self, session: Session, error: ProtocolError) -> None:
+    def session_broken(self, session: Session, error: Exception) -> None:
         """Log why a client is closed, not more often than is useful."""
         address = session.environ["REMOTE_ADDR"]
         if address not in self._quiet:
             self._quiet.add(address)
             logger.warning("protocol_error address=%s reason=%s", address, error)
 
-    async def session_message(self, session: Session, data: str | bytes) -> None:
-        """Hand a message on."""
-        await self._call("message", session.sid, data)
+    def session_message(self, session: Session, data: str | bytes) -> Awaitable[None] | None:
+        """Hand a message on; return what must be waited for before the next one can come."""
+        handler = self.handlers.get("message")
+        if handler is None:
+            return None
+        try:
+            result = handler(session.sid, data)
+        except ProtocolError:
+            raise
+        except Exception:
+            logger.exception("handler_failed event=message")
+            return None
+        return self._finish_message(session, result) if inspect.isawaitable(result) else None
+
+    async def _finish_message(self, session: Session, result: Awaitable[Any]) -> None:
+        try:
+            await result
+        except ProtocolError as error:
+            session.break_off(error)
+        except Exception:
+            logger.exception("handler_failed event=message")
 
     async def session_closed(self, session: Session, reason: str) -> None:
         """Forget a session."""
@@ -243,8 +249,6 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         try:
             result = handler(*args)
             return await result if inspect.isawaitable(result) else result
-        except (ProtocolError, asyncio.CancelledError):
-            raise
         except Exception:
             logger.exception("handler_failed event=%s", event)
             return False if event == "connect" else None

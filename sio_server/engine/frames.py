@@ -23,8 +23,10 @@ def pong(payload: bytes) -> bytes:
     return encode_websocket(_PONG, payload)
 
 
-CLOSE = encode_websocket(_CLOSE, (1000).to_bytes(2, "big"))
-"""A WebSocket close with the code for a normal one (RFC 6455, 7.4.1)."""
+def close_frame(code: int, reason: str = "") -> bytes:
+    """Return a WebSocket close frame (RFC 6455, 5.5.1)."""
+    return encode_websocket(_CLOSE, code.to_bytes(2, "big") + reason.encode())
+
 
 PING = encode_websocket(_PING, b"")
 """A WebSocket ping without a payload."""

@@ -22,8 +22,14 @@ class Handlers:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: list[asyncio.Future[None]] = []
 
-    async def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run ``work`` in a task of its own; first wait where too many run already."""
+    def start(self, work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
+        """Run ``work`` in a task of its own; return what to wait for where too many run already."""
+        if len(self._tasks) < MAX_RUNNING:
+            self.run(work)
+            return None
+        return self._start_later(work)
+
+    async def _start_later(self, work: Coroutine[Any, Any, None]) -> None:
         while len(self._tasks) >= MAX_RUNNING:
             fewer = asyncio.get_running_loop().create_future()
             self._waiting.append(fewer)

@@ -92,7 +92,7 @@ class Polling:
     async def get(self, request: web.Request) -> web.Response:
         """Answer a GET with what is queued, waiting for the first packet."""
         if self._poll is not None and _is_open(self._poll):
-            await self._session.break_off(ProtocolError("two polls at once"))
+            self._session.break_off(ProtocolError("two polls at once"))
             return bad_request("two polls at once")
         self._end_poll()  # that of a client which hung up
         self._poll = request
@@ -111,22 +111,22 @@ class Polling:
     async def post(self, request: web.Request) -> web.Response:
         """Take a body of packets."""
         if self._posting:
-            await self._session.break_off(ProtocolError("two posts at once"))
+            self._session.break_off(ProtocolError("two posts at once"))
             return bad_request("two posts at once")
         self._posting = True
         try:
             await self._receive(request)
         except BodyTooLarge:
-            await self._session.break_off(ProtocolError("payload too large"))
+            self._session.break_off(ProtocolError("payload too large"))
             return web.Response(status=413)
         except BodyUnreadable:
-            await self._session.break_off(ProtocolError("payload that can't be decoded"))
+            self._session.break_off(ProtocolError("payload that can't be decoded"))
             return bad_request("bad payload")
         except TimeoutError:
-            await self._session.break_off(ProtocolError("payload too slow"))
+            self._session.break_off(ProtocolError("payload too slow"))
             return web.Response(status=408)
         except ProtocolError as error:
-            await self._session.break_off(error)
+            self._session.break_off(error)
             return bad_request("bad payload")
         finally:
             self._posting = False
@@ -145,7 +145,9 @@ class Polling:
         for number, (kind, data) in enumerate(received, start=1):
             if self._session.closed:
                 return
-            await self._session.receive(kind, data)
+            wait = self._session.take(kind, data)
+            if wait is not None:
+                await wait
             if number % TURN == 0:  # one body must not keep the others waiting
                 await asyncio.sleep(0)
 

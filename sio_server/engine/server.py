@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any
 
@@ -81,7 +81,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             for frame in encode(pkt):
                 session.write(frame)
 
-    async def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
+    def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> Awaitable[None] | None:
         packet = self._binary_packet.get(eio_sid)
         if packet is None:
             if not data:
@@ -90,14 +90,18 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             if packet.attachment_count:
                 self._sid(eio_sid, packet)
                 self._binary_packet[eio_sid] = packet
-                return
+                return None
         else:
             if isinstance(data, str):
                 raise ProtocolError("text where an attachment is due")
             if not packet.add_attachment(data):
-                return
+                return None
             del self._binary_packet[eio_sid]
-        await self._dispatch(eio_sid, packet)
+        return self._dispatch(eio_sid, packet)
+
+    def _session(self, eio_sid: str) -> Session:
+        session: Session = self.eio.sockets[eio_sid]
+        return session
 
     def _sid(self, eio_sid: str, packet: Packet) -> str:
         namespace = packet.namespace or "/"
@@ -107,23 +111,28 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         assert sid is not None
         return sid
 
-    async def _dispatch(self, eio_sid: str, packet: Packet) -> None:
+    def _dispatch(self, eio_sid: str, packet: Packet) -> Awaitable[None] | None:
         namespace, kind = packet.namespace or "/", packet.packet_type
         if kind == stock.CONNECT:
             if self.manager.sid_from_eio_sid(eio_sid, namespace) is not None:
                 raise ProtocolError("second CONNECT to a namespace")
-            await self._handle_connect(eio_sid, namespace, packet.data)
-            return
+            return self._handle_connect(eio_sid, namespace, packet.data)
         sid = self._sid(eio_sid, packet)
+        work: Coroutine[Any, Any, None]
         if kind == stock.DISCONNECT:
-            await self._handle_disconnect(eio_sid, namespace, self.reason.CLIENT_DISCONNECT)
+            work = self._handle_disconnect(eio_sid, namespace, self.reason.CLIENT_DISCONNECT)
         elif kind in (stock.ACK, stock.BINARY_ACK):
-            await self.manager.trigger_callback(sid, packet.id, packet.data)
+            work = self.manager.trigger_callback(sid, packet.id, packet.data)
         else:
-            await self._handle_event(eio_sid, namespace, packet.id, packet.data)
+            work = self._handle_event_internal(
+                self, sid, eio_sid, packet.data, namespace, packet.id
+            )
+            if self.async_handlers:
+                return self._session(eio_sid).handlers.start(work)
+        return work
 
     async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
-        session: Session = self.eio.sockets[eio_sid]
+        session = self._session(eio_sid)
         if not self._has_namespace(namespace):
             await self._refuse(eio_sid, namespace, INVALID_NAMESPACE)
             return
@@ -183,14 +192,6 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             except TypeError:
                 arguments = (sid, environ)
         return await self._trigger_event("connect", namespace, *arguments)
-
-    async def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: Any) -> None:
-        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
-        work = self._handle_event_internal(self, sid, eio_sid, data, namespace, id)
-        if self.async_handlers:
-            await self.eio.sockets[eio_sid].handlers.start(work)
-        else:
-            await work
 
     async def _handle_event_internal(
         self, server: Any, sid: str, eio_sid: str, data: Any, namespace: str, id: int | None

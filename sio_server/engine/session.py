@@ -6,7 +6,7 @@ waiting; whoever needs to know how much is still unsent asks ``buffered`` and ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 from engineio.packet import Packet as StockPacket
@@ -15,6 +15,7 @@ from sio_server.engine import packets
 from sio_server.engine.frames import Frame
 from sio_server.engine.handlers import Handlers
 from sio_server.engine.packets import ProtocolError
+from sio_server.engine.reader import FramingError
 
 PING = Frame(packets.PING)
 
@@ -43,11 +44,11 @@ class Owner(Protocol):
     def session_alive(self, session: Session) -> None:
         """Note a pong."""
 
-    def session_broken(self, session: Session, error: ProtocolError) -> None:
+    def session_broken(self, session: Session, error: Exception) -> None:
         """Note why a session is closed."""
 
-    async def session_message(self, session: Session, data: str | bytes) -> None:
-        """Take a message."""
+    def session_message(self, session: Session, data: str | bytes) -> Awaitable[None] | None:
+        """Take a message; return what must be waited for before the next one can come."""
 
     def session_closed(self, session: Session, reason: str) -> Coroutine[Any, Any, None]:
         """Forget a session."""
@@ -114,28 +115,51 @@ class Session:
         encoded = packet.encode()
         self.write(Frame(encoded if isinstance(encoded, str) else bytes(encoded)))
 
-    async def receive(self, kind: str, data: str | bytes) -> None:
-        """Take one packet from the client.
+    def received(self, message: str | bytes) -> Awaitable[None] | None:
+        """Take one WebSocket message; see ``Receiver``."""
+        try:
+            kind, data = (
+                packets.decode_engineio(message)
+                if isinstance(message, str)
+                else (packets.MESSAGE, message)
+            )
+        except ProtocolError as error:
+            self.break_off(error)
+            return None
+        return self.take(kind, data)
+
+    def lost(self, error: FramingError | None) -> None:
+        """Note that the WebSocket is gone; see ``Receiver``."""
+        if error is None:
+            self.end("transport close")
+        else:
+            self.break_off(error)
+
+    def take(self, kind: str, data: str | bytes) -> Awaitable[None] | None:
+        """Take one packet; return what must be waited for before the next one can come.
 
         A packet that breaks the protocol closes the session.
         """
+        if self.closed:
+            return None
         try:
             if kind == packets.MESSAGE:
-                await self._owner.session_message(self, data)
-            elif kind == packets.PONG:
+                return self._owner.session_message(self, data)
+            if kind == packets.PONG:
                 self._owner.session_alive(self)
             elif kind == packets.CLOSE:
-                await self.close(reason="client disconnect", notify=False)
+                self.end("client disconnect")
             elif kind in (packets.OPEN, packets.PING):
                 raise ProtocolError("packet that only a server sends")
         except ProtocolError as error:
-            await self.break_off(error)
+            self.break_off(error)
+        return None
 
-    async def break_off(self, error: ProtocolError) -> None:
+    def break_off(self, error: Exception) -> None:
         """Close: the client broke the protocol."""
         if not self.closed:
             self._owner.session_broken(self, error)
-            await self.close(reason="transport error", notify=not self.upgraded)
+            self.end("transport error", notify=not self.upgraded)
 
     async def close(
         self,
@@ -174,7 +198,7 @@ class Session:
         """Close: the client has not answered a ping in time."""
         self.end("ping timeout")
 
-    def end(self, reason: str) -> None:
-        """Close at once, without a CLOSE packet; the application hears of it in a task."""
-        if self._shut(notify=False):
+    def end(self, reason: str, *, notify: bool = False) -> None:
+        """Close at once; the application hears of it in a task."""
+        if self._shut(notify=notify):
             self.handlers.run(self._owner.session_closed(self, reason))

@@ -1,32 +1,48 @@
-"""WebSocket: one task that reads; writes go straight to the socket, without a queue."""
+"""WebSocket over a connection that aiohttp has handed over: no task, no queue, no compression."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import base64
+import binascii
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
-from sio_server.engine import packets
-from sio_server.engine.frames import CLOSE, Frame, pong
+from sio_server.engine import reader
+from sio_server.engine.frames import Frame, close_frame, pong
 from sio_server.engine.handlers import TURN
-from sio_server.engine.outgoing import Outgoing
-from sio_server.engine.packets import ProtocolError
-from sio_server.engine.polling import Polling
-from sio_server.engine.session import Session
+from sio_server.engine.reader import FrameReader, FramingError
+from sio_server.engine.takeover import HANDED_OVER, TakenConnection
 
-_PROBE, _PROBE_ANSWER = packets.PING + "probe", Frame(packets.PONG + "probe")
+CLOSE_SECONDS = 1.0
+"""How long a client may take to answer a close frame."""
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 
-class WebSocket(Outgoing):
+class Receiver(Protocol):
+    """Who gets what a WebSocket receives."""
+
+    def received(self, message: str | bytes) -> Awaitable[None] | None:
+        """Take a message; return what must be waited for before the next one can come."""
+
+    def lost(self, error: FramingError | None) -> None:
+        """Note that no more messages come, because of the client's error if there is one."""
+
+
+class WebSocket(TakenConnection):
     """A WebSocket that writes ready-made frames, for Engine.IO and for plain endpoints alike.
 
     Args:
         max_message_bytes: the bound for one message; a larger one closes it with 1009.
-        max_buffer_bytes: see ``Outgoing``.
-        compress: offer permessage-deflate to clients; costs much memory and time for each.
+        max_buffer_bytes: see ``TakenConnection``.
         ponged: called when the client answers a WebSocket ping.
     """
+
+    __slots__ = ("_closing", "_finished", "_ponged", "_reader", "_receiver", "_worker")
 
     name = "websocket"
 
@@ -34,112 +50,147 @@ class WebSocket(Outgoing):
         self,
         max_message_bytes: int,
         max_buffer_bytes: int,
-        *,
-        compress: bool = False,
         ponged: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(max_buffer_bytes, max_message_bytes)
-        self.response: web.WebSocketResponse = web.WebSocketResponse(
-            compress=compress,
-            max_msg_size=max_message_bytes + 1,  # aiohttp's bound is the first size refused
-            autoping=False,
-            timeout=1.0,
-        )
+        self._reader = FrameReader(max_message_bytes)
         self._ponged = ponged
-        self._received = 0
+        self._receiver: Receiver | None = None
+        self._worker: asyncio.Task[None] | None = None  # while a message has to be waited for
+        self._closing = False  # our close frame has gone out
+        self._finished = False  # the receiver gets nothing more
 
-    async def open(self, request: web.Request) -> None:
-        """Answer the upgrade request.
+    def open(self, request: web.Request) -> web.StreamResponse:
+        """Answer the upgrade request; return what its handler is to return.
 
         Raises:
             aiohttp.web.HTTPException: it is no WebSocket handshake.
             ConnectionError: the client is gone.
         """
-        await self.start(request, self.response)
+        answer = _answer(request)
+        self._reader.feed(self.take_over(request))
+        self.write_bytes(answer)
+        return HANDED_OVER
+
+    def hand_to(self, receiver: Receiver) -> None:
+        """Let a receiver have what comes from now on."""
+        self._receiver = receiver
+        if self._worker is None:
+            self._go_on()
 
     def write(self, frame: Frame) -> int:
         """Write one frame; return how many bytes the kernel has not taken."""
         return self.write_bytes(frame.websocket)
 
-    async def receive(self) -> str | bytes | None:
-        """Return the next message, or None once the socket has closed."""
-        while True:
-            self._received += 1
-            if self._received % TURN == 0:  # aiohttp does not wait while it has messages
-                await asyncio.sleep(0)
-            message = await self.response.receive()
-            if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
-                return message.data  # type: ignore[no-any-return]
-            if message.type is WSMsgType.PING:
-                if self.buffered() <= self.max_buffer_bytes:
-                    self.write_bytes(pong(message.data))
-            elif message.type is WSMsgType.PONG:
-                self._ponged()
-            else:
-                return None
-
-    @property
-    def close_code(self) -> int | None:
-        """The code with which the socket was closed."""
-        return self.response.close_code
-
-    async def close_with(self, code: int, reason: str = "") -> None:
-        """Close with a code; at once where nobody reads. Nothing is written after it."""
-        self._ended = True  # RFC 6455, 5.5.1: no frame follows a close frame
-        if self.buffered() > self.max_buffer_bytes:
-            self._transport.abort()
-        await self.response.close(code=code, message=reason.encode())
-
     def close(self) -> None:
-        """Close normally, without waiting for the client's answer."""
-        self.close_after(CLOSE)
+        """Close normally."""
+        self.close_with(reader.NORMAL)
 
+    def close_with(self, code: int, reason: str = "") -> None:
+        """Close with a code; at once where nobody reads. Nothing is written after it."""
+        if self._ended:
+            return
+        if self.buffered() > self.max_buffer_bytes:
+            self.abort()
+            return
+        self.write_bytes(close_frame(code, reason))
+        self._ended = self._closing = True  # RFC 6455, 5.5.1: no frame follows a close frame
+        self._transport.resume_reading()  # for the client's answer
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._transport.abort)
 
-async def serve(session: Session, socket: WebSocket) -> None:
-    """Read a session's packets until its socket ends."""
-    while not session.closed:
-        message = await socket.receive()
-        if message is None:
-            break
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        if self._finished:  # after an error nothing that comes can be understood
+            return
+        self._reader.feed(data)
+        if self._worker is None and self._receiver is not None:
+            self._go_on()
+        elif len(self._reader) > self.max_buffer_bytes:
+            self._transport.pause_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell the receiver, once it has got what came before."""
+        super().connection_lost(error)
+        if self._worker is None:
+            self._finish(None)
+
+    def _go_on(self) -> None:
+        wait = self._read()
+        if wait is not None:
+            self._worker = asyncio.ensure_future(self._work(wait))
+
+    async def _work(self, wait: Awaitable[None] | None) -> None:
         try:
-            kind, data = (
-                packets.decode_engineio(message)
-                if isinstance(message, str)
-                else (packets.MESSAGE, message)
-            )
-        except ProtocolError as error:
-            await session.break_off(error)
-            break
-        await session.receive(kind, data)
-    reason = "transport error" if socket.close_code == 1009 else "transport close"
-    await session.close(reason=reason, notify=False)
+            while wait is not None:
+                await wait
+                wait = self._read()
+        finally:
+            self._worker = None
+            if self._gone:
+                self._finish(None)
+            else:
+                self._transport.resume_reading()
+
+    def _read(self) -> Awaitable[None] | None:
+        """Hand on what has come; return what must be waited for before the rest."""
+        for _ in range(TURN):
+            if self._finished:
+                return None
+            try:
+                frame = self._reader.next()
+                wait = None if frame is None else self._take(*frame)
+            except FramingError as error:
+                self.close_with(error.code, str(error))
+                self._finish(error)
+                return None
+            if frame is None or wait is not None:
+                return wait
+        return asyncio.sleep(0)
+
+    def _take(self, opcode: int, payload: bytes) -> Awaitable[None] | None:
+        if opcode == reader.CLOSE:
+            self.close_after(close_frame(reader.close_code(payload)))
+            self._finish(None)
+        elif self._closing or self._receiver is None:
+            pass
+        elif opcode == reader.TEXT:
+            return self._receiver.received(reader.decode_text(payload))
+        elif opcode == reader.BINARY:
+            return self._receiver.received(payload)
+        elif opcode == reader.PING:
+            if self.buffered() <= self.max_buffer_bytes:
+                self.write_bytes(pong(payload))
+        elif opcode == reader.PONG:
+            self._ponged()
+        return None
+
+    def _finish(self, error: FramingError | None) -> None:
+        if not self._finished and self._receiver is not None:
+            self._finished = True
+            self._receiver.lost(error)
 
 
-async def upgrade(session: Session, polling: Polling, socket: WebSocket, seconds: float) -> bool:
-    """Let a WebSocket take over from polling (Engine.IO protocol, "Upgrade").
-
-    Args:
-        seconds: how long the client may take.
-
-    Returns:
-        Whether it did. If not, polling goes on and the socket is closed.
-    """
-    session.upgrading = True
+def _answer(request: web.Request) -> bytes:
+    """Return the head that accepts a handshake (RFC 6455, 4.2)."""
+    headers = request.headers
+    tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
+    if (
+        request.method != "GET"
+        or headers.get("Upgrade", "").strip().lower() != "websocket"
+        or "upgrade" not in tokens
+    ):
+        raise web.HTTPBadRequest(reason="not a WebSocket handshake")
+    if headers.get("Sec-WebSocket-Version") != "13":
+        raise web.HTTPBadRequest(reason="only version 13 of WebSocket is spoken")
+    key = headers.get("Sec-WebSocket-Key", "").strip()
     try:
-        async with asyncio.timeout(seconds):
-            if await socket.receive() != _PROBE:
-                return False
-            socket.write(_PROBE_ANSWER)
-            polling.interrupt(True)
-            if await socket.receive() != packets.UPGRADE or session.closed:
-                return False
-    except TimeoutError:
-        return False
-    finally:
-        session.upgrading = False
-        polling.interrupt(False)
-    session.transport = socket
-    for frame in polling.take():
-        socket.write(frame)
-    polling.close()
-    return True
+        valid = len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        valid = False
+    if not valid:
+        raise web.HTTPBadRequest(reason="bad Sec-WebSocket-Key")
+    accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest())  # noqa: S324 - the RFC's
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept
+    )

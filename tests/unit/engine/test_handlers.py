@@ -43,7 +43,7 @@ async def test_work_starts_in_order_and_runs_side_by_side() -> None:
     """One that takes long holds up no other."""
     works, handlers = Works(), Handlers()
     for number in range(5):
-        await handlers.start(works.work(number))
+        assert handlers.start(works.work(number)) is None
     await turns()
     assert works.started == list(works.running) == [0, 1, 2, 3, 4]
     works.running[3].set()
@@ -58,7 +58,7 @@ async def test_beyond_the_bound_whoever_reads_waits() -> None:
     works, handlers = Works(), Handlers()
     async with asyncio.timeout(5):
         for number in range(MAX_RUNNING):
-            await handlers.start(works.work(number))
+            assert handlers.start(works.work(number)) is None
     one_more = asyncio.create_task(handlers.start(works.work(MAX_RUNNING)))
     await turns()
     assert not one_more.done()
@@ -143,6 +143,8 @@ async def test_many_short_works_all_run() -> None:
 
     async with asyncio.timeout(20):
         for number in range(1000):
-            await handlers.start(work(number))
+            wait = handlers.start(work(number))
+            if wait is not None:
+                await wait
         await all_done.wait()
     assert sorted(done) == list(range(1000))

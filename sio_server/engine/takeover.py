@@ -1,0 +1,110 @@
+"""A TCP connection that aiohttp has handed over: bytes come and go without it, within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+
+class HandedOver(web.Response):
+    """What a request handler returns to aiohttp for a connection that it no longer has."""
+
+    async def prepare(self, request: Any) -> None:
+        """Send nothing."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Send nothing."""
+
+
+HANDED_OVER = HandedOver()
+
+
+class TakenConnection(asyncio.Protocol):
+    """A connection that stays open, without a task or a queue of its own.
+
+    Args:
+        max_buffer_bytes: where what the kernel has not taken passes this, ``drain`` waits.
+        max_write_bytes: the largest single write. Whoever writes on in spite of a full buffer loses
+            the connection, at twice the bound and one such write.
+    """
+
+    __slots__ = ("_drained", "_ended", "_gone", "_hard_limit", "_transport", "max_buffer_bytes")
+
+    def __init__(self, max_buffer_bytes: int, max_write_bytes: int) -> None:
+        self.max_buffer_bytes = max_buffer_bytes
+        self._hard_limit = 2 * max_buffer_bytes + max_write_bytes
+        self._ended = False  # nothing more can be written
+        self._gone = False
+        self._drained: asyncio.Future[None] | None = None  # while the buffer is over its bound
+        self._transport: asyncio.Transport
+
+    def take_over(self, request: web.Request) -> bytes:
+        """Take a request's connection from aiohttp; return what the client has sent since.
+
+        The request handler then returns ``HANDED_OVER``.
+
+        Raises:
+            ConnectionError: the client is gone.
+        """
+        handler, transport = request.protocol, request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        rest: bytes = handler._message_tail  # noqa: SLF001 - see seams.py
+        handler.transport = None  # so that aiohttp lets go of it without closing it
+        handler.connection_lost(None)
+        self._transport = transport
+        transport.set_write_buffer_limits(self.max_buffer_bytes, self.max_buffer_bytes // 4)
+        transport.set_protocol(self)
+        transport.resume_reading()
+        return rest
+
+    def write_bytes(self, data: bytes) -> int:
+        """Write without waiting; return how many bytes the kernel has not taken."""
+        if self._ended:
+            return 0
+        transport = self._transport
+        transport.write(data)
+        buffered = transport.get_write_buffer_size()
+        if buffered > self._hard_limit:
+            self.abort()
+        return buffered
+
+    def buffered(self) -> int:
+        """Return how many bytes the kernel has not taken."""
+        return self._transport.get_write_buffer_size()
+
+    async def drain(self) -> None:
+        """Wait until the buffer has shrunk to a quarter of its bound, or the client is gone."""
+        if self._drained is not None:
+            await asyncio.shield(self._drained)
+
+    def close_after(self, last: bytes) -> None:
+        """Send what is buffered and these last bytes, then close; at once where nobody reads."""
+        if self.buffered() > self.max_buffer_bytes:
+            self.abort()
+        else:
+            self.write_bytes(last)
+            self._ended = True
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once; what is buffered is lost."""
+        self._ended = True
+        self._transport.abort()
+
+    def pause_writing(self) -> None:
+        """Note that the buffer is over its bound."""
+        self._drained = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        """Note that the buffer has shrunk."""
+        if self._drained is not None:
+            self._drained.set_result(None)
+            self._drained = None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Note the end of the connection."""
+        self._ended = self._gone = True
+        self.resume_writing()
