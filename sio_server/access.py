@@ -5,6 +5,7 @@ Producer keys are here; tokens will join them in ``Access.identify``.
 
 from __future__ import annotations
 
+import functools
 import hmac
 import ipaddress
 from collections.abc import Collection
@@ -216,6 +217,7 @@ def _is_in(address: str, networks: Collection[str]) -> bool:
     )
 
 
+@functools.lru_cache(maxsize=1024)
 def _is_loopback(address: str) -> bool:
     if not _is_address(address):
         return False

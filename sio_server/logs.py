@@ -25,7 +25,7 @@ MARKS = {
 }
 """The console's marks for the five lines that a broker of furniture events lives by."""
 
-get_logger = structlog.stdlib.get_logger
+get_logger = structlog.get_logger
 
 
 def make_safe(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -60,7 +60,7 @@ def configure(log_format: str, log_level: str, stream: Any = None) -> None:
     """
     output = stream or sys.stderr
     shared: list[Processor] = [
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         make_safe,
     ]
@@ -87,14 +87,11 @@ def configure(log_format: str, log_level: str, stream: Any = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(log_level.upper())
+    # Our own lines don't pass through the standard library: each connection and event has two.
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, *last],
+        logger_factory=structlog.WriteLoggerFactory(output),
+        wrapper_class=structlog.make_filtering_bound_logger(root.level),
         cache_logger_on_first_use=True,
     )
 

@@ -7,6 +7,7 @@ work as documented there. What is below them is this package's own.
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
@@ -186,11 +187,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         if handler is None:
             owner, bound = self._get_namespace_handler(namespace, arguments)
             handler = getattr(owner, "on_connect", None)
-        if handler is not None:
-            try:
-                inspect.signature(handler).bind(*bound)
-            except TypeError:
-                arguments = (sid, environ)
+        if handler is not None and not _takes(handler, len(bound)):
+            arguments = (sid, environ)
         return await self._trigger_event("connect", namespace, *arguments)
 
     async def _handle_event_internal(
@@ -203,3 +201,13 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             raise
         except Exception:
             logger.exception("event_handler_failed")
+
+
+@functools.lru_cache(maxsize=256)
+def _takes(handler: Callable[..., Any], count: int) -> bool:
+    """Tell whether a handler can be called with so many arguments."""
+    try:
+        inspect.signature(handler).bind(*range(count))
+    except TypeError:
+        return False
+    return True
