@@ -21,6 +21,7 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 from sio_server.engine.eio_server import EioServer
 from sio_server.engine.manager import Manager, encode
 from sio_server.engine.packets import Packet, ProtocolError
+from sio_server.engine.recovery import NotNow, Opening, Sessions
 from sio_server.engine.session import Session
 
 logger = logging.getLogger("sio_server.engine.socketio")
@@ -30,6 +31,9 @@ _ack_requested: ContextVar[bool] = ContextVar("ack_requested", default=False)
 
 REFUSED = {"message": "Connection refused by server"}
 INVALID_NAMESPACE = {"message": "Invalid namespace"}
+
+_REASON = socketio.AsyncServer.reason
+_FOR_GOOD = frozenset((_REASON.CLIENT_DISCONNECT, _REASON.SERVER_DISCONNECT))
 
 
 def ack_requested() -> bool:
@@ -41,8 +45,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
     """A Socket.IO 5 server on aiohttp.
 
     Args:
-        connected: called with the sid and the namespace as soon as CONNECT has gone out, before
-            anything else can.
+        connected: called with the sid and the namespace as soon as CONNECT and what was missed have
+            gone out, before anything else can.
+        sessions: remembers sessions beyond their connection; without it there is no recovery.
         max_attachments: the bound for the binary attachments of one packet.
         namespaces: those that need no handler of their own to be connected to.
         options: those of ``EioServer``; an unknown one is an error.
@@ -52,6 +57,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         self,
         *,
         connected: Callable[[str, str], None] = lambda sid, namespace: None,
+        sessions: Sessions | None = None,
         max_attachments: int = 10,
         namespaces: str | list[str] | None = None,
         async_handlers: bool = True,
@@ -66,6 +72,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             **options,
         )
         self._connected = connected
+        self._sessions = sessions
 
     def engine_session(self, sid: str, namespace: str = "/") -> Session | None:
         """Return the Engine.IO session that carries a client, or None if it is gone."""
@@ -132,36 +139,65 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
                 return self._session(eio_sid).handlers.start(work)
         return work
 
-    async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
+    async def _handle_connect(self, eio_sid: str, namespace: str, auth: Any) -> None:
         session = self._session(eio_sid)
         if not self._has_namespace(namespace):
             await self._refuse(eio_sid, namespace, INVALID_NAMESPACE)
             return
-        sid = await self.manager.pre_connect(eio_sid, namespace)
         try:
-            accepted = await self._call_connect(namespace, sid, session.environ, data)
+            opening = await self._open(session, namespace, auth)
+            sid = await self.manager.pre_connect(eio_sid, namespace, opening.sid)
+            if sid is None:
+                raise ProtocolError("second CONNECT to a namespace")
+            for room in opening.rooms:
+                await self.manager.enter_room(sid, namespace, room)
+            accepted = await self._trigger_event("connect", namespace, sid, session.environ, auth)
+            refusal = Refused().error_args if accepted is False else None
+        except NotNow:
+            session.end("transport error")
+            return
         except Refused as error:
-            accepted, refusal = False, error.error_args
+            refusal = error.error_args
+        except ProtocolError:
+            raise
         except ConnectionRefusedError:
-            accepted, refusal = False, REFUSED
+            refusal = REFUSED
         except Exception:
             logger.exception("connect_handler_failed")
-            accepted, refusal = False, REFUSED
-        else:
-            refusal = Refused().error_args
-        if accepted is False:
+            refusal = REFUSED
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        if refusal is not None:
             await self._refuse(eio_sid, namespace, refusal)
-            await self.manager.disconnect(sid, namespace, ignore_queue=True)
-            return
-        if session.closed:
+        elif session.closed:
             reason = self.reason.TRANSPORT_CLOSE
             await self._trigger_event("disconnect", namespace, sid, reason)
-            await self.manager.disconnect(sid, namespace, ignore_queue=True)
+        else:
+            await self._accept(eio_sid, namespace, sid, opening)
             return
+        if sid is not None:
+            await self.manager.disconnect(sid, namespace, ignore_queue=True)
+
+    async def _open(self, session: Session, namespace: str, auth: Any) -> Opening:
+        """Find out which session a client opens; its older transport, if there is one, ends."""
+        if self._sessions is None:
+            return Opening()
+        while True:
+            opening = await self._sessions.open(namespace, session.environ, auth or {})
+            older = self.manager.eio_sid_from_sid(opening.sid, namespace)
+            if older is None:
+                return opening
+            if older in self.eio.sockets:
+                self._session(older).end("transport close")
+            await self.manager.freed(opening.sid)  # and look again at what it left
+
+    async def _accept(self, eio_sid: str, namespace: str, sid: str, opening: Opening) -> None:
+        answer = {"sid": sid} if opening.pid is None else {"sid": sid, "pid": opening.pid}
         await self._send_packet(
-            eio_sid, self.packet_class(stock.CONNECT, {"sid": sid}, namespace=namespace)
+            eio_sid, self.packet_class(stock.CONNECT, answer, namespace=namespace)
         )
         self.eio.joined(eio_sid)
+        for event in opening.missed:
+            self.manager.write_event(sid, namespace, event)
         await self.manager.connect(sid, namespace)
         self._connected(sid, namespace)
 
@@ -178,18 +214,30 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             eio_sid, self.packet_class(stock.CONNECT_ERROR, data=reason, namespace=namespace)
         )
 
-    async def _call_connect(
-        self, namespace: str, sid: str, environ: dict[str, Any], auth: Any
-    ) -> Any:
-        """Run the connect handler once, with as many arguments as it takes."""
-        arguments: tuple[Any, ...] = (sid, environ, auth)
-        handler, bound = self._get_event_handler("connect", namespace, arguments)
+    async def _trigger_event(self, event: Any, namespace: str, *args: Any) -> Any:
+        """Run an application's handler, once, with as many arguments as it takes.
+
+        Those of ``connect`` and ``disconnect`` may do without the last one. Whoever remembers
+        sessions hears of the end of one here, however it came.
+        """
+        if event == "disconnect" and self._sessions is not None:
+            sid, reason = args
+            rooms = [room for room in self.manager.get_rooms(sid, namespace) if room != sid]
+            await self._sessions.left(namespace, sid, rooms, for_good=reason in _FOR_GOOD)
+        handler, bound = self._get_event_handler(event, namespace, args)
         if handler is None:
-            owner, bound = self._get_namespace_handler(namespace, arguments)
-            handler = getattr(owner, "on_connect", None)
-        if handler is not None and not _takes(handler, len(bound)):
-            arguments = (sid, environ)
-        return await self._trigger_event("connect", namespace, *arguments)
+            owner, bound = self._get_namespace_handler(namespace, args)
+            if owner is None:
+                return self.not_handled
+            if type(owner).trigger_event is not socketio.AsyncNamespace.trigger_event:
+                return await owner.trigger_event(event, *bound)
+            handler = getattr(owner, f"on_{event}", None)
+            if handler is None:
+                return None
+        if event in self.reserved_events and not _takes(handler, len(bound)):
+            bound = bound[:-1]
+        result = handler(*bound)
+        return await result if inspect.isawaitable(result) else result
 
     async def _handle_event_internal(
         self, server: Any, sid: str, eio_sid: str, data: Any, namespace: str, id: int | None

@@ -148,7 +148,7 @@ class Session:
             if kind == packets.PONG:
                 self._owner.session_alive(self)
             elif kind == packets.CLOSE:
-                self.end("client disconnect")
+                self.end("transport close")
             elif kind in (packets.OPEN, packets.PING):
                 raise ProtocolError("packet that only a server sends")
         except ProtocolError as error:

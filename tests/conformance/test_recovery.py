@@ -1,0 +1,240 @@
+"""Connection state recovery on the wire, with sessions and events that the test remembers.
+
+What Node.js's server does, with one difference: the CONNECT answer comes first, so that a client
+which loses the attempt in the middle shows nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from sio_server.engine import Server
+from tests.support.engine import serving
+from tests.support.raw import Closed, RawSocketIO
+from tests.support.sessions import MemorySessions
+
+pytestmark = pytest.mark.parametrize("transport", ["websocket", "polling"])
+
+
+class Scene:
+    """A server with sessions, and clients that come and go."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, server: Server) -> None:
+        self._http = http
+        self._url = url
+        self.server = server
+        self.sessions: MemorySessions = server._sessions
+        self.sids: list[str] = []
+        self.gone: asyncio.Queue[str] = asyncio.Queue()
+        server.on("connect", self._connect)
+        server.on("disconnect", self._disconnect)
+
+    async def _connect(self, sid: str, environ: dict[str, Any]) -> None:
+        self.sids.append(sid)
+
+    async def _disconnect(self, sid: str, reason: str) -> None:
+        self.gone.put_nowait(reason)
+
+    async def open(self, transport: str) -> RawSocketIO:
+        """Open an Engine.IO session."""
+        client = RawSocketIO(self._http, self._url)
+        await client.open(transport)
+        return client
+
+    async def connect(
+        self, transport: str, auth: dict[str, Any] | None = None
+    ) -> tuple[RawSocketIO, dict[str, str]]:
+        """Connect a client; return it with the CONNECT answer."""
+        client = await self.open(transport)
+        await client.send("40" + ("" if auth is None else json.dumps(auth)))
+        return client, json.loads((await client.receive("40"))[2:])
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    """Serve a scene."""
+    async with serve(Server(sessions=MemorySessions())) as scene:
+        yield scene
+
+
+@asynccontextmanager
+async def serve(server: Server) -> AsyncIterator[Scene]:
+    """Serve a scene around a server."""
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with (
+        serving(server) as url,
+        aiohttp.ClientSession(connector=connector) as http,
+    ):
+        yield Scene(http, url, server)
+
+
+async def cut(scene: Scene, client: RawSocketIO) -> None:
+    """End a client's transport, with an Engine.IO CLOSE, and wait until the server knows."""
+    await client.send("1")
+    assert await scene.gone.get() == "transport close"
+    await client.close()
+
+
+async def test_what_was_missed_follows_connect(transport: str, scene: Scene) -> None:
+    """Events to all, to a room and to the client itself, in their order, then what is live."""
+    client, first = await scene.connect(transport)
+    await scene.server.enter_room(first["sid"], "room1")
+    await scene.sessions.emit(scene.server, "hello")
+    assert await client.receive("42") == '42["hello","1"]'
+    await cut(scene, client)
+    await scene.sessions.emit(scene.server, "hello1")
+    await scene.sessions.emit(scene.server, "hello2", to="room1")
+    await scene.sessions.emit(scene.server, "other", to="room2")
+    await scene.sessions.emit(scene.server, "hello3", to=first["sid"])
+    client, second = await scene.connect(transport, {"pid": first["pid"], "offset": "1"})
+    assert second == first
+    await scene.sessions.emit(scene.server, "live", to="room1")
+    received = [await client.receive("42") for _ in range(4)]
+    assert received == [
+        '42["hello1","2"]',
+        '42["hello2","3"]',
+        '42["hello3","5"]',
+        '42["live","6"]',
+    ]
+    await client.close()
+
+
+async def test_what_goes_live_during_the_recovery_follows_what_was_missed(
+    transport: str, scene: Scene
+) -> None:
+    """Also where it is emitted before the CONNECT answer."""
+    client, first = await scene.connect(transport)
+    await cut(scene, client)
+    await scene.sessions.emit(scene.server, "missed")
+
+    async def connect(sid: str, environ: dict[str, Any]) -> None:
+        await scene.server.emit("live", to=sid)
+
+    scene.server.on("connect", connect)
+    client, _ = await scene.connect(transport, {"pid": first["pid"], "offset": "0"})
+    assert await client.receive("42") == '42["missed","1"]'
+    assert await client.receive("42") == '42["live"]'
+    await client.close()
+
+
+async def test_rooms_come_back(transport: str, scene: Scene) -> None:
+    """All that the client was in when its transport ended."""
+    client, first = await scene.connect(transport)
+    for room in ("room1", "room2"):
+        await scene.server.enter_room(first["sid"], room)
+    await cut(scene, client)
+    client, second = await scene.connect(transport, {"pid": first["pid"], "offset": "0"})
+    assert set(scene.server.rooms(second["sid"])) == {second["sid"], "room1", "room2"}
+    await client.close()
+
+
+async def test_an_unknown_session_is_a_new_one(transport: str, scene: Scene) -> None:
+    """It gets ids of its own."""
+    client, answer = await scene.connect(transport, {"pid": "foo", "offset": "bar"})
+    assert answer["pid"] != "foo"
+    assert scene.sids == [answer["sid"]]
+    await client.close()
+
+
+async def test_a_client_that_disconnects_has_no_session(transport: str, scene: Scene) -> None:
+    """A DISCONNECT by the client is for good."""
+    client, first = await scene.connect(transport)
+    await client.send("41")
+    assert await scene.gone.get() == "client disconnect"
+    await client.close()
+    client, second = await scene.connect(transport, {"pid": first["pid"], "offset": "0"})
+    assert second["sid"] != first["sid"]
+    await client.close()
+
+
+async def test_one_that_is_disconnected_has_no_session(transport: str, scene: Scene) -> None:
+    """A DISCONNECT by the server is for good."""
+    client, first = await scene.connect(transport)
+    await scene.server.disconnect(first["sid"])
+    assert await client.receive("41") == "41"
+    assert first["pid"] not in scene.sessions.by_pid
+    await client.close()
+
+
+async def test_the_newest_transport_wins(transport: str, scene: Scene) -> None:
+    """The older one, which the server still believes in, is closed without a DISCONNECT."""
+    older, first = await scene.connect(transport)
+    await scene.server.enter_room(first["sid"], "room1")
+    newer, second = await scene.connect(transport, {"pid": first["pid"], "offset": "0"})
+    assert second == first
+    with pytest.raises(Closed):
+        raise AssertionError(await older.receive("41", "42"))
+    await scene.sessions.emit(scene.server, "hello", to="room1")
+    assert await newer.receive("42") == '42["hello","1"]'
+    assert len(scene.server.eio.sockets) == 1
+    await newer.close()
+
+
+async def test_many_that_come_back_at_once_leave_one(transport: str, scene: Scene) -> None:
+    """However their connect handlers interleave."""
+    client, first = await scene.connect(transport)
+    await cut(scene, client)
+
+    async def connect(sid: str, environ: dict[str, Any]) -> None:
+        await asyncio.sleep(0)
+
+    scene.server.on("connect", connect)
+    auth = {"pid": first["pid"], "offset": "0"}
+    clients = [await scene.open(transport) for _ in range(5)]
+    for client in clients:
+        await client.send("40" + json.dumps(auth))
+
+    async def is_closed(client: RawSocketIO) -> bool:
+        try:
+            await client.receive('42["last"')
+        except Closed:
+            return True
+        return False
+
+    waiting = [asyncio.ensure_future(is_closed(client)) for client in clients]
+    async with asyncio.timeout(10):
+        while len(scene.server.eio.sockets) > 1:
+            await asyncio.sleep(0.01)
+    await scene.server.emit("last")
+    async with asyncio.timeout(10):
+        closed = await asyncio.gather(*waiting)
+    assert sorted(closed) == [False, True, True, True, True]
+    for client in clients:
+        await client.close()
+
+
+async def test_a_store_out_of_reach_ends_the_transport(transport: str, scene: Scene) -> None:
+    """Without an answer that would make the client give its session up."""
+    client, first = await scene.connect(transport)
+    await cut(scene, client)
+    scene.sessions.reachable = False
+    client = await scene.open(transport)
+    with pytest.raises(Closed):
+        await client.send("40" + json.dumps({"pid": first["pid"], "offset": "0"}))
+        raise AssertionError(await client.receive("4"))
+    await client.close()
+    scene.sessions.reachable = True
+    client, second = await scene.connect(transport, {"pid": first["pid"], "offset": "0"})
+    assert second == first
+    await client.close()
+
+
+async def test_without_sessions_there_is_no_pid(transport: str) -> None:
+    """As with Node.js, where recovery is off."""
+    server = Server(namespaces=["/"])
+    async with (
+        serving(server) as url,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as http,
+    ):
+        client = RawSocketIO(http, url)
+        await client.open(transport)
+        await client.send('40{"pid":"foo","offset":"bar"}')
+        assert set(json.loads((await client.receive("40"))[2:])) == {"sid"}
+        await client.close()
