@@ -23,7 +23,7 @@ from sio_server.eventlog.sqlite import SqliteLog
 from sio_server.hub import Hub
 from sio_server.logs import get_logger, server_logger
 from sio_server.metrics import Metrics
-from sio_server.middleware import Middleware
+from sio_server.middleware import HttpHandler, Middleware
 from sio_server.settings import Settings
 
 log = get_logger("sio_server")
@@ -39,15 +39,16 @@ def make_event_log(settings: Settings) -> EventLog:
     return MemoryLog(retention) if path is None else SqliteLog(path, retention)
 
 
-def make_app(settings: Settings) -> tuple[web.Application, Hub]:
-    """Make the web application and the hub behind it; neither is started."""
+def make_app(settings: Settings) -> tuple[web.Application, Hub, SocketIO]:
+    """Make the web application, the hub behind it and the endpoint beside it; none is started."""
     metrics = Metrics()
     keys = [key.get_secret_value() for key in settings.producer_keys]
     access = Access(keys, settings.open_publish, settings.require_auth)
     hub = Hub(settings, make_event_log(settings), access, metrics)
     app = web.Application(client_max_size=settings.max_batch_bytes)
     Middleware(hub).install(app)
-    for endpoint in (SocketIO(hub), HttpApi(hub), SseApi(hub), Ops(hub)):
+    socketio = SocketIO(hub)
+    for endpoint in (socketio, HttpApi(hub), SseApi(hub), Ops(hub)):
         endpoint.add_routes(app)
     pages, sockets = Pages(), PlainWebSocket(hub)
     pages.add_routes(app)
@@ -60,7 +61,7 @@ def make_app(settings: Settings) -> tuple[web.Application, Hub]:
 
     app.router.add_get("/", root)
     app.router.add_get("/ws", sockets.handle, allow_head=False)
-    return app, hub
+    return app, hub, socketio
 
 
 async def serve(settings: Settings) -> None:
@@ -69,45 +70,58 @@ async def serve(settings: Settings) -> None:
     Raises:
         StartError: it can't start; the message says why.
     """
-    app, hub = make_app(settings)
+    app, hub, socketio = make_app(settings)
+    loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        logger=server_logger(),
-        keepalive_timeout=settings.connect_timeout,
-        lingering_time=settings.connect_timeout,
-        shutdown_timeout=1,
-    )
+        loop.add_signal_handler(signal_number, stop.set)
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    listener: asyncio.Server | None = None
+
+    def make_handler() -> asyncio.Protocol:
+        assert runner.server is not None
+        return HttpHandler(
+            runner.server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]
+            logger=server_logger(),
+            keepalive_timeout=settings.connect_timeout,
+            lingering_time=settings.connect_timeout,
+            tcp_keepalive=False,
+        )
+
     try:
         await hub.start()
         await runner.setup()
-        await _listen(runner, settings)
+        listener = await _listen(socketio.front(make_handler), settings)
         await stop.wait()
         await hub.drain()
     finally:
+        if listener is not None:
+            listener.close()
         await runner.cleanup()
         await hub.stop()
     log.info("stopped")
 
 
-async def _listen(runner: web.AppRunner, settings: Settings) -> None:
-    site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
+async def _listen(protocols: Callable[[], asyncio.Protocol], settings: Settings) -> asyncio.Server:
+    host, port = settings.host, settings.port
     try:
-        await site.start()
+        listener = await asyncio.get_running_loop().create_server(
+            protocols, host, port, backlog=BACKLOG
+        )
     except OSError as error:
         raise StartError(
-            f"can't listen on {settings.host}:{settings.port}: {os.strerror(error.errno or 0)}"
+            f"can't listen on {host}:{port}: {os.strerror(error.errno or 0)}"
         ) from None
     if settings.open_publish != "off":
         who = {"loopback": "this machine", "anyone": "anyone"}[settings.open_publish]
         log.warning(
             "publishing_is_open", to=who, because=f"SIO_OPEN_PUBLISH={settings.open_publish}"
         )
-    port = runner.addresses[0][1]
-    log.info("listening", host=settings.host, port=port, event_log=settings.event_log)
+    port = listener.sockets[0].getsockname()[1]
+    log.info("listening", host=host, port=port, event_log=settings.event_log)
+    return listener
 
 
 def run(settings: Settings) -> None:

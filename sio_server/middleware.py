@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from aiohttp import web
 
-from sio_server.access import origin_allowed
 from sio_server.endpoints.ops import PATHS as OPS_PATHS
-from sio_server.endpoints.requests import source_of
+from sio_server.endpoints.requests import SERVER, answer_headers, check_request, source_of
 from sio_server.endpoints.responses import problem
 from sio_server.errors import (
     ContractError,
-    Forbidden,
     Internal,
     InvalidMessage,
     MethodNotAllowed,
     NotFound,
-    ShuttingDown,
 )
 from sio_server.hub import Hub
 from sio_server.limits import Flooding
@@ -27,14 +25,30 @@ logger = logging.getLogger("sio_server")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-SERVER = "sio_server"
-"""All that a stranger learns of what runs here."""
-
 PREFLIGHT_HEADERS = {
     "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, Last-Event-ID",
     "Access-Control-Max-Age": "600",
 }
+
+
+class HttpHandler(web.RequestHandler):
+    """aiohttp's protocol, whose own errors have the contract's form and tell nothing of aiohttp."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer a request that aiohttp can't read, or that no handler has answered."""
+        super().handle_error(request, status, exc, message)  # it logs
+        failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        response = problem(Internal("the server failed") if failed else InvalidMessage("bad HTTP"))
+        response.headers["Server"] = SERVER
+        response.force_close()
+        return response
 
 
 class Middleware:
@@ -56,9 +70,7 @@ class Middleware:
     async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             if request.path not in OPS_PATHS:
-                if self._hub.draining:
-                    raise ShuttingDown("the server is stopping")
-                self._check_origin(request)
+                check_request(request, self._hub)
             if request.method == "OPTIONS" and "Origin" in request.headers:
                 return web.Response(status=204, headers=PREFLIGHT_HEADERS)
             return await handler(request)
@@ -84,26 +96,11 @@ class Middleware:
             response.force_close()
         return response
 
-    def _check_origin(self, request: web.Request) -> None:
-        if not self._is_allowed(request):
-            raise Forbidden("this origin may not connect; SIO_CORS_ORIGINS would allow it")
-
-    def _is_allowed(self, request: web.Request) -> bool:
-        return origin_allowed(
-            request.headers.get("Origin"),
-            source_of(request, self._hub).base,
-            self._hub.settings.allowed_origins,
-        )
-
     async def _allow_origin(self, request: web.Request, response: web.StreamResponse) -> None:
-        origin = request.headers.get("Origin")
-        response.headers["Server"] = SERVER
         if request.path in OPS_PATHS:
-            return
-        response.headers["Vary"] = "Origin"
-        if origin is not None and self._is_allowed(request):
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Allow-Credentials"] = "true"
+            response.headers["Server"] = SERVER
+        else:
+            response.headers.update(answer_headers(request, self._hub))
 
 
 def _translate(error: web.HTTPException) -> ContractError:

@@ -2,29 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from typing import Any
+
 from aiohttp import web
 from multidict import MultiMapping
 
-from sio_server.access import Principal, Source, locate
+from sio_server.access import Principal, Source, locate, origin_allowed
+from sio_server.engine import Request, Session
+from sio_server.errors import Forbidden, ShuttingDown
 from sio_server.events import Offset
 from sio_server.hub import Hub
 from sio_server.rooms import CATALOG, parse_room
 
+SERVER = "sio_server"
+"""All that a stranger learns of what runs here."""
+
 _SOURCE = web.RequestKey("source", Source)
 
 
-def source_of(request: web.Request, hub: Hub) -> Source:
+def source_of(request: web.Request | Request, hub: Hub) -> Source:
     """Tell where a request comes from; the first call must come while its peer is still there."""
-    source: Source | None = request.get(_SOURCE)
+    kept: MutableMapping[Any, Any] = request.kept if isinstance(request, Request) else request
+    source: Source | None = kept.get(_SOURCE)
     if source is None:
-        peer = request.transport.get_extra_info("peername") if request.transport else None
-        source = request[_SOURCE] = locate(
-            peer[0] if isinstance(peer, tuple) else "",
-            request.scheme,
-            request.headers,
-            hub.settings.trusted_proxies,
+        if isinstance(request, Request):
+            address = request.peer
+        else:
+            peer = request.transport.get_extra_info("peername") if request.transport else None
+            address = peer[0] if isinstance(peer, tuple) else ""
+        source = kept[_SOURCE] = locate(
+            address, request.scheme, request.headers, hub.settings.trusted_proxies
         )
     return source
+
+
+def source_of_session(session: Session) -> Source:
+    """Tell where the handshake of a session came from."""
+    source: Source = session.session[_SOURCE]
+    return source
+
+
+def check_request(request: web.Request | Request, hub: Hub) -> None:
+    """Let a request pass that a page of another site did not send, unless the server drains.
+
+    Raises:
+        ShuttingDown, Forbidden: it does not.
+    """
+    if hub.draining:
+        raise ShuttingDown("the server is stopping")
+    if not _has_good_origin(request, hub):
+        raise Forbidden("this origin may not connect; SIO_CORS_ORIGINS would allow it")
+
+
+def _has_good_origin(request: web.Request | Request, hub: Hub) -> bool:
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return True
+    return origin_allowed(origin, source_of(request, hub).base, hub.settings.allowed_origins)
+
+
+def answer_headers(request: web.Request | Request, hub: Hub) -> dict[str, str]:
+    """Return what every answer carries: who may read it."""
+    headers = {"Server": SERVER, "Vary": "Origin"}
+    origin = request.headers.get("Origin")
+    if origin is not None and _has_good_origin(request, hub):
+        headers["Access-Control-Allow-Origin"] = origin
+        headers["Access-Control-Allow-Credentials"] = "true"
+    return headers
 
 
 def bearer(request: web.Request) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from sio_server import strictjson
+from sio_server.engine import Answer
 from sio_server.errors import ContractError, Unauthorized
 
 
@@ -18,7 +19,7 @@ def json_response(value: Any, status: int = 200) -> web.Response:
     )
 
 
-def problem(error: ContractError) -> web.Response:
+def problem_answer(error: ContractError) -> Answer:
     """Answer with an error of the contract."""
     headers = {}
     if error.retry_after is not None:
@@ -31,9 +32,10 @@ def problem(error: ContractError) -> web.Response:
         "status": error.status,
         **error.as_dict(),
     }
-    return web.Response(
-        text=strictjson.dumps(shape),
-        status=error.status,
-        headers=headers,
-        content_type="application/problem+json",
-    )
+    body = strictjson.dumps(shape).encode()
+    return Answer(error.status, body, "application/problem+json; charset=utf-8", headers)
+
+
+def problem(error: ContractError) -> web.Response:
+    """Answer with an error of the contract, through aiohttp."""
+    return problem_answer(error).to_aiohttp()

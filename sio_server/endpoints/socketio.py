@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from sio_server import strictjson
+from sio_server.access import Source
 from sio_server.commands import Command, parse_event_arguments
-from sio_server.endpoints.requests import source_of
-from sio_server.engine import UNDECODABLE, Frame, Server, Session, ack_requested
+from sio_server.endpoints.requests import (
+    answer_headers,
+    check_request,
+    source_of,
+    source_of_session,
+)
+from sio_server.endpoints.responses import problem_answer
+from sio_server.engine import (
+    UNDECODABLE,
+    Answer,
+    Frame,
+    Front,
+    Request,
+    Server,
+    Session,
+    ack_requested,
+)
 from sio_server.errors import ContractError, InvalidJson, InvalidMessage, ShuttingDown
 from sio_server.events import Offset, Record
 from sio_server.fanout import Cursor
@@ -82,7 +99,8 @@ class SocketIO:
             max_payload_bytes=settings.max_batch_bytes,
             max_buffer_bytes=settings.max_buffer_bytes,
             connect_timeout=settings.connect_timeout,
-            admit=lambda request: hub.connection_limits.enter(source_of(request, hub).address),
+            guard=self._guard,
+            admit=self._admit,
         )
         self.server.on("connect", self._connect)
         self.server.on("disconnect", self._disconnect)
@@ -92,10 +110,37 @@ class SocketIO:
         """Serve the endpoint."""
         self.server.attach(app)
 
+    def front(self, make_handler: Callable[[], asyncio.Protocol]) -> Front:
+        """Return what makes the protocol of each connection; see ``Front``."""
+        return self.server.front(make_handler)
+
+    def _guard(self, request: Request) -> Answer | Mapping[str, str]:
+        headers = answer_headers(request, self._hub)
+        try:
+            check_request(request, self._hub)
+        except ContractError as error:
+            return self._problem(request, error, headers)
+        return headers
+
+    def _admit(self, request: Request) -> Answer | Callable[[], None]:
+        address = source_of(request, self._hub).address
+        try:
+            return self._hub.connection_limits.enter(address)
+        except ContractError as error:
+            return self._problem(request, error)
+
+    def _problem(
+        self, request: Request, error: ContractError, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        rate = self._hub.address_rates.of(source_of(request, self._hub).address)
+        answer = problem_answer(self._hub.refusal(error, rate))
+        answer.headers.update(headers or {})
+        return answer
+
     async def _connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
-        request = environ["aiohttp.request"]
         session = self.server.engine_session(sid)
         assert session is not None
+        source = source_of_session(session)
         # The rates are the whole session's, however often it connects. A refusal counts for the
         # address as well, which could go on guessing otherwise.
         kept = session.session
@@ -103,10 +148,9 @@ class SocketIO:
         connects: RateLimit = kept.setdefault("connects", RateLimit(self._rate_limit))
         try:
             connects.count()
-            connection, since = self._handshake(session, request, auth or {}, rate)
+            connection, since = self._handshake(session, source, auth or {}, rate)
         except ContractError as error:
-            address = source_of(request, self._hub).address
-            error = self._hub.refusal(error, self._hub.address_rates.of(address))
+            error = self._hub.refusal(error, self._hub.address_rates.of(source.address))
             if isinstance(error, Flooding):
                 session.end("transport error")
             raise Refused(error.message, error.as_dict()) from None
@@ -114,7 +158,7 @@ class SocketIO:
         self._hub.connect(connection, lambda: self._close(sid))
 
     def _handshake(
-        self, session: Session, request: web.Request, auth: dict[str, Any], rate: RateLimit
+        self, session: Session, source: Source, auth: dict[str, Any], rate: RateLimit
     ) -> tuple[Connection, Offset | None]:
         hub, settings = self._hub, self._hub.settings
         if hub.draining:
@@ -130,7 +174,6 @@ class SocketIO:
         hub.check_rooms(names)
         since = auth.get("since")
         position = None if since is None else Offset.parse(since)
-        source = source_of(request, hub)
         principal = hub.access.identify(token, source)
         principal.check_consume()
         kind = OneArgumentOutlet if auth.get("recovery") is False else Outlet

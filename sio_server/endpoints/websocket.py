@@ -11,12 +11,13 @@ from aiohttp import web
 from sio_server import strictjson
 from sio_server.commands import Command, parse_message, parse_ref
 from sio_server.endpoints.requests import identify, rooms_in, since_in, source_of
-from sio_server.engine import Frame
+from sio_server.engine import Frame, Request
 from sio_server.engine.frames import PING
 from sio_server.engine.handlers import Handlers
 from sio_server.engine.heartbeat import Heartbeat
 from sio_server.engine.reader import FramingError
-from sio_server.engine.websocket import WebSocket
+from sio_server.engine.takeover import HANDED_OVER
+from sio_server.engine.websocket import BadHandshake, WebSocket
 from sio_server.errors import (
     ContractError,
     Forbidden,
@@ -164,12 +165,15 @@ class PlainWebSocket:
         hub = self._hub
         source = source_of(request, hub)
         client = Client(hub, self._heartbeat)
-        response = client.socket.open(request)
+        try:
+            client.socket.open(Request.of(request))
+        except BadHandshake as error:
+            raise InvalidMessage(str(error)) from None
         try:
             leave = hub.connection_limits.enter(source.address)
         except RateLimited as error:
             client.close(OVER_LIMIT, error.message)
-            return response
+            return HANDED_OVER
         try:
             connection, since = self._handshake(request, client)
         except ContractError as error:
@@ -179,7 +183,7 @@ class PlainWebSocket:
             client.close(_close_code(error), error.code)
         else:
             client.start(connection, since, leave)
-        return response
+        return HANDED_OVER
 
     def _handshake(self, request: web.Request, client: Client) -> tuple[Connection, Offset | None]:
         hub = self._hub

@@ -16,7 +16,7 @@ class BodyUnreadable(Exception):
     """A request's body is not encoded as its headers say."""
 
 
-async def read_body(request: web.Request, max_bytes: int, seconds: float) -> bytes:
+async def read_body(request: web.BaseRequest, max_bytes: int, seconds: float) -> bytes:
     """Read a whole body, however many segments it comes in.
 
     Raises:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import engineio
 from aiohttp import web
-from engineio.async_drivers.aiohttp import translate_request
 
 from sio_server.engine import packets
 from sio_server.engine.deadlines import Deadlines
 from sio_server.engine.frames import Frame
 from sio_server.engine.heartbeat import Heartbeat
 from sio_server.engine.packets import ProtocolError
-from sio_server.engine.polling import Polling, bad_request
-from sio_server.engine.session import Session, Transport
+from sio_server.engine.polling import Polling
+from sio_server.engine.request import Answer, Request, bad_request
+from sio_server.engine.session import Session
+from sio_server.engine.takeover import HANDED_OVER
 from sio_server.engine.upgrade import Upgrade
-from sio_server.engine.websocket import WebSocket
+from sio_server.engine.websocket import BadHandshake, WebSocket
 
 logger = logging.getLogger("sio_server.engine")
 logger.setLevel(logging.WARNING)  # python-engineio logs each packet at INFO, as the client wrote it
@@ -31,12 +31,20 @@ UNKNOWN_TRANSPORT, UNKNOWN_SID, BAD_METHOD, BAD_REQUEST, FORBIDDEN, BAD_VERSION 
 QUIET_SECONDS = 10
 """After a log line about a client that broke the protocol, its address gets no other so long."""
 
-Admit = Callable[[web.Request], Callable[[], None]]
+Guard = Callable[[Request], Answer | Mapping[str, str]]
+"""Looks at each request first: returns headers for its answer, or an answer that refuses it."""
+
+Admit = Callable[[Request], Answer | Callable[[], None]]
 """Decides whether a handshake may open a session: returns what is called at the session's end, or
-raises an ``aiohttp.web.HTTPException``."""
+an answer that refuses it."""
 
 
-def admit_all(request: web.Request) -> Callable[[], None]:
+def guard_nothing(request: Request) -> Mapping[str, str]:
+    """Let every request pass."""
+    return {}
+
+
+def admit_all(request: Request) -> Callable[[], None]:
     """Open a session for every handshake."""
     return lambda: None
 
@@ -50,8 +58,9 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         max_message_bytes: the bound for one packet, over which the session is closed.
         max_payload_bytes: the bound for a polling body.
         max_buffer_bytes: over this much unsent data a session's ``drain`` waits.
-        connect_timeout: seconds for a body to arrive, an upgrade to complete, and a session to be
-            ``joined``.
+        connect_timeout: seconds for a request to arrive, for an upgrade to complete, and for a
+            session to be ``joined``.
+        guard: see ``Guard``.
         admit: see ``Admit``.
         transports: those that are served.
     """
@@ -65,6 +74,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         max_payload_bytes: int = 1_000_000,
         max_buffer_bytes: int = 262_144,
         connect_timeout: float = 10,
+        guard: Guard = guard_nothing,
         admit: Admit = admit_all,
         transports: tuple[str, ...] = ("polling", "websocket"),
         **stock: Any,  # what python-socketio passes down
@@ -85,7 +95,8 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         self.sockets: dict[str, Session]
         self.max_message_bytes = max_message_bytes
         self._max_buffer_bytes = max_buffer_bytes
-        self._connect_timeout = connect_timeout
+        self.connect_timeout = connect_timeout
+        self._guard = guard
         self._admit = admit
         self._heartbeat = Heartbeat(ping_interval, ping_timeout)
         self._unjoined: Deadlines[Session] = Deadlines(
@@ -101,34 +112,50 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         app.router.add_route("*", f"/{engineio_path.strip('/')}/", self.handle_request)
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request to the Engine.IO path."""
+        """Answer a request to the Engine.IO path that came through aiohttp."""
+        answer = self.respond(Request.of(request))
+        if isinstance(answer, Awaitable):
+            answer = await answer
+        return HANDED_OVER if answer is None else answer.to_aiohttp()
+
+    def respond(self, request: Request) -> Answer | Awaitable[Answer | None] | None:
+        """Answer a request to the Engine.IO path; None: its connection is a WebSocket now."""
+        guarded = self._guard(request)
+        if isinstance(guarded, Answer):
+            return guarded
+        answer = self._respond(request)
+        if isinstance(answer, Awaitable):
+            return _with_headers(answer, guarded)
+        if answer is not None:
+            answer.headers.update(guarded)
+        return answer
+
+    def _respond(self, request: Request) -> Answer | Awaitable[Answer | None] | None:
         query = request.query
         transport = query.get("transport", "")
         if transport not in self.transports:
             return bad_request("Transport unknown", UNKNOWN_TRANSPORT)
         if "j" in query:
             return bad_request("JSONP is not served", BAD_REQUEST)
-        if transport == "websocket" and request.headers.get("Upgrade", "").lower() != "websocket":
-            return bad_request("Bad request", BAD_REQUEST)
         sid = query.get("sid")
         if sid is None:
             if query.get("EIO") != "4":
                 return bad_request("Unsupported protocol version", BAD_VERSION)
             if request.method != "GET":
                 return bad_request("Bad handshake method", BAD_METHOD)
-            return await self._open(request, transport)
+            return self._open(request, transport)
         session = self.sockets.get(sid)
         if session is None or session.closed:
             return bad_request("Session ID unknown", UNKNOWN_SID)
-        carrier = session.transport
         if transport == "websocket":
-            return self._upgrade(request, session, carrier)
+            return self._upgrade(request, session)
+        carrier = session.transport
         if not isinstance(carrier, Polling):
             return bad_request("Session is on another transport", BAD_REQUEST)
         if request.method == "GET":
-            return await carrier.get(request)
+            return carrier.get(request)
         if request.method == "POST":
-            return await carrier.post(request)
+            return carrier.post(request)
         return bad_request("Bad request", BAD_REQUEST)
 
     def joined(self, eio_sid: str) -> None:
@@ -137,47 +164,71 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         if session is not None:
             self._unjoined.discard(session)
 
-    async def _open(self, request: web.Request, transport: str) -> web.StreamResponse:
+    def _open(self, request: Request, transport: str) -> Answer | Awaitable[Answer | None] | None:
         release = self._admit(request)
+        if isinstance(release, Answer):
+            return release
         sid = self.generate_id()
-        session = Session(self, sid, _environ(request))
+        session = Session(self, sid, request)
         session.release = release
-        response: web.StreamResponse | None = None
+        socket = None
         try:
             if transport == "websocket":
                 session.transport = socket = self._websocket()
-                response = socket.open(request)
+                socket.open(request)
             else:
                 session.transport = self._polling(session)
+        except BadHandshake as error:
+            release()
+            return bad_request(str(error))
         except BaseException:
             release()
             raise
         self.sockets[sid] = session
         session.write(self._open_frame(sid, transport))
-        accepted = await self._call("connect", sid, session.environ)
+        accepted = self._call("connect", sid, session.environ)
+        if isinstance(accepted, Awaitable):
+            return self._opened_later(request, session, accepted)
+        return self._opened(request, session, accepted)
+
+    async def _opened_later(
+        self, request: Request, session: Session, accepted: Awaitable[Any]
+    ) -> Answer | None:
+        answer = self._opened(request, session, await accepted)
+        return await answer if isinstance(answer, Awaitable) else answer
+
+    def _opened(
+        self, request: Request, session: Session, accepted: Any
+    ) -> Answer | Awaitable[Answer] | None:
+        carrier = session.transport
         if accepted is not None and accepted is not True:
-            await session.close(notify=False)
-            return response or web.json_response(accepted or "Unauthorized", status=401)
+            del self.sockets[session.sid]
+            session.end("server disconnect")
+            if isinstance(carrier, WebSocket):
+                return None
+            return Answer(401, accepted or "Unauthorized")
         self._heartbeat.add(session)
         self._unjoined.add(session)
-        if isinstance(session.transport, Polling):
-            return await session.transport.get(request)
-        socket.hand_to(session)
-        assert response is not None
-        return response
+        if isinstance(carrier, Polling):
+            return carrier.get(request)
+        assert isinstance(carrier, WebSocket)
+        carrier.hand_to(session)
+        return None
 
-    def _upgrade(
-        self, request: web.Request, session: Session, carrier: Transport
-    ) -> web.StreamResponse:
+    def _upgrade(self, request: Request, session: Session) -> Answer | None:
         socket = self._websocket()
-        response = socket.open(request)
+        try:
+            socket.open(request)
+        except BadHandshake as error:
+            return bad_request(str(error))
+        carrier = session.transport
         if isinstance(carrier, Polling) and not session.upgrading:
             upgrade = Upgrade(session, carrier, socket, self._upgrades.discard)
             self._upgrades.add(upgrade)
             socket.hand_to(upgrade)
         else:
             socket.close()
-        return response
+        return None
 
     def _websocket(self) -> WebSocket:
         return WebSocket(self.max_message_bytes, self._max_buffer_bytes)
@@ -188,7 +239,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             self.max_message_bytes,
             self.max_http_buffer_size,
             self._max_buffer_bytes,
-            self._connect_timeout,
+            self.connect_timeout,
         )
 
     def _open_frame(self, sid: str, transport: str) -> Frame:
@@ -208,58 +259,59 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
 
     def session_broken(self, session: Session, error: Exception) -> None:
         """Log why a client is closed, not more often than is useful."""
-        address = session.environ["REMOTE_ADDR"]
-        if address not in self._quiet:
-            self._quiet.add(address)
-            logger.warning("protocol_error address=%s reason=%s", address, error)
+        if session.peer not in self._quiet:
+            self._quiet.add(session.peer)
+            logger.warning("protocol_error address=%s reason=%s", session.peer, error)
 
     def session_message(self, session: Session, data: str | bytes) -> Awaitable[None] | None:
         """Hand a message on; return what must be waited for before the next one can come."""
-        handler = self.handlers.get("message")
-        if handler is None:
-            return None
-        try:
-            result = handler(session.sid, data)
-        except ProtocolError:
-            raise
-        except Exception:
-            logger.exception("handler_failed event=message")
-            return None
-        return self._finish_message(session, result) if inspect.isawaitable(result) else None
+        result = self._call("message", session.sid, data)
+        return self._settle_message(session, result) if isinstance(result, Awaitable) else None
 
-    async def _finish_message(self, session: Session, result: Awaitable[Any]) -> None:
+    async def _settle_message(self, session: Session, result: Awaitable[Any]) -> None:
         try:
             await result
         except ProtocolError as error:
             session.break_off(error)
-        except Exception:
-            logger.exception("handler_failed event=message")
 
     async def session_closed(self, session: Session, reason: str) -> None:
         """Forget a session."""
         self._heartbeat.discard(session)
         self._unjoined.discard(session)
-        self.sockets.pop(session.sid, None)
-        await self._call("disconnect", session.sid, reason)
+        if self.sockets.pop(session.sid, None) is not None:
+            result = self._call("disconnect", session.sid, reason)
+            if isinstance(result, Awaitable):
+                await result
 
-    async def _call(self, event: str, *args: Any) -> Any:
+    def _call(self, event: str, *args: Any) -> Any:
+        """Call the application's handler; return its result, or what gives it."""
         handler = self.handlers.get(event)
         if handler is None:
             return None
         try:
             result = handler(*args)
-            return await result if inspect.isawaitable(result) else result
+        except ProtocolError:
+            raise
         except Exception:
             logger.exception("handler_failed event=%s", event)
-            return False if event == "connect" else None
+            return False
+        return _settle(event, result) if isinstance(result, Awaitable) else result
 
 
-def _environ(request: web.Request) -> dict[str, Any]:
-    """Describe a handshake as python-engineio does, with the true peer."""
-    environ: dict[str, Any] = translate_request(request)
-    peer = request.transport.get_extra_info("peername") if request.transport else None
-    environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = (
-        (peer[0], str(peer[1])) if isinstance(peer, tuple) else ("", "0")
-    )
-    environ["wsgi.url_scheme"] = request.scheme
-    return environ
+async def _settle(event: str, result: Awaitable[Any]) -> Any:
+    try:
+        return await result
+    except ProtocolError:
+        raise
+    except Exception:
+        logger.exception("handler_failed event=%s", event)
+        return False
+
+
+async def _with_headers(
+    answer: Awaitable[Answer | None], headers: Mapping[str, str]
+) -> Answer | None:
+    settled = await answer
+    if settled is not None:
+        settled.headers.update(headers)
+    return settled

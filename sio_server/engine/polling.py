@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-
-from aiohttp import web
+from collections.abc import Awaitable
 
 from sio_server.engine import packets
-from sio_server.engine.body import BodyTooLarge, BodyUnreadable, read_body
+from sio_server.engine.body import BodyTooLarge, BodyUnreadable
 from sio_server.engine.frames import Frame
 from sio_server.engine.handlers import TURN
 from sio_server.engine.packets import ProtocolError
+from sio_server.engine.request import HTML, TEXT, Answer, Request, bad_request
 from sio_server.engine.session import Session
 
 NOOP = Frame(packets.NOOP)
@@ -45,7 +45,7 @@ class Polling:
         self._queue: list[Frame] = []
         self._queued_bytes = 0
         self._wake: asyncio.Future[None] | None = None  # while a GET waits
-        self._poll: web.Request | None = None
+        self._poll: Request | None = None
         self._posting = False
         self._taken: asyncio.Future[None] | None = None  # while somebody drains
         self._ended = False
@@ -89,51 +89,58 @@ class Polling:
         self._notify_taken()
         return taken
 
-    async def get(self, request: web.Request) -> web.Response:
-        """Answer a GET with what is queued, waiting for the first packet."""
-        if self._poll is not None and _is_open(self._poll):
+    def get(self, request: Request) -> Answer | Awaitable[Answer]:
+        """Answer a GET with what is queued; wait for the first packet where nothing is."""
+        if self._poll is not None and self._poll.is_open():
             self._session.break_off(ProtocolError("two polls at once"))
             return bad_request("two polls at once")
         self._end_poll()  # that of a client which hung up
+        if self._queue or self._ended or self._interrupted:
+            return self._payload()
         self._poll = request
+        self._wake = asyncio.get_running_loop().create_future()
+        return self._wait(request, self._wake)
+
+    async def _wait(self, request: Request, wake: asyncio.Future[None]) -> Answer:
         try:
-            if not (self._queue or self._ended or self._interrupted):
-                self._wake = asyncio.get_running_loop().create_future()
-                await self._wake
+            await wake
         finally:
             if self._poll is request:
                 self._poll = self._wake = None
-        if not _is_open(request):  # nobody there to take it: the next GET will
-            return ok("")
-        frames = self.take() or [NOOP]
-        return ok(packets.RECORD_SEPARATOR.join(frame.polling for frame in frames))
+        if not request.is_open():  # nobody there to take it: the next GET will
+            return Answer(200, b"", TEXT)
+        return self._payload()
 
-    async def post(self, request: web.Request) -> web.Response:
+    def _payload(self) -> Answer:
+        frames = self.take() or [NOOP]
+        payload = packets.RECORD_SEPARATOR.join(frame.polling for frame in frames)
+        return Answer(200, payload.encode(), TEXT)
+
+    async def post(self, request: Request) -> Answer:
         """Take a body of packets."""
         if self._posting:
             self._session.break_off(ProtocolError("two posts at once"))
             return bad_request("two posts at once")
         self._posting = True
         try:
-            await self._receive(request)
+            await self._receive(await request.read(self._max_payload_bytes, self._body_timeout))
         except BodyTooLarge:
             self._session.break_off(ProtocolError("payload too large"))
-            return web.Response(status=413)
+            return Answer(413, b"", TEXT)
         except BodyUnreadable:
             self._session.break_off(ProtocolError("payload that can't be decoded"))
             return bad_request("bad payload")
         except TimeoutError:
             self._session.break_off(ProtocolError("payload too slow"))
-            return web.Response(status=408)
+            return Answer(408, b"", TEXT)
         except ProtocolError as error:
             self._session.break_off(error)
             return bad_request("bad payload")
         finally:
             self._posting = False
-        return ok("ok", content_type="text/html")
+        return Answer(200, b"ok", HTML)
 
-    async def _receive(self, request: web.Request) -> None:
-        body = await read_body(request, self._max_payload_bytes, self._body_timeout)
+    async def _receive(self, body: bytes) -> None:
         received = []
         for encoded in body.split(packets.RECORD_SEPARATOR.encode()):
             if len(encoded) > self._max_message_bytes:
@@ -159,17 +166,3 @@ class Polling:
         if self._taken is not None:
             self._taken.set_result(None)
             self._taken = None
-
-
-def _is_open(request: web.Request) -> bool:
-    return request.transport is not None and not request.transport.is_closing()
-
-
-def ok(text: str, content_type: str = "text/plain") -> web.Response:
-    """Answer 200."""
-    return web.Response(text=text, content_type=content_type, charset="utf-8")
-
-
-def bad_request(message: str, code: int = 3) -> web.Response:
-    """Answer 400 in Engine.IO's form; 3 is its code for a bad request."""
-    return web.json_response({"code": code, "message": message}, status=400)

@@ -19,6 +19,7 @@ from socketio import packet as stock
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from sio_server.engine.eio_server import EioServer
+from sio_server.engine.front import Front
 from sio_server.engine.manager import Manager, encode
 from sio_server.engine.packets import Packet, ProtocolError
 from sio_server.engine.recovery import NotNow, Opening, Sessions
@@ -80,8 +81,22 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         session: Session | None = self.eio.sockets.get(eio_sid)
         return session
 
+    def front(
+        self, make_handler: Callable[[], asyncio.Protocol], socketio_path: str = "socket.io"
+    ) -> Front:
+        """Return a factory of protocols for ``loop.create_server``; see ``Front``.
+
+        Args:
+            make_handler: makes aiohttp's, for the application that this server is attached to.
+            socketio_path: as for ``attach``.
+        """
+        return Front(self.eio, f"/{socketio_path.strip('/')}/", make_handler)
+
     def _engineio_server_class(self) -> type[EioServer]:
         return EioServer
+
+    def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
+        self.environ[eio_sid] = environ
 
     async def _send_packet(self, eio_sid: str, pkt: stock.Packet) -> None:
         session = self.eio.sockets.get(eio_sid)

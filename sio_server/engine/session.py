@@ -16,6 +16,7 @@ from sio_server.engine.frames import Frame
 from sio_server.engine.handlers import Handlers
 from sio_server.engine.packets import ProtocolError
 from sio_server.engine.reader import FramingError
+from sio_server.engine.request import Request
 
 PING = Frame(packets.PING)
 
@@ -59,17 +60,19 @@ class Session:
 
     Attributes:
         sid: the Engine.IO session id, a capability: who has it can poll.
-        environ: the WSGI-like environment of the handshake request.
+        peer: the address of the handshake's TCP peer.
         session: what the application keeps for the session (python-engineio's public name).
         upgrading: a WebSocket is probing to take over.
         handlers: the handlers of its events that are at work.
     """
 
     __slots__ = (
+        "_environ",
         "_owner",
+        "_request",
         "closed",
-        "environ",
         "handlers",
+        "peer",
         "release",
         "session",
         "sid",
@@ -77,16 +80,26 @@ class Session:
         "upgrading",
     )
 
-    def __init__(self, owner: Owner, sid: str, environ: dict[str, Any]) -> None:
+    def __init__(self, owner: Owner, sid: str, request: Request) -> None:
         self._owner = owner
+        self._request: Request | None = request
+        self._environ: dict[str, Any] = {}
         self.sid = sid
-        self.environ = environ
-        self.session: dict[str, Any] = {}
+        self.peer = request.peer
+        self.session: dict[Any, Any] = request.kept
         self.transport: Transport
         self.upgrading = False
         self.closed = False
         self.release: Callable[[], None] = lambda: None
         self.handlers = Handlers()
+
+    @property
+    def environ(self) -> dict[str, Any]:
+        """The WSGI-like environment of the handshake, made when it is first asked for."""
+        if self._request is not None:
+            self._environ = self._request.environ()
+            self._request = None
+        return self._environ
 
     @property
     def connected(self) -> bool:

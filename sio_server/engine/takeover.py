@@ -1,4 +1,4 @@
-"""A TCP connection that aiohttp has handed over: bytes come and go without it, within bounds."""
+"""A TCP connection that HTTP has handed over: bytes come and go without it, within bounds."""
 
 from __future__ import annotations
 
@@ -40,10 +40,8 @@ class TakenConnection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None  # while the buffer is over its bound
         self._transport: asyncio.Transport
 
-    def take_over(self, request: web.Request) -> bytes:
-        """Take a request's connection from aiohttp; return what the client has sent since.
-
-        The request handler then returns ``HANDED_OVER``.
+    def take_over(self, request: web.BaseRequest) -> None:
+        """Take a request's connection from aiohttp; its handler then returns ``HANDED_OVER``.
 
         Raises:
             ConnectionError: the client is gone.
@@ -51,14 +49,19 @@ class TakenConnection(asyncio.Protocol):
         handler, transport = request.protocol, request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client is gone")
-        rest: bytes = handler._message_tail  # noqa: SLF001 - see seams.py
+        rest = handler._message_tail  # noqa: SLF001 - see seams.py
         handler.transport = None  # so that aiohttp lets go of it without closing it
         handler.connection_lost(None)
+        self.adopt(transport, rest)
+
+    def adopt(self, transport: asyncio.Transport, rest: bytes) -> None:
+        """Go on with a connection, of which these bytes have been read but not used."""
         self._transport = transport
         transport.set_write_buffer_limits(self.max_buffer_bytes, self.max_buffer_bytes // 4)
         transport.set_protocol(self)
         transport.resume_reading()
-        return rest
+        if rest:
+            self.data_received(rest)
 
     def write_bytes(self, data: bytes) -> int:
         """Write without waiting; return how many bytes the kernel has not taken."""

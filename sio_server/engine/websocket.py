@@ -1,4 +1,4 @@
-"""WebSocket over a connection that aiohttp has handed over: no task, no queue, no compression."""
+"""WebSocket over a connection that HTTP has handed over: no task, no queue, no compression."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from aiohttp import web
-
 from sio_server.engine import reader
 from sio_server.engine.frames import Frame, close_frame, pong
 from sio_server.engine.handlers import TURN
 from sio_server.engine.reader import FrameReader, FramingError
-from sio_server.engine.takeover import HANDED_OVER, TakenConnection
+from sio_server.engine.request import Request
+from sio_server.engine.takeover import TakenConnection
 
 CLOSE_SECONDS = 1.0
 """How long a client may take to answer a close frame."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
+
+
+class BadHandshake(Exception):
+    """A request is not one that opens a WebSocket."""
 
 
 class Receiver(Protocol):
@@ -60,17 +63,16 @@ class WebSocket(TakenConnection):
         self._closing = False  # our close frame has gone out
         self._finished = False  # the receiver gets nothing more
 
-    def open(self, request: web.Request) -> web.StreamResponse:
-        """Answer the upgrade request; return what its handler is to return.
+    def open(self, request: Request) -> None:
+        """Answer an upgrade request; HTTP has no more to do with its connection.
 
         Raises:
-            aiohttp.web.HTTPException: it is no WebSocket handshake.
+            BadHandshake: it is none.
             ConnectionError: the client is gone.
         """
         answer = _answer(request)
-        self._reader.feed(self.take_over(request))
+        request.give(self)
         self.write_bytes(answer)
-        return HANDED_OVER
 
     def hand_to(self, receiver: Receiver) -> None:
         """Let a receiver have what comes from now on."""
@@ -170,25 +172,24 @@ class WebSocket(TakenConnection):
             self._receiver.lost(error)
 
 
-def _answer(request: web.Request) -> bytes:
+def _answer(request: Request) -> bytes:
     """Return the head that accepts a handshake (RFC 6455, 4.2)."""
     headers = request.headers
-    tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
     if (
         request.method != "GET"
         or headers.get("Upgrade", "").strip().lower() != "websocket"
-        or "upgrade" not in tokens
+        or "upgrade" not in map(str.strip, headers.get("Connection", "").lower().split(","))
     ):
-        raise web.HTTPBadRequest(reason="not a WebSocket handshake")
+        raise BadHandshake("not a WebSocket handshake")
     if headers.get("Sec-WebSocket-Version") != "13":
-        raise web.HTTPBadRequest(reason="only version 13 of WebSocket is spoken")
-    key = headers.get("Sec-WebSocket-Key", "").strip()
+        raise BadHandshake("only version 13 of WebSocket is spoken")
+    key = headers.get("Sec-WebSocket-Key", "")
     try:
         valid = len(base64.b64decode(key, validate=True)) == 16
     except (binascii.Error, ValueError):
         valid = False
     if not valid:
-        raise web.HTTPBadRequest(reason="bad Sec-WebSocket-Key")
+        raise BadHandshake("bad Sec-WebSocket-Key")
     accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest())  # noqa: S324 - the RFC's
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

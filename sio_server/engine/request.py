@@ -1,0 +1,158 @@
+"""An HTTP request as the engine sees it, whichever door it came through, and its answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from sio_server.engine.body import read_body
+from sio_server.engine.takeover import TakenConnection
+
+TEXT, HTML, JSON = "text/plain; charset=utf-8", "text/html; charset=utf-8", "application/json"
+
+
+class Request:
+    """A request's head.
+
+    Args:
+        method: in capitals.
+        target: the path and the query, as they came.
+        headers: looked up without regard to case.
+        peer: the address of the TCP peer.
+        scheme: ``http`` or ``https``, as the peer reached this server.
+        give: gives the connection itself away.
+        is_open: tells whether the client is still there.
+        read: reads the whole body, within bounds of bytes and seconds; see ``read_body``.
+
+    Attributes:
+        query: one value a name.
+        kept: what the application keeps with the request, and later with its session.
+    """
+
+    __slots__ = (
+        "aiohttp",
+        "give",
+        "headers",
+        "is_open",
+        "kept",
+        "method",
+        "peer",
+        "query",
+        "read",
+        "scheme",
+        "target",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        headers: CIMultiDict[str] | CIMultiDictProxy[str],
+        peer: str,
+        scheme: str,
+        give: Callable[[TakenConnection], None],
+        is_open: Callable[[], bool],
+        read: Callable[[int, float], Awaitable[bytes]],
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.peer = peer
+        self.scheme = scheme
+        self.give = give
+        self.is_open = is_open
+        self.read = read
+        self.query = dict(parse_qsl(target.partition("?")[2], keep_blank_values=True))
+        self.kept: dict[Any, Any] = {}
+        self.aiohttp: web.BaseRequest | None = None
+
+    @classmethod
+    def of(cls, request: web.BaseRequest) -> Request:
+        """Return aiohttp's request as the engine's."""
+
+        def is_open() -> bool:
+            return request.transport is not None and not request.transport.is_closing()
+
+        peer = request.transport.get_extra_info("peername") if request.transport else None
+        made = cls(
+            request.method,
+            request.raw_path,
+            request.headers,
+            peer[0] if isinstance(peer, tuple) else "",
+            request.scheme,
+            lambda connection: connection.take_over(request),
+            is_open,
+            lambda max_bytes, seconds: read_body(request, max_bytes, seconds),
+        )
+        made.aiohttp = request
+        return made
+
+    def environ(self) -> dict[str, Any]:
+        """Return the request as python-engineio describes it: a WSGI environment."""
+        path, _, query = self.target.partition("?")
+        environ: dict[str, Any] = {
+            "wsgi.errors": sys.stderr,
+            "wsgi.version": (1, 0),
+            "wsgi.async": True,
+            "wsgi.multithread": False,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "wsgi.url_scheme": self.scheme,
+            "SERVER_SOFTWARE": "aiohttp",
+            "SERVER_NAME": "aiohttp",
+            "SERVER_PORT": "0",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REQUEST_METHOD": self.method,
+            "RAW_URI": self.target,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "REMOTE_ADDR": self.peer,
+        }
+        for name, value in self.headers.items():
+            key = name.upper().replace("-", "_")
+            if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                key = f"HTTP_{key}"
+            environ[key] = f"{environ[key]},{value}" if key in environ else value
+        if self.aiohttp is not None:
+            environ["aiohttp.request"] = self.aiohttp
+        return environ
+
+
+class Answer:
+    """A response, whole.
+
+    Args:
+        body: its bytes, or JSON to be.
+        headers: beside those for the body.
+    """
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes | Mapping[str, Any] | str,
+        content_type: str = JSON,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.status = status
+        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.content_type = content_type
+        self.headers: dict[str, str] = dict(headers or {})
+
+    def to_aiohttp(self) -> web.Response:
+        """Return it as aiohttp's."""
+        headers = {"Content-Type": self.content_type, **self.headers}
+        return web.Response(status=self.status, body=self.body, headers=headers)
+
+
+def bad_request(message: str, code: int = 3) -> Answer:
+    """Answer 400 in Engine.IO's form; 3 is its code for a bad request."""
+    return Answer(400, {"code": code, "message": message})
