@@ -6,6 +6,7 @@ and recovery ids are never passed in.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from typing import Any
@@ -68,7 +69,7 @@ def configure(log_format: str, log_level: str, stream: Any = None) -> None:
         last: list[Processor] = [
             structlog.processors.format_exc_info,
             in_order,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
+            structlog.processors.JSONRenderer(serializer=_to_json),
         ]
     else:
         console = structlog.dev.ConsoleRenderer(
@@ -94,6 +95,13 @@ def configure(log_format: str, log_level: str, stream: Any = None) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(root.level),
         cache_logger_on_first_use=True,
     )
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=repr).encode
+
+
+def _to_json(event: EventDict, **options: Any) -> str:
+    return _encode(event)
 
 
 def _one_line(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

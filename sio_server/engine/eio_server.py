@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -98,6 +100,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         self.connect_timeout = connect_timeout
         self._guard = guard
         self._admit = admit
+        self._handshakes = {name: self._handshake(name) for name in transports}
         self._heartbeat = Heartbeat(ping_interval, ping_timeout)
         self._unjoined: Deadlines[Session] = Deadlines(
             connect_timeout, lambda session: session.end("transport error")
@@ -171,13 +174,14 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         sid = self.generate_id()
         session = Session(self, sid, request)
         session.release = release
-        socket = None
+        opening = self._opening_frame(sid, transport)
         try:
             if transport == "websocket":
                 session.transport = socket = self._websocket()
-                socket.open(request)
+                socket.open(request, opening)
             else:
                 session.transport = self._polling(session)
+                session.write(opening)
         except BadHandshake as error:
             release()
             return bad_request(str(error))
@@ -185,7 +189,6 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             release()
             raise
         self.sockets[sid] = session
-        session.write(self._open_frame(sid, transport))
         accepted = self._call("connect", sid, session.environ)
         if isinstance(accepted, Awaitable):
             return self._opened_later(request, session, accepted)
@@ -242,16 +245,22 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             self.connect_timeout,
         )
 
-    def _open_frame(self, sid: str, transport: str) -> Frame:
-        upgrades = [name for name in self.transports if name != transport == "polling"]
+    def generate_id(self) -> str:
+        """Return a new id that nobody can guess."""
+        return base64.urlsafe_b64encode(os.urandom(15)).decode()
+
+    def _opening_frame(self, sid: str, transport: str) -> Frame:
+        return Frame(f'{packets.OPEN}{{"sid":{json.dumps(sid)},{self._handshakes[transport]}')
+
+    def _handshake(self, transport: str) -> str:
+        """Return what OPEN tells after the sid."""
         handshake = {
-            "sid": sid,
-            "upgrades": upgrades,
+            "upgrades": [name for name in self.transports if name != transport == "polling"],
             "pingInterval": round(self.ping_interval * 1000),
             "pingTimeout": round(self.ping_timeout * 1000),
             "maxPayload": self.max_http_buffer_size,
         }
-        return Frame(packets.OPEN + json.dumps(handshake, separators=(",", ":")))
+        return json.dumps(handshake, separators=(",", ":"))[1:]
 
     def session_alive(self, session: Session) -> None:
         """Note a pong."""
@@ -265,14 +274,17 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
 
     def session_message(self, session: Session, data: str | bytes) -> Awaitable[None] | None:
         """Hand a message on; return what must be waited for before the next one can come."""
-        result = self._call("message", session.sid, data)
-        return self._settle_message(session, result) if isinstance(result, Awaitable) else None
-
-    async def _settle_message(self, session: Session, result: Awaitable[Any]) -> None:
+        handler = self.handlers.get("message")
+        if handler is None:
+            return None
         try:
-            await result
-        except ProtocolError as error:
-            session.break_off(error)
+            result = handler(session.sid, data)
+        except ProtocolError:
+            raise
+        except Exception:
+            logger.exception("handler_failed event=message")
+            return None
+        return _settle_message(session, result) if isinstance(result, Awaitable) else None
 
     async def session_closed(self, session: Session, reason: str) -> None:
         """Forget a session."""
@@ -290,8 +302,6 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             return None
         try:
             result = handler(*args)
-        except ProtocolError:
-            raise
         except Exception:
             logger.exception("handler_failed event=%s", event)
             return False
@@ -301,11 +311,18 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
 async def _settle(event: str, result: Awaitable[Any]) -> Any:
     try:
         return await result
-    except ProtocolError:
-        raise
     except Exception:
         logger.exception("handler_failed event=%s", event)
         return False
+
+
+async def _settle_message(session: Session, result: Awaitable[Any]) -> None:
+    try:
+        await result
+    except ProtocolError as error:
+        session.break_off(error)
+    except Exception:
+        logger.exception("handler_failed event=message")
 
 
 async def _with_headers(

@@ -127,10 +127,8 @@ class FrontConnection(asyncio.Protocol):
         if found is None:
             return None
         method, target, block = (group.decode("ascii") for group in found.groups())
-        headers: CIMultiDict[str] = CIMultiDict()
-        for line in block.split("\r\n")[:-1]:
-            name, _, value = line.partition(":")
-            headers.add(name, value.strip(" \t"))
+        lines = [line.partition(":") for line in block.split("\r\n")[:-1]]
+        headers = CIMultiDict([(name, value.strip(" \t")) for name, _, value in lines])
         length = headers.get("Content-Length", "0" if method == "GET" else "")
         if (
             not length.isdecimal()

@@ -63,8 +63,11 @@ class WebSocket(TakenConnection):
         self._closing = False  # our close frame has gone out
         self._finished = False  # the receiver gets nothing more
 
-    def open(self, request: Request) -> None:
+    def open(self, request: Request, first: Frame | None = None) -> None:
         """Answer an upgrade request; HTTP has no more to do with its connection.
+
+        Args:
+            first: a frame that goes with the answer.
 
         Raises:
             BadHandshake: it is none.
@@ -72,7 +75,7 @@ class WebSocket(TakenConnection):
         """
         answer = _answer(request)
         request.give(self)
-        self.write_bytes(answer)
+        self.write_bytes(answer if first is None else answer + first.websocket)
 
     def hand_to(self, receiver: Receiver) -> None:
         """Let a receiver have what comes from now on."""
