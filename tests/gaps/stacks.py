@@ -19,6 +19,7 @@ import socketio
 from aiohttp import web
 
 from sio_server.engine import Server
+from sio_server.logs import server_logger
 from tests.support.raw import Closed, RawSocketIO
 
 TIMEOUT = 5
@@ -31,6 +32,8 @@ MAX_LOG_LINE = 300
 
 STOCK_LOG = logging.getLogger("stock")
 STOCK_LOG.setLevel(logging.ERROR)  # the stock servers' default
+
+OURS_LOG = server_logger()
 
 BOTH_TRANSPORTS = pytest.mark.parametrize("transport", ["websocket", "polling"])
 
@@ -65,9 +68,9 @@ class Stack:
 
     @property
     def connections(self) -> int:
-        """Return how many TCP connections it has."""
+        """Return how many TCP connections it has, as far as it knows."""
         assert self.runner.server is not None
-        return len(self.runner.server.connections)
+        return sum(connection.connected for connection in self.runner.server.connections)
 
     def record(self, name: str, sid: str, *arguments: Any) -> None:
         """Handle every event."""
@@ -87,10 +90,10 @@ async def until(condition: Callable[[], Any], what: str = "", seconds: float = T
 
 
 @asynccontextmanager
-async def _serve(server: Any) -> AsyncIterator[Stack]:
+async def _serve(server: Any, **options: Any) -> AsyncIterator[Stack]:
     app = web.Application()
     server.attach(app)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, **options)
     await runner.setup()
     stack = Stack(server, runner)
     server.on("*", stack.record)
@@ -118,7 +121,7 @@ async def stock(**options: Any) -> AsyncIterator[Stack]:
 @asynccontextmanager
 async def ours(**options: Any) -> AsyncIterator[Stack]:
     """Serve our server."""
-    async with _serve(Server(**options)) as stack:
+    async with _serve(Server(**options), logger=OURS_LOG) as stack:
         yield stack
 
 
@@ -134,10 +137,11 @@ async def both(
     Args:
         options: for both servers.
     """
-    async with stock(**options, **(stock_options or {})) as stack:
-        stocks = await observe(stack, *arguments)
-    async with ours(**options, **(ours_options or {})) as stack:
-        return stocks, await observe(stack, *arguments)
+    async with asyncio.timeout(4 * TIMEOUT):
+        async with stock(**options, **(stock_options or {})) as stack:
+            stocks = await observe(stack, *arguments)
+        async with ours(**options, **(ours_options or {})) as stack:
+            return stocks, await observe(stack, *arguments)
 
 
 class Client(RawSocketIO):
