@@ -6,18 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.gaps.stacks import (
-    BOTH_TRANSPORTS,
-    Stack,
-    both,
-    breaks_off,
-    client,
-    fate,
-    fates,
-    stock,
-    trouble,
-    until,
-)
+from tests.gaps.clients import BOTH_TRANSPORTS, breaks_off, client, fate, fates, trouble
+from tests.gaps.stacks import Stack, both, stock, until
 
 
 @BOTH_TRANSPORTS

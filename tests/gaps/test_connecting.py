@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.gaps.stacks import BOTH_TRANSPORTS, TIMEOUT, Client, Stack, both, client, until
+from tests.gaps.clients import BOTH_TRANSPORTS, Client, client
+from tests.gaps.stacks import TIMEOUT, Stack, both, until
 
 
 async def answers(polling: Client, number: int) -> list[str | bytes]:

@@ -9,16 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.gaps.stacks import (
-    BOTH_TRANSPORTS,
-    TIMEOUT,
-    Stack,
-    both,
-    breaks_off,
-    client,
-    is_bounded,
-    trouble,
-)
+from tests.gaps.clients import BOTH_TRANSPORTS, breaks_off, client, is_bounded, trouble
+from tests.gaps.stacks import TIMEOUT, Stack, both
 
 
 async def ask(stack: Stack, method: str, query: str) -> tuple[int, Any]:

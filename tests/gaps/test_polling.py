@@ -9,17 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.gaps.stacks import (
-    TIMEOUT,
-    WHILE,
-    Client,
-    Stack,
-    both,
-    client,
-    is_bounded,
-    trouble,
-    until,
-)
+from tests.gaps.clients import Client, client, is_bounded, trouble
+from tests.gaps.stacks import TIMEOUT, WHILE, Stack, both, until
 
 BOUND = 0.2
 """Our connect timeout, where a test waits for it."""

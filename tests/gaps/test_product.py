@@ -14,7 +14,8 @@ import pytest
 import socketio.async_redis_manager
 
 from tests.conftest import load_vectors
-from tests.gaps.stacks import BOTH_TRANSPORTS, STOCK_LOG, TIMEOUT, WHILE, Stack, ours, stock
+from tests.gaps.clients import BOTH_TRANSPORTS
+from tests.gaps.stacks import STOCK_LOG, TIMEOUT, WHILE, Stack, ours, stock
 from tests.support.raw import plain, raw_socketio
 from tests.support.server import Server
 

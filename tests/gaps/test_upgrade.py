@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 
-from tests.gaps.stacks import WHILE, Client, Stack, both, client, until
+from tests.gaps.clients import Client, client
+from tests.gaps.stacks import WHILE, Stack, both, until
 
 BOUND = 0.2
 """Our bound for an upgrade, in these tests."""

@@ -9,16 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.gaps.stacks import (
-    BOTH_TRANSPORTS,
-    TIMEOUT,
-    WHILE,
-    Stack,
-    both,
-    client,
-    is_bounded,
-    trouble,
-)
+from tests.gaps.clients import BOTH_TRANSPORTS, client, is_bounded, trouble
+from tests.gaps.stacks import TIMEOUT, WHILE, Stack, both
 
 MEBIBYTE = 1 << 20
 
