@@ -130,9 +130,10 @@ async def fate(stack: Stack, hostile: Client, *packets: str | bytes) -> str:
         ``zombie``: its connection is gone, its session is not. ``untold``: the other way round.
     """
     stack.events[:] = [event for event in stack.events if event != FENCE]
-    with contextlib.suppress(Closed, aiohttp.ClientError, ConnectionError):
-        for packet in (*packets, f"42{json.dumps(FENCE)}"):
-            await hostile.send(packet)
+    with contextlib.suppress(Closed, aiohttp.ClientError, ConnectionError, TimeoutError):
+        async with asyncio.timeout(TIMEOUT):
+            for packet in (*packets, f"42{json.dumps(FENCE)}"):
+                await hostile.send(packet)
     reading = asyncio.ensure_future(hostile.read_to_the_end())
     try:
         await until(

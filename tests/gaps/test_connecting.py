@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.gaps.clients import BOTH_TRANSPORTS, Client, client
@@ -134,17 +135,18 @@ async def test_the_client_s_address_is_its_own(transport: str) -> None:
     assert await both(observe) == (("127.0.0.1", False), ("127.0.0.2", True))
 
 
-@pytest.mark.parametrize(
-    ("options", "stocks"),
-    [({"ping_interval": 0.3}, 0), ({"ping_interval": 1.7}, 1000), ({"ping_interval": 2}, 2000)],
-)
-async def test_the_ping_interval_is_told_exactly(options: dict[str, Any], stocks: int) -> None:
+@BOTH_TRANSPORTS
+@pytest.mark.parametrize(("seconds", "stocks"), [(0.3, 0), (1.7, 1000), (25, 25_000)])
+async def test_the_ping_interval_is_told_exactly(
+    transport: str, seconds: float, stocks: int
+) -> None:
     """Stock tells whole seconds: 0 for 0.3."""
 
     async def observe(stack: Stack) -> int:
-        async with client(stack, "websocket", join=False) as opening:
-            handshake = await opening.open("websocket")
-            interval: int = handshake["pingInterval"]
+        async with aiohttp.ClientSession() as http:
+            opening = Client(http, stack.url)
+            interval: int = (await opening.open(transport))["pingInterval"]
+            await opening.close()
             return interval
 
-    assert await both(observe, **options) == (stocks, round(options["ping_interval"] * 1000))
+    assert await both(observe, ping_interval=seconds) == (stocks, round(seconds * 1000))
