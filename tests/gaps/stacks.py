@@ -18,7 +18,7 @@ from sio_server.logs import server_logger
 TIMEOUT = 5
 """Seconds after which something that should happen has not."""
 
-WHILE = 0.3
+WHILE = 0.5
 """Seconds for which we watch that something does not happen, where nothing else tells."""
 
 STOCK_LOG = logging.getLogger("stock")
