@@ -20,7 +20,7 @@ from tests.support.raw import Closed
 
 LIBRARIES = ("sio_server", "socketio", "engineio", "aiohttp")
 
-ROUNDS = 6
+ROUNDS = 4
 
 BROKEN: list[list[str | bytes]] = [
     ["x"],

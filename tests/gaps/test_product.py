@@ -133,7 +133,7 @@ async def test_who_finishes_no_request_is_closed(start_server: Start, start: byt
         return not end.cancel()
 
     async with stock() as stack:
-        assert not await is_closed(stack.runner.addresses[0][1], 2 * WHILE, stack)
+        assert not await is_closed(stack.runner.addresses[0][1], WHILE, stack)
     assert await is_closed(start_server(connect_timeout=WHILE).port, TIMEOUT)
 
 

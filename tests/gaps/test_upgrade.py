@@ -116,7 +116,7 @@ async def _received(socket: aiohttp.ClientWebSocketResponse) -> list[aiohttp.WSM
     messages = []
     try:
         while not messages or messages[-1].type is aiohttp.WSMsgType.TEXT:
-            messages.append(await socket.receive(WHILE))
+            messages.append(await socket.receive(WHILE / 2))
     except TimeoutError:
         pass
     return messages
