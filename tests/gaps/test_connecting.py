@@ -122,6 +122,27 @@ async def test_a_connect_handler_that_fails_runs_once(transport: str) -> None:
 
 
 @BOTH_TRANSPORTS
+async def test_a_disconnect_handler_that_fails_runs_once(transport: str) -> None:
+    """Stock does the same with it."""
+
+    async def observe(stack: Stack) -> int:
+        calls = []
+
+        async def disconnect(sid: str, reason: Any = None) -> None:
+            calls.append(sid)
+            raise TypeError("of its own")
+
+        stack.server.on("disconnect", disconnect)
+        async with client(stack, transport) as leaving:
+            await leaving.send("41")
+            await until(lambda: calls)
+            await asyncio.sleep(0.05)
+            return len(calls)
+
+    assert await both(observe) == (2, 1)
+
+
+@BOTH_TRANSPORTS
 async def test_the_client_s_address_is_its_own(transport: str) -> None:
     """Stock says 127.0.0.1 of everybody."""
 

@@ -101,7 +101,7 @@ async def test_all_that_the_protocol_reserves_is_refused(
 
 
 @BOTH_TRANSPORTS
-@pytest.mark.parametrize("number", ["NaN", "-Infinity", "Infinity"])
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "Infinity", "1e999", "-1e999"])
 async def test_numbers_that_are_not_json_do_not_reach_a_handler(
     transport: str, number: str
 ) -> None:
@@ -158,3 +158,22 @@ async def test_an_acknowledgement_of_nothing_spoils_nothing(transport: str) -> N
             return f"answers {answers}"
 
     assert await both(observe) == ("broken", "answers [0, 1]")
+
+
+@BOTH_TRANSPORTS
+@pytest.mark.parametrize("number", ["NaN", "1e999"])
+async def test_numbers_that_are_not_json_do_not_reach_a_callback(
+    transport: str, number: str
+) -> None:
+    """Stock hands them on from an acknowledgement as well."""
+
+    async def observe(stack: Stack) -> bool:
+        answers: list[object] = []
+        async with client(stack, transport) as hostile:
+            await stack.server.emit("question", callback=lambda *given: answers.extend(given))
+            question = await hostile.receive("42")
+            ack_id = question.removeprefix("42").partition("[")[0]
+            await fate(stack, hostile, f"43{ack_id}[{number}]")
+            return any(isinstance(answer, float) for answer in answers)
+
+    assert await both(observe) == (True, False)

@@ -10,9 +10,12 @@ import aiohttp
 import pytest
 
 from tests.gaps.clients import BOTH_TRANSPORTS, client, is_bounded, trouble
-from tests.gaps.stacks import TIMEOUT, Stack, both
+from tests.gaps.stacks import TIMEOUT, Stack, both, until
 
 MEBIBYTE = 1 << 20
+
+CLOSE = 8
+"""The opcode."""
 
 
 async def handshake(
@@ -119,3 +122,55 @@ async def test_a_message_that_is_too_large_closes(caplog: pytest.LogCaptureFixtu
         ours_options={"max_message_bytes": 2000},
     ) == (True, True)
     assert all(map(is_bounded, trouble(caplog)))
+
+
+async def closes(stack: Stack, frame: bytes) -> bool:
+    """Send a frame by hand; tell whether the connection, and its session, are closed."""
+    reader, writer = await handshake(stack)
+    writer.write(frame)
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            opcode, _ = await read_frame(reader)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        opcode = CLOSE  # without a word
+    if opcode == CLOSE:
+        await until(lambda: not stack.sockets, "the session is closed")
+    writer.close()
+    return opcode == CLOSE
+
+
+@pytest.mark.parametrize("frame", [b"\x81\x0240", b"\x89\x0240"])
+async def test_frames_that_are_not_masked_close(
+    caplog: pytest.LogCaptureFixture, frame: bytes
+) -> None:
+    """Stock reads them like any other; RFC 6455 (5.1) has the connection closed."""
+    assert await both(closes, frame) == (False, True)
+    (record,) = trouble(caplog)
+    assert is_bounded(record)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(b"\x81\xfe\x0b\xb8\0\0\0\0" + b"4" * 3000, id="too large"),
+        pytest.param(b"\x83\x81\0\0\0\0a", id="opcode"),
+        pytest.param(b"\xc1\x81\0\0\0\0a", id="reserved bit"),
+        pytest.param(b"\x81\x81\0\0\0\0\xff", id="not UTF-8"),
+    ],
+)
+async def test_frames_that_break_the_protocol_close_and_are_told(
+    caplog: pytest.LogCaptureFixture, frame: bytes
+) -> None:
+    """Stock closes in silence, and logs no line that says why."""
+
+    async def observe(stack: Stack) -> tuple[bool, int]:
+        caplog.clear()
+        return await closes(stack, frame), len(trouble(caplog))
+
+    assert await both(
+        observe,
+        stock_options={"max_http_buffer_size": 2000},
+        ours_options={"max_message_bytes": 2000},
+    ) == ((True, 0), (True, 1))
+    (record,) = trouble(caplog)
+    assert is_bounded(record)
