@@ -116,9 +116,15 @@ class Clients:
         raise AssertionError("the client was accepted")
 
     async def close(self) -> None:
-        """Disconnect all."""
+        """Disconnect all, and end what those leave behind whom the server has disconnected."""
         for client in self._open:
             await client.disconnect()
+            for task in (client.eio.read_loop_task, client.eio.write_loop_task):
+                if task is not None and not task.done():
+                    task.cancel()
+                    await asyncio.wait([task])
+            if client.eio.http is not None:
+                await client.eio.http.close()
 
 
 @asynccontextmanager
@@ -133,7 +139,13 @@ async def clients_of(server: Any, transport: str = "websocket") -> AsyncIterator
 
 
 class Raw(RawSocketIO):
-    """A session that sends and gets raw packets."""
+    """A session that sends and gets raw packets.
+
+    Attributes:
+        handshake: what the server told on opening.
+    """
+
+    handshake: dict[str, Any]
 
     async def join(self, namespace: str = "/") -> str:
         """Join a namespace; return the sid in it."""
@@ -155,7 +167,7 @@ async def raw(url: str, transport: str = "websocket") -> AsyncIterator[Raw]:
     async with aiohttp.ClientSession(connector=connector) as http:
         client = Raw(http, url)
         try:
-            await client.open(transport)
+            client.handshake = await client.open(transport)
             yield client
         finally:
             await client.close()
