@@ -244,6 +244,22 @@ async def test_who_may_look(auth: Any, transport: str) -> None:
         assert (await connect()).connected
 
 
+async def test_another_servers_clients_are_not_reported() -> None:
+    """One server's UI shows that server, also where both are in one process."""
+    server, other = Server(), Server()
+    async with instrumented(server) as connect, clients_of(other) as of_other:
+        admin = await connect("/admin")
+        await admin.get("config", "/admin")
+        elsewhere = await of_other()
+        await other.enter_room(elsewhere.get_sid(), "oak")
+        await other.emit("x")
+        assert await elsewhere.before_end(other) == [("x",)]
+        assert [name for name, _ in await of_other.refused("/admin")] == ["/admin"]
+        own = (await connect()).get_sid()
+        await reported(admin, "socket_connected", lambda socket, _: socket["id"] == own)
+        assert elsewhere.get_sid() not in str(admin.received)
+
+
 async def test_authentication_must_be_decided_on() -> None:
     """Nobody opens the UI to all by forgetting it."""
     with pytest.raises(ValueError, match="auth must be specified"):
