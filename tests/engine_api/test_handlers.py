@@ -171,6 +171,7 @@ async def test_an_exception_in_a_handler_ends_neither_the_connection_nor_the_ser
     def mistyped(sid: str) -> None:
         raise TypeError("a handler's own")
 
+    server.on("missing_argument", lambda sid, data: data)
     server.on("fine", lambda sid: "fine")
     async with clients_of(server, transport) as connect:
         client = await connect()
@@ -180,6 +181,8 @@ async def test_an_exception_in_a_handler_ends_neither_the_connection_nor_the_ser
         assert answers == [("fine",)]
         assert (await connect()).connected
     assert "a handler's own" in caplog.text
+    ours = [line for line in caplog.records if line.name.startswith("sio_server")]
+    assert len([line for line in ours if line.exc_info]) == 3
 
 
 async def test_handlers_of_one_client_run_at_once() -> None:
