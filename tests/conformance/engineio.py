@@ -1,0 +1,39 @@
+"""What the official Engine.IO suite tests: an engine that echoes.
+
+``python -m tests.conformance.engineio --port 3000`` serves it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sio_server.engine.eio_server import EioServer
+from tests.conformance.process import main
+
+PATH = "engine.io"
+OPTIONS: dict[str, Any] = {
+    "ping_interval": 0.3,
+    "ping_timeout": 0.2,
+    "max_payload_bytes": 1_000_000,
+}
+"""What the suites expect of a server, by the engine's names."""
+
+
+def make_server(**options: Any) -> EioServer:
+    """Make a server that sends every message back, text as text and bytes as bytes.
+
+    Args:
+        options: those of ``EioServer`` that are not as the suite expects them.
+    """
+    server = EioServer(**{**OPTIONS, **options})
+
+    async def echo(sid: str, data: str | bytes) -> None:
+        server.joined(sid)
+        await server.send(sid, data)
+
+    server.on("message", echo)
+    return server
+
+
+if __name__ == "__main__":
+    main(make_server, PATH)

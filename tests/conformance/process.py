@@ -1,0 +1,36 @@
+"""A server as a process of its own: its command line, its one line of output, its end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from tests.support.engine import serving
+
+STOPPED_BY = (signal.SIGTERM, signal.SIGINT)
+
+
+async def _serve(make_server: Callable[[], Any], path: str, port: int) -> None:
+    stopped = asyncio.Event()
+    for number in STOPPED_BY:
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with serving(make_server(), path, port) as url:
+        sys.stdout.write(f"listening on {url}/{path}/\n")
+        sys.stdout.flush()
+        await stopped.wait()
+
+
+def main(make_server: Callable[[], Any], path: str) -> None:
+    """Serve until a signal asks to stop; on standard output, say where.
+
+    Args:
+        make_server: makes the server, in its event loop.
+        path: where it is attached.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=3000, help="0 takes a free one")
+    asyncio.run(_serve(make_server, path, parser.parse_args().port))

@@ -1,0 +1,60 @@
+"""What the official Socket.IO suite tests: two namespaces that say who came, and echo.
+
+``python -m tests.conformance.socketio --port 3000`` serves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sio_server.engine import Server
+from tests.conformance.engineio import OPTIONS
+from tests.conformance.process import main
+
+PATH = "socket.io"
+NAMESPACES = ("/", "/custom")
+AUTH_PAUSE = 0.01
+"""Seconds from CONNECT to the event ``auth``.
+
+The suite takes the first message off the socket before it listens for the second: both in one
+segment, and it waits for ever. So they go out apart.
+"""
+
+
+def make_server(**options: Any) -> Server:
+    """Make a server of two namespaces with the suite's three events.
+
+    ``auth`` tells each client what it sent with CONNECT; ``message`` comes back as
+    ``message-back``; ``message-with-ack`` is acknowledged with its own arguments.
+
+    Args:
+        options: those of ``Server`` that are not as the suite expects them.
+    """
+    server = Server(**{**OPTIONS, "connect_timeout": 1, **options})
+    for namespace in NAMESPACES:
+        _add_handlers(server, namespace)
+    return server
+
+
+def _add_handlers(server: Server, namespace: str) -> None:
+    async def tell(sid: str, auth: dict[str, Any]) -> None:
+        await asyncio.sleep(AUTH_PAUSE)
+        await server.emit("auth", auth, to=sid, namespace=namespace)
+
+    async def connect(sid: str, environ: dict[str, Any], auth: dict[str, Any] | None) -> None:
+        server.start_background_task(tell, sid, auth or {})
+
+    async def message(sid: str, *arguments: Any) -> None:
+        await server.emit("message-back", arguments, to=sid, namespace=namespace)
+
+    async def message_with_ack(sid: str, *arguments: Any) -> tuple[Any, ...]:
+        return arguments
+
+    server.on("connect", connect, namespace=namespace)
+    server.on("message", message, namespace=namespace)
+    server.on("message-with-ack", message_with_ack, namespace=namespace)
+
+
+if __name__ == "__main__":
+    main(make_server, PATH)
