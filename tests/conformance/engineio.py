@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sio_server.engine.eio_server import EioServer
-from tests.conformance.process import main
+from tests.conformance.serve import main
 
 PATH = "engine.io"
 OPTIONS: dict[str, Any] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from sio_server.engine import Server
 from tests.conformance.engineio import OPTIONS
-from tests.conformance.process import main
+from tests.conformance.serve import main
 
 PATH = "socket.io"
 NAMESPACES = ("/", "/custom")

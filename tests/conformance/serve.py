@@ -1,4 +1,4 @@
-"""A server as a process of its own: its command line, its one line of output, its end."""
+"""Serving: within a test, or as a process of its own with a command line and one line to say."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.support.engine import serving
 
 STOPPED_BY = (signal.SIGTERM, signal.SIGINT)
+
+
+@asynccontextmanager
+async def served(server: Any, path: str) -> AsyncIterator[str]:
+    """Serve within a test; return the whole URL."""
+    async with serving(server, path) as url:
+        yield f"{url}/{path}/"
 
 
 async def _serve(make_server: Callable[[], Any], path: str, port: int) -> None:

@@ -1,0 +1,269 @@
+"""Clients that send exactly what a test tells them, and show all that comes back.
+
+An Engine.IO client is one of three: ``polling``, ``websocket``, or ``upgraded``, which began with
+polling. ``SocketIO`` talks over any of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+TIMEOUT = 20
+"""Seconds after which something that should happen has not."""
+
+SEPARATOR = "\x1e"
+POLLING, WEBSOCKET, UPGRADED = TRANSPORTS = ("polling", "websocket", "upgraded")
+
+Packet = str | bytes
+
+
+class Gone(Exception):
+    """The server has ended the session, or refused the connection."""
+
+
+class Polling:
+    """A client that polls.
+
+    Args:
+        http: sends the requests.
+        url: the server's Engine.IO path.
+    """
+
+    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+        self.http = http
+        self.url = url
+        self.query = {"EIO": "4", "transport": "polling"}
+        self.handshake: dict[str, Any] = {}
+        self._received: deque[Packet] = deque()
+
+    async def open(self) -> None:
+        """Begin a session."""
+        packet = await self.receive()
+        assert isinstance(packet, str)
+        assert packet[0] == "0"
+        self.handshake = json.loads(packet[1:])
+        self.query["sid"] = self.handshake["sid"]
+
+    async def request(self, method: str, **options: Any) -> tuple[int, str]:
+        """Send a request of any kind within the session; return the answer's status and body."""
+        async with (
+            asyncio.timeout(TIMEOUT),
+            self.http.request(method, self.url, params=self.query, **options) as response,
+        ):
+            return response.status, await response.text()
+
+    async def get(self) -> tuple[int, str]:
+        """Poll once; return the answer's status and body."""
+        return await self.request("GET")
+
+    async def post(self, body: str | bytes) -> tuple[int, str]:
+        """Send a body as it is; return the answer's status and body."""
+        return await self.request("POST", data=body)
+
+    async def send(self, *packets: Packet) -> None:
+        """Send packets in one body."""
+        status, answer = await self.post(SEPARATOR.join(_for_polling(packet) for packet in packets))
+        if status != 200:
+            raise Gone(status)
+        assert answer == "ok"
+
+    async def receive(self) -> Packet:
+        """Return the next packet; poll for it where need be."""
+        while not self._received:
+            status, body = await self.get()
+            if status != 200:
+                raise Gone(status)
+            self._received.extend(_from_polling(packet) for packet in body.split(SEPARATOR))
+        return self._received.popleft()
+
+    async def leave(self) -> None:
+        """End the session; it may have ended already."""
+        await self.post("1")
+
+
+class WebSocket:
+    """A client on a WebSocket."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.socket = socket
+        self.handshake: dict[str, Any] = {}
+
+    async def open(self) -> None:
+        """Take the handshake of a session that begins here."""
+        packet = await self.receive()
+        assert isinstance(packet, str)
+        assert packet[0] == "0"
+        self.handshake = json.loads(packet[1:])
+
+    async def send(self, *packets: Packet) -> None:
+        """Send packets, a message each."""
+        for packet in packets:
+            if isinstance(packet, str):
+                await self.socket.send_str(packet)
+            else:
+                await self.socket.send_bytes(packet)
+
+    async def receive(self) -> Packet:
+        """Return the next packet."""
+        message = await self.socket.receive(TIMEOUT)
+        if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+            raise Gone(self.socket.close_code)
+        packet: Packet = message.data
+        return packet
+
+    async def leave(self) -> None:
+        """Close the socket, and with it the session."""
+        await self.socket.close()
+
+
+Client = Polling | WebSocket
+
+
+def _for_polling(packet: Packet) -> str:
+    return packet if isinstance(packet, str) else "b" + base64.b64encode(packet).decode()
+
+
+def _from_polling(packet: str) -> Packet:
+    return base64.b64decode(packet[1:], validate=True) if packet[:1] == "b" else packet
+
+
+@asynccontextmanager
+async def http_client() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open an HTTP client with a connection for each request."""
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as http:
+        yield http
+
+
+@asynccontextmanager
+async def polling(url: str) -> AsyncIterator[Polling]:
+    """Begin a session by polling; it is left at the end."""
+    async with http_client() as http:
+        client = Polling(http, url)
+        await client.open()
+        try:
+            yield client
+        finally:
+            await client.leave()
+
+
+@asynccontextmanager
+async def websocket(url: str) -> AsyncIterator[WebSocket]:
+    """Begin a session on a WebSocket."""
+    query = {"EIO": "4", "transport": "websocket"}
+    async with http_client() as http, http.ws_connect(url, params=query) as socket:
+        client = WebSocket(socket)
+        await client.open()
+        yield client
+
+
+@asynccontextmanager
+async def second_socket(client: Polling, **changes: str) -> AsyncIterator[WebSocket]:
+    """Open a WebSocket within a session that polls, as the first step of an upgrade.
+
+    Args:
+        changes: other query parameters than a good client's.
+    """
+    query = {**client.query, "transport": "websocket", **changes}
+    try:
+        socket = await client.http.ws_connect(client.url, params=query)
+    except aiohttp.WSServerHandshakeError as error:
+        raise Gone(error.status) from None
+    async with socket:
+        yield WebSocket(socket)
+
+
+async def probe(socket: WebSocket) -> None:
+    """Do the second step of an upgrade."""
+    await socket.send("2probe")
+    assert await socket.receive() == "3probe"
+
+
+async def upgrade(socket: WebSocket) -> None:
+    """Do all steps of an upgrade but the first."""
+    await probe(socket)
+    await socket.send("5")
+
+
+@asynccontextmanager
+async def upgraded(url: str) -> AsyncIterator[WebSocket]:
+    """Begin a session by polling; go on with it on a WebSocket."""
+    async with polling(url) as first, second_socket(first) as client:
+        client.handshake = first.handshake
+        await upgrade(client)
+        yield client
+
+
+def connected(url: str, transport: str) -> Any:
+    """Begin a session by one of ``TRANSPORTS``: an asynchronous context of a client."""
+    return {POLLING: polling, WEBSOCKET: websocket, UPGRADED: upgraded}[transport](url)
+
+
+async def rest(client: Client) -> list[Packet]:
+    """Return all that comes until the server ends the session. Nothing else than that ends it."""
+    packets = []
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                packets.append(await client.receive())
+    except Gone:
+        return packets
+
+
+class SocketIO:
+    """A Socket.IO client: what it sends and receives has no Engine.IO packet type in front."""
+
+    def __init__(self, carrier: Client) -> None:
+        self.carrier = carrier
+
+    async def send(self, packet: str, *attachments: bytes) -> None:
+        """Send a packet and what belongs to it."""
+        await self.carrier.send("4" + packet, *attachments)
+
+    async def receive(self) -> Packet:
+        """Return the next packet, or the next attachment."""
+        packet = await self.carrier.receive()
+        if isinstance(packet, bytes):
+            return packet
+        assert packet[:1] == "4", packet
+        return packet[1:]
+
+    async def connect(self, namespace: str = "/", auth: dict[str, Any] | None = None) -> str:
+        """Connect to a namespace of the conformance server; return the id that the client has."""
+        there = address(namespace)
+        await self.send(f"0{there}{'' if auth is None else json.dumps(auth)}")
+        answer = await self.receive()
+        assert isinstance(answer, str)
+        assert answer.startswith(f"0{there}{{")
+        told = json.dumps(["auth", auth or {}], separators=(",", ":"))
+        assert await self.receive() == f"2{there}{told}"
+        sid: str = json.loads(answer.removeprefix(f"0{there}"))["sid"]
+        return sid
+
+    async def echo(self, word: str, namespace: str = "/") -> None:
+        """Go there and back: whatever came before has been answered by now."""
+        await self.send(f'2{address(namespace)}["message","{word}"]')
+        assert await self.receive() == f'2{address(namespace)}["message-back","{word}"]'
+
+
+def address(namespace: str) -> str:
+    """Return how a packet names a namespace."""
+    return "" if namespace == "/" else f"{namespace},"
+
+
+@asynccontextmanager
+async def socketio(url: str, transport: str, *namespaces: str) -> AsyncIterator[SocketIO]:
+    """Open a client that is connected to some namespaces, or to none."""
+    async with connected(url, transport) as carrier:
+        client = SocketIO(carrier)
+        for namespace in namespaces:
+            await client.connect(namespace)
+        yield client

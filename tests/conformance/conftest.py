@@ -1,0 +1,47 @@
+"""The servers under test, with a heartbeat too slow to be in a test's way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.conformance import engineio, socketio
+from tests.conformance.clients import TRANSPORTS
+from tests.conformance.serve import served
+
+QUIET = {"ping_interval": 25, "ping_timeout": 20}
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> str:
+    """Return each way in which a client may be connected."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def eio() -> Any:
+    """Return an Engine.IO server that echoes."""
+    return engineio.make_server(**QUIET)
+
+
+@pytest.fixture
+async def eio_url(eio: Any) -> AsyncIterator[str]:
+    """Serve it; return its URL."""
+    async with served(eio, engineio.PATH) as url:
+        yield url
+
+
+@pytest.fixture
+def sio() -> Any:
+    """Return a Socket.IO server with the suite's events; a test may add others."""
+    return socketio.make_server(**QUIET)
+
+
+@pytest.fixture
+async def sio_url(sio: Any) -> AsyncIterator[str]:
+    """Serve it; return its URL."""
+    async with served(sio, socketio.PATH) as url:
+        yield url
