@@ -37,7 +37,7 @@ async def eio_url(eio: Any) -> AsyncIterator[str]:
 @pytest.fixture
 def sio() -> Any:
     """Return a Socket.IO server with the suite's events; a test may add others."""
-    return socketio.make_server(**QUIET)
+    return socketio.make_server(auth_pause=0, **QUIET)
 
 
 @pytest.fixture

@@ -22,24 +22,25 @@ segment, and it waits for ever. So they go out apart.
 """
 
 
-def make_server(**options: Any) -> Server:
+def make_server(*, auth_pause: float = AUTH_PAUSE, **options: Any) -> Server:
     """Make a server of two namespaces with the suite's three events.
 
     ``auth`` tells each client what it sent with CONNECT; ``message`` comes back as
     ``message-back``; ``message-with-ack`` is acknowledged with its own arguments.
 
     Args:
+        auth_pause: seconds from CONNECT to ``auth``.
         options: those of ``Server`` that are not as the suite expects them.
     """
     server = Server(**{**OPTIONS, "connect_timeout": 1, **options})
     for namespace in NAMESPACES:
-        _add_handlers(server, namespace)
+        _add_handlers(server, namespace, auth_pause)
     return server
 
 
-def _add_handlers(server: Server, namespace: str) -> None:
+def _add_handlers(server: Server, namespace: str, auth_pause: float) -> None:
     async def tell(sid: str, auth: dict[str, Any]) -> None:
-        await asyncio.sleep(AUTH_PAUSE)
+        await asyncio.sleep(auth_pause)
         await server.emit("auth", auth, to=sid, namespace=namespace)
 
     async def connect(sid: str, environ: dict[str, Any], auth: dict[str, Any] | None) -> None:

@@ -1,0 +1,236 @@
+"""Engine.IO: how a session ends, and what ends it for breaking the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.conformance import engineio
+from tests.conformance.clients import (
+    POLLING,
+    SEPARATOR,
+    TRANSPORTS,
+    WEBSOCKET,
+    Packet,
+    connected,
+    polling,
+    rest,
+)
+from tests.conformance.serve import served
+
+ON_WEBSOCKET = [name for name in TRANSPORTS if name != POLLING]
+
+
+@pytest.fixture
+def ends(eio: Any) -> list[tuple[str, str]]:
+    """Return the list of sessions that have ended, and why."""
+    ended: list[tuple[str, str]] = []
+
+    async def note(sid: str, reason: str) -> None:
+        ended.append((sid, reason))
+
+    eio.on("disconnect", note)
+    return ended
+
+
+async def test_a_client_may_close(eio_url: str, eio: Any, ends: list[Any], transport: str) -> None:
+    """End the session for a CLOSE packet; tell the application once."""
+    async with connected(eio_url, transport) as client:
+        await client.send("1")
+        assert await rest(client) == []
+        assert ends == [(client.handshake["sid"], "client disconnect")]
+        assert not eio.sockets
+    assert len(ends) == 1
+
+
+async def test_a_poll_that_waits_is_let_go_by_a_close(eio_url: str) -> None:
+    """End the waiting poll with a NOOP when its client closes by a post."""
+    async with polling(eio_url) as client:
+        answers = await asyncio.gather(client.get(), client.post("1"))
+        assert answers == [(200, "6"), (200, "ok")]
+        assert (await client.get())[0] == 400
+        assert (await client.post("4hello"))[0] == 400
+
+
+async def test_nothing_after_a_close_counts(eio_url: str, eio: Any, transport: str) -> None:
+    """Hand on what comes before a CLOSE packet, nothing that comes after it."""
+    heard: list[Any] = []
+
+    async def message(sid: str, data: Any) -> None:
+        heard.append(data)
+
+    eio.on("message", message)
+    async with connected(eio_url, transport) as client:
+        await client.send("4before", "1", "4after")
+        assert await rest(client) == []
+    assert heard == ["before"]
+
+
+async def test_the_server_may_close(
+    eio_url: str, eio: Any, ends: list[Any], transport: str
+) -> None:
+    """Send what was queued, then a CLOSE packet; the session is over."""
+    async with connected(eio_url, transport) as client:
+        await client.send("4ready")
+        assert await client.receive() == "4ready"
+        await eio.send(client.handshake["sid"], "last")
+        await eio.disconnect(client.handshake["sid"])
+        if transport == POLLING:  # what waits may be gone with the session
+            assert await rest(client) in ([], ["4last", "1"])
+        else:
+            assert await rest(client) == ["4last", "1"]
+            assert client.socket.close_code == 1000
+        assert ends == [(client.handshake["sid"], "server disconnect")]
+
+
+async def test_a_waiting_poll_hears_that_the_server_closes(eio_url: str, eio: Any) -> None:
+    """Answer the poll that waits with the CLOSE packet."""
+    async with polling(eio_url) as client:
+        poll = asyncio.ensure_future(client.get())
+        await client.send("4the poll is there")
+        assert await poll == (200, "4the poll is there")
+        poll = asyncio.ensure_future(client.get())
+        async with polling(eio_url) as other:
+            await other.send("4by now it waits")
+            await other.receive()
+        await eio.disconnect(client.query["sid"])
+        assert await poll == (200, "1")
+        assert (await client.get())[0] == 400
+
+
+@pytest.mark.parametrize("transport", ON_WEBSOCKET)
+async def test_a_websocket_that_closes_ends_its_session(
+    eio_url: str, eio: Any, ends: list[Any], transport: str
+) -> None:
+    """End the session with its socket, which is closed from both sides."""
+    async with connected(eio_url, transport) as client, polling(eio_url) as other:
+        sid = client.handshake["sid"]
+        await client.socket.close(code=1000)
+        assert client.socket.close_code == 1000
+        async with asyncio.timeout(20):
+            while not ends:
+                await other.send("4x")
+                await other.receive()
+        assert ends == [(sid, "transport close")]
+        assert sid not in eio.sockets
+
+
+BROKEN = ["abc", "7", "9hello", "-", " 4hello", "é", "\u0664hello", "\x00", "hello", "{}"]
+
+
+@pytest.mark.parametrize("packet", BROKEN, ids=ascii)
+async def test_a_packet_that_is_none_ends_the_session(
+    eio_url: str, eio: Any, ends: list[Any], transport: str, packet: str
+) -> None:
+    """Close for a packet of no known type."""
+    async with connected(eio_url, transport) as client:
+        if transport == POLLING:
+            assert (await client.post(packet))[0] == 400
+        else:
+            await client.send(packet)
+        assert await rest(client) in ([], ["1"])
+        assert len(ends) == 1
+        assert not eio.sockets
+
+
+@pytest.mark.parametrize("packet", ["0", "0{}", "2", "2probe"])
+async def test_what_only_a_server_sends_ends_the_session(
+    eio_url: str, eio: Any, ends: list[Any], transport: str, packet: str
+) -> None:
+    """Close where a client opens, or pings as in the protocol's third version."""
+    async with connected(eio_url, transport) as client:
+        await client.send(packet)
+        assert await rest(client) in ([], ["1"])
+        assert len(ends) == 1
+        assert not eio.sockets
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"4one\x1e",
+        b"\x1e4one",
+        b"4one\x1e\x1e4two",
+        b"4one\x1eabc",
+        b"b!!!!",
+        b"bAQI",
+        b"bAQIDBA==x",
+        b"4\xff\xfe",
+        b"\xc3\x284",
+    ],
+    ids=repr,
+)
+async def test_a_body_that_is_none_ends_the_session(eio_url: str, eio: Any, body: bytes) -> None:
+    """Close for an empty packet, bad base64, or what is not UTF-8; hand nothing of it on."""
+    heard: list[Any] = []
+
+    async def message(sid: str, data: Any) -> None:
+        heard.append(data)
+
+    eio.on("message", message)
+    async with polling(eio_url) as client:
+        assert (await client.post(body))[0] == 400
+        assert (await client.get())[0] == 400
+    assert heard == []
+    assert not eio.sockets
+
+
+@pytest.mark.parametrize("transport", ON_WEBSOCKET)
+async def test_an_empty_message_ends_the_session(eio_url: str, transport: str) -> None:
+    """Close for a text message without a packet type."""
+    async with connected(eio_url, transport) as client:
+        await client.send("")
+        assert await rest(client) == []
+
+
+async def test_text_that_is_not_utf8_ends_the_session(eio_url: str, eio: Any) -> None:
+    """Close a WebSocket that breaks its own protocol."""
+    async with connected(eio_url, WEBSOCKET) as client:
+        await client.socket._writer.send_frame(b"4\xff\xfe", aiohttp.WSMsgType.TEXT)
+        assert await rest(client) == []
+        assert client.socket.close_code == 1007
+    assert not eio.sockets
+
+
+async def test_a_poll_that_waits_hears_of_a_broken_packet(eio_url: str) -> None:
+    """Let the waiting poll end with a CLOSE packet when a post ends the session."""
+    async with polling(eio_url) as client:
+        poll = asyncio.ensure_future(client.get())
+        async with polling(eio_url) as other:
+            await other.send("4by now it waits")
+            await other.receive()
+        assert (await client.post("abc"))[0] == 400
+        assert await poll == (200, "1")
+        assert (await client.get())[0] == 400
+
+
+async def test_a_noop_is_nothing(eio_url: str, transport: str) -> None:
+    """Ignore NOOP packets."""
+    async with connected(eio_url, transport) as client:
+        await client.send("6", "4hello", "6")
+        assert await client.receive() == "4hello"
+
+
+@pytest.mark.parametrize("message", ["4" + "x" * 1000, b"x" * 1001], ids=["text", "bytes"])
+@pytest.mark.parametrize("transport", ON_WEBSOCKET)
+async def test_a_message_has_a_bound(transport: str, message: Packet) -> None:
+    """Close a WebSocket for a message that is over its bound, with the code that says so."""
+    server = engineio.make_server(max_message_bytes=1000, ping_interval=25)
+    async with served(server, engineio.PATH) as url, connected(url, transport) as client:
+        await client.send(message[:1000])
+        assert await client.receive() == message[:1000]
+        await client.send(message)
+        assert await rest(client) == []
+        assert client.socket.close_code == 1009
+
+
+async def test_one_broken_client_disturbs_no_other(eio_url: str, transport: str) -> None:
+    """Close the one, serve the other."""
+    async with connected(eio_url, transport) as good, polling(eio_url) as bad:
+        assert (await bad.post(f"4one{SEPARATOR}abc"))[0] == 400
+        await good.send("4hello")
+        assert await good.receive() == "4hello"

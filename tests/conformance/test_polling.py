@@ -1,0 +1,142 @@
+"""Engine.IO: one poll and one post at a time, and bodies within their bound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.conformance import engineio
+from tests.conformance.clients import TIMEOUT, Polling, polling
+from tests.conformance.serve import served
+
+
+async def assert_is_over(client: Polling) -> None:
+    """Check that a session is no longer known."""
+    assert (await client.get())[0] == 400
+    assert (await client.post("4hello"))[0] == 400
+
+
+async def test_two_polls_at_once_end_the_session(eio_url: str, eio: Any) -> None:
+    """Answer 400 to the second, let the first end with a CLOSE packet."""
+    async with polling(eio_url) as client:
+        answers = await asyncio.gather(client.get(), client.get())
+        assert sorted(status for status, _ in answers) == [200, 400]
+        assert (200, "1") in answers
+        await assert_is_over(client)
+    assert not eio.sockets
+
+
+async def test_a_poll_may_follow_one_that_was_given_up(eio_url: str) -> None:
+    """Take no offence at a poll whose client has hung up; lose nothing of what it waited for."""
+    async with polling(eio_url) as client:
+        poll = asyncio.ensure_future(client.get())
+        async with polling(eio_url) as other:
+            await other.send("4by now it waits")
+            await other.receive()
+            poll.cancel()
+            await asyncio.wait([poll])
+            await other.send("4by now it has gone")
+            await other.receive()
+        await client.send("4one")
+        assert await client.get() == (200, "4one")
+
+
+class Upload:
+    """A POST that is sent by hand, to stop in the middle."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def send(self, data: bytes) -> None:
+        """Send a part."""
+        self._writer.write(data)
+
+    async def status(self) -> int:
+        """Return the status with which it is answered."""
+        return int((await self._reader.readuntil(b"\r\n\r\n")).split()[1])
+
+
+@asynccontextmanager
+async def upload(client: Polling, length: int) -> AsyncIterator[Upload]:
+    """Send a POST's head."""
+    host, port = client.url.split("/")[2].split(":")
+    query = "&".join(f"{name}={value}" for name, value in client.query.items())
+    reader, writer = await asyncio.open_connection(host, port)
+    sent = Upload(reader, writer)
+    sent.send(
+        f"POST /engine.io/?{query} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
+    )
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            yield sent
+    finally:
+        writer.close()
+
+
+async def test_two_posts_at_once_end_the_session(eio_url: str, eio: Any) -> None:
+    """Answer 400 to the one that comes while another has not ended."""
+    async with polling(eio_url) as client:
+        async with upload(client, 6) as first, upload(client, 6) as second:
+            first.send(b"4on")
+            second.send(b"4tw")
+            statuses = [asyncio.ensure_future(post.status()) for post in (first, second)]
+            done, _ = await asyncio.wait(statuses, return_when=asyncio.FIRST_COMPLETED)
+            assert {status.result() for status in done} == {400}
+            first.send(b"e..")
+            second.send(b"o..")
+            await asyncio.wait(statuses)
+        await assert_is_over(client)
+    assert not eio.sockets
+
+
+async def test_a_poll_and_a_post_go_together(eio_url: str) -> None:
+    """Let a client post while it polls: that is how both directions work."""
+    async with polling(eio_url) as client:
+        for number in range(20):
+            poll, post = await asyncio.gather(client.get(), client.post(f"4{number}"))
+            assert (poll, post) == ((200, f"4{number}"), (200, "ok"))
+
+
+async def test_posts_one_after_the_other_keep_their_order(eio_url: str) -> None:
+    """Take any number of posts without a poll between them."""
+    async with polling(eio_url) as client:
+        for number in range(20):
+            assert await client.post(f"4{number}") == (200, "ok")
+        assert [await client.receive() for _ in range(20)] == [f"4{n}" for n in range(20)]
+
+
+@pytest.mark.parametrize("in_pieces", [False, True], ids=["with a length", "in pieces"])
+@pytest.mark.parametrize("over", [0, 1])
+async def test_a_body_has_a_bound(over: int, in_pieces: bool) -> None:
+    """Take a body of as many bytes as were announced, refuse one of more."""
+    async with (
+        served(engineio.make_server(max_payload_bytes=1000), engineio.PATH) as url,
+        polling(url) as client,
+    ):
+        body = ("4" + "é" * 499 + "x" * (1 + over)).encode()
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield body[:500]
+            yield body[500:]
+
+        status, _ = await client.request("POST", data=pieces() if in_pieces else body)
+        assert status == (413 if over else 200)
+        if not over:
+            assert await client.receive() == body.decode()
+
+
+async def test_what_is_queued_is_brought_whole(eio_url: str) -> None:
+    """Bring packets that came from anywhere since the last poll, the heartbeat's too."""
+    server = engineio.make_server(ping_interval=0.05, ping_timeout=20)
+    async with served(server, engineio.PATH) as url, polling(url) as client:
+        await client.send("4first")
+        async with polling(eio_url) as other:  # a client of a server that never pings it
+            while server.sockets[client.query["sid"]].buffered() < len("4first2"):
+                await other.send("4x")
+                await other.receive()
+        assert await client.get() == (200, "4first\x1e2")

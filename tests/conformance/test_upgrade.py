@@ -1,0 +1,237 @@
+"""Engine.IO: a WebSocket takes over from polling, and nothing is lost or changes its order."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.conformance import engineio
+from tests.conformance.clients import (
+    TIMEOUT,
+    UPGRADED,
+    WEBSOCKET,
+    Gone,
+    Packet,
+    Polling,
+    WebSocket,
+    connected,
+    polling,
+    probe,
+    rest,
+    second_socket,
+    upgrade,
+)
+from tests.conformance.serve import served
+
+MIXED: list[Packet] = ["4one", b"\x02", "4é", b""]
+
+
+async def assert_works(client: Polling | WebSocket, word: str = "still here") -> None:
+    """Check that a session goes on."""
+    await client.send(f"4{word}")
+    assert await client.receive() == f"4{word}"
+
+
+async def assert_refused(client: Polling, **changes: str) -> None:
+    """Check that a second WebSocket of a session is closed without a word."""
+    with pytest.raises(Gone):
+        async with second_socket(client, **changes) as socket:
+            await socket.receive()
+
+
+async def test_a_websocket_takes_over(eio_url: str, eio: Any) -> None:
+    """Go on with the same session after probe, answer and upgrade."""
+    async with polling(eio_url) as client, second_socket(client) as socket:
+        await upgrade(socket)
+        await assert_works(socket)
+        assert list(eio.sockets) == [client.query["sid"]]
+        assert eio.transport(client.query["sid"]) == "websocket"
+
+
+async def test_a_waiting_poll_is_let_go_by_a_noop(eio_url: str) -> None:
+    """End the poll that waits, so that no packet goes the old way."""
+    async with polling(eio_url) as client, second_socket(client) as socket:
+        poll = asyncio.ensure_future(client.get())
+        await probe(socket)
+        assert await poll == (200, "6")
+        await socket.send("5")
+        await assert_works(socket)
+
+
+async def test_a_poll_during_the_upgrade_is_let_go_at_once(eio_url: str) -> None:
+    """Answer a late poll, which the client had sent before it paused, with a NOOP."""
+    async with polling(eio_url) as client, second_socket(client) as socket:
+        await probe(socket)
+        for _ in range(3):
+            assert await client.get() == (200, "6")
+        await socket.send("5")
+        await assert_works(socket)
+
+
+async def test_what_waits_for_a_poll_goes_to_the_websocket(eio_url: str) -> None:
+    """Bring first what was queued, in its order, then what is new."""
+    async with polling(eio_url) as client, second_socket(client) as socket:
+        await client.send(*MIXED)
+        await probe(socket)
+        await client.send("4during")
+        await socket.send("5", "4after", b"\x05")
+        expected = [*MIXED, "4during", "4after", b"\x05"]
+        assert [await socket.receive() for _ in expected] == expected
+
+
+async def test_what_a_poll_takes_during_the_upgrade_comes_once(eio_url: str) -> None:
+    """Bring by a late poll what is queued; the WebSocket goes on after it."""
+    async with polling(eio_url) as client, second_socket(client) as socket:
+        await client.send(*MIXED)
+        await probe(socket)
+        assert [await client.receive() for _ in MIXED] == MIXED
+        await client.send("4during")
+        await socket.send("5", "4after")
+        assert [await socket.receive() for _ in range(2)] == ["4during", "4after"]
+
+
+async def test_nothing_is_lost_on_the_way(eio_url: str, eio: Any) -> None:
+    """Send from the server all the time; every message comes once, in order, however it comes."""
+    async with polling(eio_url) as client, second_socket(client) as socket:
+        sid, numbers = client.query["sid"], iter(range(1000))
+
+        async def emit(count: int) -> None:
+            for _ in range(count):
+                await eio.send(sid, str(next(numbers)))
+
+        await emit(20)
+        received = [await client.receive() for _ in range(10)]
+        poll = asyncio.ensure_future(client.get())
+        await emit(20)
+        sending = asyncio.ensure_future(emit(60))
+        await probe(socket)
+        await sending
+        await emit(20)
+        received += [await client.receive() for _ in range(10)]
+        received += [packet for packet in (await poll)[1].split("\x1e") if packet != "6"]
+        await emit(20)
+        await socket.send("5")
+        await emit(20)
+        received += [await socket.receive() for _ in range(160 - len(received))]
+        assert received == [f"4{number}" for number in range(160)]
+
+
+async def test_all_steps_may_come_at_once(eio_url: str) -> None:
+    """Do not insist that a client waits for the answer to its probe."""
+    async with polling(eio_url) as client, second_socket(client) as socket:
+        await client.send("4before")
+        await socket.send("2probe", "5", "4after")
+        assert [await socket.receive() for _ in range(3)] == ["3probe", "4before", "4after"]
+
+
+async def test_after_it_polling_is_refused(eio_url: str) -> None:
+    """Answer 400 to polls and posts of a session that a WebSocket carries; it goes on."""
+    async with polling(eio_url) as client, second_socket(client) as socket:
+        await upgrade(socket)
+        await assert_works(socket)
+        assert (await client.get())[0] == 400
+        assert (await client.post("4hello"))[0] == 400
+        assert (await client.post("1"))[0] == 400
+        await assert_works(socket)
+
+
+@pytest.mark.parametrize("transport", [WEBSOCKET, UPGRADED])
+async def test_a_session_has_one_websocket(eio_url: str, transport: str) -> None:
+    """Close a second WebSocket of a session that has one; the first does not notice."""
+    async with connected(eio_url, transport) as client, polling(eio_url) as stranger:
+        await assert_works(client)
+        for _ in range(2):
+            await assert_refused(stranger, sid=client.handshake["sid"])
+        await assert_works(client)
+        await assert_works(stranger)
+
+
+async def test_only_one_websocket_may_try(eio_url: str) -> None:
+    """Close a second WebSocket while the first is probing; the first may take over."""
+    async with polling(eio_url) as client, second_socket(client) as socket:
+        await probe(socket)
+        await assert_refused(client)
+        await socket.send("5")
+        await assert_works(socket)
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["2", "2Probe", "2probe2", "3probe", "5", "4hello", "1", "abc", "", b"2probe"],
+    ids=repr,
+)
+async def test_without_a_probe_there_is_no_upgrade(eio_url: str, first: Packet) -> None:
+    """Close a WebSocket that does not begin with a probe; polling goes on."""
+    async with polling(eio_url) as client:
+        async with second_socket(client) as socket:
+            await socket.send(first)
+            assert await rest(socket) == []
+        await assert_works(client)
+        async with second_socket(client) as socket:  # and it may be tried again
+            await upgrade(socket)
+            await assert_works(socket)
+
+
+@pytest.mark.parametrize("second", ["4hello", "2probe", "3", "1", "5x", "abc", b"5"], ids=repr)
+async def test_without_an_upgrade_packet_polling_goes_on(eio_url: str, second: Packet) -> None:
+    """Close a WebSocket that sends anything else after its probe; polls wait again."""
+    async with polling(eio_url) as client:
+        async with second_socket(client) as socket:
+            await probe(socket)
+            await socket.send(second)
+            assert await rest(socket) == []
+        poll = asyncio.ensure_future(client.get())
+        await client.send("4hello")
+        assert await poll == (200, "4hello")
+
+
+@pytest.mark.parametrize("steps", [[], ["2probe"]], ids=["silent", "probing"])
+async def test_a_websocket_may_give_up(eio_url: str, steps: list[str]) -> None:
+    """Go on polling where the WebSocket goes away, before or after its probe."""
+    async with polling(eio_url) as client:
+        async with second_socket(client) as socket:
+            await socket.send(*steps)
+            assert steps == [] or await socket.receive() == "3probe"
+        await client.send("4hello")
+        assert await client.receive() == "4hello"
+        async with asyncio.timeout(TIMEOUT):  # until the server has seen the first one go
+            while not await has_upgraded(client):
+                pass
+
+
+async def has_upgraded(client: Polling) -> bool:
+    """Try to upgrade."""
+    async with second_socket(client) as socket:
+        try:
+            await upgrade(socket)
+            await assert_works(socket)
+        except (Gone, ConnectionError):
+            return False
+        return True
+
+
+@pytest.mark.parametrize("steps", [[], ["2probe"]], ids=["silent", "probing"])
+async def test_an_upgrade_has_its_time(steps: list[str]) -> None:
+    """Close a WebSocket that does not come to an end; polling goes on."""
+    server = engineio.make_server(ping_interval=25, ping_timeout=20, connect_timeout=0.2)
+    async with (
+        served(server, engineio.PATH) as url,
+        polling(url) as client,
+    ):
+        await assert_works(client)
+        async with second_socket(client) as socket:
+            await socket.send(*steps)
+            assert await rest(socket) == ["3probe"] * len(steps)
+        await assert_works(client)
+
+
+async def test_a_session_may_end_during_the_upgrade(eio_url: str, eio: Any) -> None:
+    """Let a client that leaves by polling have left, however far the upgrade was."""
+    async with polling(eio_url) as client, second_socket(client) as socket:
+        await probe(socket)
+        assert await client.post("1") == (200, "ok")
+        await socket.send("5", "4hello")
+        assert await rest(socket) == []
+    assert not eio.sockets
