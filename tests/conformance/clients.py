@@ -218,6 +218,12 @@ async def rest(client: Client) -> list[Packet]:
         return packets
 
 
+async def settle(url: str) -> None:
+    """Wait until the server has seen what was sent before: two requests later, on Engine.IO."""
+    async with polling(url) as client:
+        await client.send("3")
+
+
 class SocketIO:
     """A Socket.IO client: what it sends and receives has no Engine.IO packet type in front."""
 

@@ -154,6 +154,11 @@ async def test_an_answer_counts_once_and_where_it_was_asked(
         await client.send(f'3{id}["second"]')
         await client.echo("still here", "/custom")
         assert answers == [("first",)]
+        await sio.emit("ask", to=sid, callback=lambda *given: answers.append(given))
+        id = str(await client.receive()).removeprefix("2").removesuffix('["ask"]')
+        await client.send(f"3{id}[]")
+        await client.echo("still here")
+        assert answers == [("first",), ()]
 
 
 async def test_another_client_cannot_answer(sio_url: str, sio: Any, transport: str) -> None:

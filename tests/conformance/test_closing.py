@@ -12,12 +12,14 @@ from tests.conformance import engineio
 from tests.conformance.clients import (
     POLLING,
     SEPARATOR,
+    TIMEOUT,
     TRANSPORTS,
     WEBSOCKET,
     Packet,
     connected,
     polling,
     rest,
+    settle,
 )
 from tests.conformance.serve import served
 
@@ -49,8 +51,10 @@ async def test_a_client_may_close(eio_url: str, eio: Any, ends: list[Any], trans
 async def test_a_poll_that_waits_is_let_go_by_a_close(eio_url: str) -> None:
     """End the waiting poll with a NOOP when its client closes by a post."""
     async with polling(eio_url) as client:
-        answers = await asyncio.gather(client.get(), client.post("1"))
-        assert answers == [(200, "6"), (200, "ok")]
+        poll = asyncio.ensure_future(client.get())
+        await settle(eio_url)
+        assert await client.post("1") == (200, "ok")
+        assert await poll == (200, "6")
         assert (await client.get())[0] == 400
         assert (await client.post("4hello"))[0] == 400
 
@@ -90,12 +94,7 @@ async def test_a_waiting_poll_hears_that_the_server_closes(eio_url: str, eio: An
     """Answer the poll that waits with the CLOSE packet."""
     async with polling(eio_url) as client:
         poll = asyncio.ensure_future(client.get())
-        await client.send("4the poll is there")
-        assert await poll == (200, "4the poll is there")
-        poll = asyncio.ensure_future(client.get())
-        async with polling(eio_url) as other:
-            await other.send("4by now it waits")
-            await other.receive()
+        await settle(eio_url)
         await eio.disconnect(client.query["sid"])
         assert await poll == (200, "1")
         assert (await client.get())[0] == 400
@@ -106,14 +105,13 @@ async def test_a_websocket_that_closes_ends_its_session(
     eio_url: str, eio: Any, ends: list[Any], transport: str
 ) -> None:
     """End the session with its socket, which is closed from both sides."""
-    async with connected(eio_url, transport) as client, polling(eio_url) as other:
+    async with connected(eio_url, transport) as client:
         sid = client.handshake["sid"]
         await client.socket.close(code=1000)
         assert client.socket.close_code == 1000
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(TIMEOUT):
             while not ends:
-                await other.send("4x")
-                await other.receive()
+                await settle(eio_url)
         assert ends == [(sid, "transport close")]
         assert sid not in eio.sockets
 
@@ -200,9 +198,7 @@ async def test_a_poll_that_waits_hears_of_a_broken_packet(eio_url: str) -> None:
     """Let the waiting poll end with a CLOSE packet when a post ends the session."""
     async with polling(eio_url) as client:
         poll = asyncio.ensure_future(client.get())
-        async with polling(eio_url) as other:
-            await other.send("4by now it waits")
-            await other.receive()
+        await settle(eio_url)
         assert (await client.post("abc"))[0] == 400
         assert await poll == (200, "1")
         assert (await client.get())[0] == 400

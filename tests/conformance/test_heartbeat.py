@@ -87,14 +87,16 @@ async def test_a_client_that_never_polls_is_gone() -> None:
 
 async def test_messages_are_no_answer(transport: str) -> None:
     """Wait for the pong: other packets do not stand for it."""
-    server = engineio.make_server(ping_interval=0.1, ping_timeout=0.3)
+    server = engineio.make_server(ping_interval=0.05, ping_timeout=0.3)
     ends = Ends(server)
     async with served(server, engineio.PATH) as url, connected(url, transport) as client:
         packet = ""
         while packet != "2":
             packet = await client.receive()
         await client.send("4hello", "6", b"bytes")
-        assert "4hello" in await rest(client)
+        packets = await rest(client)
+        assert "4hello" in packets
+        assert "2" not in packets  # the first ping is still open
         assert await ends.first() == "ping timeout"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conformance import engineio
-from tests.conformance.clients import TIMEOUT, Polling, polling
+from tests.conformance.clients import TIMEOUT, Polling, polling, settle
 from tests.conformance.serve import served
 
 
@@ -34,13 +34,10 @@ async def test_a_poll_may_follow_one_that_was_given_up(eio_url: str) -> None:
     """Take no offence at a poll whose client has hung up; lose nothing of what it waited for."""
     async with polling(eio_url) as client:
         poll = asyncio.ensure_future(client.get())
-        async with polling(eio_url) as other:
-            await other.send("4by now it waits")
-            await other.receive()
-            poll.cancel()
-            await asyncio.wait([poll])
-            await other.send("4by now it has gone")
-            await other.receive()
+        await settle(eio_url)
+        poll.cancel()
+        await asyncio.wait([poll])
+        await settle(eio_url)
         await client.send("4one")
         assert await client.get() == (200, "4one")
 
@@ -132,11 +129,11 @@ async def test_a_body_has_a_bound(over: int, in_pieces: bool) -> None:
 
 async def test_what_is_queued_is_brought_whole(eio_url: str) -> None:
     """Bring packets that came from anywhere since the last poll, the heartbeat's too."""
-    server = engineio.make_server(ping_interval=0.05, ping_timeout=20)
+    server = engineio.make_server(ping_interval=0.05, ping_timeout=TIMEOUT)
     async with served(server, engineio.PATH) as url, polling(url) as client:
         await client.send("4first")
-        async with polling(eio_url) as other:  # a client of a server that never pings it
-            while server.sockets[client.query["sid"]].buffered() < len("4first2"):
-                await other.send("4x")
-                await other.receive()
+        session = server.sockets[client.query["sid"]]
+        async with asyncio.timeout(TIMEOUT):
+            while session.buffered() < len("4first2"):
+                await settle(eio_url)
         assert await client.get() == (200, "4first\x1e2")

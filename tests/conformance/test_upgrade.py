@@ -21,6 +21,7 @@ from tests.conformance.clients import (
     probe,
     rest,
     second_socket,
+    settle,
     upgrade,
 )
 from tests.conformance.serve import served
@@ -54,6 +55,7 @@ async def test_a_waiting_poll_is_let_go_by_a_noop(eio_url: str) -> None:
     """End the poll that waits, so that no packet goes the old way."""
     async with polling(eio_url) as client, second_socket(client) as socket:
         poll = asyncio.ensure_future(client.get())
+        await settle(eio_url)
         await probe(socket)
         assert await poll == (200, "6")
         await socket.send("5")
@@ -183,6 +185,8 @@ async def test_without_an_upgrade_packet_polling_goes_on(eio_url: str, second: P
             await socket.send(second)
             assert await rest(socket) == []
         poll = asyncio.ensure_future(client.get())
+        await settle(eio_url)
+        assert not poll.done()
         await client.send("4hello")
         assert await poll == (200, "4hello")
 
