@@ -177,3 +177,24 @@ async def test_another_client_cannot_answer(sio_url: str, sio: Any, transport: s
         await asked.send(f'3{id}["asked"]')
         await asked.echo("still here")
         assert answers == [("asked",)]
+
+
+async def test_each_client_answers_for_itself(sio_url: str, sio: Any, transport: str) -> None:
+    """Ask all at once: each has an id of its own count, and each answer is heard."""
+    answers: list[Any] = []
+
+    def note(*given: Any) -> None:
+        answers.append(given)
+
+    async with (
+        socketio(sio_url, transport) as first,
+        socketio(sio_url, transport, "/") as second,
+    ):
+        await sio.emit("before", to=await first.connect(), callback=note)
+        assert str(await first.receive()).endswith('["before"]')
+        await sio.emit("ask", callback=note)
+        for name, client in (("first", first), ("second", second)):
+            id = str(await client.receive()).removeprefix("2").removesuffix('["ask"]')
+            await client.send(f'3{id}["{name}"]')
+            await client.echo("it is answered")
+        assert answers == [("first",), ("second",)]
