@@ -14,11 +14,11 @@ from tests.conformance.serve import main
 
 PATH = "socket.io"
 NAMESPACES = ("/", "/custom")
-AUTH_PAUSE = 0.01
+AUTH_PAUSE = 0.05
 """Seconds from CONNECT to the event ``auth``.
 
 The suite takes the first message off the socket before it listens for the second: both in one
-segment, and it waits for ever. So they go out apart.
+segment, or the second while it is still busy, and it waits for ever. So they go out apart.
 """
 
 

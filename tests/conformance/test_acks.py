@@ -190,7 +190,7 @@ async def test_each_client_answers_for_itself(sio_url: str, sio: Any, transport:
         socketio(sio_url, transport) as first,
         socketio(sio_url, transport, "/") as second,
     ):
-        await sio.emit("before", to=await first.connect(), callback=note)
+        await sio.emit("before", to=await first.connect(), callback=print)
         assert str(await first.receive()).endswith('["before"]')
         await sio.emit("ask", callback=note)
         for name, client in (("first", first), ("second", second)):
