@@ -1,0 +1,64 @@
+"""How many cases run, from which seed: what ``make test`` and ``make fuzz`` set apart.
+
+``FUZZ_CASES`` is the number over both transports, ``FUZZ_SEED`` a number or ``random``. The same
+two give the same cases.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.strategies import SearchStrategy
+
+CASES = int(os.environ.get("FUZZ_CASES", "10000"))
+SEED = (
+    secrets.randbits(32)
+    if os.environ.get("FUZZ_SEED") == "random"
+    else int(os.environ.get("FUZZ_SEED", "0"))
+)
+
+ROUND = 500
+"""Examples of one run of Hypothesis, which remembers all of them: more would fill the memory."""
+
+ran: Counter[str] = Counter()
+"""The cases that each test has run."""
+
+
+def fuzz(
+    name: str, cases: int, strategy: SearchStrategy[Any], check: Callable[[Any], object]
+) -> None:
+    """Check examples of a strategy until so many cases have run.
+
+    Args:
+        name: under which ``check`` counts the cases of an example, in ``ran``.
+        cases: how many.
+        strategy: what ``check`` is called with; an example may hold several cases.
+        check: raises where a property does not hold.
+    """
+    number = 0
+    while ran[name] < cases:
+        left = cases - ran[name]
+        options = settings(
+            max_examples=min(ROUND, max(left // 4, 25)),
+            deadline=None,
+            database=None,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+        )
+        examples = options(given(strategy)(lambda example: check(example)))
+        try:
+            seed(f"{SEED} {name} {number}")(examples)()
+        except BaseException as error:
+            error.add_note(f"{name}: round {number} of FUZZ_SEED={SEED}, after {ran[name]} cases")
+            raise
+        number += 1
+
+
+def share(parts_of_100: int) -> int:
+    """Return how many of the cases a test has."""
+    return -(-CASES * parts_of_100 // 100)

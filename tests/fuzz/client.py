@@ -1,0 +1,294 @@
+"""Clients of one TCP connection that send the bytes they are given, in the segments they are told.
+
+Made to be cheap: no client library, no task, no copy that is not needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+from collections.abc import Sequence
+from typing import ClassVar
+
+HOST, PATH = "127.0.0.1", "/socket.io/"
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+MASK = b"\x37\xfa\x21\x3d"
+
+Packet = str | bytes
+
+
+class Gone(Exception):
+    """The server has closed the connection, or no longer knows the session."""
+
+
+class Connection(asyncio.Protocol):
+    """A TCP connection."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+        self.lost = False
+        self._wake: asyncio.Future[None] | None = None
+        self._transport: asyncio.Transport
+
+    @classmethod
+    async def open(cls, port: int) -> Connection:
+        """Connect."""
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(cls, HOST, port)
+        return connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Buffer what came."""
+        self.buffer += data
+        self._notify()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end."""
+        self.lost = True
+        self._notify()
+
+    def _notify(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def send(self, data: bytes, cuts: Sequence[int] = ()) -> None:
+        """Send, cut into segments at these places; the server reads each before the next."""
+        places = sorted({cut % (len(data) + 1) for cut in cuts})
+        for start, end in itertools.pairwise([0, *places, len(data)]):
+            if self.lost:
+                return
+            self._transport.write(data[start:end])
+            if end < len(data):
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+
+    async def more(self) -> None:
+        """Wait for more to arrive.
+
+        Raises:
+            Gone: nothing will.
+        """
+        if self.lost:
+            raise Gone
+        self._wake = asyncio.get_running_loop().create_future()
+        await self._wake
+        self._wake = None
+
+    async def take(self, count: int) -> bytes:
+        """Return so many bytes."""
+        while len(self.buffer) < count:
+            await self.more()
+        taken = bytes(self.buffer[:count])
+        del self.buffer[:count]
+        return taken
+
+    async def response(self) -> tuple[int, bytes, bytes]:
+        """Read an HTTP response; return its status, its head and its body."""
+        while (end := self.buffer.find(b"\r\n\r\n")) < 0:
+            await self.more()
+        head = await self.take(end + 4)
+        status = int(head[9:12])
+        length = head.lower().partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0]
+        return status, head, await self.take(int(length or 0))
+
+    async def frame(self) -> tuple[int, bytes]:
+        """Read a server's WebSocket frame; return its opcode and its payload."""
+        first, second = await self.take(2)
+        assert first & 0x70 == 0, "reserved bits"
+        assert second & 0x80 == 0, "a server's frames are not masked"
+        assert first & 0x80, "the engine does not fragment"
+        length = second
+        if second == 126:
+            length = int.from_bytes(await self.take(2), "big")
+        elif second == 127:
+            length = int.from_bytes(await self.take(8), "big")
+        return first & 0x0F, await self.take(length)
+
+    async def wait_lost(self) -> None:
+        """Read until the server has closed the connection."""
+        while not self.lost:
+            self.buffer.clear()
+            await self.more()
+
+    def close(self) -> None:
+        """Close."""
+        self._transport.close()
+
+
+def request(target: str, method: str = "GET", headers: str = "", body: bytes | None = None) -> bytes:
+    """Return an HTTP request."""
+    if body is not None:
+        headers += f"Content-Length: {len(body)}\r\n"
+    return f"{method} {target} HTTP/1.1\r\nHost: {HOST}\r\n{headers}\r\n".encode() + (body or b"")
+
+
+UPGRADE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+
+
+def mask(payload: bytes, key: bytes = MASK) -> bytes:
+    """Mask, or unmask."""
+    size = len(payload)
+    pad = (key * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(pad, "big")).to_bytes(size, "big")
+
+
+def frame(first: int, payload: bytes) -> bytes:
+    """Return a client's WebSocket frame, masked, its length in the shortest form."""
+    size = len(payload)
+    if size < 126:
+        length = bytes((0x80 | size,))
+    elif size < 1 << 16:
+        length = b"\xfe" + size.to_bytes(2, "big")
+    else:
+        length = b"\xff" + size.to_bytes(8, "big")
+    return bytes((first,)) + length + MASK + mask(payload)
+
+
+class WebSocketClient:
+    """A Socket.IO client over WebSocket, connected to the main namespace."""
+
+    name: ClassVar[str] = "websocket"
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    @classmethod
+    async def open(cls, port: int) -> WebSocketClient:
+        """Connect."""
+        connection = await Connection.open(port)
+        client = cls(connection)
+        await connection.send(request(f"{PATH}?EIO=4&transport=websocket", headers=UPGRADE))
+        status, _, _ = await connection.response()
+        assert status == 101, status
+        opened = await connection.frame()
+        assert opened[1].startswith(b"0{"), opened
+        await client.send(["40"])
+        (packet,) = await client.receive()
+        assert str(packet).startswith('0{"sid"'), packet
+        return client
+
+    async def send(self, packets: Sequence[Packet], cuts: Sequence[int] = ()) -> None:
+        """Send Engine.IO packets, each in a frame of its own."""
+        data = b"".join(
+            frame(0x81, packet.encode()) if isinstance(packet, str) else frame(0x82, packet)
+            for packet in packets
+        )
+        await self.connection.send(data, cuts)
+
+    async def receive(self) -> list[Packet]:
+        """Return the next message: a Socket.IO packet's text, or an attachment.
+
+        Raises:
+            Gone: there is none.
+        """
+        while True:
+            opcode, payload = await self.connection.frame()
+            if opcode == BINARY:
+                return [payload]
+            if opcode == CLOSE:
+                await self.connection.wait_lost()
+                raise Gone
+            assert opcode == TEXT, opcode
+            if payload[:1] == b"4":
+                return [payload[1:].decode()]
+            assert payload == b"2", payload
+
+    async def leave(self) -> None:
+        """Close the connection, as a client does that is closed itself."""
+        self.connection.close()
+
+
+class PollingClient:
+    """A Socket.IO client over polling, connected to the main namespace."""
+
+    name: ClassVar[str] = "polling"
+
+    def __init__(self, connection: Connection, sid: str) -> None:
+        self.connection = connection
+        self.target = f"{PATH}?EIO=4&transport=polling&sid={sid}"
+
+    @classmethod
+    async def open(cls, port: int) -> PollingClient:
+        """Connect."""
+        connection = await Connection.open(port)
+        await connection.send(request(f"{PATH}?EIO=4&transport=polling"))
+        status, _, body = await connection.response()
+        assert status == 200, body
+        client = cls(connection, body.decode().split('"')[3])
+        await client.send(["40"])
+        (packet,) = await client.receive()
+        assert str(packet).startswith('0{"sid"'), packet
+        return client
+
+    async def send(self, packets: Sequence[Packet], cuts: Sequence[int] = ()) -> None:
+        """Send Engine.IO packets in one body."""
+        await self.post(payload(packets), cuts)
+
+    async def post(self, body: bytes, cuts: Sequence[int] = (), headers: str = "") -> None:
+        """Send one body.
+
+        Raises:
+            Gone: the session has been closed.
+        """
+        await self.connection.send(request(self.target, "POST", headers, body), cuts)
+        await self.answered()
+
+    async def answered(self) -> None:
+        """Read the answer to a body."""
+        status, _, text = await self.connection.response()
+        if status in (400, 413):
+            raise Gone
+        assert (status, text) == (200, b"ok"), (status, text)
+
+    async def receive(self) -> list[Packet]:
+        """Return what the next poll brings: Socket.IO packets' texts, and attachments.
+
+        Raises:
+            Gone: the session has been closed.
+        """
+        while True:
+            await self.connection.send(request(self.target))
+            status, _, body = await self.connection.response()
+            if status == 400:
+                raise Gone
+            assert status == 200, (status, body)
+            packets: list[Packet] = []
+            for packet in body.decode().split("\x1e"):
+                if packet == "1":
+                    raise Gone
+                if packet.startswith("b"):
+                    packets.append(base64.b64decode(packet[1:]))
+                elif packet.startswith("4"):
+                    packets.append(packet[1:])
+                else:
+                    assert packet in ("2", "6"), packet
+            if packets:
+                return packets
+
+    async def leave(self) -> None:
+        """End the session as a client does that is closed itself."""
+        if not self.connection.lost:
+            await self.connection.send(request(self.target, "POST", body=b"1"))
+            status, _, _ = await self.connection.response()
+            assert status in (200, 400), status
+        self.connection.close()
+
+
+def payload(packets: Sequence[Packet]) -> bytes:
+    """Return a polling body of Engine.IO packets."""
+    return b"\x1e".join(
+        packet.encode() if isinstance(packet, str) else b"b" + base64.b64encode(packet)
+        for packet in packets
+    )
+
+
+TRANSPORTS: tuple[type[WebSocketClient | PollingClient], ...] = (WebSocketClient, PollingClient)

@@ -1,0 +1,39 @@
+"""The fuzzed server, and the line at the end that says how much was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fuzz.budget import CASES, SEED, ran
+from tests.fuzz.target import Target
+
+
+@pytest.fixture(scope="module")
+def running_target() -> Iterator[Target]:
+    """Return a server that a module's tests share."""
+    target = Target()
+    yield target
+    target.stop()
+    target.watch.remove()
+
+
+@pytest.fixture
+def target(running_target: Target) -> Iterator[Target]:
+    """Return the server; what shows late is checked after the test."""
+    yield running_target
+    running_target.finish()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many cases ran."""
+    if ran:
+        sent = sum(count for name, count in ran.items() if not name.startswith("pure"))
+        each = ", ".join(f"{name} {count}" for name, count in ran.items())
+        terminalreporter.section("fuzzing")
+        terminalreporter.line(
+            f"{sent} cases sent to a running server ({CASES} asked for), "
+            f"{ran.total() - sent} to its functions; FUZZ_SEED={SEED}"
+        )
+        terminalreporter.line(each)

@@ -1,0 +1,78 @@
+"""The grammar of JSON text (RFC 8259), written for itself, without recursion."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_TOKEN = re.compile(
+    r"""[ \t\n\r]*(?:
+    (?P<string>"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")
+    |(?P<constant>NaN|-?Infinity)
+    |(?P<number>-?(?:0|[1-9][0-9]*)(?P<fraction>(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?))
+    |(?P<literal>true|false|null)
+    |(?P<mark>[][{},:])
+    |(?P<end>\Z)
+    )""",
+    re.VERBOSE,
+)
+MAX_DIGITS = 4300
+"""Python converts no longer integers."""
+
+
+@dataclass
+class Facts:
+    """What a text is.
+
+    Attributes:
+        valid: JSON, but for the constants that Python adds.
+        undecodable: there are such constants, or numbers too long; up to where it is no more valid.
+        depth: how deep containers are nested; up to there.
+    """
+
+    valid: bool = False
+    undecodable: bool = False
+    depth: int = 0
+
+
+def examine(text: str) -> Facts:
+    """Read a text."""
+    facts = Facts()
+    stack: list[str] = []
+    expected = "value"  # or: first, key, first key, colon, next
+    position = 0
+    while match := _TOKEN.match(text, position):
+        position = match.end()
+        kind, token = str(match.lastgroup), match[0].strip(" \t\n\r")
+        if match["number"] is not None:
+            kind = "number"
+        if kind == "end":
+            facts.valid = expected == "next" and not stack
+            return facts
+        if expected in ("value", "first") and token in ("[", "{"):
+            stack.append(token)
+            facts.depth = max(facts.depth, len(stack))
+            expected = "first" if token == "[" else "first key"
+        elif expected in ("value", "first") and kind != "mark":
+            digits = token.lstrip("-")
+            facts.undecodable |= kind == "constant" or (
+                kind == "number" and not match["fraction"] and len(digits) > MAX_DIGITS
+            )
+            expected = "next"
+        elif expected in ("key", "first key") and kind == "string":
+            expected = "colon"
+        elif expected == "colon" and token == ":":
+            expected = "value"
+        elif stack and (
+            (token == "]" and expected in ("next", "first") and stack[-1] == "[")
+            or (token == "}" and expected in ("next", "first key") and stack[-1] == "{")
+        ):
+            stack.pop()
+            expected = "next"
+        elif stack and expected == "next" and token == ",":
+            expected = "value" if stack[-1] == "[" else "key"
+        else:
+            return facts
+        if not stack and expected != "next":
+            return facts
+    return facts

@@ -1,0 +1,221 @@
+"""What the server has to do with a client's packets: the two grammars, written a second time.
+
+Regular expressions and a list of what is expected, where the engine has a parser and handlers.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+
+from tests.fuzz.jsontext import Facts, examine
+from tests.fuzz.target import MAX_ATTACHMENTS, MAX_MESSAGE, NAMESPACES, too_deep
+
+SURE_DEPTH, IMPOSSIBLE_DEPTH = 250, 90_000
+"""Up to here Python decodes nested JSON, and from there it does not; between, it depends."""
+
+RESERVED = {
+    "connect",
+    "connect_error",
+    "disconnect",
+    "disconnecting",
+    "newListener",
+    "removeListener",
+}
+BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+SOCKET_PACKET = re.compile(
+    r"(?:(?P<kind>[0-4])|(?P<binary>[56])(?P<count>[0-9]{1,3})-)"
+    r"(?:(?P<namespace>/[^,]*)(?:,|\Z))?(?P<id>[0-9]*)(?P<data>.*)",
+    re.DOTALL,
+)
+
+Reply = tuple[Any, ...]
+DOUBT: Any = object()
+"""What Python can or can't decode, so that either is right."""
+
+
+class Closed(Exception):
+    """The session ends here."""
+
+
+class Model:
+    """A session of the server's, as the protocols have it, connected to the main namespace.
+
+    Attributes:
+        replies: what the client is to receive: (kind, namespace, ack id or None, data).
+        optional: those that it may miss, since it left their namespace at once.
+        doubtful: it is not said what Python can decode: the session may have ended, or not.
+    """
+
+    def __init__(self) -> None:
+        self.connected = {"/"}
+        self.replies: list[Reply] = []
+        self.optional: list[Reply] = []
+        self.doubtful = False
+        self._pending: tuple[int, str, int | None, Any] | None = None
+        self._attachments: list[bytes] = []
+
+    def engine_text(self, packet: str) -> None:
+        """Take an Engine.IO packet that came as text.
+
+        Raises:
+            Closed: the session ends.
+        """
+        if len(packet.encode()) > MAX_MESSAGE:
+            raise Closed
+        self.engine_decoded(*self.engine_decode(packet))
+
+    def engine_binary(self, packet: bytes) -> None:
+        """Take an Engine.IO message that came as a binary frame.
+
+        Raises:
+            Closed: the session ends.
+        """
+        if len(packet) > MAX_MESSAGE:
+            raise Closed
+        self.message(packet)
+
+    def body(self, body: bytes) -> None:
+        """Take a polling body; the first bad packet in it spoils all of it.
+
+        Raises:
+            Closed: the session ends.
+        """
+        packets = body.split(b"\x1e")
+        if any(len(packet) > MAX_MESSAGE for packet in packets):
+            raise Closed
+        try:
+            decoded = [self.engine_decode(packet.decode()) for packet in packets]
+        except UnicodeDecodeError:
+            raise Closed from None
+        for kind, data in decoded:
+            self.engine_decoded(kind, data)
+
+    @staticmethod
+    def engine_decode(packet: str) -> tuple[str, str | bytes]:
+        """Split an Engine.IO packet."""
+        if packet.startswith("b") and BASE64.fullmatch(packet, 1):
+            return "4", base64.b64decode(packet[1:])
+        if re.match("[0-6]", packet) is None:
+            raise Closed
+        return packet[0], packet[1:]
+
+    def engine_decoded(self, kind: str, data: str | bytes) -> None:
+        """Take a packet that is split."""
+        if kind in "012":  # a server's packets, and CLOSE
+            raise Closed
+        if kind == "4":
+            self.message(data)
+
+    def message(self, data: str | bytes) -> None:
+        """Take an Engine.IO message: a Socket.IO packet, or an attachment."""
+        if self._pending is not None:
+            if isinstance(data, str):
+                raise Closed
+            self._attachments.append(data)
+            count, *packet = self._pending
+            if len(self._attachments) == count:
+                attachments, self._attachments, self._pending = self._attachments, [], None
+                self._event(*packet[:2], restore(packet[2], attachments))
+            return
+        match = SOCKET_PACKET.fullmatch(data) if isinstance(data, str) else None
+        if match is None or len(match["id"]) > 16:
+            raise Closed
+        kind = match["kind"] or match["binary"]
+        count = int(match["count"] or 0)
+        namespace = (match["namespace"] or "/").partition("?")[0]
+        id = int(match["id"]) if match["id"] else None
+        if count > MAX_ATTACHMENTS:
+            raise Closed
+        value, facts = _data(match["data"])
+        if kind == "0":
+            self._connect(namespace, value, facts)
+        elif kind == "1":
+            self._disconnect(namespace, match["data"])
+        elif kind == "4" or namespace not in self.connected:
+            raise Closed
+        elif value is DOUBT:
+            self.doubtful = True
+        elif not isinstance(value, list):
+            raise Closed
+        elif kind in "25":
+            self._check_name(value)
+            if count:
+                self._pending = (count, namespace, id, value)
+            else:
+                self._event(namespace, id, value)
+        elif id is None:
+            raise Closed
+        elif count:
+            self._pending = (count, "", None, value)
+
+    def _connect(self, namespace: str, value: Any, facts: Facts) -> None:
+        if value is DOUBT and facts.valid and not facts.undecodable:
+            self.doubtful = True
+        elif not (value is None or isinstance(value, dict)) or namespace in self.connected:
+            raise Closed  # only events are taken though they can't be decoded
+        if namespace in NAMESPACES:
+            self.connected.add(namespace)
+            self.replies.append(("connect", namespace, None, None))
+        else:
+            self.replies.append(("refused", namespace, None, None))
+
+    def _disconnect(self, namespace: str, data: str) -> None:
+        if data or namespace not in self.connected:
+            raise Closed
+        self.connected.discard(namespace)
+        self.optional += [reply for reply in self.replies if reply[1] == namespace]
+        self.replies = [reply for reply in self.replies if reply[1] != namespace]
+
+    @staticmethod
+    def _check_name(value: list[Any]) -> None:
+        if not value or type(value[0]) not in (str, int) or value[0] in RESERVED:
+            raise Closed
+
+    def _event(self, namespace: str, id: int | None, value: list[Any]) -> None:
+        if not namespace or namespace not in self.connected:
+            return  # an acknowledgement
+        if too_deep(value):
+            value = [value[0], {"deep": True}]
+        if value[0] == "ask":
+            self.replies.append(("event", namespace, DOUBT, ["asked"]))
+        if id is None:
+            self.replies.append(("event", namespace, None, ["echo", *value]))
+        else:
+            self.replies.append(("ack", namespace, id, value))
+
+
+def _data(text: str) -> tuple[Any, Facts]:
+    """Return the data, as the echo answers it, or DOUBT."""
+    if not text:
+        return None, Facts(valid=True)
+    facts = examine(text)
+    if not facts.undecodable and facts.depth <= SURE_DEPTH:
+        if not facts.valid:
+            raise Closed
+        return json.loads(text), facts
+    name = re.match(r'\s*\[\s*("(?:[^"\\]|\\.)*"|-?\d{1,4000})\s*[],]', text)
+    sure = facts.valid and (facts.undecodable or facts.depth > IMPOSSIBLE_DEPTH)
+    if name is None or not sure:
+        return DOUBT, facts
+    return [json.loads(name[1]), {"undecodable": True}], facts
+
+
+def restore(value: Any, attachments: list[bytes]) -> Any:
+    """Put attachments into their places."""
+    used: set[int] = set()
+
+    def place(value: Any) -> Any:
+        if isinstance(value, dict) and value.get("_placeholder") is True:
+            number = value.get("num")
+            if type(number) is not int or number in used or not 0 <= number < len(attachments):
+                raise Closed
+            used.add(number)
+            return attachments[number]
+        if isinstance(value, dict):
+            return {key: place(item) for key, item in value.items()}
+        return [place(item) for item in value] if isinstance(value, list) else value
+
+    return place(value)
