@@ -35,6 +35,7 @@ class Watch(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record, except of HTTP that aiohttp's parser refuses: it logs each as an error."""
+        record.msg, record.args = record.getMessage(), None  # pytest keeps the record: not sessions
         error = record.exc_info[1] if record.exc_info else None
         if record.name == "aiohttp.server" and isinstance(error, HttpProcessingError):
             return
