@@ -44,7 +44,7 @@ def fuzz(
     while ran[name] < cases:
         left = cases - ran[name]
         options = settings(
-            max_examples=min(ROUND, max(left // 4, 25)),
+            max_examples=min(ROUND, left // 4 + 10),
             deadline=None,
             database=None,
             phases=(Phase.generate, Phase.shrink),

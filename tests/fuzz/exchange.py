@@ -138,15 +138,26 @@ async def converse(
     if model.doubtful:
         return ended
     assert ended == closes, "closed" if ended else f"not closed: {replies.complete}"
-    unexpected = list(replies.complete)
+    unexpected = is_among(replies.complete, model, all_of_them=not ended)
+    assert not unexpected, f"answers to nothing: {unexpected}"
+    return ended
+
+
+def is_among(replies: list[Reply], model: Model, *, all_of_them: bool) -> list[Reply]:
+    """Return those replies that the model does not expect.
+
+    Args:
+        all_of_them: whether those that it expects have to be there.
+    """
+    unexpected = list(replies)
     for reply in model.replies + model.optional:
         found = next((one for one in unexpected if _same(one, reply)), None)
         if found is not None:
             unexpected.remove(found)
         else:
-            assert ended or reply in model.optional, f"not answered: {reply}, but {unexpected}"
-    assert not unexpected, f"answers to nothing: {unexpected}"
-    return ended
+            missed = all_of_them and reply not in model.optional
+            assert not missed, f"not answered: {reply}, but {unexpected}"
+    return unexpected
 
 
 def _same(one: Reply, other: Reply) -> bool:
