@@ -58,11 +58,15 @@ class Connection(asyncio.Protocol):
             self._wake.set_result(None)
 
     async def send(self, data: bytes, cuts: Sequence[int] = ()) -> None:
-        """Send, cut into segments at these places; the server reads each before the next."""
+        """Send, cut into segments at these places; the server reads each before the next.
+
+        Raises:
+            Gone: the server has closed the connection, and nothing is left to be read of it.
+        """
         places = sorted({cut % (len(data) + 1) for cut in cuts})
         for start, end in itertools.pairwise([0, *places, len(data)]):
-            if self.lost:
-                return
+            if self.lost and not self.buffer:
+                raise Gone
             self._transport.write(data[start:end])
             if end < len(data):
                 await asyncio.sleep(0)
@@ -212,8 +216,9 @@ class PollingClient:
 
     name: ClassVar[str] = "polling"
 
-    def __init__(self, connection: Connection, sid: str) -> None:
+    def __init__(self, connection: Connection, port: int, sid: str) -> None:
         self.connection = connection
+        self.port = port
         self.target = f"{PATH}?EIO=4&transport=polling&sid={sid}"
 
     @classmethod
@@ -223,7 +228,7 @@ class PollingClient:
         await connection.send(request(f"{PATH}?EIO=4&transport=polling"))
         status, _, body = await connection.response()
         assert status == 200, body
-        client = cls(connection, body.decode().split('"')[3])
+        client = cls(connection, port, body.decode().split('"')[3])
         await client.send(["40"])
         (packet,) = await client.receive()
         assert str(packet).startswith('0{"sid"'), packet
@@ -275,11 +280,16 @@ class PollingClient:
                 return packets
 
     async def leave(self) -> None:
-        """End the session as a client does that is closed itself."""
-        if not self.connection.lost:
-            await self.connection.send(request(self.target, "POST", body=b"1"))
+        """End the session as a client does that is closed itself, if it has not ended."""
+        end = request(self.target, "POST", body=b"1")
+        try:
+            await self.connection.send(end)
             status, _, _ = await self.connection.response()
-            assert status in (200, 400), status
+        except Gone:  # the connection has been closed, which says nothing about the session
+            self.connection = await Connection.open(self.port)
+            await self.connection.send(end)
+            status, _, _ = await self.connection.response()
+        assert status in (200, 400), status
         self.connection.close()
 
 
