@@ -1,5 +1,6 @@
 # make run    start the server on port 8765, with what it needs installed first
 # make test   run every test, with what they need installed first
+# make fuzz   a million cases of fuzzing, new ones each time (FUZZ_CASES, FUZZ_SEED)
 # make check  format, lint, types, import contract
 # make bench  the benchmarks
 # make docs   what is generated: the settings table of the README
@@ -13,7 +14,7 @@ BROWSER_CLIENT := sio_server/static/socket.io
 # environment or .env says goes first.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: run test check format bench docs clean browser-client
+.PHONY: run test fuzz check format bench docs clean browser-client
 .DEFAULT_GOAL := run
 
 run: $(VENV)/server
@@ -23,6 +24,11 @@ run: $(VENV)/server
 
 test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser
 	$(BIN)/python -m pytest $(ARGS)
+
+# A million take hours in one process: neither they nor one test of them is given up as hanging.
+fuzz: $(VENV)/tests
+	FUZZ_CASES=$${FUZZ_CASES-1000000} FUZZ_SEED=$${FUZZ_SEED-random} \
+		$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/fuzz $(ARGS)
 
 check: $(VENV)/tests
 	$(BIN)/ruff format --check .

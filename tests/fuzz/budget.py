@@ -41,6 +41,15 @@ def fuzz(
         check: raises where a property does not hold.
     """
     number = 0
+    first: list[int] = []
+
+    def attempt(example: Any) -> None:
+        try:
+            check(example)
+        except Exception:
+            first.append(ran[name])
+            raise
+
     while ran[name] < cases:
         left = cases - ran[name]
         options = settings(
@@ -50,11 +59,11 @@ def fuzz(
             phases=(Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),
         )
-        examples = options(given(strategy)(lambda example: check(example)))
+        examples = options(given(strategy)(attempt))
         try:
             seed(f"{SEED} {name} {number}")(examples)()
         except BaseException as error:
-            error.add_note(f"{name}: round {number} of FUZZ_SEED={SEED}, after {ran[name]} cases")
+            error.add_note(f"{name}: FUZZ_SEED={SEED}, first seen after {first[:1]} cases")
             raise
         number += 1
 

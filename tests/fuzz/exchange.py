@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.fuzz.budget import ran
-from tests.fuzz.client import Gone, Packet, PollingClient, WebSocketClient, payload
+from tests.fuzz.client import Gone, PollingClient, WebSocketClient
 from tests.fuzz.oracle import DOUBT, SOCKET_PACKET, Closed, Model, Reply, restore
 from tests.fuzz.target import Target
+from tests.fuzz.wire import Packet, payload
 
 ANSWER_SECONDS = 5
 _KINDS = {"0": "connect", "2": "event", "3": "ack", "4": "refused", "5": "event", "6": "ack"}

@@ -10,9 +10,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.fuzz.client import HOST, PATH, payload
 from tests.fuzz.strategies import cases as packets
 from tests.fuzz.target import MAX_MESSAGE, MAX_PAYLOAD
+from tests.fuzz.wire import HOST, PATH, payload
 
 SEPARATOR = b"\x1e"
 ENCODE = {
@@ -108,7 +108,9 @@ large = st.sampled_from(
 pieces = st.lists(st.integers(1, 40), min_size=1, max_size=4).map(tuple)
 bodies = st.builds(
     Body,
-    st.one_of(whole, whole, whole.flatmap(damaged), st.binary(max_size=20), st.one_of(whole, large)),
+    st.one_of(
+        whole, whole, whole.flatmap(damaged), st.binary(max_size=20), st.one_of(whole, large)
+    ),
     st.sampled_from(
         (
             "",
@@ -129,7 +131,20 @@ bodies = st.builds(
 bodies = bodies.filter(lambda body: not (body.broken and body.chunks))
 body_batches = st.lists(bodies, min_size=1, max_size=8)
 
-METHODS = ("GET", "GET", "GET", "POST", "PUT", "OPTIONS", "HEAD", "DELETE", "PATCH", "BREW", "get", "é")
+METHODS = (
+    "GET",
+    "GET",
+    "GET",
+    "POST",
+    "PUT",
+    "OPTIONS",
+    "HEAD",
+    "DELETE",
+    "PATCH",
+    "BREW",
+    "get",
+    "é",
+)
 PARAMETERS: dict[str, tuple[str, ...]] = {
     "EIO": ("4", "4", "4", "3", "", "٤", "4.0", "%34", "\x00"),
     "transport": ("polling", "polling", "websocket", "", "POLLING", "polling,websocket", "%ff"),
@@ -198,7 +213,9 @@ requests = st.builds(
     st.sampled_from(METHODS),
     st.one_of(
         st.lists(pairs, max_size=4),
-        st.lists(pairs, max_size=2).map(lambda more: [("EIO", "4"), ("transport", "polling"), *more]),
+        st.lists(pairs, max_size=2).map(
+            lambda more: [("EIO", "4"), ("transport", "polling"), *more]
+        ),
         st.lists(pairs, max_size=1).map(
             lambda more: [("EIO", "4"), ("transport", "websocket"), *more]
         ),
@@ -207,7 +224,9 @@ requests = st.builds(
         st.lists(st.sampled_from(HEADERS), max_size=4).map(tuple),
         st.lists(st.sampled_from(HEADERS), max_size=1).map(lambda more: (*websocket, *more)),
     ),
-    st.one_of(st.just(b""), st.just(b""), st.binary(max_size=20), st.just(b"5\r\nhello\r\n0\r\n\r\n")),
+    st.one_of(
+        st.just(b""), st.just(b""), st.binary(max_size=20), st.just(b"5\r\nhello\r\n0\r\n\r\n")
+    ),
     st.lists(st.integers(0, 400), max_size=4).map(tuple),
 )
 request_batches = st.lists(requests, min_size=1, max_size=5)

@@ -112,13 +112,7 @@ class Model:
     def message(self, data: str | bytes) -> None:
         """Take an Engine.IO message: a Socket.IO packet, or an attachment."""
         if self._pending is not None:
-            if isinstance(data, str):
-                raise Closed
-            self._attachments.append(data)
-            count, *packet = self._pending
-            if len(self._attachments) == count:
-                attachments, self._attachments, self._pending = self._attachments, [], None
-                self._event(*packet[:2], restore(packet[2], attachments))
+            self._attachment(*self._pending, data)
             return
         match = SOCKET_PACKET.fullmatch(data) if isinstance(data, str) else None
         if match is None or len(match["id"]) > 16:
@@ -138,18 +132,31 @@ class Model:
             raise Closed
         elif value is DOUBT:
             self.doubtful = True
-        elif not isinstance(value, list):
+        else:
+            self._event_or_ack(kind, count, namespace, id, value)
+
+    def _attachment(
+        self, count: int, namespace: str, id: int | None, value: Any, data: str | bytes
+    ) -> None:
+        if isinstance(data, str):
             raise Closed
-        elif kind in "25":
+        self._attachments.append(data)
+        if len(self._attachments) == count:
+            attachments, self._attachments, self._pending = self._attachments, [], None
+            self._event(namespace, id, restore(value, attachments))
+
+    def _event_or_ack(
+        self, kind: str, count: int, namespace: str, id: int | None, value: Any
+    ) -> None:
+        is_event = kind in "25"
+        if not isinstance(value, list) or (id is None and not is_event):
+            raise Closed
+        if is_event:
             self._check_name(value)
-            if count:
-                self._pending = (count, namespace, id, value)
-            else:
-                self._event(namespace, id, value)
-        elif id is None:
-            raise Closed
-        elif count:
-            self._pending = (count, "", None, value)
+        if count:
+            self._pending = (count, namespace if is_event else "", id, value)
+        elif is_event:
+            self._event(namespace, id, value)
 
     def _connect(self, namespace: str, value: Any, facts: Facts) -> None:
         if value is DOUBT and facts.valid and not facts.undecodable:

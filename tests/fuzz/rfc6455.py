@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import codecs
 
-from tests.fuzz.client import BINARY, CLOSE, PING, PONG, TEXT, mask
 from tests.fuzz.target import MAX_MESSAGE
+from tests.fuzz.wire import BINARY, CLOSE, PING, PONG, TEXT, mask
 
 CONTINUATION = 0
 PROTOCOL_ERROR, INVALID_DATA, TOO_BIG = 1002, 1007, 1009

@@ -158,14 +158,17 @@ def mutated_packets(draw: Any) -> list[str | bytes]:
 @st.composite
 def engine_packets(draw: Any) -> list[str | bytes]:
     """Draw what the Engine.IO layer has to judge."""
-    return [draw(st.sampled_from("3333566bb0127 xé")) + draw(st.one_of(base64_like, st.text(max_size=9)))]
+    return [
+        draw(st.sampled_from("3333566bb0127 xé"))
+        + draw(st.one_of(base64_like, st.text(max_size=9)))
+    ]
 
 
 base64_like = st.text("AZaz09+/=-_ \n", max_size=9)
 raw = st.one_of(
     st.text(max_size=20).map(lambda text: [text]),
     st.text(max_size=20).map(lambda text: ["4" + text]),
-    st.text("0123456789-/,[]{}\"\\:ab .eE+", max_size=16).map(lambda text: ["4" + text]),
+    st.text('0123456789-/,[]{}"\\:ab .eE+', max_size=16).map(lambda text: ["4" + text]),
     st.binary(max_size=20).map(lambda data: [data]),
 )
 strangers: st.SearchStrategy[list[str | bytes]] = st.lists(

@@ -1,4 +1,4 @@
-"""The server that is fuzzed: in this process, on loopback, with everything watched that may fail."""
+"""The server that is fuzzed: in this process, with everything watched that may fail."""
 
 from __future__ import annotations
 
@@ -210,13 +210,20 @@ def _measure(owner: Any, name: str, into: dict[str, int]) -> None:
         elif isinstance(value, Sized) and not isinstance(value, str | bytes | type):
             if attribute != "_quiet":  # addresses, for some seconds
                 into[where] = len(value)
-        elif type(value).__module__.startswith("sio_server") and not isinstance(
-            value, Server | type
-        ):
-            if hasattr(value, "__dict__") and where.count(".") < 3:
-                _measure(value, where, into)
+        elif _is_ours(value) and where.count(".") < 3:
+            _measure(value, where, into)
+
+
+def _is_ours(value: Any) -> bool:
+    module = type(value).__module__
+    return (
+        module.startswith("sio_server")
+        and not isinstance(value, Server | type)
+        and (hasattr(value, "__dict__"))
+    )
 
 
 def _count(mapping: Mapping[Any, Any]) -> int:
-    return sum(1 + (_count(value) if isinstance(value, Mapping) else 0) for value in mapping.values())
-
+    return sum(
+        1 + (_count(value) if isinstance(value, Mapping) else 0) for value in mapping.values()
+    )

@@ -15,11 +15,15 @@ from tests.fuzz.oracle import Closed, Model
 from tests.fuzz.strategies import EVENTS, cases, engine_packets
 
 SHARE = CASES // 2
-leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+)
 values = st.recursive(
     leaves | st.binary(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=6,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=3,
 )
 namespaces = st.text("abc/é.-_ ", max_size=6).map(lambda text: f"/{text}")
 names = st.sampled_from([json.loads(name) for name in EVENTS]) | st.text(max_size=5)

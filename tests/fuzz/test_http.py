@@ -8,9 +8,10 @@ import json
 from collections.abc import Sequence
 
 from tests.fuzz.budget import fuzz, ran, share
-from tests.fuzz.client import PATH, Connection, Gone, request
+from tests.fuzz.client import Connection, Gone
 from tests.fuzz.httpcases import Request, request_batches, websocket
 from tests.fuzz.target import Target
+from tests.fuzz.wire import PATH, request
 
 SECONDS = 5
 

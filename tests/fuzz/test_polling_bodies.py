@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from tests.fuzz.budget import fuzz, ran, share
 from tests.fuzz.client import PollingClient
 from tests.fuzz.exchange import converse, fence
-from tests.fuzz.oracle import Closed, Model
 from tests.fuzz.httpcases import Body, body_batches
+from tests.fuzz.oracle import Closed, Model
 from tests.fuzz.target import MAX_PAYLOAD, Target
 
 

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import pytest
 
 from tests.fuzz.budget import fuzz, ran, share
-from tests.fuzz.client import BINARY, CLOSE, PING, PONG, TEXT, Gone, WebSocketClient, frame
+from tests.fuzz.client import Gone, WebSocketClient
 from tests.fuzz.exchange import ANSWER_SECONDS, Replies, fence, is_among
 from tests.fuzz.framing import cases, violating, violations
 from tests.fuzz.oracle import Closed, Model
 from tests.fuzz.rfc6455 import Reading, must_not_be_sent
 from tests.fuzz.target import Target
+from tests.fuzz.wire import BINARY, CLOSE, PING, PONG, TEXT, frame
 
 
 def test_frames(target: Target) -> None:
