@@ -2,7 +2,7 @@
 # make test   run every test, with what they need installed first
 # make fuzz   a million cases of fuzzing, new ones each time (FUZZ_CASES, FUZZ_SEED)
 # make check  format, lint, types, import contract
-# make bench  the benchmarks
+# make bench  measure beside other servers, in ten minutes; ARGS=--quick: in one; ARGS=--help
 # make docs   what is generated: the settings table of the README
 
 PYTHON ?= python3
@@ -40,14 +40,15 @@ format: $(VENV)/tests
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/tests tests/node/node_modules/.ready
-	$(BIN)/python -m benchmarks.fanout $(ARGS)
+bench: $(VENV)/tests benchmarks/peers/node_modules/.ready
+	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(VENV)/tests
 	$(BIN)/python -m tests.support.readme
 
 clean:
-	rm -rf $(VENV) clients/javascript/node_modules tests/node/node_modules $(BROWSER_CLIENT)
+	rm -rf $(VENV) clients/javascript/node_modules tests/node/node_modules \
+		benchmarks/peers/node_modules $(BROWSER_CLIENT)
 
 # The virtual environment, with what the server needs; with what the tests need.
 $(VENV)/server: requirements.txt
@@ -70,10 +71,12 @@ $(BROWSER_CLIENT)/socket.io.js: clients/javascript/package-lock.json
 	cp clients/javascript/node_modules/socket.io-client/dist/socket.io*.js* $(@D)/
 	@touch $@
 
-tests/node/node_modules/.ready: tests/node/package-lock.json
+# What the tests run in Node.js; the servers that the benchmarks run beside ours.
+tests/node/node_modules/.ready benchmarks/peers/node_modules/.ready: \
+		%/node_modules/.ready: %/package-lock.json
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || \
-		{ echo "Node.js 20 or newer is needed for the tests: install it, with npm"; exit 1; }
-	npm ci --silent --prefix tests/node
+		{ echo "Node.js 20 or newer is needed for make $(MAKECMDGOALS): install it, with npm"; exit 1; }
+	npm ci --silent --prefix $*
 	@touch $@
 
 # A real browser for the tests of the pages.

@@ -9,15 +9,29 @@ import json
 import select
 import socket
 import time
+import zlib
 from typing import Self
 
-_HANDSHAKE = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
-_EVENT = b'42["furniture'
+EVENT = b'42["furniture'
 TIMEOUT = 60
+"""Seconds after which something that should come has not."""
+
+BATCH = 32
+"""Clients that connect at once: fewer than the shortest backlog of the servers."""
+
+_UPGRADE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+_BROWSER = (
+    "Pragma: no-cache\r\nCache-Control: no-cache\r\n"
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/140.0.0.0 Safari/537.36\r\n"
+    "Origin: http://127.0.0.1:{port}\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+    "Accept-Language: en-US,en;q=0.9\r\n"
+    "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+)
+_PING = b"\x81\x012"
 
 
 def masked(text: str) -> bytes:
@@ -36,21 +50,26 @@ _PONG = masked("3")
 
 
 class Client:
-    """One connection, and how many events it has got."""
+    """One connection, and how many events and pings it has got.
 
-    __slots__ = ("_rest", "events", "messages", "socket")
+    Args:
+        browser: send the headers that a browser does, which offer compression.
+    """
 
-    def __init__(self, port: int) -> None:
+    __slots__ = ("_inflate", "_open", "_rest", "events", "messages", "pings", "socket")
+
+    def __init__(self, port: int, *, browser: bool = False) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
-        self.socket.sendall(_HANDSHAKE)
         self._rest = b""
-        while b"\r\n\r\n" not in self._rest:
-            self._rest += self.socket.recv(65_536)
-        head, _, self._rest = self._rest.partition(b"\r\n\r\n")
-        assert b" 101 " in head, head
-        self.events = 0
+        self._open = False
+        self._inflate: zlib._Decompress | None = None
+        self.events = self.pings = 0
         self.messages: list[bytes] = []
-        self.socket.sendall(masked("40"))
+        headers = _UPGRADE + _BROWSER.format(port=port) * browser
+        self.socket.sendall(
+            f"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+            f"{headers}\r\n".encode()
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -59,16 +78,28 @@ class Client:
         self.socket.close()
 
     def wait_for(self, prefix: bytes) -> bytes:
-        """Return the first message that starts so."""
+        """Return the first message that starts so, of those not returned yet."""
         while True:
-            for message in self.messages:
+            while self.messages:
+                message = self.messages.pop(0)
                 if message.startswith(prefix):
                     return message
-            self.receive(keep=True)
+            self.take(self.socket.recv(65_536), keep=True)
 
-    def receive(self, *, keep: bool = False) -> int:
+    def take(self, data: bytes, *, keep: bool = False) -> int:
         """Take what has come; return how many events were in it."""
-        data = self._rest + self.socket.recv(1 << 18)
+        if not data:
+            raise ConnectionError("the server hung up")
+        data = self._rest + data
+        if not self._open:
+            head, end, data = data.partition(b"\r\n\r\n")
+            self._rest = b"" if end else head
+            if not end:
+                return 0
+            if b" 101 " not in head:
+                raise ConnectionError(f"no handshake: {head[:200]!r}")
+            self._open = True
+            self.socket.sendall(masked("40"))
         at, before = 0, self.events
         while len(data) - at >= 2:
             length, start = data[at + 1], at + 2
@@ -78,55 +109,109 @@ class Client:
                 length, start = int.from_bytes(data[at + 2 : at + 10], "big"), at + 10
             if start + length > len(data):
                 break
-            if data.startswith(_EVENT, start):
-                self.events += 1
-            elif data[start : start + length] == b"2":
-                self.socket.send(_PONG)
-            elif keep:
-                self.messages.append(data[start : start + length])
+            message = data[start : start + length]
+            if data[at] & 0x40:
+                message = self._inflated(message)
+            self._note(message, keep=keep)
             at = start + length
         self._rest = data[at:]
         return self.events - before
 
+    def _note(self, message: bytes, *, keep: bool) -> None:
+        if message.startswith(EVENT):
+            self.events += 1
+        elif message == b"2":
+            self.pong()
+        elif keep:
+            self.messages.append(message)
 
-class Crowd:
-    """Many clients, and one among them that publishes."""
-
-    def __init__(self, port: int, count: int) -> None:
-        self.publisher = Client(port)
-        self.publisher.wait_for(b"40")
-        self.clients = [Client(port) for _ in range(count)]
-        for client in self.clients:
-            client.wait_for(b"40")
-            client.socket.setblocking(False)
-        self.publisher.socket.setblocking(False)
-        self._poll = select.epoll()
-        self._by_fd = {client.socket.fileno(): client for client in self.clients}
-        self._by_fd[self.publisher.socket.fileno()] = self.publisher
-        for descriptor in self._by_fd:
-            self._poll.register(descriptor, select.EPOLLIN)
+    def pong(self) -> None:
+        """Answer a ping."""
+        self.pings += 1
+        self.socket.send(_PONG)
 
     def publish(self, furniture: dict[str, object]) -> None:
-        """Publish one event; the publisher gets it too."""
+        """Publish one event, which every client gets, this one too."""
         event = json.dumps({"furniture": furniture})
-        self.publisher.socket.send(masked(f'421["furniture_created",{event}]'))
+        self.socket.send(masked(f'421["furniture_created",{event}]'))
 
-    def wait_for(self, events: int) -> list[float]:
-        """Wait until each client has got so many events; return when each delivery came."""
-        arrived: list[float] = []
-        expected = events * len(self._by_fd) - sum(client.events for client in self._by_fd.values())
-        deadline = time.perf_counter() + TIMEOUT
-        while len(arrived) < expected:
-            ready = self._poll.poll(1)
-            for descriptor, _ in ready:
-                count = self._by_fd[descriptor].receive()
-                arrived += [time.perf_counter()] * count
-            if time.perf_counter() > deadline:
-                raise SystemExit(f"only {len(arrived)} of {expected} deliveries in {TIMEOUT} s")
-        return arrived
+    def _inflated(self, message: bytes) -> bytes:
+        if self._inflate is None:
+            self._inflate = zlib.decompressobj(-15)
+        return self._inflate.decompress(message + b"\0\0\xff\xff")
 
-    def close(self) -> None:
-        """Hang up."""
-        for client in self._by_fd.values():
+
+class Crowd:
+    """Many clients, the first of which publishes.
+
+    Args:
+        greeting: how the last message starts that a client gets when it connects.
+        browser: see ``Client``.
+    """
+
+    def __init__(self, port: int, greeting: bytes, *, browser: bool = False) -> None:
+        self._port = port
+        self._greeting = greeting
+        self._browser = browser
+        self._poll = select.epoll()
+        self._clients: dict[int, Client] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for client in self._clients.values():
             client.socket.close()
         self._poll.close()
+
+    def connect(self, count: int) -> None:
+        """Connect so many more, a few at once, each until it has got all that greets it."""
+        for start in range(0, count, BATCH):
+            batch = [
+                Client(self._port, browser=self._browser) for _ in range(min(BATCH, count - start))
+            ]
+            for client in batch:
+                client.wait_for(self._greeting)
+                client.socket.setblocking(False)
+                self._clients[client.socket.fileno()] = client
+                self._poll.register(client.socket, select.EPOLLIN)
+
+    def deliver(self, furniture: dict[str, object]) -> list[float]:
+        """Publish one event and wait until each client has got it; return after which seconds."""
+        latencies: list[float] = []
+        frame = None  # of this event, alone: most clients get just these bytes
+        clients, clock = self._clients, time.perf_counter
+        published = clock()
+        next(iter(clients.values())).publish(furniture)
+        while len(latencies) < len(clients):
+            for descriptor, _ in self._poll.poll(TIMEOUT) or self._timed_out():
+                client = clients[descriptor]
+                data = client.socket.recv(4096)
+                if data == frame:
+                    latencies.append(clock() - published)
+                    continue
+                latencies += [clock() - published] * client.take(data)
+                if _is_one_event(data):
+                    frame = data
+        return latencies
+
+    def answer_pings(self, seconds: float) -> int:
+        """Answer what pings come within that time; return how many came."""
+        before = sum(client.pings for client in self._clients.values())
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            for descriptor, _ in self._poll.poll(left):
+                client = self._clients[descriptor]
+                data = client.socket.recv(4096)
+                if data == _PING:
+                    client.pong()
+                else:
+                    client.take(data)
+        return sum(client.pings for client in self._clients.values()) - before
+
+    def _timed_out(self) -> list[tuple[int, int]]:
+        raise TimeoutError(f"nothing came for {TIMEOUT} s")
+
+
+def _is_one_event(data: bytes) -> bool:
+    return data.startswith(EVENT, 4) and len(data) == 4 + int.from_bytes(data[2:4], "big")

@@ -5,29 +5,59 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-SERVER_CORE, LOAD_CORE = 0, 1
+HERE = Path(__file__).parent
+PEERS = HERE / "peers"
+BUN = PEERS / "node_modules/.bin/bun"
+FLOOR = "floor"
+NAMES = {
+    "ours": "this server, each event synced to its log before it is delivered",
+    "node": "socket.io on Node.js, as all the others without a log",
+    "bun": "socket.io on Bun, with its own engine",
+    "stock": "python-socketio on aiohttp and uvloop",
+    FLOOR: "a C program that only sends; no ping, no polling, no bookkeeping",
+}
 FILES = 65_536
-_TICKS = os.sysconf("SC_CLK_TCK")
+START_SECONDS = 30
+PING_INTERVAL = 25.0
+"""Every peer's default, in seconds."""
+
+_CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
 
 
 class Running:
-    """A server process under measurement."""
+    """A server process under measurement.
 
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+    Attributes:
+        greeting: how the last message starts that a client gets when it connects.
+    """
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes], port: int) -> None:
         self.process = process
         self.port = port
+        self.greeting = b'42["ready"' if name == "ours" else b"40"
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time that it has used, in user and system mode."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """Return the CPU time of all its threads, in user and system mode."""
+        # Linux numbers the CPU clock of any process so, see clock_getcpuclockid(3); it counts
+        # nanoseconds where /proc/PID/stat counts ticks of ten milliseconds.
+        return time.clock_gettime((~self.process.pid << 3) | 2)
+
+    def memory_kib(self) -> int:
+        """Return how much memory is its alone; the kernel's socket buffers are not in it."""
+        for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Private_Dirty:"):
+                return int(line.split()[1])
+        raise AssertionError("the kernel does not tell Private_Dirty")
 
 
 def pin(core: int) -> None:
@@ -37,53 +67,75 @@ def pin(core: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, hard), hard))
 
 
+def missing(name: str) -> str | None:
+    """Return why a server can't be run here, or None."""
+    if name == FLOOR and shutil.which("cc") is None:
+        return "there is no C compiler (cc)"
+    if name == "node" and not (shutil.which("node") and (PEERS / "node_modules").is_dir()):
+        return "Node.js or its packages are not installed (make bench installs the packages)"
+    if name == "bun" and not BUN.exists():
+        return "Bun is not installed (make bench installs it)"
+    return None
+
+
 @contextmanager
-def ours(folder: Path, **settings: object) -> Iterator[Running]:
-    """Run this server with its defaults, but for the bound on connections of one address."""
-    chosen = {
-        "host": "127.0.0.1",
-        "port": 0,
-        "open_publish": "loopback",
-        "log_format": "json",
-        "max_connections_per_address": 0,
-        **settings,
+def running(name: str, ping_interval: float = PING_INTERVAL) -> Iterator[Running]:
+    """Run one of ``NAMES`` with its defaults, in an empty folder of its own.
+
+    Args:
+        ping_interval: seconds between heartbeats.
+    """
+    with tempfile.TemporaryDirectory() as path:
+        folder = Path(path)
+        with (folder / "said").open("wb") as said:
+            process = subprocess.Popen(
+                _command(name, folder),
+                cwd=folder,
+                env=_environment(ping_interval),
+                stdout=said,
+                stderr=said,
+                preexec_fn=lambda: pin(SERVER_CORE),  # noqa: PLW1509 - there are no threads
+            )
+        try:
+            yield Running(name, process, _port(process, folder / "said"))
+        finally:
+            process.kill()  # what a stop would save is not wanted
+            process.wait(30)
+
+
+def _command(name: str, folder: Path) -> list[str]:
+    if name == "ours":
+        return [sys.executable, "-m", "sio_server"]
+    if name == "stock":
+        return [sys.executable, str(PEERS / "stock.py")]
+    if name == FLOOR:
+        program = str(folder / FLOOR)
+        subprocess.run(["cc", "-O2", "-o", program, str(HERE / "floor.c")], check=True)
+        return [program]
+    return ["node" if name == "node" else str(BUN), str(PEERS / f"{name}.mjs")]
+
+
+def _environment(ping_interval: float) -> dict[str, str]:
+    """Describe what differs from the defaults; all load comes from one address."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SIO_")}
+    return kept | {
+        "PYTHONPATH": str(HERE.parent),
+        "SIO_HOST": "127.0.0.1",
+        "SIO_PORT": "0",
+        "SIO_OPEN_PUBLISH": "loopback",
+        "SIO_LOG_FORMAT": "json",
+        "SIO_MAX_CONNECTIONS_PER_ADDRESS": "0",
+        "SIO_PING_INTERVAL": str(ping_interval),
+        "PING_INTERVAL": str(ping_interval),
     }
-    environment = {name: value for name, value in os.environ.items() if name[:4] != "SIO_"}
-    environment |= {f"SIO_{name.upper()}": str(value) for name, value in chosen.items()}
-    environment["PYTHONPATH"] = str(ROOT)
-    with _running([sys.executable, "-m", "sio_server"], folder, environment) as running:
-        yield running
 
 
-@contextmanager
-def node(folder: Path) -> Iterator[Running]:
-    """Run Node.js socket.io."""
-    command = ["node", str(ROOT / "benchmarks/peer.mjs")]
-    with _running(command, folder, dict(os.environ)) as running:
-        yield running
-
-
-@contextmanager
-def _running(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[Running]:
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: pin(SERVER_CORE),  # noqa: PLW1509 - there are no threads
-    )
-    assert process.stderr is not None
-    try:
-        for line in process.stderr:
-            told = json.loads(line) if line.startswith("{") else {}
+def _port(process: subprocess.Popen[bytes], said: Path) -> int:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        for line in said.read_text().splitlines(keepends=True):
+            told = json.loads(line) if line.startswith("{") and line.endswith("\n") else {}
             if told.get("event") == "listening":
-                break
-        else:
-            raise SystemExit(f"{command[0]} did not start")
-        drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
-        yield Running(process, told["port"])
-    finally:
-        process.terminate()
-        process.wait(30)
-    drain.wait(30)
+                return int(told["port"])
+        time.sleep(0.02)
+    raise RuntimeError(f"{process.args!r} did not start: {said.read_text()[-2000:]}")

@@ -1,0 +1,113 @@
+"""Measure this server beside its peers: ``python -m benchmarks``.
+
+In each round every measurement goes over all servers, one after another, each in a process of its
+own on one core; the clients are in this process on another. What is told is the median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+from collections.abc import Sequence
+
+from benchmarks import report, servers
+from benchmarks.measurements import MEASUREMENTS, Amounts, Figures
+
+QUICK = {
+    "clients": [1000],
+    "polling_clients": 100,
+    "deliveries": 30_000,
+    "ping_interval": 1.0,
+    "settle": 1.0,
+    "rounds": 1,
+}
+NOT_OF_THE_FLOOR = ("connections", "heartbeats", "polling")
+SPARE_FILES = 200
+
+Results = dict[tuple[str, int], dict[str, Figures]]
+
+
+def options(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = parser.add_argument
+    add("--quick", action="store_true", help="little of everything, within a minute")
+    add("--only", type=_words(MEASUREMENTS), default=list(MEASUREMENTS), help="measurements")
+    add("--peers", type=_words(servers.NAMES), default=list(servers.NAMES), help="servers")
+    add("--clients", type=_numbers, default=[2000, 10_000], help="over WebSocket, some sizes")
+    add("--polling-clients", type=int, default=300, help="over HTTP long-polling")
+    add("--deliveries", type=int, default=100_000, help="in a round of one server")
+    add("--ping-interval", type=float, default=5.0, help="seconds, where heartbeats are measured")
+    add("--settle", type=float, default=2.0, help="seconds until memory is read")
+    add("--rounds", type=int, default=3, help="rounds")
+    if "--quick" in arguments:
+        parser.set_defaults(**QUICK)
+    return parser.parse_args(arguments)
+
+
+def measure(chosen: argparse.Namespace) -> Results:
+    """Run the rounds; return the medians by measurement and number of clients, and by server."""
+    amounts = Amounts(chosen.deliveries, chosen.ping_interval, chosen.settle)
+    plan = [
+        (name, clients)
+        for name in chosen.only
+        for clients in ([chosen.polling_clients] if name == "polling" else chosen.clients)
+    ]
+    measured: dict[tuple[str, int], dict[str, list[Figures]]] = {step: {} for step in plan}
+    for number in range(chosen.rounds):
+        for name, clients in plan:
+            for server in chosen.peers:
+                if server == servers.FLOOR and name in NOT_OF_THE_FLOOR:
+                    continue
+                print(f"round {number + 1}: {name}, {clients}, {server}", file=sys.stderr)
+                figures = MEASUREMENTS[name](server, clients, amounts)
+                measured[name, clients].setdefault(server, []).append(figures)
+    return {
+        step: {server: report.median(rounds) for server, rounds in by_server.items()}
+        for step, by_server in measured.items()
+        if by_server
+    }
+
+
+def main() -> None:
+    """Measure what is asked for and print it."""
+    chosen = options(sys.argv[1:])
+    servers.pin(servers.LOAD_CORE)
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if max(chosen.clients) + SPARE_FILES > files:
+        raise SystemExit(f"{max(chosen.clients)} clients need more open files than {files}")
+    reasons = {server: servers.missing(server) for server in chosen.peers}
+    chosen.peers = [server for server in chosen.peers if reasons[server] is None]
+    results = measure(chosen)
+    for server, reason in reasons.items():
+        left_out = f"; LEFT OUT: {reason}" if reason else ""
+        print(f"{server:8}{servers.NAMES[server]}{left_out}")
+    if servers.SERVER_CORE == servers.LOAD_CORE:
+        print("There is one core only, which the servers share with the load.")
+    print(f"\nMedians of {chosen.rounds} rounds; load average now {os.getloadavg()[0]:.1f}")
+    for (name, clients), rows in results.items():
+        what = (MEASUREMENTS[name].__doc__ or "").splitlines()[0]
+        print("\n" + report.table(f"{name}, {clients:,} clients. {what}", rows))
+
+
+def _words(known: Sequence[str]) -> object:
+    def split(text: str) -> list[str]:
+        words = text.split(",")
+        for word in words:
+            if word not in known:
+                raise argparse.ArgumentTypeError(f"{word!r} is none of {', '.join(known)}")
+        return words
+
+    return split
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+if __name__ == "__main__":
+    main()

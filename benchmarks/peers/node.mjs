@@ -1,0 +1,8 @@
+// socket.io on Node.js, with its defaults.
+import { Server } from "socket.io";
+import { listening, pingInterval, serve } from "./events.mjs";
+
+const io = new Server({ pingInterval });
+serve(io);
+io.listen(0);
+io.httpServer.on("listening", () => listening(io.httpServer.address().port));

@@ -1,0 +1,53 @@
+"""Figures as tables: every server's, then this server's as a ratio to each other's."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from benchmarks.measurements import LOAD, Figures
+
+OURS = "ours"
+BUSY = 90
+"""Percent of its core from which on the load may be what was measured."""
+
+
+def median(rounds: Sequence[Figures]) -> Figures:
+    """Return each figure's median over the rounds."""
+    return {
+        column: statistics.median(figures[column] for figures in rounds) for column in rounds[0]
+    }
+
+
+def table(title: str, rows: Mapping[str, Figures]) -> str:
+    """Lay out the servers' figures and the ratios; say where the load was the bound."""
+    columns = list(next(iter(rows.values())))
+    widths = [max(12, len(column) + 2) for column in columns]
+    lines = [title, _line("", columns, widths)]
+    for name, figures in rows.items():
+        lines.append(_line(name, [_number(figures[column]) for column in columns], widths))
+    for name, figures in rows.items():
+        if OURS not in rows or name == OURS:
+            continue
+        ratios = [
+            ""
+            if column == LOAD or not figures[column]
+            else f"{rows[OURS][column] / figures[column]:.2f}"
+            for column in columns
+        ]
+        lines.append(_line(f"{OURS}/{name}", ratios, widths))
+    busy = [name for name, figures in rows.items() if figures[LOAD] > BUSY]
+    if busy:
+        lines.append(f"The load's core was saturated with: {', '.join(busy)}. Their rates and ")
+        lines[-1] += "latencies are bounds from the load; CPU is the server's own."
+    return "\n".join(lines)
+
+
+def _line(name: str, cells: Sequence[str], widths: Sequence[int]) -> str:
+    return f"{name:12}" + "".join(
+        f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}"
