@@ -175,6 +175,7 @@ class Crowd:
                 client.socket.setblocking(False)
                 self._clients[client.socket.fileno()] = client
                 self._poll.register(client.socket, select.EPOLLIN)
+            self._answer(0)  # the first may be due for pings by now
 
     def deliver(self, furniture: dict[str, object]) -> list[float]:
         """Publish one event and wait until each client has got it; return after which seconds."""
@@ -200,14 +201,17 @@ class Crowd:
         before = sum(client.pings for client in self._clients.values())
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
-            for descriptor, _ in self._poll.poll(left):
-                client = self._clients[descriptor]
-                data = client.socket.recv(4096)
-                if data == _PING:
-                    client.pong()
-                else:
-                    client.take(data)
+            self._answer(left)
         return sum(client.pings for client in self._clients.values()) - before
+
+    def _answer(self, timeout: float) -> None:
+        for descriptor, _ in self._poll.poll(timeout):
+            client = self._clients[descriptor]
+            data = client.socket.recv(4096)
+            if data == _PING:
+                client.pong()
+            else:
+                client.take(data)
 
     def _timed_out(self) -> list[tuple[int, int]]:
         raise TimeoutError(f"nothing came for {TIMEOUT} s")

@@ -106,7 +106,7 @@ def heartbeats(name: str, clients: int, amounts: Amounts) -> Figures:
     interval = amounts.ping_interval
     with running(name, interval) as server, Crowd(server.port, server.greeting) as crowd:
         crowd.connect(clients)
-        crowd.answer_pings(1.5 * interval)  # by now each client has got its first
+        crowd.answer_pings(interval / 4)
         with Spent(server) as spent:
             pings = crowd.answer_pings(2 * interval)
     return {

@@ -34,6 +34,10 @@ _CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
 
 
+class ServerError(Exception):
+    """A server did not do what was to be measured."""
+
+
 class Running:
     """A server process under measurement.
 
@@ -87,17 +91,20 @@ def running(name: str, ping_interval: float = PING_INTERVAL) -> Iterator[Running
     """
     with tempfile.TemporaryDirectory() as path:
         folder = Path(path)
-        with (folder / "said").open("wb") as said:
+        with (folder / "said").open("wb") as output:
             process = subprocess.Popen(
                 _command(name, folder),
                 cwd=folder,
                 env=_environment(ping_interval),
-                stdout=said,
-                stderr=said,
+                stdout=output,
+                stderr=output,
                 preexec_fn=lambda: pin(SERVER_CORE),  # noqa: PLW1509 - there are no threads
             )
         try:
             yield Running(name, process, _port(process, folder / "said"))
+        except OSError as error:
+            said = (folder / "said").read_text()[-2000:]
+            raise ServerError(f"{error}; exit status {process.poll()}; it said: {said}") from error
         finally:
             process.kill()  # what a stop would save is not wanted
             process.wait(30)
@@ -138,4 +145,4 @@ def _port(process: subprocess.Popen[bytes], said: Path) -> int:
             if told.get("event") == "listening":
                 return int(told["port"])
         time.sleep(0.02)
-    raise RuntimeError(f"{process.args!r} did not start: {said.read_text()[-2000:]}")
+    raise ServerError(f"{process.args!r} did not start: {said.read_text()[-2000:]}")
