@@ -43,7 +43,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     add("--deliveries", type=int, default=60_000, help="in a round of one server")
     add("--ping-interval", type=float, default=2.5, help="seconds, where heartbeats are measured")
     add("--settle", type=float, default=1.0, help="seconds until memory is read")
-    add("--rounds", type=int, default=3, help="rounds")
+    add("--rounds", type=int, default=2, help="rounds")
     if "--quick" in arguments:
         parser.set_defaults(**QUICK)
     return parser.parse_args(arguments)
@@ -58,26 +58,38 @@ def measure(chosen: argparse.Namespace) -> Results:
         for clients in ([chosen.polling_clients] if name == "polling" else chosen.clients)
     ]
     measured: dict[tuple[str, int], dict[str, list[Figures]]] = {step: {} for step in plan}
-    for number in range(chosen.rounds):
-        for name, clients in plan:
-            for server in chosen.peers:
-                if server == servers.FLOOR and name in NOT_OF_THE_FLOOR:
-                    continue
-                start = time.monotonic()
-                try:
-                    figures = MEASUREMENTS[name](server, clients, amounts)
-                except servers.ServerError as error:  # the others are worth having all the same
-                    print(f"FAILED: {name}, {clients}, {server}: {error}", file=sys.stderr)
-                    continue
-                seconds = time.monotonic() - start
-                told = f"round {number + 1}: {name}, {clients}, {server}: {seconds:.1f} s"
-                print(told, file=sys.stderr)
-                measured[name, clients].setdefault(server, []).append(figures)
+    try:
+        for _ in range(chosen.rounds):
+            for name, clients in plan:
+                _measure_servers(name, clients, chosen.peers, amounts, measured[name, clients])
+    except KeyboardInterrupt:
+        print("interrupted: what follows is what there is by now", file=sys.stderr)
     return {
         step: {server: report.median(rounds) for server, rounds in by_server.items()}
         for step, by_server in measured.items()
         if by_server
     }
+
+
+def _measure_servers(
+    name: str,
+    clients: int,
+    peers: Sequence[str],
+    amounts: Amounts,
+    measured: dict[str, list[Figures]],
+) -> None:
+    for server in peers:
+        if server == servers.FLOOR and name in NOT_OF_THE_FLOOR:
+            continue
+        start = time.monotonic()
+        try:
+            figures = MEASUREMENTS[name](server, clients, amounts)
+        except servers.ServerError as error:  # the others are worth having all the same
+            print(f"FAILED: {name}, {clients}, {server}: {error}", file=sys.stderr)
+            continue
+        seconds = time.monotonic() - start
+        print(f"{name}, {clients}, {server}: {seconds:.1f} s", file=sys.stderr)
+        measured.setdefault(server, []).append(figures)
 
 
 def main() -> None:

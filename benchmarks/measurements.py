@@ -92,7 +92,7 @@ def polling(name: str, clients: int, amounts: Amounts) -> Figures:
 
 
 def connections(name: str, clients: int, amounts: Amounts) -> Figures:
-    """From TCP's connect to the greeting, and the memory that each connection keeps in use."""
+    """From TCP connect to CONNECT answered, ours with its `ready`; memory a connection, settled."""
     plain = _connections(name, clients, amounts, browser=False)
     browser = _connections(name, clients, amounts, browser=True)
     load = (plain.pop(LOAD) + browser.pop(LOAD)) / 2
