@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -94,6 +95,8 @@ async def serve(settings: Settings) -> None:
         await hub.start()
         await runner.setup()
         listener = await _listen(socketio.front(make_handler), settings)
+        gc.collect()
+        gc.freeze()  # what is there now stays: no collection need look at it again
         await stop.wait()
         await hub.drain()
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -20,8 +21,9 @@ class Deadlines(Generic[Member]):
     def __init__(self, seconds: float, expired: Callable[[Member], object]) -> None:
         self.seconds = seconds
         self._expired = expired
-        self._due: dict[Member, float] = {}  # in insertion order, which is the order of time
+        self._due: OrderedDict[Member, float] = OrderedDict()  # in the order of time
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop
 
     def __len__(self) -> int:
         return len(self._due)
@@ -31,24 +33,24 @@ class Deadlines(Generic[Member]):
 
     def add(self, member: Member) -> None:
         """Start the member's time, anew where it is a member already."""
-        loop = asyncio.get_running_loop()
-        self._due.pop(member, None)
-        self._due[member] = due = loop.time() + self.seconds
         if self._timer is None:
-            self._timer = loop.call_at(due, self._tick)
+            self._loop = asyncio.get_running_loop()
+        self._due[member] = due = self._loop.time() + self.seconds
+        self._due.move_to_end(member)
+        if self._timer is None:
+            self._timer = self._loop.call_at(due, self._tick)
 
     def discard(self, member: Member) -> None:
         """Forget the member, if it is one."""
         self._due.pop(member, None)
 
     def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         now = loop.time()
         self._timer = None
         try:
             while self._due and self._next_due() <= now:
-                member = next(iter(self._due))
-                del self._due[member]
+                member, _ = self._due.popitem(last=False)
                 self._expired(member)
         finally:  # also where one member's expiry fails: the others have their time
             if self._due and self._timer is None:

@@ -56,6 +56,7 @@ class Front:
         self.waiting: Deadlines[FrontConnection] = Deadlines(
             engine.connect_timeout, lambda connection: connection.abort()
         )
+        self.loop = asyncio.get_running_loop()
         self.head = re.compile(_HEAD % re.escape(path.encode()))
 
     def __call__(self) -> asyncio.Protocol:
@@ -166,7 +167,7 @@ class FrontConnection(asyncio.Protocol):
             answer = Answer(500, b"", TEXT)
         if isinstance(answer, Awaitable):
             self._poll = request.method == "GET"
-            self._task = asyncio.ensure_future(self._wait(answer))
+            self._task = self._front.loop.create_task(self._wait(answer))
         elif answer is None:
             return False
         else:
@@ -201,7 +202,7 @@ class FrontConnection(asyncio.Protocol):
                 while len(self._data) < self._body:
                     if self._transport.is_closing():
                         raise BodyUnreadable
-                    self._more = asyncio.get_running_loop().create_future()
+                    self._more = self._front.loop.create_future()
                     await self._more
         except TimeoutError:
             self._transport.abort()

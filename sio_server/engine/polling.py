@@ -48,6 +48,7 @@ class Polling:
         self._poll: Request | None = None
         self._posting = False
         self._taken: asyncio.Future[None] | None = None  # while somebody drains
+        self._loop = asyncio.get_running_loop()
         self._ended = False
         self._interrupted = False
 
@@ -69,7 +70,7 @@ class Polling:
         """Wait until a GET has taken the queue."""
         if self._queue and not self._ended:
             if self._taken is None:
-                self._taken = asyncio.get_running_loop().create_future()
+                self._taken = self._loop.create_future()
             await asyncio.shield(self._taken)
 
     def close(self) -> None:
@@ -98,7 +99,7 @@ class Polling:
         if self._queue or self._ended or self._interrupted:
             return self._payload()
         self._poll = request
-        self._wake = asyncio.get_running_loop().create_future()
+        self._wake = self._loop.create_future()
         return self._wait(request, self._wake)
 
     async def _wait(self, request: Request, wake: asyncio.Future[None]) -> Answer:

@@ -30,7 +30,7 @@ class TakenConnection(asyncio.Protocol):
             the connection, at twice the bound and one such write.
     """
 
-    __slots__ = ("_drained", "_ended", "_gone", "_hard_limit", "_transport", "max_buffer_bytes")
+    __slots__ = ("_drained", "_ended", "_gone", "_hard_limit", "_loop", "_transport", "max_buffer_bytes")
 
     def __init__(self, max_buffer_bytes: int, max_write_bytes: int) -> None:
         self.max_buffer_bytes = max_buffer_bytes
@@ -39,6 +39,7 @@ class TakenConnection(asyncio.Protocol):
         self._gone = False
         self._drained: asyncio.Future[None] | None = None  # while the buffer is over its bound
         self._transport: asyncio.Transport
+        self._loop: asyncio.AbstractEventLoop
 
     def take_over(self, request: web.BaseRequest) -> None:
         """Take a request's connection from aiohttp; its handler then returns ``HANDED_OVER``.
@@ -57,6 +58,7 @@ class TakenConnection(asyncio.Protocol):
     def adopt(self, transport: asyncio.Transport, rest: bytes) -> None:
         """Go on with a connection, of which these bytes have been read but not used."""
         self._transport = transport
+        self._loop = asyncio.get_running_loop()
         transport.set_write_buffer_limits(self.max_buffer_bytes, self.max_buffer_bytes // 4)
         transport.set_protocol(self)
         transport.resume_reading()
@@ -99,7 +101,7 @@ class TakenConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Note that the buffer is over its bound."""
-        self._drained = asyncio.get_running_loop().create_future()
+        self._drained = self._loop.create_future()
 
     def resume_writing(self) -> None:
         """Note that the buffer has shrunk."""

@@ -101,7 +101,7 @@ class WebSocket(TakenConnection):
         self.write_bytes(close_frame(code, reason))
         self._ended = self._closing = True  # RFC 6455, 5.5.1: no frame follows a close frame
         self._transport.resume_reading()  # for the client's answer
-        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._transport.abort)
+        self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
@@ -122,7 +122,7 @@ class WebSocket(TakenConnection):
     def _go_on(self) -> None:
         wait = self._read()
         if wait is not None:
-            self._worker = asyncio.ensure_future(self._work(wait))
+            self._worker = self._loop.create_task(self._work(wait))
 
     async def _work(self, wait: Awaitable[None] | None) -> None:
         try:
