@@ -181,6 +181,8 @@ class SocketIO:
         return Connection("socketio", principal, source, cursor, rate), position
 
     def _connected(self, sid: str, namespace: str) -> None:
+        if namespace != "/":
+            return
         connection, since = self._connections[sid]
         cursor = connection.cursor
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import json
 import logging
 import os
@@ -79,8 +80,12 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         guard: Guard = guard_nothing,
         admit: Admit = admit_all,
         transports: tuple[str, ...] = ("polling", "websocket"),
-        **stock: Any,  # what python-socketio passes down
+        async_handlers: bool = False,
+        logger: logging.Logger = logger,
     ) -> None:
+        for seconds in (ping_interval, ping_timeout, connect_timeout):
+            if not isinstance(seconds, int | float):
+                raise TypeError("times are numbers of seconds")
         super().__init__(
             async_mode="aiohttp",
             ping_interval=ping_interval,
@@ -90,11 +95,10 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             cors_allowed_origins=[],
             logger=logger,
             transports=list(transports),
-            async_handlers=stock.pop("async_handlers", False),
+            async_handlers=async_handlers,
         )
-        if stock:
-            raise TypeError(f"unknown options: {', '.join(sorted(stock))}")
         self.sockets: dict[str, Session]
+        self.make_session: Callable[..., Session] = Session
         self.max_message_bytes = max_message_bytes
         self._max_buffer_bytes = max_buffer_bytes
         self.connect_timeout = connect_timeout
@@ -105,7 +109,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         self._unjoined: Deadlines[Session] = Deadlines(
             connect_timeout, lambda session: session.end("transport error")
         )
-        self._upgrades: Deadlines[Upgrade] = Deadlines(
+        self._upgrading: Deadlines[Upgrade] = Deadlines(
             connect_timeout, lambda upgrade: upgrade.fail()
         )
         self._quiet: Deadlines[str] = Deadlines(QUIET_SECONDS, lambda address: None)
@@ -140,10 +144,10 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             return bad_request("Transport unknown", UNKNOWN_TRANSPORT)
         if "j" in query:
             return bad_request("JSONP is not served", BAD_REQUEST)
+        if query.get("EIO") != "4":
+            return bad_request("Unsupported protocol version", BAD_VERSION)
         sid = query.get("sid")
         if sid is None:
-            if query.get("EIO") != "4":
-                return bad_request("Unsupported protocol version", BAD_VERSION)
             if request.method != "GET":
                 return bad_request("Bad handshake method", BAD_METHOD)
             return self._open(request, transport)
@@ -172,7 +176,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         if isinstance(release, Answer):
             return release
         sid = self.generate_id()
-        session = Session(self, sid, request)
+        session = self.make_session(self, sid, request)
         session.release = release
         opening = self._opening_frame(sid, transport)
         try:
@@ -226,8 +230,8 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             return bad_request(str(error))
         carrier = session.transport
         if isinstance(carrier, Polling) and not session.upgrading:
-            upgrade = Upgrade(session, carrier, socket, self._upgrades.discard)
-            self._upgrades.add(upgrade)
+            upgrade = Upgrade(session, carrier, socket, self._upgrading.discard)
+            self._upgrading.add(upgrade)
             socket.hand_to(upgrade)
         else:
             socket.close()
@@ -290,10 +294,16 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         """Forget a session."""
         self._heartbeat.discard(session)
         self._unjoined.discard(session)
-        if self.sockets.pop(session.sid, None) is not None:
-            result = self._call("disconnect", session.sid, reason)
-            if isinstance(result, Awaitable):
-                await result
+        if session.sid in self.sockets:
+            try:
+                result = self._call("disconnect", session.sid, reason)
+                if isinstance(result, Awaitable):
+                    await result
+            finally:
+                del self.sockets[session.sid]
+
+    def _get_socket(self, sid: str) -> Session:
+        return self.sockets[sid]
 
     def _call(self, event: str, *args: Any) -> Any:
         """Call the application's handler; return its result, or what gives it."""
@@ -332,3 +342,9 @@ async def _with_headers(
     if settled is not None:
         settled.headers.update(headers)
     return settled
+
+
+OPTIONS = frozenset(
+    inspect.getfullargspec(EioServer).kwonlyargs,
+) - {"async_handlers", "logger"}
+"""What may be chosen by whoever makes a server; the rest is between the two servers."""

@@ -149,7 +149,7 @@ class FrontConnection(asyncio.Protocol):
             method,
             target,
             headers,
-            peer[0] if isinstance(peer, tuple) else "",
+            peer,
             "https" if secure else "http",
             self._give,
             self._is_open,

@@ -143,9 +143,9 @@ class Manager(AsyncManager):  # type: ignore[misc]
         self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
     ) -> None:
         """Let a client into a room."""
-        eio_sid = self.eio_sid_from_sid(sid, namespace)
-        if eio_sid is None:
+        if namespace not in self.rooms:
             raise ValueError("sid is not connected to requested namespace")
+        eio_sid = self.rooms[namespace][None][sid]
         if room == sid:
             return
         if room is None or self.is_sid_room(namespace, room):

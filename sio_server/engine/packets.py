@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from typing import Any
 
 from socketio import packet as stock
@@ -94,7 +95,8 @@ class Packet(stock.Packet):  # type: ignore[misc]
                 raise ProtocolError("ack id too long")
             self.id = int(text[:end])
         if text[end:]:
-            self.data = _decode_json(text[end:])
+            is_event = self.packet_type in (stock.EVENT, stock.BINARY_EVENT)
+            self.data = _decode_json(text[end:], is_event=is_event)
         self._check_data()
         return attachments
 
@@ -148,17 +150,26 @@ def _is_event_name(name: Any) -> bool:
     return type(name) is int or (isinstance(name, str) and name not in RESERVED_EVENTS)
 
 
-def _decode_json(text: str) -> Any:
+def _decode_json(text: str, *, is_event: bool) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except json.JSONDecodeError:
         raise ProtocolError("packet data that is not JSON") from None
-    except (RecursionError, ValueError):  # ValueError: NaN, or an integer of thousands of digits
-        return _decode_event_name(text)
+    except (RecursionError, ValueError):  # ValueError: NaN, or a number that is too large
+        if is_event:
+            return _decode_event_name(text)
+        raise ProtocolError("packet data that can't be decoded") from None
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if value in (math.inf, -math.inf):
+        raise ValueError(number)
+    return value
 
 
 def _decode_event_name(text: str) -> Any:

@@ -15,6 +15,9 @@ from sio_server.engine.session import Session
 
 NOOP = Frame(packets.NOOP)
 
+MAX_PACKETS = 16
+"""Packets in an answer: with more of them Python's client gives up."""
+
 
 class Polling:
     """The polling transport of one session.
@@ -84,10 +87,12 @@ class Polling:
         self._interrupted = interrupted
         self._end_poll()
 
-    def take(self) -> list[Frame]:
-        """Hand over what is queued."""
-        taken, self._queue, self._queued_bytes = self._queue, [], 0
-        self._notify_taken()
+    def take(self, count: int | None = None) -> list[Frame]:
+        """Hand over what is queued, or the first ones of it."""
+        taken, self._queue = self._queue[:count], self._queue[len(self._queue[:count]) :]
+        self._queued_bytes -= sum(map(len, taken))
+        if not self._queue:
+            self._notify_taken()
         return taken
 
     def get(self, request: Request) -> Answer | Awaitable[Answer]:
@@ -113,7 +118,7 @@ class Polling:
         return self._payload()
 
     def _payload(self) -> Answer:
-        frames = self.take() or [NOOP]
+        frames = self.take(MAX_PACKETS) or [NOOP]
         payload = packets.RECORD_SEPARATOR.join(frame.polling for frame in frames)
         return Answer(200, payload.encode(), TEXT)
 

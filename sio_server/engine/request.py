@@ -31,13 +31,14 @@ class Request:
         method: in capitals.
         target: the path and the query, as they came.
         headers: looked up without regard to case.
-        peer: the address of the TCP peer.
+        peer: the address and the port of the TCP peer.
         scheme: ``http`` or ``https``, as the peer reached this server.
         give: gives the connection itself away.
         is_open: tells whether the client is still there.
         read: reads the whole body, within bounds of bytes and seconds; see ``read_body``.
 
     Attributes:
+        peer: the address alone.
         query: one value a name.
         kept: what the application keeps with the request, and later with its session.
     """
@@ -50,6 +51,7 @@ class Request:
         "kept",
         "method",
         "peer",
+        "port",
         "query",
         "read",
         "scheme",
@@ -61,7 +63,7 @@ class Request:
         method: str,
         target: str,
         headers: CIMultiDict[str] | CIMultiDictProxy[str],
-        peer: str,
+        peer: Any,
         scheme: str,
         give: Callable[[TakenConnection], None],
         is_open: Callable[[], bool],
@@ -70,7 +72,7 @@ class Request:
         self.method = method
         self.target = target
         self.headers = headers
-        self.peer = peer
+        self.peer, self.port = peer[:2] if isinstance(peer, tuple) else ("", 0)
         self.scheme = scheme
         self.give = give
         self.is_open = is_open
@@ -91,7 +93,7 @@ class Request:
             request.method,
             request.raw_path,
             request.headers,
-            peer[0] if isinstance(peer, tuple) else "",
+            peer,
             request.scheme,
             lambda connection: connection.take_over(request),
             is_open,
@@ -121,6 +123,7 @@ class Request:
             "PATH_INFO": path,
             "QUERY_STRING": query,
             "REMOTE_ADDR": self.peer,
+            "REMOTE_PORT": str(self.port),
         }
         for name, value in self.headers.items():
             key = name.upper().replace("-", "_")

@@ -18,6 +18,8 @@ import socketio
 from socketio import packet as stock
 from socketio.exceptions import ConnectionRefusedError as Refused
 
+from sio_server.engine.admin import CountedSession
+from sio_server.engine.eio_server import OPTIONS as EIO_OPTIONS
 from sio_server.engine.eio_server import EioServer
 from sio_server.engine.front import Front
 from sio_server.engine.manager import Manager, encode
@@ -64,6 +66,10 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         async_handlers: bool = True,
         **options: Any,
     ) -> None:
+        if isinstance(namespaces, str) and namespaces != "*":
+            raise TypeError('namespaces must be a list, or "*"')
+        if unknown := options.keys() - EIO_OPTIONS:
+            raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
         super().__init__(
             client_manager=Manager(),
             serializer=type("Packet", (Packet,), {"max_attachments": max_attachments}),
@@ -72,6 +78,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             async_handlers=async_handlers,
             **options,
         )
+        self.eio.on("connect", self._note_environ)  # without a coroutine, unlike the inherited one
         self._connected = connected
         self._sessions = sessions
 
@@ -80,6 +87,12 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
         session: Session | None = self.eio.sockets.get(eio_sid)
         return session
+
+    def instrument(self, *args: Any, **options: Any) -> Any:
+        """Serve the Admin UI; see python-socketio."""
+        admin = super().instrument(*args, **options)
+        self.eio.make_session = functools.partial(CountedSession, admin.event_buffer.push)
+        return admin
 
     def front(
         self, make_handler: Callable[[], asyncio.Protocol], socketio_path: str = "socket.io"
@@ -95,7 +108,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
     def _engineio_server_class(self) -> type[EioServer]:
         return EioServer
 
-    def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
+    def _note_environ(self, eio_sid: str, environ: dict[str, Any]) -> None:
         self.environ[eio_sid] = environ
 
     async def _send_packet(self, eio_sid: str, pkt: stock.Packet) -> None:
@@ -161,36 +174,42 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             return
         try:
             opening = await self._open(session, namespace, auth)
-            sid = await self.manager.pre_connect(eio_sid, namespace, opening.sid)
-            if sid is None:
-                raise ProtocolError("second CONNECT to a namespace")
-            for room in opening.rooms:
-                await self.manager.enter_room(sid, namespace, room)
-            accepted = await self._trigger_event("connect", namespace, sid, session.environ, auth)
-            refusal = Refused().error_args if accepted is False else None
+            refusal = await self._ask(session, namespace, auth, opening)
         except NotNow:
             session.end("transport error")
             return
         except Refused as error:
             refusal = error.error_args
-        except ProtocolError:
-            raise
-        except ConnectionRefusedError:
-            refusal = REFUSED
-        except Exception:
-            logger.exception("connect_handler_failed")
-            refusal = REFUSED
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if refusal is not None:
             await self._refuse(eio_sid, namespace, refusal)
+            if sid is not None:
+                await self.manager.disconnect(sid, namespace, ignore_queue=True)
         elif session.closed:
-            reason = self.reason.TRANSPORT_CLOSE
-            await self._trigger_event("disconnect", namespace, sid, reason)
+            await self._leave(namespace, sid, self.reason.TRANSPORT_CLOSE)
         else:
             await self._accept(eio_sid, namespace, sid, opening)
-            return
-        if sid is not None:
-            await self.manager.disconnect(sid, namespace, ignore_queue=True)
+
+    async def _ask(self, session: Session, namespace: str, auth: Any, opening: Opening) -> Any:
+        """Run the connect handler; return what a refused client is told, or None."""
+        sid = await self.manager.pre_connect(session.sid, namespace, opening.sid)
+        if sid is None:
+            raise ProtocolError("second CONNECT to a namespace")
+        for room in opening.rooms:
+            await self.manager.enter_room(sid, namespace, room)
+        environ = session.environ
+        try:
+            accepted = await self._trigger_event("connect", namespace, sid, environ, auth or None)
+        except Refused:
+            raise
+        except ConnectionRefusedError:
+            return REFUSED
+        except (Exception, asyncio.CancelledError):
+            if _is_cancelled():
+                raise
+            logger.exception("connect_handler_failed")
+            return REFUSED
+        return Refused().error_args if accepted is False else None
 
     async def _open(self, session: Session, namespace: str, auth: Any) -> Opening:
         """Find out which session a client opens; its older transport, if there is one, ends."""
@@ -216,6 +235,36 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         await self.manager.connect(sid, namespace)
         self._connected(sid, namespace)
 
+    async def disconnect(
+        self, sid: str, namespace: str | None = None, ignore_queue: bool = False
+    ) -> None:
+        """Disconnect a client from a namespace."""
+        namespace = namespace or "/"
+        if self.manager.is_connected(sid, namespace):
+            eio_sid = self.manager.pre_disconnect(sid, namespace)
+            packet = self.packet_class(stock.DISCONNECT, namespace=namespace)
+            await self._send_packet(eio_sid, packet)
+            self._binary_packet.pop(eio_sid, None)
+            await self._leave(namespace, sid, self.reason.SERVER_DISCONNECT)
+
+    async def _handle_disconnect(
+        self, eio_sid: str, namespace: str, reason: str | None = None
+    ) -> None:
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        if self.manager.is_connected(sid, namespace):
+            self.manager.pre_disconnect(sid, namespace)
+            self._binary_packet.pop(eio_sid, None)
+            await self._leave(namespace, sid, reason or self.reason.CLIENT_DISCONNECT)
+
+    async def _leave(self, namespace: str, sid: str, reason: str) -> None:
+        """Tell the application that a client is gone, and forget it, whatever becomes of that."""
+        try:
+            await self._trigger_event("disconnect", namespace, sid, reason)
+        except Exception:
+            logger.exception("disconnect_handler_failed")
+        finally:
+            await self.manager.disconnect(sid, namespace, ignore_queue=True)
+
     def _has_namespace(self, namespace: str) -> bool:
         return (
             self.namespaces == "*"
@@ -240,6 +289,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             rooms = [room for room in self.manager.get_rooms(sid, namespace) if room != sid]
             await self._sessions.left(namespace, sid, rooms, for_good=reason in _FOR_GOOD)
         handler, bound = self._get_event_handler(event, namespace, args)
+        if handler is not None and event == "*":  # a client's name for it, not the catch-all's own
+            bound = (event, *bound)
         if handler is None:
             owner, bound = self._get_namespace_handler(namespace, args)
             if owner is None:
@@ -274,3 +325,9 @@ def _takes(handler: Callable[..., Any], count: int) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _is_cancelled() -> bool:
+    """Tell whether somebody wants the current task to end, not a thing that it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

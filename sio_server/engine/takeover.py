@@ -30,7 +30,15 @@ class TakenConnection(asyncio.Protocol):
             the connection, at twice the bound and one such write.
     """
 
-    __slots__ = ("_drained", "_ended", "_gone", "_hard_limit", "_loop", "_transport", "max_buffer_bytes")
+    __slots__ = (
+        "_drained",
+        "_ended",
+        "_gone",
+        "_hard_limit",
+        "_loop",
+        "_transport",
+        "max_buffer_bytes",
+    )
 
     def __init__(self, max_buffer_bytes: int, max_write_bytes: int) -> None:
         self.max_buffer_bytes = max_buffer_bytes

@@ -79,8 +79,8 @@ class WebSocket(TakenConnection):
 
     def hand_to(self, receiver: Receiver) -> None:
         """Let a receiver have what comes from now on."""
-        self._receiver = receiver
-        if self._worker is None:
+        first, self._receiver = self._receiver is None, receiver
+        if first:  # otherwise the one before it is being given a message right now
             self._go_on()
 
     def write(self, frame: Frame) -> int:

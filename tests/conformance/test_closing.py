@@ -43,7 +43,7 @@ async def test_a_client_may_close(eio_url: str, eio: Any, ends: list[Any], trans
     async with connected(eio_url, transport) as client:
         await client.send("1")
         assert await rest(client) == []
-        assert ends == [(client.handshake["sid"], "client disconnect")]
+        assert ends == [(client.handshake["sid"], "transport close")]
         assert not eio.sockets
     assert len(ends) == 1
 

@@ -50,7 +50,7 @@ async def test_a_handler_gets_the_sid_and_the_reason_if_it_takes_one(
     ("packets", "reason"),
     [
         (["41"], "client disconnect"),
-        (["1"], "client disconnect"),
+        (["1"], "transport close"),
         (["41", "1"], "client disconnect"),
         (["4not a packet"], "transport error"),
     ],

@@ -38,7 +38,7 @@ async def test_entering_and_leaving(transport: str) -> None:
         await server.emit("out", to="oak")
         assert set(server.rooms(sid)) == {sid, "pine"}
         assert await client.before_end(server) == [("in",)]
-        assert set(server.manager.rooms["/"]) == {None, sid, "pine"}
+        assert set(server.manager.rooms["/"]) == {None, "pine"}
 
 
 async def test_a_handler_moves_its_client(transport: str) -> None:
@@ -142,4 +142,4 @@ async def test_rooms_end_with_their_last_client(transport: str) -> None:
     manager = server.manager
     state = (manager.rooms, manager.callbacks, manager.pending_connect, manager.pending_disconnect)
     assert state == ({}, {}, {}, {})
-    assert (manager._held, server.environ, server._binary_packet) == ({}, {}, {})
+    assert (manager._waiting, server.environ, server._binary_packet) == ({}, {}, {})

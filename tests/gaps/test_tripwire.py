@@ -189,7 +189,7 @@ def test_each_name_that_is_written_down_is_used() -> None:
         ("class Planted(AsyncServer):\n def f(self):\n  self._gzip = None", "_gzip"),
         ("class Planted:\n def f(self, room):\n  return room._fwdm", "_fwdm"),
         ("def f(request):\n return request._payload_writer", "_payload_writer"),
-        ("def f(request):\n return getattr(request, '_task')", "_task"),
+        ("def f(request):\n return getattr(request, '_rel_url')", "_rel_url"),
         ("from engineio.async_drivers.aiohttp import _async", "_async"),
     ],
 )
