@@ -88,11 +88,14 @@ class WebSocket(TakenConnection):
         return self.write_bytes(frame.websocket)
 
     def close(self) -> None:
-        """Close normally."""
-        self.close_with(reader.NORMAL)
+        """Close normally, without waiting for the client's answer."""
+        self.close_after(close_frame(reader.NORMAL))
 
     def close_with(self, code: int, reason: str = "") -> None:
-        """Close with a code; at once where nobody reads. Nothing is written after it."""
+        """Close with a code that the client is to see, and wait for its answer for a while.
+
+        Nothing is written after it.
+        """
         if self._ended:
             return
         if self.buffered() > self.max_buffer_bytes:
@@ -145,7 +148,10 @@ class WebSocket(TakenConnection):
                 frame = self._reader.next()
                 wait = None if frame is None else self._take(*frame)
             except FramingError as error:
-                self.close_with(error.code, str(error))
+                if error.code == reader.TOO_LARGE:  # it is still sending, and would see a reset
+                    self.close_with(error.code, str(error))
+                else:
+                    self.close_after(close_frame(error.code, str(error)))
                 self._finish(error)
                 return None
             if frame is None or wait is not None:

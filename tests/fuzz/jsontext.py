@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -26,13 +27,21 @@ class Facts:
 
     Attributes:
         valid: JSON, but for the constants that Python adds.
-        undecodable: there are such constants, or numbers too long; up to where it is no more valid.
+        undecodable: there are such constants, or numbers too large; up to where it is no more
+            valid.
         depth: how deep containers are nested; up to there.
     """
 
     valid: bool = False
     undecodable: bool = False
     depth: int = 0
+
+
+def _too_large(number: re.Match[str]) -> bool:
+    token = number[0].strip(" \t\n\r")
+    if number["fraction"]:
+        return math.isinf(float(token))
+    return len(token.lstrip("-")) > MAX_DIGITS
 
 
 def examine(text: str) -> Facts:
@@ -54,10 +63,7 @@ def examine(text: str) -> Facts:
             facts.depth = max(facts.depth, len(stack))
             expected = "first" if token == "[" else "first key"
         elif expected in ("value", "first") and kind != "mark":
-            digits = token.lstrip("-")
-            facts.undecodable |= kind == "constant" or (
-                kind == "number" and not match["fraction"] and len(digits) > MAX_DIGITS
-            )
+            facts.undecodable |= kind == "constant" or (kind == "number" and _too_large(match))
             expected = "next"
         elif expected in ("key", "first key") and kind == "string":
             expected = "colon"

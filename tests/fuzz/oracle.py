@@ -132,6 +132,8 @@ class Model:
             raise Closed
         elif value is DOUBT:
             self.doubtful = True
+        elif kind in "36" and _is_undecodable(facts):
+            raise Closed
         else:
             self._event_or_ack(kind, count, namespace, id, value)
 
@@ -204,10 +206,13 @@ def _data(text: str) -> tuple[Any, Facts]:
             raise Closed
         return json.loads(text), facts
     name = re.match(r'\s*\[\s*("(?:[^"\\]|\\.)*"|-?\d{1,4000})\s*[],]', text)
-    sure = facts.valid and (facts.undecodable or facts.depth > IMPOSSIBLE_DEPTH)
-    if name is None or not sure:
+    if name is None or not _is_undecodable(facts):
         return DOUBT, facts
     return [json.loads(name[1]), {"undecodable": True}], facts
+
+
+def _is_undecodable(facts: Facts) -> bool:
+    return facts.valid and (facts.undecodable or facts.depth > IMPOSSIBLE_DEPTH)
 
 
 def restore(value: Any, attachments: list[bytes]) -> Any:

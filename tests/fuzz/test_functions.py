@@ -16,7 +16,11 @@ from tests.fuzz.strategies import EVENTS, cases, engine_packets
 
 SHARE = CASES // 2
 leaves = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
 )
 values = st.recursive(
     leaves | st.binary(max_size=5),
