@@ -117,6 +117,12 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
         """Serve every method at the path; what is wrong with one is told in Engine.IO's form."""
         app.router.add_route("*", f"/{engineio_path.strip('/')}/", self.handle_request)
+        app.on_shutdown.append(self._end_all)
+
+    async def _end_all(self, app: web.Application) -> None:
+        """End the transports, which aiohttp does not know of; their clients may come back."""
+        for session in list(self.sockets.values()):
+            await session.close(reason="transport close", notify=False)
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request to the Engine.IO path that came through aiohttp."""
