@@ -19,7 +19,7 @@ from sio_server.engine.frames import Frame
 from sio_server.engine.heartbeat import Heartbeat
 from sio_server.engine.packets import ProtocolError
 from sio_server.engine.polling import Polling
-from sio_server.engine.request import Answer, Request, bad_request
+from sio_server.engine.request import TEXT, Answer, Request, bad_request
 from sio_server.engine.session import Session
 from sio_server.engine.takeover import HANDED_OVER
 from sio_server.engine.upgrade import Upgrade
@@ -33,6 +33,9 @@ UNKNOWN_TRANSPORT, UNKNOWN_SID, BAD_METHOD, BAD_REQUEST, FORBIDDEN, BAD_VERSION 
 
 QUIET_SECONDS = 10
 """After a log line about a client that broke the protocol, its address gets no other so long."""
+
+CROSSING_SECONDS = 0.2
+"""After a client has closed its session, a GET that it sent at the same time may come so late."""
 
 Guard = Callable[[Request], Answer | Mapping[str, str]]
 """Looks at each request first: returns headers for its answer, or an answer that refuses it."""
@@ -112,6 +115,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         self._upgrading: Deadlines[Upgrade] = Deadlines(
             connect_timeout, lambda upgrade: upgrade.fail()
         )
+        self._just_left: Deadlines[str] = Deadlines(CROSSING_SECONDS, lambda sid: None)
         self._quiet: Deadlines[str] = Deadlines(QUIET_SECONDS, lambda address: None)
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
@@ -159,7 +163,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             return self._open(request, transport)
         session = self.sockets.get(sid)
         if session is None or session.closed:
-            return bad_request("Session ID unknown", UNKNOWN_SID)
+            return self._answer_crossing(request, sid)
         if transport == "websocket":
             return self._upgrade(request, session)
         carrier = session.transport
@@ -170,6 +174,12 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         if request.method == "POST":
             return carrier.post(request)
         return bad_request("Bad request", BAD_REQUEST)
+
+    def _answer_crossing(self, request: Request, sid: str) -> Answer:
+        if sid in self._just_left and request.method == "GET":
+            self._just_left.discard(sid)
+            return Answer(200, packets.NOOP.encode(), TEXT)
+        return bad_request("Session ID unknown", UNKNOWN_SID)
 
     def joined(self, eio_sid: str) -> None:
         """Note that the session is in use; one that never is is closed."""
@@ -275,6 +285,12 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
     def session_alive(self, session: Session) -> None:
         """Note a pong."""
         self._heartbeat.beat(session)
+
+    def session_left(self, session: Session) -> None:
+        """Expect the GET that polling always has on its way, if it is not here."""
+        carrier = session.transport
+        if isinstance(carrier, Polling) and not carrier.is_polled:
+            self._just_left.add(session.sid)
 
     def session_broken(self, session: Session, error: Exception) -> None:
         """Log why a client is closed, not more often than is useful."""

@@ -65,6 +65,11 @@ class Polling:
             self._end_poll()
         return self._queued_bytes
 
+    @property
+    def is_polled(self) -> bool:
+        """Whether a GET waits for packets."""
+        return self._poll is not None and self._poll.is_open()
+
     def buffered(self) -> int:
         """Return how many bytes are queued."""
         return self._queued_bytes
@@ -97,7 +102,7 @@ class Polling:
 
     def get(self, request: Request) -> Answer | Awaitable[Answer]:
         """Answer a GET with what is queued; wait for the first packet where nothing is."""
-        if self._poll is not None and self._poll.is_open():
+        if self.is_polled:
             self._session.break_off(ProtocolError("two polls at once"))
             return bad_request("two polls at once")
         self._end_poll()  # that of a client which hung up

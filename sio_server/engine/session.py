@@ -45,6 +45,9 @@ class Owner(Protocol):
     def session_alive(self, session: Session) -> None:
         """Note a pong."""
 
+    def session_left(self, session: Session) -> None:
+        """Note that the client closes the session."""
+
     def session_broken(self, session: Session, error: Exception) -> None:
         """Note why a session is closed."""
 
@@ -161,6 +164,7 @@ class Session:
             if kind == packets.PONG:
                 self._owner.session_alive(self)
             elif kind == packets.CLOSE:
+                self._owner.session_left(self)
                 self.end("transport close")
             elif kind in (packets.OPEN, packets.PING):
                 raise ProtocolError("packet that only a server sends")

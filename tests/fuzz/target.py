@@ -208,7 +208,7 @@ def _measure(owner: Any, name: str, into: dict[str, int]) -> None:
         if isinstance(value, Mapping):
             into[where] = _count(value)
         elif isinstance(value, Sized) and not isinstance(value, str | bytes | type):
-            if attribute != "_quiet":  # addresses, for some seconds
+            if attribute not in ("_quiet", "_just_left"):  # addresses, sids: for a moment
                 into[where] = len(value)
         elif _is_ours(value) and where.count(".") < 3:
             _measure(value, where, into)
