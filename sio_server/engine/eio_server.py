@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import inspect
 import json
@@ -16,6 +17,7 @@ from aiohttp import web
 from sio_server.engine import packets
 from sio_server.engine.deadlines import Deadlines
 from sio_server.engine.frames import Frame
+from sio_server.engine.front import Front
 from sio_server.engine.heartbeat import Heartbeat
 from sio_server.engine.packets import ProtocolError
 from sio_server.engine.polling import Polling
@@ -122,6 +124,17 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         """Serve every method at the path; what is wrong with one is told in Engine.IO's form."""
         app.router.add_route("*", f"/{engineio_path.strip('/')}/", self.handle_request)
         app.on_shutdown.append(self._end_all)
+
+    def front(
+        self, make_handler: Callable[[], asyncio.Protocol], engineio_path: str = "engine.io"
+    ) -> Front:
+        """Return a factory of protocols for ``loop.create_server``; see ``Front``.
+
+        Args:
+            make_handler: makes aiohttp's, for the application that this server is attached to.
+            engineio_path: as for ``attach``.
+        """
+        return Front(self, f"/{engineio_path.strip('/')}/", make_handler)
 
     async def _end_all(self, app: web.Application) -> None:
         """End the transports, which aiohttp does not know of; their clients may come back."""

@@ -15,13 +15,12 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import cast
+from typing import Protocol, cast
 
 from multidict import CIMultiDict
 
 from sio_server.engine.body import BodyTooLarge, BodyUnreadable
 from sio_server.engine.deadlines import Deadlines
-from sio_server.engine.eio_server import EioServer
 from sio_server.engine.request import TEXT, Answer, Request
 from sio_server.engine.takeover import TakenConnection
 
@@ -36,6 +35,15 @@ _HEAD = (
 _NOT_PLAIN = ("Transfer-Encoding", "Content-Encoding", "Expect")
 
 
+class Engine(Protocol):
+    """What answers requests."""
+
+    connect_timeout: float
+
+    def respond(self, request: Request) -> Answer | Awaitable[Answer | None] | None:
+        """See ``EioServer``."""
+
+
 class Front:
     """Makes what serves each new connection.
 
@@ -47,7 +55,7 @@ class Front:
 
     def __init__(
         self,
-        engine: EioServer,
+        engine: Engine,
         path: str,
         make_handler: Callable[[], asyncio.Protocol],
     ) -> None:

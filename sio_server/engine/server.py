@@ -97,13 +97,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
     def front(
         self, make_handler: Callable[[], asyncio.Protocol], socketio_path: str = "socket.io"
     ) -> Front:
-        """Return a factory of protocols for ``loop.create_server``; see ``Front``.
-
-        Args:
-            make_handler: makes aiohttp's, for the application that this server is attached to.
-            socketio_path: as for ``attach``.
-        """
-        return Front(self.eio, f"/{socketio_path.strip('/')}/", make_handler)
+        """Return a factory of protocols for ``loop.create_server``; see ``Front``."""
+        front: Front = self.eio.front(make_handler, socketio_path)
+        return front
 
     def _engineio_server_class(self) -> type[EioServer]:
         return EioServer

@@ -187,7 +187,8 @@ class Target:
         self.loop.run_until_complete(self.answers_well_behaved())
         self.loop.run_until_complete(asyncio.sleep(0.05))
         gc.collect()
-        left = [thing for thing in gc.get_objects() if type(thing) is Session]
+        sessions = [thing for thing in gc.get_objects() if type(thing) is Session]
+        left = [session for session in sessions if session._owner is self.server.eio]
         assert not left, f"{len(left)} sessions are still referred to"
         self.check_watch()
 

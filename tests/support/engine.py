@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,8 @@ from aiohttp import web
 async def serving(server: Any, path: str = "socket.io", port: int = 0) -> AsyncIterator[str]:
     """Serve a Socket.IO or Engine.IO server at a path; return the URL without it.
 
+    Ours has its own requests before aiohttp gets them, as in the product.
+
     Args:
         port: on the loopback; 0 takes a free one.
     """
@@ -20,8 +23,12 @@ async def serving(server: Any, path: str = "socket.io", port: int = 0) -> AsyncI
     server.attach(app, path)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
+    assert runner.server is not None
+    protocols = server.front(runner.server, path) if hasattr(server, "front") else runner.server
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(protocols, "127.0.0.1", port)
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     finally:
+        listener.close()
         await runner.cleanup()
