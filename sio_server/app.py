@@ -78,6 +78,7 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(signal_number, stop.set)
     runner = web.AppRunner(app, shutdown_timeout=1)
     listener: asyncio.Server | None = None
+    http_logger = server_logger()
 
     def make_handler() -> asyncio.Protocol:
         assert runner.server is not None
@@ -85,7 +86,7 @@ async def serve(settings: Settings) -> None:
             runner.server,
             loop=loop,
             access_log=None,  # type: ignore[arg-type]
-            logger=server_logger(),
+            logger=http_logger,
             keepalive_timeout=settings.connect_timeout,
             lingering_time=settings.connect_timeout,
             tcp_keepalive=False,

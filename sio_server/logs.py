@@ -117,11 +117,11 @@ def server_logger() -> logging.Logger:
     Our own failures are logged, with theirs, before they reach aiohttp.
     """
     logger = logging.getLogger("sio_server.http")
-
-    def without_traceback(record: logging.LogRecord) -> bool:
-        record.exc_info = record.exc_text = None
-        record.levelno, record.levelname = logging.DEBUG, "DEBUG"
-        return logger.isEnabledFor(logging.DEBUG)
-
-    logger.addFilter(without_traceback)
+    logger.addFilter(_without_traceback)
     return logger
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = record.exc_text = None
+    record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+    return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)

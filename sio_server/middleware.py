@@ -19,7 +19,6 @@ from sio_server.errors import (
     NotFound,
 )
 from sio_server.hub import Hub
-from sio_server.limits import Flooding
 
 logger = logging.getLogger("sio_server")
 
@@ -92,8 +91,6 @@ class Middleware:
         response = problem(error)
         if allow is not None and isinstance(error, MethodNotAllowed):
             response.headers["Allow"] = allow
-        if isinstance(error, Flooding):
-            response.force_close()
         return response
 
     async def _allow_origin(self, request: web.Request, response: web.StreamResponse) -> None:

@@ -10,6 +10,7 @@ from aiohttp import web
 from sio_server import strictjson
 from sio_server.engine import Answer
 from sio_server.errors import ContractError, Unauthorized
+from sio_server.limits import Flooding
 
 
 def json_response(value: Any, status: int = 200) -> web.Response:
@@ -26,6 +27,8 @@ def problem_answer(error: ContractError) -> Answer:
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, Flooding):
+        headers["Connection"] = "close"
     shape = {
         "type": "about:blank",
         "title": HTTPStatus(error.status).phrase,

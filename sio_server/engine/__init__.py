@@ -10,15 +10,18 @@ Knows nothing of furniture and imports nothing else of this project. One concern
 * ``takeover``: a socket without HTTP; ``reader``: WebSocket frames that come in
 * ``deadlines``, ``heartbeat``: many timers as one clock
 * ``eio_server``: Engine.IO's server; ``server``: Socket.IO's, behind python-socketio's public API;
-  ``manager``: who is where; ``recovery``: the seam for sessions that outlive their connection
+  ``application``: its handlers; ``admin``: its Admin UI; ``manager``: who is where;
+  ``recovery``: the seam for sessions that outlive their connection
+* ``seams``: the libraries' private names that all this leans on
 """
 
+from sio_server.engine.application import ack_requested
 from sio_server.engine.frames import Frame
 from sio_server.engine.front import Front
 from sio_server.engine.packets import UNDECODABLE
 from sio_server.engine.recovery import NotNow, Opening, Sessions
 from sio_server.engine.request import Answer, Request
-from sio_server.engine.server import Server, ack_requested
+from sio_server.engine.server import Server
 from sio_server.engine.session import Session
 
 __all__ = [

@@ -222,7 +222,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             release()
             raise
         self.sockets[sid] = session
-        accepted = self._call("connect", sid, session.environ)
+        accepted = self._call(session, "connect", session.environ)
         if isinstance(accepted, Awaitable):
             return self._opened_later(request, session, accepted)
         return self._opened(request, session, accepted)
@@ -313,17 +313,8 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
 
     def session_message(self, session: Session, data: str | bytes) -> Awaitable[None] | None:
         """Hand a message on; return what must be waited for before the next one can come."""
-        handler = self.handlers.get("message")
-        if handler is None:
-            return None
-        try:
-            result = handler(session.sid, data)
-        except ProtocolError:
-            raise
-        except Exception:
-            logger.exception("handler_failed event=message")
-            return None
-        return _settle_message(session, result) if isinstance(result, Awaitable) else None
+        result = self._call(session, "message", data)
+        return result if isinstance(result, Awaitable) else None
 
     async def session_closed(self, session: Session, reason: str) -> None:
         """Forget a session."""
@@ -331,7 +322,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         self._unjoined.discard(session)
         if session.sid in self.sockets:
             try:
-                result = self._call("disconnect", session.sid, reason)
+                result = self._call(session, "disconnect", reason)
                 if isinstance(result, Awaitable):
                     await result
             finally:
@@ -340,34 +331,33 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
     def _get_socket(self, sid: str) -> Session:
         return self.sockets[sid]
 
-    def _call(self, event: str, *args: Any) -> Any:
-        """Call the application's handler; return its result, or what gives it."""
+    def _call(self, session: Session, event: str, argument: Any) -> Any:
+        """Call the application's handler; return its result, or what gives it.
+
+        Raises:
+            ProtocolError: a message breaks the protocol above.
+        """
         handler = self.handlers.get(event)
         if handler is None:
             return None
         try:
-            result = handler(*args)
+            result = handler(session.sid, argument)
+        except ProtocolError:
+            raise
         except Exception:
             logger.exception("handler_failed event=%s", event)
             return False
-        return _settle(event, result) if isinstance(result, Awaitable) else result
+        return _settle(session, event, result) if isinstance(result, Awaitable) else result
 
 
-async def _settle(event: str, result: Awaitable[Any]) -> Any:
+async def _settle(session: Session, event: str, result: Awaitable[Any]) -> Any:
     try:
         return await result
-    except Exception:
-        logger.exception("handler_failed event=%s", event)
-        return False
-
-
-async def _settle_message(session: Session, result: Awaitable[Any]) -> None:
-    try:
-        await result
     except ProtocolError as error:
         session.break_off(error)
     except Exception:
-        logger.exception("handler_failed event=message")
+        logger.exception("handler_failed event=%s", event)
+    return False
 
 
 async def _with_headers(
@@ -379,7 +369,5 @@ async def _with_headers(
     return settled
 
 
-OPTIONS = frozenset(
-    inspect.getfullargspec(EioServer).kwonlyargs,
-) - {"async_handlers", "logger"}
+OPTIONS = set(inspect.getfullargspec(EioServer).kwonlyargs) - {"async_handlers", "logger"}
 """What may be chosen by whoever makes a server; the rest is between the two servers."""

@@ -107,14 +107,16 @@ class FrontConnection(asyncio.Protocol):
         self._data += data
         if self._task is None:
             self._go_on()
-        elif self._more is not None:
-            self._wake()
-        elif len(self._data) > MAX_HEAD_BYTES:
+            return
+        if len(self._data) > self._body + MAX_HEAD_BYTES:  # more than this request and the next
             self._transport.pause_reading()
+        self._wake()
 
     def _go_on(self) -> None:
         """Answer as many requests as are there and need no waiting."""
         while self._task is None:
+            if self._transport.is_closing():
+                return
             if self._body:  # an answer did not ask for it
                 skipped = min(self._body, len(self._data))
                 del self._data[:skipped]
@@ -196,8 +198,12 @@ class FrontConnection(asyncio.Protocol):
 
     def _finish(self, answer: Answer) -> None:
         """Send an answer, and wait for the next request."""
-        if not self._transport.is_closing():
-            self._transport.write(_encode(answer))
+        if self._transport.is_closing():
+            return
+        self._transport.write(_encode(answer))
+        if answer.closes:
+            self._transport.close()
+        else:
             self._transport.resume_reading()
             self._front.waiting.add(self)
 

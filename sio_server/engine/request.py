@@ -140,7 +140,7 @@ class Answer:
 
     Args:
         body: its bytes, or JSON to be.
-        headers: beside those for the body.
+        headers: beside those for the body; ``Connection: close`` ends the connection.
     """
 
     __slots__ = ("body", "content_type", "headers", "status")
@@ -157,10 +157,18 @@ class Answer:
         self.content_type = content_type
         self.headers: dict[str, str] = dict(headers or {})
 
+    @property
+    def closes(self) -> bool:
+        """Whether the connection is to end with it."""
+        return self.headers.get("Connection") == "close"
+
     def to_aiohttp(self) -> web.Response:
         """Return it as aiohttp's."""
         headers = {"Content-Type": self.content_type, **self.headers}
-        return web.Response(status=self.status, body=self.body, headers=headers)
+        response = web.Response(status=self.status, body=self.body, headers=headers)
+        if self.closes:
+            response.force_close()
+        return response
 
 
 def bad_request(message: str, code: int = 3) -> Answer:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import ContextVar
 from typing import Any
 
 import socketio
@@ -19,6 +17,7 @@ from socketio import packet as stock
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from sio_server.engine.admin import CountedSession
+from sio_server.engine.application import Application
 from sio_server.engine.eio_server import OPTIONS as EIO_OPTIONS
 from sio_server.engine.eio_server import EioServer
 from sio_server.engine.front import Front
@@ -30,8 +29,6 @@ from sio_server.engine.session import Session
 logger = logging.getLogger("sio_server.engine.socketio")
 logger.setLevel(logging.WARNING)  # python-socketio logs each packet at INFO, as the client wrote it
 
-_ack_requested: ContextVar[bool] = ContextVar("ack_requested", default=False)
-
 REFUSED = {"message": "Connection refused by server"}
 INVALID_NAMESPACE = {"message": "Invalid namespace"}
 
@@ -39,12 +36,7 @@ _REASON = socketio.AsyncServer.reason
 _FOR_GOOD = frozenset((_REASON.CLIENT_DISCONNECT, _REASON.SERVER_DISCONNECT))
 
 
-def ack_requested() -> bool:
-    """Tell an event handler whether the client waits for its return value."""
-    return _ack_requested.get()
-
-
-class Server(socketio.AsyncServer):  # type: ignore[misc]
+class Server(Application):
     """A Socket.IO 5 server on aiohttp.
 
     Args:
@@ -237,10 +229,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         """Disconnect a client from a namespace."""
         namespace = namespace or "/"
         if self.manager.is_connected(sid, namespace):
-            eio_sid = self.manager.pre_disconnect(sid, namespace)
+            eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
             packet = self.packet_class(stock.DISCONNECT, namespace=namespace)
             await self._send_packet(eio_sid, packet)
-            self._binary_packet.pop(eio_sid, None)
             await self._leave(namespace, sid, self.reason.SERVER_DISCONNECT)
 
     async def _handle_disconnect(
@@ -248,13 +239,15 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
     ) -> None:
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if self.manager.is_connected(sid, namespace):
-            self.manager.pre_disconnect(sid, namespace)
-            self._binary_packet.pop(eio_sid, None)
             await self._leave(namespace, sid, reason or self.reason.CLIENT_DISCONNECT)
 
     async def _leave(self, namespace: str, sid: str, reason: str) -> None:
         """Tell the application that a client is gone, and forget it, whatever becomes of that."""
+        self._binary_packet.pop(self.manager.pre_disconnect(sid, namespace), None)
         try:
+            if self._sessions is not None:
+                rooms = [room for room in self.manager.get_rooms(sid, namespace) if room != sid]
+                await self._sessions.left(namespace, sid, rooms, for_good=reason in _FOR_GOOD)
             await self._trigger_event("disconnect", namespace, sid, reason)
         except Exception:
             logger.exception("disconnect_handler_failed")
@@ -273,54 +266,6 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         await self._send_packet(
             eio_sid, self.packet_class(stock.CONNECT_ERROR, data=reason, namespace=namespace)
         )
-
-    async def _trigger_event(self, event: Any, namespace: str, *args: Any) -> Any:
-        """Run an application's handler, once, with as many arguments as it takes.
-
-        Those of ``connect`` and ``disconnect`` may do without the last one. Whoever remembers
-        sessions hears of the end of one here, however it came.
-        """
-        if event == "disconnect" and self._sessions is not None:
-            sid, reason = args
-            rooms = [room for room in self.manager.get_rooms(sid, namespace) if room != sid]
-            await self._sessions.left(namespace, sid, rooms, for_good=reason in _FOR_GOOD)
-        handler, bound = self._get_event_handler(event, namespace, args)
-        if handler is not None and event == "*":  # a client's name for it, not the catch-all's own
-            bound = (event, *bound)
-        if handler is None:
-            owner, bound = self._get_namespace_handler(namespace, args)
-            if owner is None:
-                return self.not_handled
-            if type(owner).trigger_event is not socketio.AsyncNamespace.trigger_event:
-                return await owner.trigger_event(event, *bound)
-            handler = getattr(owner, f"on_{event}", None)
-            if handler is None:
-                return None
-        if event in self.reserved_events and not _takes(handler, len(bound)):
-            bound = bound[:-1]
-        result = handler(*bound)
-        return await result if inspect.isawaitable(result) else result
-
-    async def _handle_event_internal(
-        self, server: Any, sid: str, eio_sid: str, data: Any, namespace: str, id: int | None
-    ) -> None:
-        _ack_requested.set(id is not None)
-        try:
-            await super()._handle_event_internal(server, sid, eio_sid, data, namespace, id)
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            logger.exception("event_handler_failed")
-
-
-@functools.lru_cache(maxsize=256)
-def _takes(handler: Callable[..., Any], count: int) -> bool:
-    """Tell whether a handler can be called with so many arguments."""
-    try:
-        inspect.signature(handler).bind(*range(count))
-    except TypeError:
-        return False
-    return True
 
 
 def _is_cancelled() -> bool:

@@ -24,8 +24,6 @@ WHILE = 0.5
 STOCK_LOG = logging.getLogger("stock")
 STOCK_LOG.setLevel(logging.ERROR)  # the stock servers' default
 
-OURS_LOG = server_logger()
-
 
 @dataclass
 class Stack:
@@ -110,7 +108,7 @@ async def stock(**options: Any) -> AsyncIterator[Stack]:
 @asynccontextmanager
 async def ours(**options: Any) -> AsyncIterator[Stack]:
     """Serve our server."""
-    async with _serve(Server(**options), logger=OURS_LOG) as stack:
+    async with _serve(Server(**options), logger=server_logger()) as stack:
         yield stack
 
 
