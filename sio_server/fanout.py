@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections import ChainMap, defaultdict
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
 from sio_server.errors import LogUnavailable
@@ -28,14 +29,13 @@ RETRY_SECONDS = 1.0
 class Outlet(Protocol):
     """A way to write events to one consumer."""
 
-    def encode(self, record: Record) -> Any:
-        """Return the frame for a record.
+    @staticmethod
+    def encode(record: Record) -> Any:
+        """Return the frame for a record, one for every outlet of the class."""
 
-        The same for every outlet of a class, so that fan-out can encode once for all of them.
-        """
-
-    def write(self, frame: Any) -> bool:
-        """Write a frame without waiting; False once the consumer's buffer is over its bound."""
+    @property
+    def write(self) -> Write:
+        """Write a frame without waiting; False while the consumer's buffer is over its bound."""
 
     def buffered(self) -> int:
         """Return how much the buffer holds."""
@@ -73,6 +73,8 @@ class Cursor:
         self.task: asyncio.Task[None] | None = None
 
 
+Write = Callable[[Any], bool]
+
 Started = Callable[[Offset, bool, int], None]
 """Called when a cursor has caught up for the first time, right before its first live event, with
 the position, whether there was a gap, and how many events were replayed."""
@@ -99,7 +101,9 @@ class Fanout:
         self._slow_seconds = slow_seconds
         self._delivered = delivered
         self._parked = parked
-        self._rooms: dict[str, set[Cursor]] = {}
+        # Those who are live: for each class of outlets, for each room, who is in it and how it is
+        # written to. In an event's way to a consumer each object that it touches counts.
+        self._rooms: defaultdict[type[Outlet], dict[str, dict[Cursor, Write]]] = defaultdict(dict)
         self._move: asyncio.Future[None] | None = None
         self.position = Offset("", 0)
 
@@ -112,38 +116,32 @@ class Fanout:
         if self._move is not None:
             self._move.set_result(None)
             self._move = None
-        frames: dict[Any, Any] = {}
+        count = 0
         over: list[Cursor] = []
         failed: list[Cursor] = []
-        recipients = self._recipients(record.rooms)
-        for cursor in recipients:
-            outlet = cursor.outlet
-            kind = type(outlet)
-            frame = frames.get(kind)
-            if frame is None:
-                frame = frames[kind] = outlet.encode(record)
-            try:
-                within = outlet.write(frame)
-            except Exception:  # one consumer's failure is no other's
-                logger.exception("outlet_failed")
-                failed.append(cursor)
+        for kind, rooms in self._rooms.items():
+            recipients = _recipients(rooms, record.rooms)
+            if not recipients:
                 continue
-            if not within:
-                over.append(cursor)
-        count = len(recipients) - len(failed)  # before parking, which changes the rooms
+            count += len(recipients)
+            frame = kind.encode(record)
+            for cursor, write in recipients.items():
+                try:
+                    within = write(frame)
+                except Exception:  # one consumer's failure is no other's
+                    logger.exception("outlet_failed")
+                    failed.append(cursor)
+                    continue
+                if not within:
+                    over.append(cursor)
         for cursor in over:
             self._park(cursor, record.offset)
         for cursor in failed:
             self.leave(cursor)
             cursor.outlet.drop()
+        count -= len(failed)
         self._delivered(count)
         return count
-
-    def _recipients(self, rooms: Iterable[str]) -> Collection[Cursor]:
-        members = [self._rooms[room] for room in rooms if room in self._rooms]
-        if not members:
-            return ()
-        return members[0] if len(members) == 1 else set().union(*members)
 
     def join(self, cursor: Cursor, since: Offset | None, started: Started) -> None:
         """Let a cursor begin: at the end, or with all that came after ``since``.
@@ -173,7 +171,7 @@ class Fanout:
                 cursor.rooms[room] = 0 if cursor.live else self.position.seq
                 cursor.rooms_added = True
                 if cursor.live:
-                    self._rooms.setdefault(room, set()).add(cursor)
+                    self._add(cursor, room)
 
     def unsubscribe(self, cursor: Cursor, rooms: Iterable[str]) -> None:
         """Take rooms away."""
@@ -187,19 +185,24 @@ class Fanout:
         cursor.live = True
         for room in cursor.rooms:
             cursor.rooms[room] = 0
-            self._rooms.setdefault(room, set()).add(cursor)
+            self._add(cursor, room)
 
     def _go_still(self, cursor: Cursor) -> None:
         if cursor.live:
             cursor.live = False
             self._remove(cursor, cursor.rooms)
 
-    def _remove(self, cursor: Cursor, rooms: Iterable[str]) -> None:
-        for room in rooms:
-            members = self._rooms[room]
-            members.discard(cursor)
+    def _add(self, cursor: Cursor, room: str) -> None:
+        outlet = cursor.outlet
+        self._rooms[type(outlet)].setdefault(room, {})[cursor] = outlet.write
+
+    def _remove(self, cursor: Cursor, names: Iterable[str]) -> None:
+        rooms = self._rooms[type(cursor.outlet)]
+        for room in names:
+            members = rooms[room]
+            del members[cursor]
             if not members:
-                del self._rooms[room]
+                del rooms[room]
 
     def _park(self, cursor: Cursor, position: Offset) -> None:
         self._go_still(cursor)
@@ -291,6 +294,13 @@ class Fanout:
                 return await self._log.read(cursor.position, rooms, limit)
             except LogUnavailable:
                 await asyncio.sleep(RETRY_SECONDS)
+
+
+def _recipients(
+    rooms: Mapping[str, dict[Cursor, Write]], names: Iterable[str]
+) -> dict[Cursor, Write]:
+    members = [rooms[name] for name in names if name in rooms]
+    return members[0] if len(members) == 1 else dict(ChainMap(*members))
 
 
 def _concerns(record: Record, cursor: Cursor) -> bool:

@@ -43,20 +43,16 @@ _DEAD = frozenset(("ping timeout", "transport error"))
 class Outlet:
     """Events with their offset as the second argument, which recovery builds on."""
 
-    __slots__ = ("_max_buffer_bytes", "_session")
+    __slots__ = ("_session", "write")
 
-    def __init__(self, session: Session, max_buffer_bytes: int) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._max_buffer_bytes = max_buffer_bytes
+        self.write = session.write
 
     @staticmethod
     def encode(record: Record) -> Frame:
         """Return the event packet."""
         return Frame(_EVENT + record.event_arguments)
-
-    def write(self, frame: Frame) -> bool:
-        """Write a packet."""
-        return self._session.write(frame) <= self._max_buffer_bytes
 
     def buffered(self) -> int:
         """Return how much the session's buffer holds."""
@@ -177,7 +173,7 @@ class SocketIO:
         principal = hub.access.identify(token, source)
         principal.check_consume()
         kind = OneArgumentOutlet if auth.get("recovery") is False else Outlet
-        cursor = Cursor(kind(session, settings.max_buffer_bytes), names, hub.fanout.position)
+        cursor = Cursor(kind(session), names, hub.fanout.position)
         return Connection("socketio", principal, source, cursor, rate), position
 
     def _connected(self, sid: str, namespace: str) -> None:

@@ -40,7 +40,7 @@ class Stream(TakenConnection):
 
     def write(self, data: bytes) -> bool:
         """Write a chunk."""
-        return self.write_bytes(data) <= self.max_buffer_bytes
+        return self.write_bytes(data)
 
     def drop(self) -> None:
         """End: no progress for too long."""

@@ -43,10 +43,9 @@ class Client:
     def __init__(self, hub: Hub, heartbeat: Heartbeat) -> None:
         self._hub = hub
         self._heartbeat = heartbeat
-        self._max_buffer_bytes = hub.settings.max_buffer_bytes
         self.socket = WebSocket(
             hub.settings.max_message_bytes,
-            self._max_buffer_bytes,
+            hub.settings.max_buffer_bytes,
             ponged=lambda: heartbeat.beat(self),
         )
         self._handlers = Handlers()
@@ -88,7 +87,7 @@ class Client:
 
     def write(self, frame: Frame) -> bool:
         """Write a message."""
-        return self.socket.write(frame) <= self._max_buffer_bytes
+        return self.socket.write(frame)
 
     def buffered(self) -> int:
         """Return how much the socket's buffer holds."""

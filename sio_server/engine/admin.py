@@ -25,7 +25,7 @@ class CountedSession(Session):
         super().__init__(*args)
         self._count = count
 
-    def write(self, frame: Frame) -> int:
+    def write(self, frame: Frame) -> bool:
         """Write and count."""
         self._count("packetsOut")
         self._count("bytesOut", len(frame))

@@ -35,26 +35,20 @@ PING = encode_websocket(_PING, b"")
 class Frame:
     """One message to many: its WebSocket frame and its form in a polling payload.
 
-    Args:
+    Attributes:
         packet: a text message (for Engine.IO, with the packet type in front), or bytes.
+        websocket: the message as a WebSocket frame, header included.
     """
 
-    __slots__ = ("_websocket", "packet")
+    __slots__ = ("packet", "websocket")
 
     def __init__(self, packet: str | bytes) -> None:
         self.packet = packet
-        self._websocket: bytes | None = None
-
-    @property
-    def websocket(self) -> bytes:
-        """The message as a WebSocket frame, header included."""
-        if self._websocket is None:
-            self._websocket = (
-                encode_websocket(_TEXT, self.packet.encode())
-                if isinstance(self.packet, str)
-                else encode_websocket(_BINARY, self.packet)
-            )
-        return self._websocket
+        self.websocket = (
+            encode_websocket(_TEXT, packet.encode())
+            if isinstance(packet, str)
+            else encode_websocket(_BINARY, packet)
+        )
 
     @property
     def polling(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import AbstractContextManager, nullcontext
 
 from sio_server.engine import packets
 from sio_server.engine.body import BodyTooLarge, BodyUnreadable
@@ -55,15 +56,21 @@ class Polling:
         self._ended = False
         self._interrupted = False
 
-    def write(self, frame: Frame) -> int:
+    def write(self, frame: Frame) -> bool:
         """Queue a frame for the next GET, or end the one that waits."""
+        if self._ended:
+            return True
         if self._queued_bytes > 2 * self._max_buffer_bytes:
             self._session.end("transport error")
         else:
             self._queue.append(frame)
             self._queued_bytes += len(frame)
             self._end_poll()
-        return self._queued_bytes
+        return self._queued_bytes <= self._max_buffer_bytes
+
+    def together(self) -> AbstractContextManager[None]:
+        """See ``Transport``: a GET is answered later than all that is written in one go."""
+        return nullcontext()
 
     @property
     def is_polled(self) -> bool:

@@ -7,6 +7,7 @@ waiting; whoever needs to know how much is still unsent asks ``buffered`` and ``
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from engineio.packet import Packet as StockPacket
@@ -26,8 +27,14 @@ class Transport(Protocol):
 
     name: str
 
-    def write(self, frame: Frame) -> int:
-        """Send, or buffer, one frame; return what ``buffered`` would."""
+    def write(self, frame: Frame) -> bool:
+        """Send, or buffer, one frame; False while the buffer is over its bound.
+
+        After the transport's end it does nothing.
+        """
+
+    def together(self) -> AbstractContextManager[None]:
+        """Let what is written within leave as one piece; nothing is awaited there."""
 
     def buffered(self) -> int:
         """Return how many bytes the process still holds for the client."""
@@ -114,9 +121,13 @@ class Session:
         """Whether WebSocket carries the session (python-engineio's public name)."""
         return self.transport.name == "websocket"
 
-    def write(self, frame: Frame) -> int:
-        """Send one frame without waiting; return how many bytes are still unsent."""
-        return 0 if self.closed else self.transport.write(frame)
+    def write(self, frame: Frame) -> bool:
+        """Send one frame without waiting; False while the buffer is over its bound."""
+        return self.transport.write(frame)
+
+    def together(self) -> AbstractContextManager[None]:
+        """Let what is written within leave as one piece; nothing may be awaited there."""
+        return self.transport.together()
 
     def buffered(self) -> int:
         """Return how many bytes the process still holds for the client."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
@@ -36,6 +38,7 @@ class TakenConnection(asyncio.Protocol):
         "_gone",
         "_hard_limit",
         "_loop",
+        "_pieces",
         "_transport",
         "max_buffer_bytes",
     )
@@ -45,6 +48,7 @@ class TakenConnection(asyncio.Protocol):
         self._hard_limit = 2 * max_buffer_bytes + max_write_bytes
         self._ended = False  # nothing more can be written
         self._gone = False
+        self._pieces: list[bytes] | None = None  # written, while it is kept together
         self._drained: asyncio.Future[None] | None = None  # while the buffer is over its bound
         self._transport: asyncio.Transport
         self._loop: asyncio.AbstractEventLoop
@@ -73,16 +77,33 @@ class TakenConnection(asyncio.Protocol):
         if rest:
             self.data_received(rest)
 
-    def write_bytes(self, data: bytes) -> int:
-        """Write without waiting; return how many bytes the kernel has not taken."""
+    def write_bytes(self, data: bytes) -> bool:
+        """Write without waiting; False while the buffer is over its bound."""
         if self._ended:
-            return 0
-        transport = self._transport
-        transport.write(data)
-        buffered = transport.get_write_buffer_size()
-        if buffered > self._hard_limit:
+            return True
+        if self._pieces is not None:
+            self._pieces.append(data)
+            return True
+        self._transport.write(data)
+        if self._drained is None:
+            return True
+        if self.buffered() > self._hard_limit:
             self.abort()
-        return buffered
+        return False
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let what is written within leave as one piece: in one system call, and one segment."""
+        self._pieces = []
+        try:
+            yield
+        finally:
+            self._write_pieces()
+
+    def _write_pieces(self) -> None:
+        pieces, self._pieces = self._pieces, None
+        if pieces:
+            self.write_bytes(b"".join(pieces))
 
     def buffered(self) -> int:
         """Return how many bytes the kernel has not taken."""
@@ -95,7 +116,8 @@ class TakenConnection(asyncio.Protocol):
 
     def close_after(self, last: bytes) -> None:
         """Send what is buffered and these last bytes, then close; at once where nobody reads."""
-        if self.buffered() > self.max_buffer_bytes:
+        self._write_pieces()
+        if self._drained is not None:
             self.abort()
         else:
             self.write_bytes(last)

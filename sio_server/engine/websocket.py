@@ -83,8 +83,8 @@ class WebSocket(TakenConnection):
         if first:  # otherwise the one before it is being given a message right now
             self._go_on()
 
-    def write(self, frame: Frame) -> int:
-        """Write one frame; return how many bytes the kernel has not taken."""
+    def write(self, frame: Frame) -> bool:
+        """Write one frame; see ``write_bytes``."""
         return self.write_bytes(frame.websocket)
 
     def close(self) -> None:
@@ -98,7 +98,8 @@ class WebSocket(TakenConnection):
         """
         if self._ended:
             return
-        if self.buffered() > self.max_buffer_bytes:
+        self._write_pieces()
+        if self._drained is not None:
             self.abort()
             return
         self.write_bytes(close_frame(code, reason))
@@ -169,7 +170,7 @@ class WebSocket(TakenConnection):
         elif opcode == reader.BINARY:
             return self._receiver.received(payload)
         elif opcode == reader.PING:
-            if self.buffered() <= self.max_buffer_bytes:
+            if self._drained is None:
                 self.write_bytes(pong(payload))
         elif opcode == reader.PONG:
             self._ponged()

@@ -113,3 +113,13 @@ async def test_what_is_emitted_right_before_leaving_is_published(
             await asyncio.to_thread(client.wait_for, b'42["ready"')
             client.socket.sendall(event + goodbye)
             assert (await consumer.receive())["furniture"] == FURNITURE
+
+
+async def test_the_connect_answer_and_ready_are_one_segment(server: Server) -> None:
+    """Where they are two, the client's kernel acknowledges each event at once from then on."""
+    with await asyncio.to_thread(LoadClient, server.port) as client:
+        # The client asks to connect when it has read the handshake's answer, with OPEN in it.
+        client.take(await asyncio.to_thread(client.socket.recv, 65_536))
+        segment = await asyncio.to_thread(client.socket.recv, 65_536)
+        client.take(segment, keep=True)
+    assert [message[:10] for message in client.messages] == [b'40{"sid":"', b'42["ready"']

@@ -20,10 +20,10 @@ class Session:
     def __init__(self) -> None:
         self.frames: list[Frame] = []
 
-    def write(self, frame: Frame) -> int:
+    def write(self, frame: Frame) -> bool:
         """Keep a frame."""
         self.frames.append(frame)
-        return 0
+        return True
 
     @property
     def packets(self) -> list[str | bytes]:
