@@ -32,6 +32,9 @@ log = get_logger("sio_server")
 BACKLOG = 4096
 """Connections that the kernel holds for us: after a restart every consumer comes at once."""
 
+GC_OBJECTS = 10_000
+"""Objects between two looks for cycles: a connection has many, and next to none are in cycles."""
+
 
 def make_event_log(settings: Settings) -> EventLog:
     """Make the event log that the settings name; it is not yet open."""
@@ -98,6 +101,7 @@ async def serve(settings: Settings) -> None:
         listener = await _listen(socketio.front(make_handler), settings)
         gc.collect()
         gc.freeze()  # what is there now stays: no collection need look at it again
+        gc.set_threshold(GC_OBJECTS)
         await stop.wait()
         await hub.drain()
     finally:

@@ -163,7 +163,7 @@ class Hub:
         self._connections[connection] = close
         if self.draining:  # it was opening when the others were told
             close()
-        self.metrics.connections.labels(connection.transport).inc()
+        self.metrics.connections[connection.transport].inc()
         log.info(
             "connected",
             transport=connection.transport,
@@ -183,7 +183,7 @@ class Hub:
         if self._connections.pop(connection, None) is None:
             return
         self.fanout.leave(connection.cursor)
-        self.metrics.connections.labels(connection.transport).dec()
+        self.metrics.connections[connection.transport].dec()
         log.info(
             "dead_connection_removed" if dead else "disconnected",
             transport=connection.transport,

@@ -12,6 +12,7 @@ from prometheus_client import (
 from prometheus_client.process_collector import ProcessCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+TRANSPORTS = ("socketio", "websocket", "sse")
 
 
 class Metrics:
@@ -43,12 +44,13 @@ class Metrics:
             "Times that a slow consumer stopped being written to.",
             registry=self.registry,
         )
-        self.connections = Gauge(
+        connections = Gauge(
             "sio_connections",
             "Open connections, by transport.",
             ("transport",),
             registry=self.registry,
         )
+        self.connections = {name: connections.labels(name) for name in TRANSPORTS}
 
     def render(self) -> bytes:
         """Return the text that ``/metrics`` answers with."""

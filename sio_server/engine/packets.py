@@ -55,6 +55,19 @@ def decode_engineio(encoded: str) -> tuple[str, str | bytes]:
     return kind, encoded[1:]
 
 
+def accepting(namespace: str, sid: str, pid: str | None) -> str:
+    """Return the CONNECT packet that accepts a client.
+
+    Args:
+        namespace: which it is in.
+        sid: its id there.
+        pid: what names its session when it comes back, where it can.
+    """
+    prefix = "" if namespace == "/" else f"{namespace},"
+    recovery = "" if pid is None else f',"pid":{json.dumps(pid)}'
+    return f'{stock.CONNECT}{prefix}{{"sid":{json.dumps(sid)}{recovery}}}'
+
+
 class Packet(stock.Packet):  # type: ignore[misc]
     """A Socket.IO packet whose decoding refuses all that the protocol does not allow.
 

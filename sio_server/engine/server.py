@@ -16,10 +16,12 @@ import socketio
 from socketio import packet as stock
 from socketio.exceptions import ConnectionRefusedError as Refused
 
+from sio_server.engine import packets
 from sio_server.engine.admin import CountedSession
 from sio_server.engine.application import Application
 from sio_server.engine.eio_server import OPTIONS as EIO_OPTIONS
 from sio_server.engine.eio_server import EioServer
+from sio_server.engine.frames import Frame
 from sio_server.engine.front import Front
 from sio_server.engine.manager import Manager, encode
 from sio_server.engine.packets import Packet, ProtocolError
@@ -213,13 +215,11 @@ class Server(Application):
             await self.manager.freed(opening.sid)  # and look again at what it left
 
     async def _accept(self, eio_sid: str, namespace: str, sid: str, opening: Opening) -> None:
-        answer = {"sid": sid} if opening.pid is None else {"sid": sid, "pid": opening.pid}
         # One piece costs a client less than two, with the next event too: where two segments follow
         # each other closely, its kernel begins to acknowledge each at once.
-        with self._session(eio_sid).together():
-            await self._send_packet(
-                eio_sid, self.packet_class(stock.CONNECT, answer, namespace=namespace)
-            )
+        session = self._session(eio_sid)
+        with session.together():
+            session.write(Frame(packets.MESSAGE + packets.accepting(namespace, sid, opening.pid)))
             self.eio.joined(eio_sid)
             for event in opening.missed:
                 self.manager.write_event(sid, namespace, event)
