@@ -40,7 +40,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     add("--peers", type=_words(servers.NAMES), default=list(servers.NAMES), help="servers")
     add("--clients", type=_numbers, default=[2000, 10_000], help="over WebSocket, some sizes")
     add("--polling-clients", type=int, default=300, help="over HTTP long-polling")
-    add("--deliveries", type=int, default=60_000, help="in a round of one server")
+    add("--deliveries", type=int, default=120_000, help="in a round of one server")
     add("--ping-interval", type=float, default=2.5, help="seconds, where heartbeats are measured")
     add("--settle", type=float, default=1.0, help="seconds until memory is read")
     add("--rounds", type=int, default=2, help="rounds")

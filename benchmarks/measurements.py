@@ -27,6 +27,10 @@ FURNITURE: dict[str, object] = {
 WARM_UP_CLIENTS = 100
 """They connect before the measured ones, so that what a server loads once is not counted."""
 
+WARM_UP_EVENTS = 20
+"""They go before the measured ones: just-in-time compilers want some, and a kernel acknowledges the
+first 16 segments of a connection each at once."""
+
 LOAD = "load %"
 Figures = dict[str, float]
 
@@ -124,7 +128,7 @@ MEASUREMENTS: dict[str, Callable[[str, int, Amounts], Figures]] = {
 
 
 def _closed_loop(server: Running, crowd: Delivering, events: int) -> Figures:
-    for _ in range(max(3, events // 4)):  # just-in-time compilers want some
+    for _ in range(max(WARM_UP_EVENTS, events // 4)):
         crowd.deliver(FURNITURE)
     latencies: list[float] = []
     with Spent(server) as spent:
