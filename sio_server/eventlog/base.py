@@ -25,6 +25,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 
 from sio_server.errors import ContractError
+from sio_server.eventlog.sessions import SessionStore
 from sio_server.events import Event, Offset, Receipt, Record
 
 Answer = Receipt | ContractError
@@ -67,7 +68,13 @@ class Bounds:
 
 
 class EventLog(ABC):
-    """An append-only log of furniture events. All methods run in one event loop."""
+    """An append-only log of furniture events. All methods run in one event loop.
+
+    Attributes:
+        sessions: the sessions that are kept beside the events.
+    """
+
+    sessions: SessionStore
 
     @abstractmethod
     async def open(self) -> None:

@@ -1,0 +1,55 @@
+"""The contract of a log's session store, in words. One test suite holds every store to it.
+
+* **Owner.** A session belongs to the connection that put it or took it last; an owner's name is
+  never used twice. Only its owner changes it, so that a connection which has lost its session,
+  to one on whichever node, can't undo what the newer one does.
+* **Durability.** What a call returns for is kept as durably as the log keeps events. One that
+  raises may have been done or not; doing it again does no harm.
+* **Lifetime.** A session lives for the log's retention, counted from ``leave``; where its server
+  ended without one, from about when that was.
+* **Privacy.** Keys and data never reach a log line.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+
+
+class SessionStore(ABC):
+    """Sessions that outlive their connection. All methods run in the log's event loop.
+
+    A session's data is text that means something to the caller alone. Every method but ``lost``
+    raises ``LogUnavailable`` while the store can't be reached.
+    """
+
+    @abstractmethod
+    async def put(self, key: str, owner: str, data: str) -> None:
+        """Keep a new session."""
+
+    @abstractmethod
+    async def take(self, key: str, owner: str) -> str | None:
+        """Make a session another owner's; return its data, or None where there is no such session.
+
+        Its former owner, if that is still connected, is told by ``lost`` on its node.
+        """
+
+    @abstractmethod
+    async def change(self, key: str, owner: str, data: str) -> bool:
+        """Replace the data of a session; False where it is not the owner's (any more)."""
+
+    @abstractmethod
+    async def leave(self, key: str, owner: str, data: str) -> bool:
+        """Note, as ``change`` does, that the owner is gone: the session's lifetime runs."""
+
+    @abstractmethod
+    async def end(self, key: str, owner: str) -> bool:
+        """Forget a session for good; False where it is not the owner's (any more)."""
+
+    @abstractmethod
+    def lost(self) -> AsyncIterator[tuple[str, str]]:
+        """Yield the key of a session that was taken, and its new owner, each time.
+
+        For owners on this node, whoever took it; it may name sessions that nobody here has. Ends
+        when the log is closed.
+        """
