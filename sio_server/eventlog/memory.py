@@ -12,6 +12,7 @@ from typing_extensions import override
 from sio_server.errors import LogUnavailable
 from sio_server.eventlog import reading
 from sio_server.eventlog.base import Answer, Bounds, EventLog, Page, Retention
+from sio_server.eventlog.memory_sessions import MemorySessions
 from sio_server.eventlog.step import Step
 from sio_server.eventlog.tail import Tails
 from sio_server.events import Event, Offset, Record
@@ -50,7 +51,8 @@ class MemoryLog(EventLog):
         self._seqs: dict[str, int] = {}
         self._states: dict[str, tuple[str, ...]] = {}
         self._oldest = self._end = self._milliseconds = 0
-        self._tails = Tails()
+        self._tails: Tails[Record] = Tails()
+        self._sessions = self.sessions = MemorySessions(retention.seconds, clock)
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_open = False
 
@@ -67,6 +69,7 @@ class MemoryLog(EventLog):
         for held in (self._kept, self._seqs, self._states):
             held.clear()
         self._tails.end()
+        self._sessions.close()
 
     @override
     async def append(self, events: Sequence[Event]) -> list[Answer]:

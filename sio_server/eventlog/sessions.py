@@ -6,7 +6,7 @@
 * **Durability.** What a call returns for is kept as durably as the log keeps events. One that
   raises may have been done or not; doing it again does no harm.
 * **Lifetime.** A session lives for the log's retention, counted from ``leave``; where its server
-  ended without one, from about when that was.
+  ended without one, from about when that was, or from the server's next start.
 * **Privacy.** Keys and data never reach a log line.
 """
 
@@ -14,6 +14,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+
+class Taken(NamedTuple):
+    """A session's key, and its new owner."""
+
+    key: str
+    owner: str
 
 
 class SessionStore(ABC):
@@ -47,8 +55,8 @@ class SessionStore(ABC):
         """Forget a session for good; False where it is not the owner's (any more)."""
 
     @abstractmethod
-    def lost(self) -> AsyncIterator[tuple[str, str]]:
-        """Yield the key of a session that was taken, and its new owner, each time.
+    def lost(self) -> AsyncIterator[list[Taken]]:
+        """Yield each session that is taken from now on, in batches as it happens.
 
         For owners on this node, whoever took it; it may name sessions that nobody here has. Ends
         when the log is closed.

@@ -14,15 +14,24 @@ from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 from typing_extensions import override
 
 from sio_server.errors import LogUnavailable, StartError
 from sio_server.eventlog.base import Answer, Bounds, EventLog, Page, Retention
-from sio_server.eventlog.sqlite_jobs import Append, Outcome, Question, Stop, refusal
+from sio_server.eventlog.sqlite_jobs import (
+    Append,
+    Job,
+    Outcome,
+    Question,
+    Rewrite,
+    Stop,
+    refusal,
+)
 from sio_server.eventlog.sqlite_open import open_file, reopen_file, start_error
+from sio_server.eventlog.sqlite_sessions import Change, SqliteSessions
 from sio_server.eventlog.sqlite_store import Store
 from sio_server.eventlog.sqlite_writer import Writer
 from sio_server.eventlog.tail import Tails
@@ -61,8 +70,9 @@ class SqliteLog(EventLog):
         self._clock = clock
         self._sweep_seconds = sweep_seconds
         self._vfs = vfs
-        self._tails = Tails()
-        self._jobs: SimpleQueue[Append | Question | Stop] = SimpleQueue()
+        self._tails: Tails[Record] = Tails()
+        self._sessions = self.sessions = SqliteSessions(retention.seconds, self._rewrite)
+        self._jobs: SimpleQueue[Job | Stop] = SimpleQueue()
         self._accepting = False
         self._ended: asyncio.Future[None] | None = None
 
@@ -83,6 +93,7 @@ class SqliteLog(EventLog):
         if self._ended is not None:
             await asyncio.shield(self._ended)
         self._tails.end()
+        self._sessions.close()
 
     @override
     async def append(self, events: Sequence[Event]) -> list[Answer]:
@@ -108,7 +119,12 @@ class SqliteLog(EventLog):
         self._submit(Question(question, answer))
         return await answer
 
-    def _submit(self, job: Append | Question) -> None:
+    async def _rewrite(self, change: Change) -> Any:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._submit(Rewrite(change, answer))
+        return await answer
+
+    def _submit(self, job: Job) -> None:
         if not self._accepting:
             raise LogUnavailable("the event log is closed")
         self._jobs.put(job)
@@ -166,10 +182,12 @@ class SqliteLog(EventLog):
     def _open_store(self) -> Store:
         connection = open_file(self._path, self._vfs)
         try:
-            return Store(connection, self._retention, self._clock)
+            store = Store(connection, self._retention, self._clock)
+            store.leave_sessions()
         except apsw.Error as error:
             connection.close(True)
             raise start_error(self._path, error) from error
+        return store
 
     def _reopen_store(self) -> Store:
         connection = reopen_file(self._path, self._vfs)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sio_server.errors import LogUnavailable
 from sio_server.eventlog.base import Answer
+from sio_server.eventlog.sqlite_sessions import Change
 from sio_server.eventlog.sqlite_store import Store
 from sio_server.events import Event
 
@@ -19,6 +20,14 @@ class Append:
 
     events: Sequence[Event]
     answer: asyncio.Future[list[Answer]]
+
+
+@dataclass(eq=False, slots=True)
+class Rewrite:
+    """Sessions to change, within a group of appends; to be done again where it fails."""
+
+    change: Change
+    answer: asyncio.Future[Any]
 
 
 @dataclass(eq=False, slots=True)
@@ -50,7 +59,10 @@ class Outcome:
     known: bool = True
 
 
-def refusal(job: Append | Question) -> Outcome:
+Job = Append | Rewrite | Question
+
+
+def refusal(job: Job) -> Outcome:
     """Refuse a job of which nothing was done."""
     return Outcome(job.answer, unavailable())
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import apsw
 
 from sio_server.errors import StartError
-from sio_server.eventlog import reading
+from sio_server.eventlog import reading, sqlite_sessions
 
 APPLICATION_ID = 0x53494F4C
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 BUSY_MILLISECONDS = 1_000
 """How long a server that starts waits for one that is just ending."""
@@ -128,6 +128,10 @@ def _recognise(connection: apsw.Connection, path: Path) -> None:
         )
     if blank:
         _create(connection)
+    elif version == 1:  # it knew no sessions
+        with connection:
+            connection.execute(sqlite_sessions.SCHEMA)
+            _pragma(connection, f"user_version={SCHEMA_VERSION}")
 
 
 def _create(connection: apsw.Connection) -> None:
@@ -135,6 +139,7 @@ def _create(connection: apsw.Connection) -> None:
     _use_journal(connection)
     with connection:
         connection.execute(_SCHEMA)
+        connection.execute(sqlite_sessions.SCHEMA)
         connection.execute("INSERT INTO log VALUES (?, 0, 0)", (reading.new_epoch(),))
         _pragma(connection, f"application_id={APPLICATION_ID}")
         _pragma(connection, f"user_version={SCHEMA_VERSION}")

@@ -14,6 +14,7 @@ import apsw
 
 from sio_server.eventlog import reading
 from sio_server.eventlog.base import Bounds, Page, Retention
+from sio_server.eventlog.sqlite_sessions import FORGOTTEN, Change, forget, leave_all
 from sio_server.eventlog.step import Step
 from sio_server.events import Offset, Record
 from sio_server.rooms import CATALOG
@@ -74,6 +75,12 @@ class Store:
         """The log's end."""
         return Offset(self._epoch, self._marks.end)
 
+    def leave_sessions(self) -> None:
+        """Note that nobody is connected: the server has just started."""
+        self.begin()
+        leave_all(self._connection, self._now())
+        self.commit()
+
     def close(self) -> None:
         """Bring everything into the one file and let it go."""
         self._connection.close()
@@ -86,21 +93,29 @@ class Store:
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._connection.close(True)
 
-    # Appending: new_step, write, commit.
+    # Changing: begin, then new_step and write for events, rewrite for sessions, then commit.
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._execute("BEGIN IMMEDIATE")
+        self._next_marks = self._marks
+
+    def rewrite(self, change: Change) -> Any:
+        """Change the sessions; return what the change does."""
+        return change(self._connection, self._now())
 
     def new_step(self) -> Step:
         """Return an empty step at the log's end."""
         return Step(
             self.position,
-            max(self._marks.milliseconds, int(self._clock() * 1000)),
+            max(self._marks.milliseconds, self._now()),
             find=self._find,
             last_state=self._last_state,
         )
 
     def write(self, step: Step) -> None:
-        """Begin a transaction and write the step, and trim as many events as it adds."""
+        """Write the step, and trim as many events as it adds."""
         milliseconds = step.milliseconds
-        self._execute("BEGIN IMMEDIATE")
         self._connection.executemany(
             "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)",
             [
@@ -154,13 +169,12 @@ class Store:
 
     def trim(self) -> bool:
         """Take a step in deleting what is beyond the retention; True where more may have to go."""
-        if self._marks.oldest == self._marks.end:
-            return False
-        self._execute("BEGIN IMMEDIATE")
+        self.begin()
         deleted = self._delete(TRIMMED, self._marks.end)
         self._next_marks = self._marks._replace(oldest=self._marks.oldest + deleted)
+        forgotten = forget(self._connection, self._kept_since())
         self.commit()
-        return deleted == TRIMMED
+        return deleted == TRIMMED or forgotten == FORGOTTEN
 
     def shrink(self) -> bool:
         """Take a step in giving unused pages back to the disk; True where there are more.
@@ -185,9 +199,15 @@ class Store:
             "DELETE FROM event WHERE seq <= ? AND (seq <= ? OR milliseconds < ?)",
             self._marks.oldest + at_most,
             end - self._retention.events,
-            int((self._clock() - self._retention.seconds) * 1000),
+            self._kept_since(),
         )
         return self._connection.changes()
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+    def _kept_since(self) -> int:
+        return int((self._clock() - self._retention.seconds) * 1000)
 
     def _find(self, id: str) -> Record | None:
         row = self._connection.execute(

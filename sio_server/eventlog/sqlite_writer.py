@@ -13,13 +13,16 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from queue import Empty, SimpleQueue
 from time import monotonic
 
 from sio_server.eventlog.sqlite_jobs import (
     Append,
+    Job,
     Outcome,
     Question,
+    Rewrite,
     Stop,
     refusal,
     unavailable,
@@ -64,7 +67,7 @@ class Writer:
 
     def __init__(
         self,
-        jobs: SimpleQueue[Append | Question | Stop],
+        jobs: SimpleQueue[Job | Stop],
         post: Callable[[Sequence[Record], Sequence[Outcome]], None],
         reopen: Callable[[], Store],
         sweep_seconds: float,
@@ -75,6 +78,7 @@ class Writer:
         self._sweep_seconds = sweep_seconds
         self._store: Store | None = None
         self._appends: deque[Append] = deque()
+        self._rewrites: deque[Rewrite] = deque()
         self._questions: deque[Question] = deque()
         self._doubt: _Doubt | None = None
         self._left_at: Offset | None = None
@@ -110,20 +114,22 @@ class Writer:
         ]
 
     def _is_done(self) -> bool:
-        if self._stop_at is None or self._appends or self._questions:
+        if self._stop_at is None or self._appends or self._rewrites or self._questions:
             return False
         return self._doubt is None or monotonic() > self._stop_at
 
     def _collect(self) -> None:
         """Take the jobs that wait; wait for one where there is nothing else to do."""
         wait = 0.0
-        if not (self._appends or self._questions):
+        if not (self._appends or self._rewrites or self._questions):
             wait = max(0.0, (self._sweep_at if self._store else self._reopen_at) - monotonic())
         try:
             job = self._jobs.get(wait > 0, wait)
             while True:
                 if isinstance(job, Append):
                     self._appends.append(job)
+                elif isinstance(job, Rewrite):
+                    self._rewrites.append(job)
                 elif isinstance(job, Question):
                     self._questions.append(job)
                 else:
@@ -133,35 +139,42 @@ class Writer:
             pass
 
     def _append_group(self) -> None:
-        store, group = self._store, self._next_group()
-        if store is None or not group:
+        store, appends, rewrites = self._store, self._next_appends(), self._next_rewrites()
+        if store is None or not (appends or rewrites):
             return
         try:
             step = store.new_step()
             outcomes = [
                 Outcome(append.answer, [step.add(event) for event in append.events])
-                for append in group
+                for append in appends
             ]
+            if step.records or rewrites:
+                store.begin()
             if step.records:
                 store.write(step)
+            outcomes += [Outcome(it.answer, store.rewrite(it.change)) for it in rewrites]
         except Exception as error:
             self._fail(error)
-            self._drop(group)
-            self._post([], [refusal(append) for append in group])
+            self._drop(appends, rewrites)
+            self._post([], [*map(refusal, appends), *map(refusal, rewrites)])
             return
-        doubt = self._doubt = _Doubt(list(step.records.values()), outcomes)
-        self._drop(group)
+        doubt = _Doubt(list(step.records.values()), outcomes)
         if step.records:
+            self._doubt = doubt
+        self._drop(appends, rewrites)
+        if step.records or rewrites:
             try:
                 store.commit()
             except Exception as error:
                 self._fail(error)
+                if not step.records:
+                    self._post([], [*outcomes[: len(appends)], *map(refusal, rewrites)])
                 return
             self._succeed()
         self._post(doubt.records, doubt.outcomes)
         self._doubt = None
 
-    def _next_group(self) -> list[Append]:
+    def _next_appends(self) -> list[Append]:
         group: list[Append] = []
         events = 0
         for append in self._appends:
@@ -171,9 +184,14 @@ class Writer:
                 break
         return group
 
-    def _drop(self, group: Sequence[Append]) -> None:
-        for _ in group:
+    def _next_rewrites(self) -> list[Rewrite]:
+        return list(islice(self._rewrites, GROUP_EVENTS))
+
+    def _drop(self, appends: Sequence[Append], rewrites: Sequence[Rewrite]) -> None:
+        for _ in appends:
             self._appends.popleft()
+        for _ in rewrites:
+            self._rewrites.popleft()
 
     def _answer_questions(self) -> None:
         for _ in range(QUESTIONS_BETWEEN_GROUPS):
@@ -255,9 +273,9 @@ class Writer:
 
     def _refuse_waiting(self) -> None:
         self._post([], self._refusals())
-        self._appends.clear()
-        self._questions.clear()
+        for waiting in (self._appends, self._rewrites, self._questions):
+            waiting.clear()
 
     def _refusals(self) -> list[Outcome]:
-        waiting: list[Append | Question] = [*self._appends, *self._questions]
+        waiting: list[Job] = [*self._appends, *self._rewrites, *self._questions]
         return [refusal(job) for job in waiting]

@@ -103,7 +103,7 @@ async def test_a_newer_schema_is_refused(path: Path, open_log: OpenLog) -> None:
     """After a downgrade the server says that it is too old for the file."""
     await (await open_log()).close()
     connection = apsw.Connection(str(path))
-    connection.execute("PRAGMA user_version=2")
+    connection.execute("PRAGMA user_version=3")
     connection.close()
     assert re.search(f"{path} .*newer version.*upgrade the server", await refusal(path))
 
@@ -213,3 +213,19 @@ async def test_a_log_may_be_opened_again_after_a_refusal(path: Path, event: Make
     await log.open()
     assert len(await log.append([event()])) == 1
     await log.close()
+
+
+async def test_a_log_from_before_there_were_sessions_gets_them(
+    path: Path, open_log: OpenLog, event: MakeEvent
+) -> None:
+    """What it holds stays."""
+    log = await open_log()
+    await log.append([event()])
+    await log.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("DROP TABLE session; PRAGMA user_version=1")
+    connection.close()
+    log = await open_log()
+    await log.sessions.put("key", "owner", "data")
+    assert await log.sessions.take("key", "another") == "data"
+    assert (await log.bounds()).position.seq == 1

@@ -1,0 +1,124 @@
+"""The session store of the SQLite log: a table beside the events, changed by the same thread.
+
+Changes are committed together with the events that wait at the same time. Doing one again does no
+harm, so one whose commit fails is refused, whatever became of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol
+
+import apsw
+from typing_extensions import override
+
+from sio_server.eventlog.sessions import SessionStore, Taken
+from sio_server.eventlog.tail import Tails
+
+FORGOTTEN = 500
+"""How many sessions that have ended go in a step of their own."""
+
+SCHEMA = """
+    CREATE TABLE session (
+        key TEXT NOT NULL PRIMARY KEY, owner TEXT NOT NULL, data TEXT NOT NULL, gone INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX session_gone ON session (gone) WHERE gone IS NOT NULL;
+"""
+"""``gone``: since when its consumer is, in milliseconds; null while it is connected."""
+
+
+class Change(Protocol):
+    """What the thread does within its next transaction."""
+
+    def __call__(self, connection: apsw.Connection, now: int) -> Any:
+        """Change the sessions.
+
+        Args:
+            connection: in a transaction.
+            now: milliseconds since the Unix epoch.
+        """
+
+
+class SqliteSessions(SessionStore):
+    """Sessions in an SQLite file.
+
+    Args:
+        seconds: how long a session lives without its consumer.
+        submit: has a change made in the thread.
+    """
+
+    def __init__(self, seconds: float, submit: Callable[[Change], Awaitable[Any]]) -> None:
+        self._lifetime = int(seconds * 1000)
+        self._submit = submit
+        self._tails: Tails[Taken] = Tails()
+
+    @override
+    async def put(self, key: str, owner: str, data: str) -> None:
+        def change(connection: apsw.Connection, now: int) -> None:
+            connection.execute(
+                "INSERT OR REPLACE INTO session VALUES (?, ?, ?, NULL)", (key, owner, data)
+            )
+
+        await self._submit(change)
+
+    @override
+    async def take(self, key: str, owner: str) -> str | None:
+        def change(connection: apsw.Connection, now: int) -> Any:
+            return connection.execute(
+                "UPDATE session SET owner = ?, gone = NULL "
+                "WHERE key = ? AND (gone IS NULL OR gone >= ?) RETURNING data",
+                (owner, key, now - self._lifetime),
+            ).get
+
+        data: str | None = await self._submit(change)
+        if data is not None:
+            self._tails.publish([Taken(key, owner)])
+        return data
+
+    @override
+    async def change(self, key: str, owner: str, data: str) -> bool:
+        return await self._write("data = :data", key, owner, data)
+
+    @override
+    async def leave(self, key: str, owner: str, data: str) -> bool:
+        return await self._write("data = :data, gone = :now", key, owner, data)
+
+    @override
+    async def end(self, key: str, owner: str) -> bool:
+        def change(connection: apsw.Connection, now: int) -> bool:
+            connection.execute("DELETE FROM session WHERE key = ? AND owner = ?", (key, owner))
+            return connection.changes() > 0
+
+        return bool(await self._submit(change))
+
+    @override
+    def lost(self) -> AsyncIterator[list[Taken]]:
+        return self._tails.open()
+
+    def close(self) -> None:
+        """Let nobody wait for sessions to be taken."""
+        self._tails.end()
+
+    async def _write(self, assignments: str, key: str, owner: str, data: str) -> bool:
+        def change(connection: apsw.Connection, now: int) -> bool:
+            connection.execute(
+                f"UPDATE session SET {assignments} WHERE key = :key AND owner = :owner",  # noqa: S608
+                {"key": key, "owner": owner, "data": data, "now": now},
+            )
+            return connection.changes() > 0
+
+        return bool(await self._submit(change))
+
+
+def leave_all(connection: apsw.Connection, now: int) -> None:
+    """Note that the consumers of a server that has ended are gone."""
+    connection.execute("UPDATE session SET gone = ? WHERE gone IS NULL", (now,))
+
+
+def forget(connection: apsw.Connection, before: int) -> int:
+    """Take a step in forgetting those whose consumer went before then; return how many."""
+    connection.execute(
+        "DELETE FROM session WHERE key IN (SELECT key FROM session WHERE gone < ? LIMIT ?)",
+        (before, FORGOTTEN),
+    )
+    return connection.changes()
