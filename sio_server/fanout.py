@@ -52,21 +52,23 @@ class Cursor:
 
     Attributes:
         rooms: what it gets events of, each with the ``seq`` that it counts from: 0, unless the
-            room was added while the cursor was behind.
+            room was added later.
         position: the last offset that counts as delivered. Kept up to date while it is not live;
             a live cursor's position is the fan-out's.
+        written: the ``seq`` of the last event that was written while it was not live.
         live: it is written to as events come.
         rooms_added: set with each new room: what was read from the log before is too little.
         left: it is gone, and gets nothing any more.
         task: what lets it catch up, while it is not live.
     """
 
-    __slots__ = ("left", "live", "outlet", "position", "rooms", "rooms_added", "task")
+    __slots__ = ("left", "live", "outlet", "position", "rooms", "rooms_added", "task", "written")
 
     def __init__(self, outlet: Outlet, rooms: Iterable[str], position: Offset) -> None:
         self.outlet = outlet
         self.rooms = dict.fromkeys(rooms, 0)
         self.position = position
+        self.written = 0
         self.live = False
         self.left = False
         self.rooms_added = False
@@ -78,6 +80,21 @@ Write = Callable[[Any], bool]
 Started = Callable[[Offset, bool, int], None]
 """Called when a cursor has caught up for the first time, right before its first live event, with
 the position, whether there was a gap, and how many events were replayed."""
+
+
+class _Room:
+    """A room of one class of outlets.
+
+    Attributes:
+        members: those who are live, each with how it is written to.
+        last: the ``seq`` of the last event that was.
+    """
+
+    __slots__ = ("last", "members")
+
+    def __init__(self) -> None:
+        self.members: dict[Cursor, Write] = {}
+        self.last = 0
 
 
 class Fanout:
@@ -101,9 +118,9 @@ class Fanout:
         self._slow_seconds = slow_seconds
         self._delivered = delivered
         self._parked = parked
-        # Those who are live: for each class of outlets, for each room, who is in it and how it is
-        # written to. In an event's way to a consumer each object that it touches counts.
-        self._rooms: defaultdict[type[Outlet], dict[str, dict[Cursor, Write]]] = defaultdict(dict)
+        # Those who are live, by class of outlets and room. In an event's way to a consumer each
+        # object that it touches counts.
+        self._rooms: defaultdict[type[Outlet], dict[str, _Room]] = defaultdict(dict)
         self._move: asyncio.Future[None] | None = None
         self.position = Offset("", 0)
 
@@ -120,7 +137,7 @@ class Fanout:
         over: list[Cursor] = []
         failed: list[Cursor] = []
         for kind, rooms in self._rooms.items():
-            recipients = _recipients(rooms, record.rooms)
+            recipients = _recipients(rooms, record)
             if not recipients:
                 continue
             count += len(recipients)
@@ -135,7 +152,7 @@ class Fanout:
                 if not within:
                     over.append(cursor)
         for cursor in over:
-            self._park(cursor, record.offset)
+            self._park(cursor)
         for cursor in failed:
             self.leave(cursor)
             cursor.outlet.drop()
@@ -146,9 +163,10 @@ class Fanout:
     def join(self, cursor: Cursor, since: Offset | None, started: Started) -> None:
         """Let a cursor begin: at the end, or with all that came after ``since``.
 
-        Without ``since`` it is live on return, and ``started`` has been called.
+        Without ``since``, or where nothing has come after it, it is live on return, and ``started``
+        has been called.
         """
-        if since is None:
+        if since is None or since == self.position:
             cursor.position = self.position
             started(cursor.position, False, 0)
             self._go_live(cursor)
@@ -168,10 +186,17 @@ class Fanout:
         """Add rooms, which count from now on."""
         for room in rooms:
             if room not in cursor.rooms:
-                cursor.rooms[room] = 0 if cursor.live else self.position.seq
+                cursor.rooms[room] = self.position.seq
                 cursor.rooms_added = True
                 if cursor.live:
                     self._add(cursor, room)
+
+    def standing(self, cursor: Cursor) -> tuple[Offset, int]:
+        """Return up to where a cursor was written all that is for it, and the last such ``seq``."""
+        if not cursor.live:
+            return cursor.position, cursor.written
+        rooms = self._rooms[type(cursor.outlet)]
+        return self.position, max([cursor.written, *(rooms[room].last for room in cursor.rooms)])
 
     def unsubscribe(self, cursor: Cursor, rooms: Iterable[str]) -> None:
         """Take rooms away."""
@@ -184,29 +209,31 @@ class Fanout:
             return
         cursor.live = True
         for room in cursor.rooms:
-            cursor.rooms[room] = 0
             self._add(cursor, room)
 
     def _go_still(self, cursor: Cursor) -> None:
         if cursor.live:
+            cursor.position, cursor.written = self.standing(cursor)
             cursor.live = False
             self._remove(cursor, cursor.rooms)
 
     def _add(self, cursor: Cursor, room: str) -> None:
         outlet = cursor.outlet
-        self._rooms[type(outlet)].setdefault(room, {})[cursor] = outlet.write
+        rooms = self._rooms[type(outlet)]
+        if room not in rooms:
+            rooms[room] = _Room()
+        rooms[room].members[cursor] = outlet.write
 
     def _remove(self, cursor: Cursor, names: Iterable[str]) -> None:
         rooms = self._rooms[type(cursor.outlet)]
         for room in names:
-            members = rooms[room]
+            members = rooms[room].members
             del members[cursor]
             if not members:
                 del rooms[room]
 
-    def _park(self, cursor: Cursor, position: Offset) -> None:
+    def _park(self, cursor: Cursor) -> None:
         self._go_still(cursor)
-        cursor.position = position
         self._parked()
         self._start(cursor, self._unpark(cursor))
 
@@ -254,6 +281,7 @@ class Fanout:
                     continue
                 within = cursor.outlet.write(cursor.outlet.encode(record))
                 cursor.position = record.offset
+                cursor.written = record.offset.seq
                 written += 1
                 self._delivered(1)
                 if not within and not await self._drained(cursor):
@@ -296,10 +324,11 @@ class Fanout:
                 await asyncio.sleep(RETRY_SECONDS)
 
 
-def _recipients(
-    rooms: Mapping[str, dict[Cursor, Write]], names: Iterable[str]
-) -> dict[Cursor, Write]:
-    members = [rooms[name] for name in names if name in rooms]
+def _recipients(rooms: Mapping[str, _Room], record: Record) -> dict[Cursor, Write]:
+    concerned = [rooms[name] for name in record.rooms if name in rooms]
+    for room in concerned:
+        room.last = record.offset.seq
+    members = [room.members for room in concerned]
     return members[0] if len(members) == 1 else dict(ChainMap(*members))
 
 

@@ -7,19 +7,27 @@ transport.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from sio_server.access import Access, Principal, Source
-from sio_server.commands import Authenticate, Command, Ping, Publish, Subscribe, Unsubscribe
-from sio_server.errors import ContractError, Forbidden, RateLimited, ShuttingDown
+from sio_server.commands import Authenticate, Command, Ping, Publish, Subscribe
+from sio_server.errors import (
+    ContractError,
+    Forbidden,
+    LogUnavailable,
+    RateLimited,
+    ShuttingDown,
+)
 from sio_server.eventlog.base import EventLog
+from sio_server.eventlog.sessions import Taken
 from sio_server.events import Event, Offset, Receipt, now_timestamp
 from sio_server.fanout import Cursor, Fanout
 from sio_server.limits import AddressRates, ConnectionLimits, RateLimit
 from sio_server.logs import get_logger
 from sio_server.metrics import Metrics
+from sio_server.recovery import Recovery, Session
 from sio_server.settings import Settings
 
 log = get_logger("sio_server")
@@ -42,18 +50,26 @@ class Connection:
         source: where it comes from.
         cursor: its place in the log.
         rate: its commands.
+        session: what its client can come back to, if it can.
     """
 
-    __slots__ = ("cursor", "principal", "rate", "source", "transport")
+    __slots__ = ("cursor", "principal", "rate", "session", "source", "transport")
 
     def __init__(
-        self, transport: str, principal: Principal, source: Source, cursor: Cursor, rate: RateLimit
+        self,
+        transport: str,
+        principal: Principal,
+        source: Source,
+        cursor: Cursor,
+        rate: RateLimit,
+        session: Session | None = None,
     ) -> None:
         self.transport = transport
         self.principal = principal
         self.source = source
         self.cursor = cursor
         self.rate = rate
+        self.session = session
 
 
 class Hub:
@@ -80,9 +96,12 @@ class Hub:
         self.fanout = Fanout(
             event_log, settings.slow_seconds, metrics.delivered.inc, metrics.parked.inc
         )
+        self.recovery = Recovery(event_log)
         self.draining = False
+        self._by_session: dict[str, Connection] = {}
         self._connections: dict[Connection, Callable[[], None]] = {}
         self._tail: asyncio.Task[None] | None = None
+        self._takeovers: asyncio.Task[None] | None = None
         self._publishing = 0
         self._published = asyncio.Event()
 
@@ -93,15 +112,17 @@ class Hub:
             StartError: the log can't be opened for good.
         """
         await self.event_log.open()
-        tail = self.event_log.tail()
+        tail, lost = self.event_log.tail(), self.event_log.sessions.lost()
         self.fanout.position = (await self.event_log.bounds()).position
         self._tail = asyncio.create_task(self._deliver(tail))
+        self._takeovers = asyncio.create_task(self._give_up(lost))
 
     async def stop(self) -> None:
         """Close the log and stop delivering."""
         await self.event_log.close()
-        if self._tail is not None:
-            await self._tail
+        for task in (self._tail, self._takeovers):
+            if task is not None:
+                await task
 
     @property
     def is_delivering(self) -> bool:
@@ -117,6 +138,16 @@ class Hub:
                     log.exception("delivery_failed", offset=str(record.offset))
                     continue
                 log.info("delivered", type=record.type, offset=str(record.offset), to=recipients)
+
+    async def _give_up(self, lost: AsyncIterator[list[Taken]]) -> None:
+        """End the connections whose session goes on over another one, on whichever node."""
+        async for batch in lost:
+            for key, owner in batch:
+                connection = self._by_session.get(key)
+                if connection is None or connection.session is None:
+                    continue
+                if connection.session.owner != owner:
+                    self._connections[connection]()
 
     async def publish(self, principal: Principal, event: Event) -> Receipt:
         """Append one event.
@@ -161,6 +192,8 @@ class Hub:
             close: ends its transport in a way that lets the client come back.
         """
         self._connections[connection] = close
+        if connection.session is not None:
+            self._by_session[connection.session.key] = connection
         if self.draining:  # it was opening when the others were told
             close()
         self.metrics.connections[connection.transport].inc()
@@ -182,6 +215,9 @@ class Hub:
         """
         if self._connections.pop(connection, None) is None:
             return
+        session = connection.session
+        if session is not None and self._by_session.get(session.key) is connection:
+            del self._by_session[session.key]
         self.fanout.leave(connection.cursor)
         self.metrics.connections[connection.transport].dec()
         log.info(
@@ -210,7 +246,7 @@ class Hub:
                 return (await self.publish(connection.principal, command.event)).as_dict()
             counted = True
             connection.rate.count()
-            return self._execute(connection, command)
+            return await self._execute(connection, command)
         except ContractError as error:
             raise self.refusal(error, None if counted else connection.rate) from None
 
@@ -232,7 +268,7 @@ class Hub:
         self.metrics.refused.labels(error.code).inc()
         return error
 
-    def _execute(self, connection: Connection, command: Command) -> dict[str, Any]:
+    async def _execute(self, connection: Connection, command: Command) -> dict[str, Any]:
         if isinstance(command, Ping):
             return pong()
         if isinstance(command, Authenticate):
@@ -241,13 +277,34 @@ class Hub:
                 raise Forbidden("the token is another client's")
             connection.principal = principal
             return {"expires": None}
-        if isinstance(command, Subscribe):
-            connection.principal.check_consume()
-            self.check_rooms(command.rooms | connection.cursor.rooms.keys())
-            self.fanout.subscribe(connection.cursor, command.rooms)
-        elif isinstance(command, Unsubscribe):
-            self.fanout.unsubscribe(connection.cursor, command.rooms)
-        return {"rooms": sorted(connection.cursor.rooms)}
+        assert not isinstance(command, Publish)  # those never come here
+        session = connection.session
+        async with nullcontext() if session is None else session.changing:
+            if isinstance(command, Subscribe):
+                await self._subscribe(connection, command.rooms)
+            else:
+                await self._unsubscribe(connection, command.rooms)
+            return {"rooms": sorted(connection.cursor.rooms)}
+
+    async def _subscribe(self, connection: Connection, rooms: frozenset[str]) -> None:
+        connection.principal.check_consume()
+        cursor, session = connection.cursor, connection.session
+        self.check_rooms(rooms | cursor.rooms.keys())
+        added = rooms - cursor.rooms.keys()
+        self.fanout.subscribe(cursor, added)
+        if session is not None:
+            try:
+                await self.recovery.save(session, cursor.rooms)
+            except LogUnavailable:
+                self.fanout.unsubscribe(cursor, added)
+                raise
+
+    async def _unsubscribe(self, connection: Connection, rooms: frozenset[str]) -> None:
+        cursor, session = connection.cursor, connection.session
+        if session is not None:
+            left = {room: seq for room, seq in cursor.rooms.items() if room not in rooms}
+            await self.recovery.save(session, left)
+        self.fanout.unsubscribe(cursor, rooms)
 
     def check_rooms(self, rooms: frozenset[str]) -> None:
         """Hold a connection to its number of rooms.

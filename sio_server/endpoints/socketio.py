@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -24,17 +26,29 @@ from sio_server.engine import (
     Answer,
     Frame,
     Front,
+    NotNow,
+    Opening,
     Request,
     Server,
     Session,
     ack_requested,
 )
-from sio_server.errors import ContractError, InvalidJson, InvalidMessage, ShuttingDown
+from sio_server.errors import (
+    ContractError,
+    InvalidJson,
+    InvalidMessage,
+    LogUnavailable,
+    ShuttingDown,
+)
 from sio_server.events import Offset, Record
 from sio_server.fanout import Cursor
 from sio_server.hub import Connection, Hub, ready
 from sio_server.limits import Flooding, RateLimit
+from sio_server.recovery import Session as Recoverable
+from sio_server.recovery import Standing
 from sio_server.rooms import CATALOG, parse_rooms
+
+logger = logging.getLogger("sio_server")
 
 _EVENT = "42"  # Engine.IO MESSAGE, Socket.IO EVENT, namespace /
 _DEAD = frozenset(("ping timeout", "transport error"))
@@ -78,6 +92,22 @@ class OneArgumentOutlet(Outlet):
         return Frame(_EVENT + record.event_argument)
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A client's connection, and how it begins.
+
+    Attributes:
+        since: after which offset it is served; None: what is live.
+        recovered: it goes on with its session.
+        lost: it wanted to, and events may have been missed.
+    """
+
+    connection: Connection
+    since: Offset | None
+    recovered: bool = False
+    lost: bool = False
+
+
 class SocketIO:
     """The endpoint at ``/socket.io/``."""
 
@@ -85,9 +115,9 @@ class SocketIO:
         settings = hub.settings
         self._hub = hub
         self._rate_limit = settings.rate_limit
-        self._connections: dict[str, tuple[Connection, Offset | None]] = {}
         self.server = Server(
             connected=self._connected,
+            sessions=self,
             max_attachments=settings.max_attachments,
             ping_interval=settings.ping_interval,
             ping_timeout=settings.ping_timeout,
@@ -98,7 +128,6 @@ class SocketIO:
             guard=self._guard,
             admit=self._admit,
         )
-        self.server.on("connect", self._connect)
         self.server.on("disconnect", self._disconnect)
         self.server.on("*", self._event)
 
@@ -133,9 +162,8 @@ class SocketIO:
         answer.headers.update(headers or {})
         return answer
 
-    async def _connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
-        session = self.server.engine_session(sid)
-        assert session is not None
+    async def open(self, session: Session, namespace: str, auth: Mapping[str, Any]) -> Opening:
+        """Let a client connect, or come back; see ``Sessions``."""
         source = source_of_session(session)
         # The rates are the whole session's, however often it connects. A refusal counts for the
         # address as well, which could go on guessing otherwise.
@@ -144,18 +172,23 @@ class SocketIO:
         connects: RateLimit = kept.setdefault("connects", RateLimit(self._rate_limit))
         try:
             connects.count()
-            connection, since = self._handshake(session, source, auth or {}, rate)
+            opened = await self._handshake(session, source, auth, rate)
+        except LogUnavailable:
+            raise NotNow from None
         except ContractError as error:
             error = self._hub.refusal(error, self._hub.address_rates.of(source.address))
             if isinstance(error, Flooding):
                 session.end("transport error")
             raise Refused(error.message, error.as_dict()) from None
-        self._connections[sid] = connection, since
-        self._hub.connect(connection, lambda: self._close(sid))
+        kept["opened"] = opened
+        recoverable = opened.connection.session
+        if recoverable is None:
+            return Opening()
+        return Opening(recoverable.sid, recoverable.pid)
 
-    def _handshake(
-        self, session: Session, source: Source, auth: dict[str, Any], rate: RateLimit
-    ) -> tuple[Connection, Offset | None]:
+    async def _handshake(
+        self, session: Session, source: Source, auth: Mapping[str, Any], rate: RateLimit
+    ) -> _Opened:
         hub, settings = self._hub, self._hub.settings
         if hub.draining:
             raise ShuttingDown("the server is stopping")
@@ -172,32 +205,82 @@ class SocketIO:
         position = None if since is None else Offset.parse(since)
         principal = hub.access.identify(token, source)
         principal.check_consume()
-        kind = OneArgumentOutlet if auth.get("recovery") is False else Outlet
-        cursor = Cursor(kind(session), names, hub.fanout.position)
-        return Connection("socketio", principal, source, cursor, rate), position
+        if auth.get("recovery") is False:
+            cursor = Cursor(OneArgumentOutlet(session), names, hub.fanout.position)
+            return _Opened(Connection("socketio", principal, source, cursor, rate), position)
+        cursor = Cursor(Outlet(session), names, hub.fanout.position)
+        pid, offset = auth.get("pid"), auth.get("offset")
+        resumed = None
+        if isinstance(pid, str):
+            resumed = await hub.recovery.resume(pid, offset, principal.kind)
+        if resumed is not None:
+            recoverable, position = resumed
+            cursor.rooms = dict(recoverable.rooms)
+        else:
+            recoverable = Recoverable(
+                self.server.eio.generate_id(),
+                principal.kind,
+                position or hub.fanout.position,
+                dict(cursor.rooms),
+            )
+            await hub.recovery.begin(recoverable)
+        connection = Connection("socketio", principal, source, cursor, rate, recoverable)
+        return _Opened(
+            connection,
+            position,
+            recovered=resumed is not None,
+            lost=pid is not None and resumed is None and offset != str(hub.fanout.position),
+        )
 
     def _connected(self, sid: str, namespace: str) -> None:
-        if namespace != "/":
+        opened = self._opened(sid)
+        if namespace != "/" or opened is None:
             return
-        connection, since = self._connections[sid]
-        cursor = connection.cursor
+        connection, cursor = opened.connection, opened.connection.cursor
 
         def started(position: Offset, gap: bool, replayed: int) -> None:
-            self._emit(sid, "ready", ready(cursor, position, gap, replayed))
+            if gap and opened.recovered:  # the client was told that it has missed nothing
+                cursor.outlet.drop()
+                return
+            if connection.session is not None and opened.since is None:
+                connection.session.start = position
+            gap = gap or (opened.lost and opened.since is None and bool(cursor.rooms))
+            message = ready(cursor, position, gap, replayed, recovered=opened.recovered)
+            self._emit(sid, "ready", message)
 
-        self._hub.fanout.join(cursor, since, started)
+        self._hub.connect(connection, lambda: self._close(sid))
+        self._hub.fanout.join(cursor, opened.since, started)
+
+    async def left(
+        self, session: Session, namespace: str, sid: str, rooms: Iterable[str], *, for_good: bool
+    ) -> None:
+        """Note where a client stood that may come back; see ``Sessions``."""
+        opened: _Opened | None = session.session.get("opened")
+        if opened is None or opened.connection.session is None:
+            return
+        recovery, recoverable = self._hub.recovery, opened.connection.session
+        standing = Standing(*self._hub.fanout.standing(opened.connection.cursor))
+        try:
+            if for_good:
+                await recovery.end(recoverable)
+            else:
+                await recovery.leave(recoverable, standing)
+        except LogUnavailable:
+            logger.warning("session_not_kept")
 
     async def _disconnect(self, sid: str, reason: str) -> None:
-        connection, _ = self._connections[sid]
-        self._hub.disconnect(connection, reason, dead=reason in _DEAD)
-        # What the client emitted before it left has its task already, and begins before this.
-        asyncio.get_running_loop().call_soon(self._connections.pop, sid, None)
+        opened = self._opened(sid)
+        if opened is not None:
+            self._hub.disconnect(opened.connection, reason, dead=reason in _DEAD)
+
+    def _opened(self, sid: str) -> _Opened | None:
+        session = self.server.engine_session(sid)
+        return None if session is None else session.session.get("opened")
 
     async def _event(self, name: Any, sid: str, *arguments: Any) -> Any:
-        hub = self._hub
-        if sid not in self._connections:  # it left long ago
+        hub, opened = self._hub, self._opened(sid)
+        if opened is None:  # it left long ago
             return None
-        connection, _ = self._connections[sid]
 
         def parse() -> Command:
             if UNDECODABLE in arguments:
@@ -205,7 +288,7 @@ class SocketIO:
             return parse_event_arguments(name, arguments, hub.settings.max_json_depth)
 
         try:
-            answer = await hub.execute(connection, parse)
+            answer = await hub.execute(opened.connection, parse)
         except ContractError as error:
             self._answer_error(sid, name, error)
             if isinstance(error, Flooding):

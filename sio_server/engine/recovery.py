@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from sio_server.engine.session import Session
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:
@@ -39,14 +41,15 @@ class NotNow(Exception):
 class Sessions(Protocol):
     """Remembers sessions."""
 
-    async def open(
-        self, namespace: str, environ: Mapping[str, Any], auth: Mapping[str, Any]
-    ) -> Opening:
+    async def open(self, session: Session, namespace: str, auth: Mapping[str, Any]) -> Opening:
         """Return the session that ``auth["pid"]`` names, or a new one.
 
+        It is asked again, with the same arguments, once the older connection of the session that it
+        returned has ended.
+
         Args:
+            session: the Engine.IO session.
             namespace: which is connected to.
-            environ: of the handshake.
             auth: the payload of CONNECT; ``offset`` is what the client says that it got last.
 
         Raises:
@@ -54,10 +57,15 @@ class Sessions(Protocol):
             socketio.exceptions.ConnectionRefusedError: the client may not connect.
         """
 
-    async def left(self, namespace: str, sid: str, rooms: Iterable[str], *, for_good: bool) -> None:
+    async def left(
+        self, session: Session, namespace: str, sid: str, rooms: Iterable[str], *, for_good: bool
+    ) -> None:
         """Note that a session's client is gone.
 
         Args:
+            session: the Engine.IO session that carried it.
+            namespace: which it was connected to.
+            sid: its id there.
             rooms: those that it was in.
             for_good: one side has disconnected it; the end of a transport does not.
         """

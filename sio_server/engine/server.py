@@ -206,7 +206,7 @@ class Server(Application):
         if self._sessions is None:
             return Opening()
         while True:
-            opening = await self._sessions.open(namespace, session.environ, auth or {})
+            opening = await self._sessions.open(session, namespace, auth or {})
             older = self.manager.eio_sid_from_sid(opening.sid, namespace)
             if older is None:
                 return opening
@@ -249,8 +249,12 @@ class Server(Application):
         self._binary_packet.pop(self.manager.pre_disconnect(sid, namespace), None)
         try:
             if self._sessions is not None:
+                session = self.engine_session(sid, namespace)
+                assert session is not None
                 rooms = [room for room in self.manager.get_rooms(sid, namespace) if room != sid]
-                await self._sessions.left(namespace, sid, rooms, for_good=reason in _FOR_GOOD)
+                await self._sessions.left(
+                    session, namespace, sid, rooms, for_good=reason in _FOR_GOOD
+                )
             await self._trigger_event("disconnect", namespace, sid, reason)
         except Exception:
             logger.exception("disconnect_handler_failed")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sio_server.engine import NotNow, Opening, Server
+from sio_server.engine import NotNow, Opening, Server, Session
 
 
 @dataclass
@@ -32,9 +32,7 @@ class MemorySessions:
     events: list[tuple[str | None, tuple[Any, ...]]] = field(default_factory=list)
     reachable: bool = True
 
-    async def open(
-        self, namespace: str, environ: Mapping[str, Any], auth: Mapping[str, Any]
-    ) -> Opening:
+    async def open(self, session: Session, namespace: str, auth: Mapping[str, Any]) -> Opening:
         """Return the session that is asked for, or a new one."""
         if not self.reachable:
             raise NotNow
@@ -49,7 +47,9 @@ class MemorySessions:
         missed = [event for room, event in self.events[start:] if room in heard]
         return Opening(sid=kept.sid, pid=pid, rooms=kept.rooms, missed=missed)
 
-    async def left(self, namespace: str, sid: str, rooms: Iterable[str], *, for_good: bool) -> None:
+    async def left(
+        self, session: Session, namespace: str, sid: str, rooms: Iterable[str], *, for_good: bool
+    ) -> None:
         """Keep the rooms, or forget the session."""
         for pid, kept in list(self.by_pid.items()):
             if kept.sid == sid:

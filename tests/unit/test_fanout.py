@@ -603,6 +603,7 @@ async def test_leaving_while_the_tail_is_waited_for_ends_it(node: Node) -> None:
 
 async def test_leaving_while_the_log_is_away_ends_it(node: Node) -> None:
     """It is asked now and then, not again and again, and then no more."""
+    node.publish("catalog")
     node.log.available = False
     tasks = asyncio.all_tasks()
     cursor, _ = node.join(since=0)
