@@ -9,18 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import ChainMap, defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from sio_server.errors import LogUnavailable
 from sio_server.eventlog.base import EventLog, Page
 from sio_server.events import Offset, Record
+from sio_server.recent import EVENTS, Entry, Recent
 from sio_server.rooms import CATALOG
 
 logger = logging.getLogger(__name__)
 
 PAGE_EVENTS = 100
 """Events that a cursor reads at a time while it catches up."""
+
+PIECE_BYTES = 32_768
+"""About how much of what a cursor has missed is written in one piece."""
 
 RETRY_SECONDS = 1.0
 """How long a cursor that catches up waits for a log that can't be reached."""
@@ -37,8 +41,11 @@ class Outlet(Protocol):
     def write(self) -> Write:
         """Write a frame without waiting; False while the consumer's buffer is over its bound."""
 
-    def buffered(self) -> int:
-        """Return how much the buffer holds."""
+    def write_all(self, frames: Sequence[Any]) -> bool:
+        """Write frames in one piece; see ``write``."""
+
+    def unacknowledged(self) -> int:
+        """Return how many bytes the consumer's machine has not taken yet."""
 
     async def drain(self) -> None:
         """Wait until the buffer is well below its bound, or the consumer is gone."""
@@ -105,6 +112,7 @@ class Fanout:
         slow_seconds: how long a consumer may make no progress.
         delivered: called with a number of events written.
         parked: called when a slow consumer stops being live.
+        recent_events: how many of the latest events are held in memory.
     """
 
     def __init__(
@@ -113,6 +121,7 @@ class Fanout:
         slow_seconds: float,
         delivered: Callable[[int], object] = lambda count: None,
         parked: Callable[[], object] = lambda: None,
+        recent_events: int = EVENTS,
     ) -> None:
         self._log = log
         self._slow_seconds = slow_seconds
@@ -121,6 +130,7 @@ class Fanout:
         # Those who are live, by class of outlets and room. In an event's way to a consumer each
         # object that it touches counts.
         self._rooms: defaultdict[type[Outlet], dict[str, _Room]] = defaultdict(dict)
+        self._recent = Recent(recent_events)
         self._move: asyncio.Future[None] | None = None
         self.position = Offset("", 0)
 
@@ -133,6 +143,7 @@ class Fanout:
         if self._move is not None:
             self._move.set_result(None)
             self._move = None
+        entry = self._recent.add(record)
         count = 0
         over: list[Cursor] = []
         failed: list[Cursor] = []
@@ -141,7 +152,7 @@ class Fanout:
             if not recipients:
                 continue
             count += len(recipients)
-            frame = kind.encode(record)
+            frame = entry.frame(kind)
             for cursor, write in recipients.items():
                 try:
                     within = write(frame)
@@ -265,34 +276,55 @@ class Fanout:
     async def _catch_up(self, cursor: Cursor) -> int | None:
         """Write what lies between a cursor and the end; return how many events, None if it ended.
 
-        On return nothing lies between, until the next ``await``.
+        On return nothing lies between, until the next ``await``. While a consumer reads slowly, no
+        more is held for it than its buffer does.
         """
         written = 0
-        while True:
+        while cursor.position != self.position:
             cursor.rooms_added = False
-            page = await self._read(cursor, PAGE_EVENTS)
+            entries, page = await self._next(cursor)
             if page.gap:
                 cursor.outlet.drop()
                 return None
-            for record in page.records:
-                if cursor.rooms_added:
-                    break
-                if not _concerns(record, cursor):
-                    continue
-                within = cursor.outlet.write(cursor.outlet.encode(record))
-                cursor.position = record.offset
-                cursor.written = record.offset.seq
-                written += 1
-                self._delivered(1)
-                if not within and not await self._drained(cursor):
-                    return None
             if cursor.rooms_added:
                 continue  # the page was read for fewer rooms than there are now
+            count, within = self._write(cursor, entries)
+            written += count
+            if not within:
+                del entries, page
+                if not await self._drained(cursor):
+                    return None
+                continue
             cursor.position = page.position
-            if page.at_end and cursor.position == self.position:
-                return written
             if page.at_end and cursor.position.seq > self.position.seq:
                 await self._moved()
+        return written
+
+    async def _next(self, cursor: Cursor) -> tuple[list[Entry], Page]:
+        """Return the next page for a cursor, from memory where it is there."""
+        entries = self._recent.after(cursor.position, PAGE_EVENTS)
+        if entries is None:
+            page = await self._read(cursor, PAGE_EVENTS)
+            return [Entry(record) for record in page.records], page
+        await asyncio.sleep(0)  # a turn for everybody else
+        position = entries[-1].record.offset
+        return entries, Page([], position, at_end=position == self.position)
+
+    def _write(self, cursor: Cursor, entries: Iterable[Entry]) -> tuple[int, bool]:
+        """Write those that concern a cursor, a piece at a time, until its buffer is full.
+
+        Returns:
+            How many were written, and whether all were.
+        """
+        written = 0
+        for frames, offset in _pieces(cursor, entries):
+            within = cursor.outlet.write_all(frames)
+            cursor.position, cursor.written = offset, offset.seq
+            written += len(frames)
+            self._delivered(len(frames))
+            if not within:
+                return written, False
+        return written, True
 
     async def _moved(self) -> None:
         """Wait for the next ``deliver``: the log is ahead of its tail."""
@@ -302,16 +334,16 @@ class Fanout:
 
     async def _drained(self, cursor: Cursor) -> bool:
         outlet = cursor.outlet
-        left = outlet.buffered()
+        left = outlet.unacknowledged()
         while True:
             try:
                 async with asyncio.timeout(self._slow_seconds):
                     await outlet.drain()
             except TimeoutError:
-                if outlet.buffered() >= left:  # no progress
+                if outlet.unacknowledged() >= left:  # no progress
                     outlet.drop()
                     return False
-                left = outlet.buffered()
+                left = outlet.unacknowledged()
             else:
                 return not cursor.left
 
@@ -330,6 +362,25 @@ def _recipients(rooms: Mapping[str, _Room], record: Record) -> dict[Cursor, Writ
         room.last = record.offset.seq
     members = [room.members for room in concerned]
     return members[0] if len(members) == 1 else dict(ChainMap(*members))
+
+
+def _pieces(cursor: Cursor, entries: Iterable[Entry]) -> Iterator[tuple[list[Any], Offset]]:
+    """Yield the frames of those that concern a cursor, some at a time, and the last offset."""
+    kind = type(cursor.outlet)
+    frames: list[Any] = []
+    size = 0
+    for entry in entries:
+        record = entry.record
+        if not _concerns(record, cursor):
+            continue
+        frames.append(entry.frame(kind))
+        size += len(record.body)
+        if size >= PIECE_BYTES:
+            yield frames, record.offset
+            frames, size = [], 0
+        last = record.offset
+    if frames:
+        yield frames, last
 
 
 def _concerns(record: Record, cursor: Cursor) -> bool:

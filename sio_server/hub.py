@@ -94,7 +94,11 @@ class Hub:
         )
         self.address_rates = AddressRates(settings.rate_limit)
         self.fanout = Fanout(
-            event_log, settings.slow_seconds, metrics.delivered.inc, metrics.parked.inc
+            event_log,
+            settings.slow_seconds,
+            metrics.delivered.inc,
+            metrics.parked.inc,
+            settings.retention_events,
         )
         self.recovery = Recovery(event_log)
         self.draining = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,9 +68,13 @@ class Outlet:
         """Return the event packet."""
         return Frame(_EVENT + record.event_arguments)
 
-    def buffered(self) -> int:
-        """Return how much the session's buffer holds."""
-        return self._session.buffered()
+    def write_all(self, frames: Sequence[Frame]) -> bool:
+        """Write packets in one piece."""
+        return self._session.write_all(frames)
+
+    def unacknowledged(self) -> int:
+        """Return how many bytes the client's machine has not taken."""
+        return self._session.unacknowledged()
 
     async def drain(self) -> None:
         """Wait for the session's buffer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import HttpVersion11, web
 
@@ -41,6 +41,10 @@ class Stream(TakenConnection):
     def write(self, data: bytes) -> bool:
         """Write a chunk."""
         return self.write_bytes(data)
+
+    def write_all(self, frames: Sequence[bytes]) -> bool:
+        """Write chunks in one piece."""
+        return self.write_bytes(b"".join(frames))
 
     def drop(self) -> None:
         """End: no progress for too long."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -89,9 +89,13 @@ class Client:
         """Write a message."""
         return self.socket.write(frame)
 
-    def buffered(self) -> int:
-        """Return how much the socket's buffer holds."""
-        return self.socket.buffered()
+    def write_all(self, frames: Sequence[Frame]) -> bool:
+        """Write messages in one piece."""
+        return self.socket.write_all(frames)
+
+    def unacknowledged(self) -> int:
+        """Return how many bytes the client's machine has not taken."""
+        return self.socket.unacknowledged()
 
     async def drain(self) -> None:
         """Wait for the socket's buffer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 
 from sio_server.engine import packets
@@ -68,6 +68,13 @@ class Polling:
             self._end_poll()
         return self._queued_bytes <= self._max_buffer_bytes
 
+    def write_all(self, frames: Iterable[Frame]) -> bool:
+        """Queue frames."""
+        within = True
+        for frame in frames:
+            within = self.write(frame)
+        return within
+
     def together(self) -> AbstractContextManager[None]:
         """See ``Transport``: a GET is answered later than all that is written in one go."""
         return nullcontext()
@@ -80,6 +87,8 @@ class Polling:
     def buffered(self) -> int:
         """Return how many bytes are queued."""
         return self._queued_bytes
+
+    unacknowledged = buffered
 
     async def drain(self) -> None:
         """Wait until a GET has taken the queue."""

@@ -6,7 +6,7 @@ waiting; whoever needs to know how much is still unsent asks ``buffered`` and ``
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -33,11 +33,17 @@ class Transport(Protocol):
         After the transport's end it does nothing.
         """
 
+    def write_all(self, frames: Iterable[Frame]) -> bool:
+        """Send, or buffer, frames in one piece; see ``write``."""
+
     def together(self) -> AbstractContextManager[None]:
         """Let what is written within leave as one piece; nothing is awaited there."""
 
     def buffered(self) -> int:
         """Return how many bytes the process still holds for the client."""
+
+    def unacknowledged(self) -> int:
+        """Return how many bytes the client's machine has not taken."""
 
     async def drain(self) -> None:
         """Wait until the client has taken most of what is buffered, or is gone."""
@@ -125,6 +131,10 @@ class Session:
         """Send one frame without waiting; False while the buffer is over its bound."""
         return self.transport.write(frame)
 
+    def write_all(self, frames: Iterable[Frame]) -> bool:
+        """Send frames in one piece, as ``write`` does."""
+        return self.transport.write_all(frames)
+
     def together(self) -> AbstractContextManager[None]:
         """Let what is written within leave as one piece; nothing may be awaited there."""
         return self.transport.together()
@@ -132,6 +142,10 @@ class Session:
     def buffered(self) -> int:
         """Return how many bytes the process still holds for the client."""
         return self.transport.buffered()
+
+    def unacknowledged(self) -> int:
+        """Return how many bytes the client's machine has not taken."""
+        return self.transport.unacknowledged()
 
     async def drain(self) -> None:
         """Wait until the client has taken most of what is buffered, or is gone."""

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # Windows has neither
+    fcntl = termios = None  # type: ignore[assignment]
 
 
 class HandedOver(web.Response):
@@ -108,6 +115,16 @@ class TakenConnection(asyncio.Protocol):
     def buffered(self) -> int:
         """Return how many bytes the kernel has not taken."""
         return self._transport.get_write_buffer_size()
+
+    def unacknowledged(self) -> int:
+        """Return how many bytes the peer's machine has not acknowledged, where the kernel tells."""
+        socket = self._transport.get_extra_info("socket")
+        queued = bytearray(4)
+        try:
+            fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, queued)  # tcp(7), SIOCOUTQ
+        except (OSError, AttributeError):
+            return self.buffered()
+        return self.buffered() + int.from_bytes(queued, sys.byteorder)
 
     async def drain(self) -> None:
         """Wait until the buffer has shrunk to a quarter of its bound, or the client is gone."""

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from sio_server.engine import reader
@@ -86,6 +86,10 @@ class WebSocket(TakenConnection):
     def write(self, frame: Frame) -> bool:
         """Write one frame; see ``write_bytes``."""
         return self.write_bytes(frame.websocket)
+
+    def write_all(self, frames: Iterable[Frame]) -> bool:
+        """Write frames in one piece."""
+        return self.write_bytes(b"".join([frame.websocket for frame in frames]))
 
     def close(self) -> None:
         """Close normally, without waiting for the client's answer."""

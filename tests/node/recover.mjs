@@ -22,4 +22,4 @@ const commands = {
 };
 readline.createInterface({ input: process.stdin })
   .on("line", (line) => { const command = JSON.parse(line); commands[command.do](command); })
-  .on("close", () => socket.disconnect());
+  .on("close", () => { socket.disconnect(); setTimeout(() => process.exit(), 200).unref(); });

@@ -125,7 +125,14 @@ class Outlet:
         self.unread += 1
         return self.unread <= self.bound
 
-    def buffered(self) -> int:
+    def write_all(self, frames: Sequence[Any]) -> bool:
+        """Buffer frames."""
+        within = True
+        for frame in frames:
+            within = self.write(frame)
+        return within
+
+    def unacknowledged(self) -> int:
         """Return how many events are unread."""
         return self.unread
 
@@ -153,11 +160,13 @@ class Node:
         parked: how many times it says a consumer was parked.
     """
 
-    def __init__(self, slow_seconds: float = 30) -> None:
+    def __init__(self, slow_seconds: float = 30, recent_events: int = 0) -> None:
         self.log = Log()
         self.delivered = 0
         self.parked = 0
-        self.fanout = Fanout(self.log, slow_seconds, self._count, self._park)
+        self.fanout = Fanout(
+            self.log, slow_seconds, self._count, self._park, recent_events=recent_events
+        )
         self.fanout.position = offset(0)
 
     def _count(self, events: int) -> None:
@@ -384,8 +393,11 @@ async def test_a_parked_consumer_costs_no_reads(node: Node) -> None:
     assert outlet.seqs == [1]
 
 
-async def test_a_replay_flows_at_the_consumers_pace(node: Node) -> None:
-    """Never more than its bound and one is buffered."""
+async def test_a_replay_flows_at_the_consumers_pace(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never more than its bound and one piece is buffered."""
+    monkeypatch.setattr(fanout, "PIECE_BYTES", 1)
     for _ in range(500):
         node.publish("catalog")
     most = 0
@@ -739,8 +751,9 @@ async def test_a_parked_cursor_at_the_oldest_kept_is_not_overtaken(node: Node) -
     assert outlet.closed == 0
 
 
-async def test_a_consumer_that_does_not_read_is_closed() -> None:
+async def test_a_consumer_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """After so long without progress, parked or in a replay; once."""
+    monkeypatch.setattr(fanout, "PIECE_BYTES", 1)
     node = Node(slow_seconds=0.02)
     node.publish("catalog")
     parked, outlet = node.join(outlet=Outlet(0))
@@ -845,10 +858,15 @@ class Membership:
 
 
 async def play(
-    schedule: list[tuple[str, Any]], rooms: set[str], since: int | None, bound: int, examined: int
+    schedule: list[tuple[str, Any]],
+    rooms: set[str],
+    since: int | None,
+    bound: int,
+    examined: int,
+    recent: int,
 ) -> None:
     """Play a schedule with one consumer, and hold it to what it must get."""
-    node = Node()
+    node = Node(recent_events=recent)
     node.log.examined = examined
     for number in range(4):
         node.publish("catalog", "ab"[number % 2])
@@ -897,12 +915,18 @@ async def play(
     st.none() | st.integers(0, 4),
     st.integers(0, 3),
     st.sampled_from([1, 3, 1000]),
+    st.sampled_from([0, 2, 1000]),
 )
 def test_any_schedule_delivers_each_event_once(
-    schedule: list[tuple[str, Any]], rooms: set[str], since: int | None, bound: int, examined: int
+    schedule: list[tuple[str, Any]],
+    rooms: set[str],
+    since: int | None,
+    bound: int,
+    examined: int,
+    recent: int,
 ) -> None:
     """Appending, delivering, reading, entering and leaving rooms, in whatever order."""
-    asyncio.run(play(schedule, rooms, since, bound, examined))
+    asyncio.run(play(schedule, rooms, since, bound, examined, recent))
 
 
 async def test_an_outlet_that_fails_costs_nobody_else_an_event(node: Node) -> None:
@@ -927,7 +951,7 @@ async def test_a_consumer_that_reads_slowly_is_not_dropped(node: Node) -> None:
     steps = list(range(5))
 
     class Sipping(Outlet):
-        def buffered(self) -> int:
+        def unacknowledged(self) -> int:
             if steps and not self.closed:
                 steps.pop()
             return len(steps)
@@ -939,3 +963,32 @@ async def test_a_consumer_that_reads_slowly_is_not_dropped(node: Node) -> None:
     node.publish("catalog")
     await until(lambda: outlet.closed)
     assert steps == []
+
+
+async def test_what_is_recent_is_caught_up_from_memory() -> None:
+    """Encoded once for all who have missed it, and without asking the log."""
+    node = Node(recent_events=10)
+    cursor, outlet = node.join(outlet=Outlet(0))
+    other, another = node.join(outlet=Outlet(0))
+    for _ in range(8):
+        node.publish("catalog")
+    while not (cursor.live and other.live):
+        outlet.read()
+        another.read()
+        await turns()
+    assert outlet.seqs == another.seqs == list(range(1, 9))
+    assert all(ours is theirs for ours, theirs in zip(outlet.frames, another.frames, strict=True))
+    assert node.log.reads == 0
+
+
+async def test_what_is_not_recent_any_more_is_read_from_the_log() -> None:
+    """In its order, with what is."""
+    node = Node(recent_events=3)
+    cursor, outlet = node.join(outlet=Outlet(0))
+    for _ in range(8):
+        node.publish("catalog")
+    while not cursor.live:
+        outlet.read()
+        await turns()
+    assert outlet.seqs == list(range(1, 9))
+    assert node.log.reads > 0
