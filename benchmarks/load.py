@@ -54,11 +54,27 @@ class Client:
 
     Args:
         browser: send the headers that a browser does, which offer compression.
+        auth: the payload of CONNECT, as JSON.
+
+    Attributes:
+        last: the last event that ``take`` took.
     """
 
-    __slots__ = ("_inflate", "_open", "_rest", "events", "messages", "pings", "socket")
+    __slots__ = (
+        "_auth",
+        "_inflate",
+        "_open",
+        "_rest",
+        "events",
+        "last",
+        "messages",
+        "pings",
+        "socket",
+    )
 
-    def __init__(self, port: int, *, browser: bool = False) -> None:
+    def __init__(self, port: int, *, browser: bool = False, auth: str = "") -> None:
+        self._auth = auth
+        self.last = b""
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
         self._rest = b""
         self._open = False
@@ -99,7 +115,7 @@ class Client:
             if b" 101 " not in head:
                 raise ConnectionError(f"no handshake: {head[:200]!r}")
             self._open = True
-            self.socket.sendall(masked("40"))
+            self.socket.sendall(masked("40" + self._auth))
         at, before = 0, self.events
         while len(data) - at >= 2:
             length, start = data[at + 1], at + 2
@@ -120,6 +136,7 @@ class Client:
     def _note(self, message: bytes, *, keep: bool) -> None:
         if message.startswith(EVENT):
             self.events += 1
+            self.last = message
         elif message == b"2":
             self.pong()
         elif keep:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 from benchmarks.load import Crowd
 from benchmarks.polling import PollingCrowd
+from benchmarks.recovery import Sessions
 from benchmarks.servers import Running, running
 
 FURNITURE: dict[str, object] = {
@@ -30,6 +32,9 @@ WARM_UP_CLIENTS = 100
 WARM_UP_EVENTS = 20
 """They go before the measured ones: just-in-time compilers want some, and a kernel acknowledges the
 first 16 segments of a connection each at once."""
+
+MISSED = 100
+"""Events that each client has missed when it comes back."""
 
 LOAD = "load %"
 Figures = dict[str, float]
@@ -121,9 +126,26 @@ def heartbeats(name: str, clients: int, amounts: Amounts) -> Figures:
     }
 
 
+def recoveries(name: str, clients: int, amounts: Amounts) -> Figures:
+    """Clients that come back at once to their sessions, each with 100 events that it has missed."""
+    with (
+        running(name, recovery=True) as server,
+        closing(Sessions(server, clients, FURNITURE)) as sessions,
+    ):
+        sessions.publish(MISSED)
+        with Spent(server) as spent:
+            sessions.come_back(MISSED)
+    return {
+        "seconds": spent.wall,
+        "CPU µs": spent.cpu / clients * 1e6,
+        "recoveries/s": clients / spent.wall,
+        LOAD: spent.load / spent.wall * 100,
+    }
+
+
 MEASUREMENTS: dict[str, Callable[[str, int, Amounts], Figures]] = {
     measurement.__name__: measurement
-    for measurement in (deliveries, connections, heartbeats, polling)
+    for measurement in (deliveries, connections, heartbeats, polling, recoveries)
 }
 
 

@@ -83,11 +83,14 @@ def missing(name: str) -> str | None:
 
 
 @contextmanager
-def running(name: str, ping_interval: float = PING_INTERVAL) -> Iterator[Running]:
+def running(
+    name: str, ping_interval: float = PING_INTERVAL, *, recovery: bool = False
+) -> Iterator[Running]:
     """Run one of ``NAMES`` with its defaults, in an empty folder of its own.
 
     Args:
         ping_interval: seconds between heartbeats.
+        recovery: whether clients can come back to their session; ours always can.
     """
     with tempfile.TemporaryDirectory() as path:
         folder = Path(path)
@@ -95,7 +98,7 @@ def running(name: str, ping_interval: float = PING_INTERVAL) -> Iterator[Running
             process = subprocess.Popen(
                 _command(name, folder),
                 cwd=folder,
-                env=_environment(ping_interval),
+                env=_environment(ping_interval, recovery=recovery),
                 stdout=output,
                 stderr=output,
                 preexec_fn=lambda: pin(SERVER_CORE),  # noqa: PLW1509 - there are no threads
@@ -122,7 +125,7 @@ def _command(name: str, folder: Path) -> list[str]:
     return ["node" if name == "node" else str(BUN), str(PEERS / f"{name}.mjs")]
 
 
-def _environment(ping_interval: float) -> dict[str, str]:
+def _environment(ping_interval: float, *, recovery: bool) -> dict[str, str]:
     """Describe what differs from the defaults; all load comes from one address."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SIO_")}
     return kept | {
@@ -134,6 +137,7 @@ def _environment(ping_interval: float) -> dict[str, str]:
         "SIO_MAX_CONNECTIONS_PER_ADDRESS": "0",
         "SIO_PING_INTERVAL": str(ping_interval),
         "PING_INTERVAL": str(ping_interval),
+        "RECOVERY": "yes" * recovery,
     }
 
 

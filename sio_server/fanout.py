@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import ChainMap, defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -171,11 +172,13 @@ class Fanout:
         self._delivered(count)
         return count
 
-    def join(self, cursor: Cursor, since: Offset | None, started: Started) -> None:
+    def join(
+        self, cursor: Cursor, since: Offset | None, started: Started, *, kept: bool = False
+    ) -> None:
         """Let a cursor begin: at the end, or with all that came after ``since``.
 
         Without ``since``, or where nothing has come after it, it is live on return, and ``started``
-        has been called.
+        has been called. Where ``since`` is ``kept``, the log has it for sure.
         """
         if since is None or since == self.position:
             cursor.position = self.position
@@ -183,7 +186,7 @@ class Fanout:
             self._go_live(cursor)
             return
         cursor.position = since
-        self._start(cursor, self._replay(cursor, started))
+        self._start(cursor, self._replay(cursor, started, kept=kept))
 
     def leave(self, cursor: Cursor) -> None:
         """Forget a cursor. A second call does nothing."""
@@ -261,15 +264,18 @@ class Fanout:
         if await self._drained(cursor) and await self._catch_up(cursor) is not None:
             self._go_live(cursor)
 
-    async def _replay(self, cursor: Cursor, started: Started) -> None:
-        page = await self._read(cursor, limit=0)
-        if page.gap:
+    async def _replay(self, cursor: Cursor, started: Started, *, kept: bool) -> None:
+        gap = False
+        if not kept:
+            page = await self._read(cursor, limit=0)
+            gap = page.gap
+        if gap:
             cursor.position = page.position
             started(cursor.position, bool(cursor.rooms), 0)
         replayed = await self._catch_up(cursor)
         if replayed is None or cursor.left:
             return
-        if not page.gap:
+        if not gap:
             started(cursor.position, False, replayed)
         self._go_live(cursor)
 
@@ -367,11 +373,12 @@ def _recipients(rooms: Mapping[str, _Room], record: Record) -> dict[Cursor, Writ
 def _pieces(cursor: Cursor, entries: Iterable[Entry]) -> Iterator[tuple[list[Any], Offset]]:
     """Yield the frames of those that concern a cursor, some at a time, and the last offset."""
     kind = type(cursor.outlet)
+    everything = cursor.rooms.get(CATALOG, math.inf)
     frames: list[Any] = []
     size = 0
     for entry in entries:
         record = entry.record
-        if not _concerns(record, cursor):
+        if record.offset.seq <= everything and not _concerns(record, cursor):
             continue
         frames.append(entry.frame(kind))
         size += len(record.body)

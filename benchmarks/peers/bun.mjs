@@ -1,10 +1,10 @@
 // socket.io on Bun with its own engine, with its defaults.
 import { Server as Engine } from "@socket.io/bun-engine";
 import { Server } from "socket.io";
-import { listening, pingInterval, serve } from "./events.mjs";
+import { listening, pingInterval, recovery, serve } from "./events.mjs";
 
 const engine = new Engine({ path: "/socket.io/", pingInterval });
-const io = new Server();
+const io = new Server(recovery);
 io.bind(engine);
 serve(io);
 listening(Bun.serve({ port: 0, ...engine.handler() }).port);

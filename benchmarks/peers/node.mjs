@@ -1,8 +1,8 @@
 // socket.io on Node.js, with its defaults.
 import { Server } from "socket.io";
-import { listening, pingInterval, serve } from "./events.mjs";
+import { listening, pingInterval, recovery, serve } from "./events.mjs";
 
-const io = new Server({ pingInterval });
+const io = new Server({ pingInterval, ...recovery });
 serve(io);
 io.listen(0);
 io.httpServer.on("listening", () => listening(io.httpServer.address().port));

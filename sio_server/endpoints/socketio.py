@@ -243,9 +243,6 @@ class SocketIO:
         connection, cursor = opened.connection, opened.connection.cursor
 
         def started(position: Offset, gap: bool, replayed: int) -> None:
-            if gap and opened.recovered:  # the client was told that it has missed nothing
-                cursor.outlet.drop()
-                return
             if connection.session is not None and opened.since is None:
                 connection.session.start = position
             gap = gap or (opened.lost and opened.since is None and bool(cursor.rooms))
@@ -253,7 +250,7 @@ class SocketIO:
             self._emit(sid, "ready", message)
 
         self._hub.connect(connection, lambda: self._close(sid))
-        self._hub.fanout.join(cursor, opened.since, started)
+        self._hub.fanout.join(cursor, opened.since, started, kept=opened.recovered)
 
     async def left(
         self, session: Session, namespace: str, sid: str, rooms: Iterable[str], *, for_good: bool
