@@ -47,6 +47,8 @@ def decode_engineio(encoded: str) -> tuple[str, str | bytes]:
     kind = encoded[:1]
     if kind == "b":
         try:
+            if len(encoded) % 4 != 1:  # the library lets padding pass where there is nothing to pad
+                raise ValueError("not a whole number of quanta")
             return MESSAGE, base64.b64decode(encoded[1:], validate=True)
         except (binascii.Error, ValueError):
             raise ProtocolError("binary packet that is not base64") from None

@@ -122,6 +122,8 @@ def test_an_engineio_packet_is_its_type_and_its_data(encoded: str, packet: Any) 
         "²",
         "４",
         "b%%%",
+        "bAQID=",
+        "bAQID==",
         "bA",
         "bñ",
         "b AQID",
