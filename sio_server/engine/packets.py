@@ -110,6 +110,8 @@ class Packet(stock.Packet):  # type: ignore[misc]
                 raise ProtocolError("ack id too long")
             self.id = int(text[:end])
         if text[end:]:
+            if self.packet_type == stock.DISCONNECT:
+                raise ProtocolError("data in a DISCONNECT packet")
             is_event = self.packet_type in (stock.EVENT, stock.BINARY_EVENT)
             self.data = _decode_json(text[end:], is_event=is_event)
         self._check_data()
@@ -120,7 +122,7 @@ class Packet(stock.Packet):  # type: ignore[misc]
         if kind == stock.CONNECT:
             valid = data is None or isinstance(data, dict)
         elif kind == stock.DISCONNECT:
-            valid = data is None
+            valid = True
         elif kind in (stock.EVENT, stock.BINARY_EVENT):
             valid = isinstance(data, list) and bool(data) and _is_event_name(data[0])
         elif kind in (stock.ACK, stock.BINARY_ACK):

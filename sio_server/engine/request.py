@@ -17,11 +17,12 @@ from sio_server.engine.takeover import TakenConnection
 TEXT, HTML, JSON = "text/plain; charset=utf-8", "text/html; charset=utf-8", "application/json"
 
 
-def _parse_query(query: str) -> dict[str, str]:
+def parse_query(query: str) -> dict[str, str]:
+    """Return the parameters, each with its first value."""
     if "%" in query or "+" in query:
-        return dict(parse_qsl(query, keep_blank_values=True))
+        return dict(reversed(parse_qsl(query, keep_blank_values=True)))
     parts = [part.partition("=") for part in query.split("&") if part]
-    return {name: value for name, _, value in parts}
+    return {name: value for name, _, value in reversed(parts)}
 
 
 class Request:
@@ -77,7 +78,7 @@ class Request:
         self.give = give
         self.is_open = is_open
         self.read = read
-        self.query = _parse_query(target.partition("?")[2])
+        self.query = parse_query(target.partition("?")[2])
         self.kept: dict[Any, Any] = {}
         self.aiohttp: web.BaseRequest | None = None
 

@@ -228,6 +228,7 @@ def test_a_binary_packet_says_how_many_attachments_follow(
         "0true",
         "0{",
         "1{}",
+        "1null",
         '1"x"',
         "1[]",
         "2",
