@@ -1,0 +1,205 @@
+"""Consumers that write down all that they are told: socket.io-client in Node.js, plain WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+
+from tests.chaos.history import (
+    Changed,
+    Changing,
+    Connected,
+    Consumer,
+    Delivered,
+    Dropped,
+    Opening,
+    Ready,
+    Told,
+)
+from tests.support.server import ROOT, TIMEOUT
+
+RETRY_SECONDS = 0.05
+HEARTBEAT = 2.0
+"""Seconds after which a plain WebSocket asks whether the server is still there."""
+
+
+def delivered(at: float, event: dict[str, Any], offset: str) -> Delivered:
+    """Return the record of an event."""
+    return Delivered(
+        at, offset, event["id"], event["type"], event["furniture"], event["timestamp"]
+    )
+
+
+def ready(at: float, told: dict[str, Any]) -> Ready:
+    """Return the record of a ``ready``."""
+    rooms = tuple(told["rooms"])
+    return Ready(
+        at, told["position"], rooms, told["recovered"], told["gap"], told["replayed"]
+    )
+
+
+def is_ready(consumer: Consumer) -> bool:
+    """Whether the consumer has caught up and its connection has not ended since."""
+    for record in reversed(consumer.records):
+        if isinstance(record, Ready):
+            return True
+        if isinstance(record, Dropped | Opening):
+            return False
+    return False
+
+
+def _decode(line: dict[str, Any]) -> Told:
+    at = line["at"]
+    match line["on"]:
+        case "opening":
+            return Opening(at, tuple(line["rooms"]), line["since"], line["resumes"])
+        case "connected":
+            return Connected(at, line["sid"], line["recovered"])
+        case "ready":
+            return ready(at, line)
+        case "delivered":
+            return delivered(at, line["event"], line["offset"])
+        case "changing":
+            return Changing(at, line["kind"], tuple(line["rooms"]))
+        case "changed":
+            return Changed(at, None if line["rooms"] is None else tuple(line["rooms"]))
+        case _:
+            return Dropped(at, line["reason"])
+
+
+class NodeFleet:
+    """Many socket.io-clients in one Node.js process.
+
+    Attributes:
+        consumers: by name.
+        stuck: how often a client was left without hope of a reconnection by itself, by reason.
+    """
+
+    def __init__(self) -> None:
+        self.consumers: dict[str, Consumer] = {}
+        self.stuck: Counter[str] = Counter()
+        self._process: asyncio.subprocess.Process
+        self._reader: asyncio.Task[None]
+
+    async def start(self) -> None:
+        """Start Node.js."""
+        self._process = await asyncio.create_subprocess_exec(
+            "node",
+            str(ROOT / "tests/node/chaos.mjs"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=1 << 20,
+        )
+        self._reader = asyncio.create_task(self._read())
+
+    def open(self, name: str, **options: object) -> None:
+        """Start a client; see ``tests/node/chaos.mjs``."""
+        self.consumers[name] = Consumer(name)
+        self._do("open", name=name, **options)
+
+    def change(self, name: str, kind: str, room: str) -> None:
+        """Let a client subscribe or unsubscribe, if it is ready."""
+        self._do("change", name=name, kind=kind, room=room)
+
+    def leave(self, name: str) -> None:
+        """Let a client end its session and come back."""
+        self._do("leave", name=name)
+
+    def _do(self, what: str, **arguments: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": what, **arguments}).encode() + b"\n")
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        async for text in self._process.stdout:
+            line = json.loads(text)
+            if line["on"] == "stuck":
+                self.stuck[line["why"]] += 1
+            else:
+                self.consumers[line["name"]].records.append(_decode(line))
+
+    async def stop(self) -> None:
+        """End all of them."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), TIMEOUT)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        await self._reader
+
+
+class PlainConsumer:
+    """A plain WebSocket that connects again with the last offset that it has seen."""
+
+    def __init__(self, name: str, url: str, rooms: list[str], since: str) -> None:
+        self.consumer = Consumer(name)
+        self._url = url
+        self._rooms = rooms
+        self._since = since
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._changing = False
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End it."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def change(self, kind: str, room: str) -> None:
+        """Subscribe or unsubscribe, if it is ready."""
+        if self._socket is None or self._changing or not is_ready(self.consumer):
+            return
+        self._changing = True
+        self._note(Changing(time.monotonic(), kind, (room,)))
+        with suppress(OSError, aiohttp.ClientError):
+            await self._socket.send_json({"type": kind, "rooms": [room], "ref": 1})
+
+    def _note(self, record: Told) -> None:
+        self.consumer.records.append(record)
+
+    async def _run(self) -> None:
+        async with aiohttp.ClientSession() as http:
+            while True:
+                with suppress(OSError, aiohttp.ClientError, TimeoutError):
+                    await self._connect(http)
+                self._socket = None
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _connect(self, http: aiohttp.ClientSession) -> None:
+        query = [*(("room", room) for room in self._rooms), ("since", self._since)]
+        opening = Opening(time.monotonic(), tuple(self._rooms), self._since)
+        async with asyncio.timeout(HEARTBEAT):
+            socket = await http.ws_connect(f"{self._url}/ws", params=query, heartbeat=HEARTBEAT)
+        async with socket:
+            self._note(opening)
+            self._note(Connected(time.monotonic()))
+            self._socket, self._changing = socket, False
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    self._take(time.monotonic(), json.loads(message.data))
+            self._note(Dropped(time.monotonic(), str(socket.close_code)))
+
+    def _take(self, at: float, told: dict[str, Any]) -> None:
+        match told["type"]:
+            case "ready":
+                self._since = told["position"]
+                self._note(ready(at, told))
+            case "ack":
+                self._changing = False
+                self._rooms = told["rooms"]
+                self._note(Changed(at, tuple(told["rooms"])))
+            case "error":
+                if "ref" in told:
+                    self._changing = False
+                    self._note(Changed(at, None))
+            case _:
+                self._since = told["offset"]
+                self._note(delivered(at, told, told["offset"]))

@@ -1,0 +1,133 @@
+"""What goes wrong in a run, each fault a coroutine that ends when it has been made good again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Protocol
+
+from tests.chaos.node import Node
+from tests.support.proxy import Proxy
+
+
+class Scene(Protocol):
+    """What faults are done to."""
+
+    random: Random
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The server's nodes."""
+
+    @property
+    def proxies(self) -> list[Proxy]:
+        """What stands before them."""
+
+    async def published(self, count: int) -> None:
+        """Wait until so many more events have been acknowledged."""
+
+    async def refused(self, code: str) -> None:
+        """Wait until a publish has been answered with that error."""
+
+
+Fault = Callable[[Scene], Awaitable[None]]
+
+
+async def kill(scene: Scene) -> None:
+    """SIGKILL, and start again on the same port and data."""
+    node = scene.random.choice(scene.nodes)
+    await node.kill()
+    await node.start()
+
+
+async def drain(scene: Scene) -> None:
+    """SIGTERM, and start again."""
+    node = scene.random.choice(scene.nodes)
+    await node.stop()
+    await node.start()
+
+
+async def freeze(scene: Scene) -> None:
+    """SIGSTOP for longer than some clients wait, then SIGCONT."""
+    node = scene.random.choice(scene.nodes)
+    node.freeze()
+    try:
+        await asyncio.sleep(scene.random.uniform(0.2, 2.5))
+    finally:
+        node.thaw()
+
+
+async def kill_frozen(scene: Scene) -> None:
+    """SIGKILL a process that stands still, with what it has not answered."""
+    node = scene.random.choice(scene.nodes)
+    node.freeze()
+    await asyncio.sleep(scene.random.uniform(0.05, 0.3))
+    await node.kill()
+    await node.start()
+
+
+async def cut(scene: Scene) -> None:
+    """Reset the connections."""
+    for proxy in _some(scene):
+        proxy.cut()
+
+
+async def half_open(scene: Scene) -> None:
+    """Let no byte through any more, and tell neither end."""
+    for proxy in _some(scene):
+        proxy.silence()
+
+
+async def blackhole(scene: Scene) -> None:
+    """Refuse every connection for a while."""
+    proxies = _some(scene)
+    for proxy in proxies:
+        proxy.open = False
+        proxy.cut()
+    try:
+        await scene.published(20)
+    finally:
+        for proxy in proxies:
+            proxy.open = True
+
+
+async def disk_full(scene: Scene) -> None:
+    """Leave no space until a publish was refused for it."""
+    node = scene.random.choice(scene.nodes)
+    node.disk.fill(node.pid)
+    try:
+        await scene.refused("log_unavailable")
+    finally:
+        node.disk.free(node.pid)
+
+
+async def killed_with_a_full_disk(scene: Scene) -> None:
+    """SIGKILL while there is no space; there is again when it starts."""
+    node = scene.random.choice(scene.nodes)
+    node.disk.fill(node.pid)
+    await scene.refused("log_unavailable")
+    await node.kill()
+    if node.disk.mounted:  # the other kind has ended with the process
+        node.disk.free(node.pid)
+    await node.start()
+
+
+def _some(scene: Scene) -> list[Proxy]:
+    return scene.random.sample(scene.proxies, scene.random.randint(1, len(scene.proxies)))
+
+
+FAULTS: dict[str, Fault] = {
+    fault.__name__: fault
+    for fault in (
+        kill,
+        drain,
+        freeze,
+        kill_frozen,
+        cut,
+        half_open,
+        blackhole,
+        disk_full,
+        killed_with_a_full_disk,
+    )
+}

@@ -1,0 +1,142 @@
+"""Producers that write down each intent and what came back: raw HTTP, and the bundled client."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import aiohttp
+from furniture_events import AsyncProducer, FurnitureEventsError, Published
+
+from tests.chaos.history import Acknowledged, Attempt, Outcome, Refused, Unanswered
+from tests.chaos.simulated import TYPES, piece
+
+ANSWER_SECONDS = 2.0
+"""How long a raw producer waits for an answer."""
+
+PAUSE_SECONDS = 0.05
+"""How long it waits before the next request where none came."""
+
+Event = dict[str, Any]
+
+
+@dataclass
+class Production:
+    """What all producers of a run share.
+
+    Attributes:
+        attempts: all that was tried.
+        outcomes: how often each came.
+        goal: how many events are to be published.
+        more: publish past the goal.
+    """
+
+    goal: int
+    more: bool = True
+    attempts: list[Attempt] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    intents: int = 0
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is more to publish."""
+        return self.more or self.intents < self.goal
+
+    def note(self, event: Event, began: float, outcome: Outcome, *, retries: bool = False) -> None:
+        """Write down one attempt."""
+        kind = outcome.code if isinstance(outcome, Refused) else type(outcome).__name__
+        self.outcomes[kind] += 1
+        self.attempts.append(
+            Attempt(
+                event["id"],
+                event["type"],
+                event["furniture"],
+                began,
+                time.monotonic(),
+                outcome,
+                retries,
+            )
+        )
+
+    def next(self, random: Random, name: str) -> Event:
+        """Make an event; it counts towards the goal."""
+        self.intents += 1
+        furniture = piece(random) | {"nombre": f"{name} {self.intents} ñ€😀"}
+        return {
+            "id": f"{name}-{self.intents}",
+            "type": random.choice(TYPES),
+            "furniture": furniture,
+        }
+
+
+def of_client(result: Published | FurnitureEventsError) -> Outcome:
+    """Return what the bundled client's result says."""
+    if isinstance(result, Published):
+        stamp = result.timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return Acknowledged(result.offset, stamp, result.duplicate)
+    if result.maybe_appended:
+        return Unanswered(str(result))
+    return Refused(str(getattr(result, "code", type(result).__name__)))
+
+
+async def bundled(production: Production, url: str, name: str, random: Random) -> None:
+    """Publish with ``AsyncProducer``, which retries by itself, single events and batches."""
+    async with AsyncProducer(url, timeout=2, connect_timeout=1, attempts=3, deadline=4) as producer:
+        while production.goes_on:
+            began = time.monotonic()
+            events = [production.next(random, name) for _ in range(random.choice((1, 1, 1, 5)))]
+            results: list[Published | FurnitureEventsError]
+            if len(events) > 1:
+                results = await producer.publish_many(events)
+            else:
+                try:
+                    results = [await producer.publish(events[0])]
+                except FurnitureEventsError as error:
+                    results = [error]
+            for event, result in zip(events, results, strict=True):
+                production.note(event, began, of_client(result), retries=True)
+            await asyncio.sleep(random.uniform(0, 0.01))
+
+
+async def raw(production: Production, url: str, name: str, random: Random) -> None:
+    """Publish with plain HTTP requests; send some of them again, or with what is no event."""
+    connector = aiohttp.TCPConnector(force_close=True)
+    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
+        while production.goes_on:
+            event = production.next(random, name)
+            outcome = await _post(production, http, url, event)
+            if isinstance(outcome, Unanswered):
+                await asyncio.sleep(PAUSE_SECONDS)
+            luck = random.random()
+            if luck < 0.1 or (isinstance(outcome, Unanswered) and luck < 0.7):
+                await _post(production, http, url, event)  # the same id: a duplicate, or the first
+            elif luck < 0.13:
+                other = event["furniture"] | {"altura": 1_000}
+                await _post(production, http, url, event | {"furniture": other})
+            elif luck < 0.16:
+                bad = event["furniture"] | {"altura": -1}
+                await _post(production, http, url, event | {"id": f"{event['id']}-", "furniture": bad})
+            await asyncio.sleep(random.uniform(0, 0.01))
+
+
+async def _post(
+    production: Production, http: aiohttp.ClientSession, url: str, event: Event
+) -> Outcome:
+    began = time.monotonic()
+    outcome: Outcome
+    try:
+        async with http.post(f"{url}/api/events", json=event) as response:
+            answer = await response.json(content_type=None)
+        if response.status in (200, 201):
+            outcome = Acknowledged(answer["offset"], answer["timestamp"], answer["duplicate"])
+        else:
+            outcome = Refused(answer["code"])
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        outcome = Unanswered(repr(error))
+    production.note(event, began, outcome)
+    return outcome

@@ -1,0 +1,277 @@
+"""A run: servers, producers and consumers under faults, until all is over and written down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random as randomness
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.chaos.checker import Verdict, check, check_consumer
+from tests.chaos.consumers import NodeFleet, PlainConsumer, is_ready
+from tests.chaos.faults import FAULTS
+from tests.chaos.history import Acknowledged, Consumer, History, Log, LogEvent
+from tests.chaos.node import Disk, Node
+from tests.chaos.order import Order
+from tests.chaos.producers import Production, bundled, raw
+from tests.chaos.simulated import ROOMS
+from tests.support.proxy import Proxy, proxied
+
+SETTLE_SECONDS = 30.0
+"""How long consumers may take, when all is well again, to have everything."""
+
+STEP_SECONDS = 30.0
+"""How long anything else may take that is waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run consists of.
+
+    Attributes:
+        mode: how socket.io-clients come back: by ``recovery``, or with ``since``.
+        faults: their names, in order.
+        between: how many events are acknowledged from one fault to the next.
+        publishes: how many events are published at least.
+        mounted: fill a file system of its own, where that can be had.
+        log: where the events are kept.
+    """
+
+    seed: int
+    mode: str
+    faults: tuple[str, ...]
+    publishes: int
+    between: int = 25
+    mounted: bool = True
+    log: str = "sqlite:///events.db"
+    socketio: int = 8
+    plain: int = 4
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a run."""
+
+    plan: Plan
+    history: History
+    verdict: Verdict
+    outcomes: Counter[str]
+    faults: Counter[str]
+    stuck: Counter[str]
+    troubles: list[str]
+    statuses: list[int]
+    seconds: float
+    drops: int = 0
+    delivered: int = 0
+
+    def __str__(self) -> str:
+        plan = self.plan
+        return (
+            f"seed {plan.seed}, {plan.mode}: {len(self.history.log.events)} events in the log, "
+            f"{len(self.history.attempts)} attempts {dict(self.outcomes)}, "
+            f"{len(self.history.consumers)} consumers, {self.delivered} deliveries, "
+            f"{self.drops} connections lost, faults {dict(self.faults)}, "
+            f"left without a reconnection {dict(self.stuck)}, {self.seconds:.1f} s; {self.verdict}"
+        )
+
+
+@dataclass
+class Run:
+    """One run of a plan; what faults are done to."""
+
+    plan: Plan
+    folder: Path
+    nodes: list[Node] = field(default_factory=list)
+    proxies: list[Proxy] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Derive all randomness from the seed, a stream of its own for each part."""
+        self.random = self._stream("faults")
+        self.production = Production(self.plan.publishes)
+        self.fleet = NodeFleet()
+        self.plain: list[PlainConsumer] = []
+
+    def _stream(self, name: str) -> randomness.Random:
+        return randomness.Random(f"{self.plan.seed} {name}")
+
+    @property
+    def consumers(self) -> list[Consumer]:
+        """All consumers."""
+        return [*self.fleet.consumers.values(), *(it.consumer for it in self.plain)]
+
+    async def published(self, count: int) -> None:
+        """Wait until so many more events have been acknowledged."""
+        goal = self.production.outcomes["Acknowledged"] + count
+        await until(
+            lambda: self.production.outcomes["Acknowledged"] >= goal, f"{count} acknowledgements"
+        )
+
+    async def refused(self, code: str) -> None:
+        """Wait until a publish has been answered with that error."""
+        before = self.production.outcomes[code]
+        await until(lambda: self.production.outcomes[code] > before, f"a refusal: {code}")
+
+    async def do(self) -> Report:
+        """Run it to its end."""
+        began = time.monotonic()
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            producing = self._produce()
+            restless = asyncio.create_task(self._unsettle())
+            try:
+                done: Counter[str] = Counter()
+                for name in self.plan.faults:
+                    await self.published(self.plan.between)
+                    await FAULTS[name](self)
+                    done[name] += 1
+                await self.published(self.plan.between)
+            finally:
+                self.production.more = False
+                restless.cancel()
+                await asyncio.wait([restless])
+            await asyncio.gather(*producing)
+            history = await self._settle()
+            report = Report(
+                self.plan,
+                history,
+                check(history),
+                self.production.outcomes,
+                done,
+                self.fleet.stuck,
+                [line for node in self.nodes for line in node.troubles()],
+                [status for node in self.nodes for status in node.statuses],
+                time.monotonic() - began,
+            )
+        kinds = Counter(type(it).__name__ for one in history.consumers for it in one.records)
+        report.drops, report.delivered = kinds["Dropped"], kinds["Delivered"]
+        return report
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        disk = Disk(self.folder, mounted=self.plan.mounted)
+        stack.callback(disk.remove)
+        settings: dict[str, Any] = {
+            "event_log": self.plan.log,
+            "ping_interval": 1,
+            "ping_timeout": 1,
+            "rate_limit": 1_000_000,
+            "retention_events": 10_000_000,
+            "max_connections_per_address": 0,
+        }
+        self.nodes.append(Node(disk, settings))
+        stack.push_async_callback(self._stop_nodes)
+        for _ in range(3):
+            proxy = await stack.enter_async_context(proxied(self.nodes[0].server.port))
+            self.proxies.append(proxy)
+        await self.fleet.start()
+        stack.push_async_callback(self.fleet.stop)
+        start = await self._position()
+        stream = self._stream("consumers")
+        for number in range(self.plan.socketio):
+            self.fleet.open(
+                f"socketio-{number}",
+                url=self.proxies[number % len(self.proxies)].url,
+                transports=(["websocket"], ["polling"], ["polling", "websocket"])[number % 3],
+                mode=self.plan.mode,
+                rooms=["catalog"] if number < 3 else stream.sample(ROOMS, stream.randint(1, 3)),
+                since=start,
+            )
+        for number in range(self.plan.plain):
+            rooms = ["catalog"] if not number else stream.sample(ROOMS, stream.randint(1, 3))
+            url = self.proxies[number % len(self.proxies)].url
+            self.plain.append(PlainConsumer(f"plain-{number}", url, rooms, start))
+            stack.push_async_callback(self.plain[-1].stop)
+        await until(lambda: all(map(is_ready, self.consumers)), "all consumers are ready")
+
+    async def _stop_nodes(self) -> None:
+        for node in self.nodes:
+            await node.stop()
+
+    def _produce(self) -> list[asyncio.Task[None]]:
+        direct, through = self.nodes[0].server.url, self.proxies[0].url
+        return [
+            asyncio.create_task(publish(self.production, url, name, self._stream(name)))
+            for publish, url, name in (
+                (raw, direct, "raw"),
+                (raw, through, "far"),
+                (bundled, direct, "bundled"),
+                (bundled, through, "bundled-far"),
+            )
+        ]
+
+    async def _unsettle(self) -> None:
+        """Let consumers change their rooms, and leave for good now and then."""
+        stream = self._stream("restless")
+        while True:
+            await asyncio.sleep(stream.uniform(0.01, 0.1))
+            name = stream.choice(list(self.fleet.consumers))
+            kind = stream.choice(("subscribe", "unsubscribe"))
+            # The first of each kind stay in the catalogue, and see everything.
+            if stream.random() < 0.04:
+                self.fleet.leave(name)
+            elif name not in ("socketio-0", "socketio-1", "socketio-2"):
+                self.fleet.change(name, kind, stream.choice(ROOMS))
+            if self.plain[1:] and stream.random() < 0.2:
+                await stream.choice(self.plain[1:]).change(kind, stream.choice(ROOMS))
+
+    async def _settle(self) -> History:
+        """Wait until every consumer has all that it must have, or the time is over."""
+        log = await self._read_log()
+        order = Order(log, self.production.attempts)
+        missing = self.consumers
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while missing and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+            missing = [it for it in missing if not is_ready(it) or check_consumer(it, order)]
+        return History(self.production.attempts, log, self.consumers)
+
+    async def _position(self) -> str:
+        async with aiohttp.ClientSession() as http:
+            url = f"{self.nodes[0].server.url}/api/events"
+            async with http.get(url, params={"limit": "0"}) as response:
+                position: str = (await response.json())["position"]
+                return position
+
+    async def _read_log(self) -> Log:
+        events: list[LogEvent] = []
+        start = ""
+        async with aiohttp.ClientSession() as http:
+            query = {"limit": "1000"}
+            while True:
+                url = f"{self.nodes[0].server.url}/api/events"
+                async with http.get(url, params=query) as response:
+                    page = await response.json()
+                start = start or page["oldest"]
+                events += [
+                    LogEvent(it["offset"], it["id"], it["type"], it["furniture"], it["timestamp"])
+                    for it in page["events"]
+                ]
+                if not page["events"]:
+                    return Log(start, events)
+                query["since"] = page["position"]
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for a condition; fail after a while, saying what was due."""
+    deadline = time.monotonic() + STEP_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {STEP_SECONDS} s: {what}")
+        await asyncio.sleep(0.01)
+
+
+def option(name: str, default: str) -> str:
+    """Return what the environment says of an option."""
+    return os.environ.get(f"CHAOS_{name}", default)
+
+
+def unanswered_or(report: Report) -> int:
+    """Return how many attempts have no acknowledgement."""
+    return sum(not isinstance(it.outcome, Acknowledged) for it in report.history.attempts)
