@@ -1,6 +1,7 @@
 # make run    start the server on port 8765, with what it needs installed first
 # make test   run every test, with what they need installed first
 # make fuzz   a million cases of fuzzing, new ones each time (FUZZ_CASES, FUZZ_SEED)
+# make chaos  kill, cut and fill the disk for long (CHAOS_KILLS, CHAOS_PUBLISHES, CHAOS_SEED, CHAOS_LOG)
 # make check  format, lint, types, import contract
 # make bench  measure beside other servers, in ten minutes; ARGS=--quick: in one; ARGS=--help
 # make docs   what is generated: the settings table of the README
@@ -14,7 +15,7 @@ BROWSER_CLIENT := sio_server/static/socket.io
 # environment or .env says goes first.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: run test fuzz check format bench docs clean browser-client
+.PHONY: run test fuzz chaos check format bench docs clean browser-client
 .DEFAULT_GOAL := run
 
 run: $(VENV)/server
@@ -29,6 +30,12 @@ test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser
 fuzz: $(VENV)/tests
 	FUZZ_CASES=$${FUZZ_CASES-1000000} FUZZ_SEED=$${FUZZ_SEED-random} \
 		$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/fuzz $(ARGS)
+
+# Real servers, killed and hindered in every way, and a checker of all that they said.
+chaos: $(VENV)/tests tests/node/node_modules/.ready
+	CHAOS_KILLS=$${CHAOS_KILLS-100} CHAOS_PUBLISHES=$${CHAOS_PUBLISHES-20000} \
+		CHAOS_SEED=$${CHAOS_SEED-random} \
+		$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/chaos $(ARGS)
 
 check: $(VENV)/tests
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""Consumers that write down all that they are told: socket.io-client in Node.js, plain WebSocket."""
+"""Consumers that write down what they are told: socket.io-client in Node.js, plain WebSocket."""
 
 from __future__ import annotations
 
@@ -31,17 +31,13 @@ HEARTBEAT = 2.0
 
 def delivered(at: float, event: dict[str, Any], offset: str) -> Delivered:
     """Return the record of an event."""
-    return Delivered(
-        at, offset, event["id"], event["type"], event["furniture"], event["timestamp"]
-    )
+    return Delivered(at, offset, event["id"], event["type"], event["furniture"], event["timestamp"])
 
 
 def ready(at: float, told: dict[str, Any]) -> Ready:
     """Return the record of a ``ready``."""
     rooms = tuple(told["rooms"])
-    return Ready(
-        at, told["position"], rooms, told["recovered"], told["gap"], told["replayed"]
-    )
+    return Ready(at, told["position"], rooms, told["recovered"], told["gap"], told["replayed"])
 
 
 def is_ready(consumer: Consumer) -> bool:

@@ -27,6 +27,9 @@ class Scene(Protocol):
     async def published(self, count: int) -> None:
         """Wait until so many more events have been acknowledged."""
 
+    async def restart_log(self) -> None:
+        """End the log's own process without warning, and start it again."""
+
     async def refused(self, code: str) -> None:
         """Wait until a publish has been answered with that error."""
 
@@ -113,6 +116,11 @@ async def killed_with_a_full_disk(scene: Scene) -> None:
     await node.start()
 
 
+async def kill_log(scene: Scene) -> None:
+    """SIGKILL the log's own process, and start it again on the same port and data."""
+    await scene.restart_log()
+
+
 def _some(scene: Scene) -> list[Proxy]:
     return scene.random.sample(scene.proxies, scene.random.randint(1, len(scene.proxies)))
 
@@ -129,5 +137,6 @@ FAULTS: dict[str, Fault] = {
         blackhole,
         disk_full,
         killed_with_a_full_disk,
+        kill_log,
     )
 }

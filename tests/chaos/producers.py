@@ -120,7 +120,9 @@ async def raw(production: Production, url: str, name: str, random: Random) -> No
                 await _post(production, http, url, event | {"furniture": other})
             elif luck < 0.16:
                 bad = event["furniture"] | {"altura": -1}
-                await _post(production, http, url, event | {"id": f"{event['id']}-", "furniture": bad})
+                await _post(
+                    production, http, url, event | {"id": f"{event['id']}-", "furniture": bad}
+                )
             await asyncio.sleep(random.uniform(0, 0.01))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random as randomness
 import time
 from collections import Counter
@@ -15,10 +14,11 @@ from typing import Any
 
 import aiohttp
 
+from tests.chaos.backing import BACKINGS
 from tests.chaos.checker import Verdict, check, check_consumer
 from tests.chaos.consumers import NodeFleet, PlainConsumer, is_ready
 from tests.chaos.faults import FAULTS
-from tests.chaos.history import Acknowledged, Consumer, History, Log, LogEvent
+from tests.chaos.history import Consumer, History, Log, LogEvent
 from tests.chaos.node import Disk, Node
 from tests.chaos.order import Order
 from tests.chaos.producers import Production, bundled, raw
@@ -42,7 +42,7 @@ class Plan:
         between: how many events are acknowledged from one fault to the next.
         publishes: how many events are published at least.
         mounted: fill a file system of its own, where that can be had.
-        log: where the events are kept.
+        log: where the events are kept, a name in ``BACKINGS``.
     """
 
     seed: int
@@ -51,7 +51,7 @@ class Plan:
     publishes: int
     between: int = 25
     mounted: bool = True
-    log: str = "sqlite:///events.db"
+    log: str = "sqlite"
     socketio: int = 8
     plain: int = 4
 
@@ -97,6 +97,7 @@ class Run:
         self.random = self._stream("faults")
         self.production = Production(self.plan.publishes)
         self.fleet = NodeFleet()
+        self.backing = BACKINGS[self.plan.log]()
         self.plain: list[PlainConsumer] = []
 
     def _stream(self, name: str) -> randomness.Random:
@@ -119,6 +120,11 @@ class Run:
         before = self.production.outcomes[code]
         await until(lambda: self.production.outcomes[code] > before, f"a refusal: {code}")
 
+    async def restart_log(self) -> None:
+        """End the log's own process without warning, and start it again."""
+        await self.backing.kill()
+        await self.backing.start(self.folder)
+
     async def do(self) -> Report:
         """Run it to its end."""
         began = time.monotonic()
@@ -139,37 +145,40 @@ class Run:
                 await asyncio.wait([restless])
             await asyncio.gather(*producing)
             history = await self._settle()
-            report = Report(
-                self.plan,
-                history,
-                check(history),
-                self.production.outcomes,
-                done,
-                self.fleet.stuck,
-                [line for node in self.nodes for line in node.troubles()],
-                [status for node in self.nodes for status in node.statuses],
-                time.monotonic() - began,
-            )
+        report = Report(
+            self.plan,
+            history,
+            check(history),
+            self.production.outcomes,
+            done,
+            self.fleet.stuck,
+            [line for node in self.nodes for line in node.troubles()],
+            [status for node in self.nodes for status in node.statuses],
+            time.monotonic() - began,
+        )
         kinds = Counter(type(it).__name__ for one in history.consumers for it in one.records)
         report.drops, report.delivered = kinds["Dropped"], kinds["Delivered"]
         return report
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        disk = Disk(self.folder, mounted=self.plan.mounted)
-        stack.callback(disk.remove)
         settings: dict[str, Any] = {
-            "event_log": self.plan.log,
+            "event_log": await self.backing.start(self.folder),
             "ping_interval": 1,
             "ping_timeout": 1,
             "rate_limit": 1_000_000,
             "retention_events": 10_000_000,
             "max_connections_per_address": 0,
         }
-        self.nodes.append(Node(disk, settings))
+        stack.push_async_callback(self.backing.stop)
         stack.push_async_callback(self._stop_nodes)
-        for _ in range(3):
-            proxy = await stack.enter_async_context(proxied(self.nodes[0].server.port))
-            self.proxies.append(proxy)
+        for number in range(self.backing.nodes):
+            folder = self.folder / f"node-{number}"
+            folder.mkdir()
+            disk = Disk(folder, mounted=self.plan.mounted)
+            self.nodes.append(await asyncio.to_thread(Node, disk, dict(settings)))
+        for number in range(3):
+            port = self.nodes[number % len(self.nodes)].server.port
+            self.proxies.append(await stack.enter_async_context(proxied(port)))
         await self.fleet.start()
         stack.push_async_callback(self.fleet.stop)
         start = await self._position()
@@ -193,9 +202,10 @@ class Run:
     async def _stop_nodes(self) -> None:
         for node in self.nodes:
             await node.stop()
+            node.disk.remove()
 
     def _produce(self) -> list[asyncio.Task[None]]:
-        direct, through = self.nodes[0].server.url, self.proxies[0].url
+        direct, through = self.nodes[-1].server.url, self.proxies[0].url
         return [
             asyncio.create_task(publish(self.production, url, name, self._stream(name)))
             for publish, url, name in (
@@ -230,7 +240,8 @@ class Run:
         while missing and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
             missing = [it for it in missing if not is_ready(it) or check_consumer(it, order)]
-        return History(self.production.attempts, log, self.consumers)
+        told = [Consumer(it.name, list(it.records)) for it in self.consumers]
+        return History(self.production.attempts, log, told)
 
     async def _position(self) -> str:
         async with aiohttp.ClientSession() as http:
@@ -265,13 +276,3 @@ async def until(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {STEP_SECONDS} s: {what}")
         await asyncio.sleep(0.01)
-
-
-def option(name: str, default: str) -> str:
-    """Return what the environment says of an option."""
-    return os.environ.get(f"CHAOS_{name}", default)
-
-
-def unanswered_or(report: Report) -> int:
-    """Return how many attempts have no acknowledgement."""
-    return sum(not isinstance(it.outcome, Acknowledged) for it in report.history.attempts)

@@ -1,0 +1,54 @@
+"""Under faults nothing that was acknowledged is lost, and no consumer misses or doubles anything.
+
+The short runs put each fault to the server at least once; ``make chaos`` is as long as it is told.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.chaos.backing import BACKINGS
+from tests.chaos.options import KILLS, LOG, MODE, PUBLISHES, SEED, reports
+from tests.chaos.run import Plan, Report, Run
+
+
+async def carry_out(plan: Plan, folder: Path) -> Report:
+    """Do a run; whatever is wrong fails the test with the run's account."""
+    report = await Run(plan, folder).do()
+    reports.append(str(report))
+    assert report.verdict.violations == [], str(report)
+    assert report.troubles == []
+    assert set(report.statuses) == {0}
+    assert not report.stuck, "a client was left without a reconnection of its own"
+    return report
+
+
+@pytest.mark.parametrize("mode", ["recovery", "since"])
+async def test_each_fault_once(mode: str, tmp_path: Path) -> None:
+    """Put every fault to a server, in an order of the seed; both ways to fill a disk are tried."""
+    faults = list(BACKINGS["sqlite"].faults)
+    Random(f"{SEED} {mode}").shuffle(faults)
+    plan = Plan(SEED, mode, tuple(faults), publishes=300, mounted=mode == "recovery")
+    report = await carry_out(plan, tmp_path)
+    assert sorted(report.faults) == sorted(faults)
+    assert report.drops > 10
+    assert report.outcomes["log_unavailable"]
+    assert (report.verdict.recovered > 10) == (mode == "recovery")
+
+
+@pytest.mark.parametrize("mode", ["recovery", "since"])
+async def test_a_long_run(mode: str, tmp_path: Path) -> None:
+    """Kill the server as often as asked, with as many other faults in between."""
+    if MODE not in (mode, "both"):
+        pytest.skip(f"CHAOS_MODE={MODE}")
+    if LOG not in BACKINGS:
+        pytest.fail(f"CHAOS_LOG={LOG}: the harness has no such log yet, it has {list(BACKINGS)}")
+    random = Random(f"{SEED} {mode} long")
+    faults = ["kill"] * KILLS + random.choices(BACKINGS[LOG].faults, k=KILLS)
+    random.shuffle(faults)
+    between = max(25, PUBLISHES // max(1, len(faults)))
+    plan = Plan(SEED, mode, tuple(faults), PUBLISHES, between, log=LOG, socketio=18, plain=8)
+    await carry_out(plan, tmp_path)
