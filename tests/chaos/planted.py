@@ -307,6 +307,8 @@ FAULTS: list[tuple[str, Fault, Rule]] = [
     ("an event from before the subscribe", add(ROBLE, 2, 1), Rule.FOREIGN),
     ("an event of a deleted piece's rooms", add(FRESH, 8, 7), Rule.FOREIGN),
     ("an event from before since", changed(PLAIN, Opening, 0, since="log.3"), Rule.FOREIGN),
+    ("a former sid", changed(FRESH, Connected, 1, sid="c"), Rule.FALSE_RECOVERY),
+    ("a since of no log", changed(PLAIN, Opening, 0, since="old.2"), Rule.UNKNOWN_OFFSET),
     ("another sid", changed(CATALOG, Connected, 1, sid="z"), Rule.FALSE_RECOVERY),
     (
         "recovered, of a new session",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.chaos.checker import check
+from tests.chaos.checker import check, check_log
 from tests.chaos.history import (
     Acknowledged,
     Changing,
@@ -19,10 +19,11 @@ from tests.chaos.history import (
     Delivered,
     Dropped,
     History,
+    Log,
     Opening,
     Ready,
 )
-from tests.chaos.planted import FAULTS, PLAIN, ROBLE, Fault, clean, got, places
+from tests.chaos.planted import FAULTS, PLAIN, ROBLE, Fault, clean, event, got, places
 from tests.chaos.simulated import ROOMS, Simulation
 from tests.chaos.violations import Rule
 
@@ -48,6 +49,12 @@ def test_a_planted_fault_is_found(plant: Fault, rule: Rule) -> None:
 def test_every_rule_has_a_planted_fault() -> None:
     """Leave no rule untried."""
     assert {rule for _, _, rule in FAULTS} == set(Rule)
+
+
+def test_an_offset_that_the_log_has_twice_is_found_in_the_log_alone() -> None:
+    """Need neither an answer nor a consumer for it."""
+    log = Log("log.0", [event(1), replace(event(2), offset="log.1")])
+    assert [it.rule for it in check_log(log)] == [Rule.OFFSET_REUSED]
 
 
 @pytest.mark.parametrize("saved", [True, False])
