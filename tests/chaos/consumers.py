@@ -171,7 +171,8 @@ class PlainConsumer:
 
     async def _connect(self, http: aiohttp.ClientSession) -> None:
         query = [*(("room", room) for room in self._rooms), ("since", self._since)]
-        opening = Opening(time.monotonic(), tuple(self._rooms), self._since)
+        # A query can't say that no room is wanted: without one it is the catalogue.
+        opening = Opening(time.monotonic(), tuple(self._rooms) or None, self._since)
         async with asyncio.timeout(HEARTBEAT):
             socket = await http.ws_connect(f"{self._url}/ws", params=query, heartbeat=HEARTBEAT)
         async with socket:
