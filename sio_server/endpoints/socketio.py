@@ -177,8 +177,8 @@ class SocketIO:
         try:
             connects.count()
             opened = await self._handshake(session, source, auth, rate)
-        except LogUnavailable:
-            raise NotNow from None
+        except (LogUnavailable, ShuttingDown):
+            raise NotNow from None  # after a CONNECT_ERROR the client would not come back
         except ContractError as error:
             error = self._hub.refusal(error, self._hub.address_rates.of(source.address))
             if isinstance(error, Flooding):

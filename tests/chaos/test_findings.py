@@ -1,0 +1,31 @@
+"""What runs under faults have found, as small as it could be made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+
+from tests.support.raw import Closed, RawSocketIO, plain
+from tests.support.server import Server
+
+
+async def test_a_client_that_connects_while_the_server_drains_can_come_back(
+    start_server: Callable[..., Server],
+) -> None:
+    """Close its transport: after a CONNECT_ERROR socket.io-client would not try again."""
+    server = start_server(drain_seconds=10)
+    async with AsyncExitStack() as stack:
+        for _ in range(100):  # a second of closing, one after the other
+            await stack.enter_async_context(plain(f"{server.url}/ws"))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        client = RawSocketIO(http, server.url)
+        await client.open("websocket")
+        server.process.terminate()
+        server.wait_for_log("draining")
+        await client.send("40")
+        with pytest.raises(Closed):
+            await client.receive("40", "44")
+    assert server.stop() == 0
