@@ -67,7 +67,6 @@ class _Client:
     connected: bool = False
     sid: str | None = None
     last: str | None = None
-    start: str = ""
     waits: bool = False
 
 
@@ -177,7 +176,6 @@ class Simulation:
             client.sid = told.sid
         elif isinstance(told, Ready):
             client.last = client.last or told.position
-            client.start = told.position
         elif isinstance(told, Delivered):
             client.last = told.offset
         elif isinstance(told, Changed):
@@ -209,7 +207,7 @@ class Simulation:
             client.on_wire.append(Ready(0, end, rooms, replayed=count))
             return
         told.append(Opening(at, rooms, resumes=client.sid is not None))
-        if client.sid is None or self._random.random() < 0.2:  # noqa: S311, RUF100
+        if client.sid is None or self._random.random() < 0.2:
             lost = client.sid is not None and client.last != end
             self._sids += 1
             client.on_wire.append(Connected(0, f"s{self._sids}"))

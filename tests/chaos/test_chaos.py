@@ -5,6 +5,8 @@ The short runs put each fault to the server at least once; ``make chaos`` is as 
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
@@ -19,6 +21,10 @@ async def carry_out(plan: Plan, folder: Path) -> Report:
     """Do a run; whatever is wrong fails the test with the run's account."""
     report = await Run(plan, folder).do()
     reports.append(str(report))
+    if report.verdict.violations:
+        kept = folder / "history.json"
+        kept.write_text(json.dumps(asdict(report.history), default=str))
+        reports.append(f"all that was written down: {kept}")
     assert report.verdict.violations == [], str(report)
     assert report.troubles == []
     assert set(report.statuses) == {0}

@@ -23,8 +23,8 @@ from tests.chaos.history import (
     Opening,
     Ready,
 )
-from tests.chaos.planted import FAULTS, PLAIN, ROBLE, Fault, clean, event, got, places
-from tests.chaos.simulated import ROOMS, Simulation
+from tests.chaos.planted import FAULTS, PLAIN, Fault, clean, event, got, places
+from tests.chaos.simulated import Simulation
 from tests.chaos.violations import Rule
 
 SEEDS = st.integers(0, 2**32)
@@ -65,7 +65,8 @@ def test_a_change_that_was_not_answered_may_have_happened(saved: bool) -> None:
     at = places(history, PLAIN, Delivered, 6)[0]
     rooms = ("furniture:1", "material:haya", "type:furniture_created")
     told = rooms if saved else (rooms[0], rooms[2])
-    records[:] = [replace(records[0], resumes=True), Connected(57, "p"), *records[2 : at + 1]]
+    records[1] = Connected(57, "p")
+    del records[at + 1 :]
     records += [
         Changing(63, "subscribe", ("material:haya",)),
         Dropped(64),
@@ -204,5 +205,3 @@ def test_the_simulation_does_what_it_is_for() -> None:
     assert any(isinstance(it, Ready) and it.recovered and it.replayed for it in records)
     assert any(isinstance(it, Ready) and it.gap for it in records)
     assert {it.kind for it in records if isinstance(it, Changing)} == {"subscribe", "unsubscribe"}
-    assert len(ROOMS) > 1
-    assert ROBLE != PLAIN
