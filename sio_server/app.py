@@ -17,6 +17,7 @@ from sio_server.endpoints.pages import Pages
 from sio_server.endpoints.socketio import SocketIO
 from sio_server.endpoints.sse import SseApi
 from sio_server.endpoints.websocket import PlainWebSocket
+from sio_server.engine import Front
 from sio_server.errors import StartError
 from sio_server.eventlog.base import EventLog, Retention
 from sio_server.eventlog.memory import MemoryLog
@@ -81,12 +82,13 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(signal_number, stop.set)
     runner = web.AppRunner(app, shutdown_timeout=1)
     listener: asyncio.Server | None = None
+    front: Front | None = None
     http_logger = server_logger()
 
     def make_handler() -> asyncio.Protocol:
-        assert runner.server is not None
+        assert http_server is not None
         return HttpHandler(
-            runner.server,
+            http_server,
             loop=loop,
             access_log=None,  # type: ignore[arg-type]
             logger=http_logger,
@@ -98,7 +100,9 @@ async def serve(settings: Settings) -> None:
     try:
         await hub.start()
         await runner.setup()
-        listener = await _listen(socketio.front(make_handler), settings)
+        http_server = runner.server
+        front = socketio.front(make_handler)
+        listener = await _listen(front, settings)
         gc.collect()
         gc.freeze()  # what is there now stays: no collection need look at it again
         gc.set_threshold(GC_OBJECTS)
@@ -108,6 +112,8 @@ async def serve(settings: Settings) -> None:
         if listener is not None:
             listener.close()
         await runner.cleanup()
+        if front is not None:
+            front.abort()  # who has not answered the closing yet, or asks for something still
         await hub.stop()
     log.info("stopped")
 

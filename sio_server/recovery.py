@@ -27,6 +27,7 @@ class Session:
         identity: whom it speaks for; nobody else can come back to it.
         start: where it began; what came before is not its own.
         rooms: those that it is in, each with the ``seq`` that it counts from.
+        gap: it began with one, which its client may not have been told yet.
         owner: the name of the connection that has it now.
         changing: held while its rooms change: what is kept last is what they are.
     """
@@ -35,6 +36,7 @@ class Session:
     identity: str
     start: Offset
     rooms: dict[str, int]
+    gap: bool = False
     pid: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     owner: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     changing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
@@ -141,6 +143,8 @@ def _go_on(
         got = None
     if got is not None and got.epoch == start.epoch and got.seq >= start.seq:
         start = got
+    elif session.gap:
+        return None
     if start.epoch != kept.position.epoch or start.seq > kept.position.seq:
         return None
     if start.seq >= kept.oldest.seq:
@@ -158,6 +162,7 @@ def _encode(session: Session, standing: Standing | None) -> str:
             "identity": session.identity,
             "start": session.start,
             "rooms": session.rooms,
+            "gap": session.gap,
             "standing": standing and (standing.position, standing.last),
         }
     )
@@ -166,7 +171,13 @@ def _encode(session: Session, standing: Standing | None) -> str:
 def _decode(data: str, pid: str, owner: str) -> tuple[Session, Standing | None]:
     kept = json.loads(data)
     session = Session(
-        kept["sid"], kept["identity"], Offset(*kept["start"]), kept["rooms"], pid, owner
+        kept["sid"],
+        kept["identity"],
+        Offset(*kept["start"]),
+        kept["rooms"],
+        kept["gap"],
+        pid,
+        owner,
     )
     if kept["standing"] is None:
         return session, None

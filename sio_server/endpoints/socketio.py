@@ -215,17 +215,20 @@ class SocketIO:
         cursor = Cursor(Outlet(session), names, hub.fanout.position)
         pid, offset = auth.get("pid"), auth.get("offset")
         resumed = None
+        lost = False
         if isinstance(pid, str):
             resumed = await hub.recovery.resume(pid, offset, principal.kind)
         if resumed is not None:
             recoverable, position = resumed
             cursor.rooms = dict(recoverable.rooms)
         else:
+            lost = pid is not None and position is None and offset != str(hub.fanout.position)
             recoverable = Recoverable(
                 self.server.eio.generate_id(),
                 principal.kind,
                 position or hub.fanout.position,
                 dict(cursor.rooms),
+                gap=lost,
             )
             await hub.recovery.begin(recoverable)
         connection = Connection("socketio", principal, source, cursor, rate, recoverable)
@@ -233,7 +236,7 @@ class SocketIO:
             connection,
             position,
             recovered=resumed is not None,
-            lost=pid is not None and resumed is None and offset != str(hub.fanout.position),
+            lost=lost,
         )
 
     def _connected(self, sid: str, namespace: str) -> None:
@@ -245,7 +248,7 @@ class SocketIO:
         def started(position: Offset, gap: bool, replayed: int) -> None:
             if connection.session is not None and opened.since is None:
                 connection.session.start = position
-            gap = gap or (opened.lost and opened.since is None and bool(cursor.rooms))
+            gap = gap or (opened.lost and bool(cursor.rooms))
             message = ready(cursor, position, gap, replayed, recovered=opened.recovered)
             self._emit(sid, "ready", message)
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Protocol, cast
+from weakref import WeakSet
 
 from multidict import CIMultiDict
 
@@ -65,11 +66,17 @@ class Front:
             engine.connect_timeout, lambda connection: connection.abort()
         )
         self.loop = asyncio.get_running_loop()
+        self.transports: WeakSet[asyncio.Transport] = WeakSet()
         self.head = re.compile(_HEAD % re.escape(path.encode()))
 
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol for a new connection."""
         return FrontConnection(self)
+
+    def abort(self) -> None:
+        """Close at once what is still open of all connections, whoever serves them by now."""
+        for transport in list(self.transports):
+            transport.abort()
 
 
 class FrontConnection(asyncio.Protocol):
@@ -89,6 +96,7 @@ class FrontConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for a request."""
         self._transport = cast("asyncio.Transport", transport)
+        self._front.transports.add(self._transport)
         self._front.waiting.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:

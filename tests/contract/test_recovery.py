@@ -174,3 +174,17 @@ async def test_rooms_that_were_left_stay_left(server: Server, transport: str) ->
     await publish(server.url, furniture_id="left", material="pino", autor_username="Ana")
     async with raw_socketio(server.url, transport, {"pid": pid}) as client:
         assert (client.ready["rooms"], client.ready["replayed"]) == (["author:Eva"], 0)
+
+
+async def test_a_gap_is_told_until_it_is_known_to_have_been(server: Server, transport: str) -> None:
+    """Who comes back without having got anything may not have seen the first ``ready``."""
+    await publish(server.url)
+    async with raw_socketio(server.url, transport, {"pid": "forged"}) as client:
+        assert client.ready["gap"] is True
+        pid = client.connected["pid"]
+    async with raw_socketio(server.url, transport, {"pid": pid}) as client:
+        assert (client.ready["recovered"], client.ready["gap"]) == (False, True)
+        pid = client.connected["pid"]
+        (offset,) = await publish(server.url)
+    async with raw_socketio(server.url, transport, {"pid": pid, "offset": offset}) as client:
+        assert (client.ready["recovered"], client.ready["gap"]) == (True, False)

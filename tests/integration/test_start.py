@@ -14,7 +14,7 @@ import pytest
 from sio_server.settings import Settings
 from tests.conftest import load_vectors
 from tests.support.raw import Closed, RawSocketIO, plain, raw_socketio
-from tests.support.server import ROOT, Server, start_expecting_failure
+from tests.support.server import ROOT, TIMEOUT, Server, start_expecting_failure
 
 GOOD = load_vectors("events.json")[0]["publish"]
 
@@ -211,3 +211,21 @@ async def test_the_metrics_count_what_happens(start_server: Start) -> None:
         'sio_connections{transport="socketio"} 1.0',
     ):
         assert line in shown
+
+
+def test_who_says_nothing_does_not_hold_up_a_stop(start_server: Start) -> None:
+    """A WebSocket that does not answer the close, and connections that ask for nothing."""
+    server = start_server()
+    with (
+        socket.create_connection(("127.0.0.1", server.port), TIMEOUT),
+        socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as silent,
+    ):
+        silent.sendall(
+            b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        assert silent.recv(4096).startswith(b"HTTP/1.1 101 ")
+        server.wait_for_log("connected", transport="websocket")
+        assert server.stop() == 0
+        assert silent.recv(4096).startswith(b"\x88")
+    assert not [line for line in server.raw if "Traceback" in line or "Warning" in line]

@@ -36,7 +36,6 @@ class Server:
     Args:
         folder: its working directory, where ``var/`` and ``.env`` are.
         max_file_bytes: how large a file it may write, as on a disk that is full by then.
-        warnings: what it does with Python's own warnings.
         settings: without their prefix, in lower case.
     """
 
@@ -45,7 +44,6 @@ class Server:
         folder: Path,
         *,
         max_file_bytes: int | None = None,
-        warnings: str = "error",
         **settings: object,
     ) -> None:
         chosen = {
@@ -62,7 +60,7 @@ class Server:
         environment |= {f"SIO_{name.upper()}": str(value) for name, value in chosen.items()}
         environment["PYTHONPATH"] = str(ROOT)
         self.process = subprocess.Popen(
-            [sys.executable, "-W", warnings, "-m", "sio_server"],
+            [sys.executable, "-W", "error", "-m", "sio_server"],
             cwd=folder,
             env=environment,
             stderr=subprocess.PIPE,
