@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.server import Server
+from tests.support.valkey import Valkey
 
 VECTORS = Path(__file__).parent / "vectors"
 
@@ -32,6 +33,15 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """Return the Valkey server that all tests share, each with keys of its own."""
+    running = Valkey(tmp_path_factory.mktemp("valkey"))
+    running.start()
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="module")

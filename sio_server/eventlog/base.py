@@ -14,14 +14,18 @@
 * **Retention.** Events beyond the count or older than the age go, oldest first, soon after they
   may (the oldest kept is always a suffix of the order); trimming delays no append noticeably.
 * **Tail.** Every record reaches the tail, in order, once; on the node that appended it not later
-  than the answer of ``append``.
+  than the answer of ``append``. Where that can't be, the tail breaks: the log was lost, and begins
+  anew with another epoch; an older state of it was restored; the retention passed what this node
+  had not heard of; or the log could not be reached when it was opened, and is there now. The tail
+  then forgets what it still holds, ``on_break`` is called with the position that it goes on from,
+  and the records that come next follow on that. An offset from before a loss is a gap to ``read``.
 * **Time.** Timestamps never decrease along the log.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from sio_server.errors import ContractError
@@ -72,13 +76,18 @@ class EventLog(ABC):
 
     Attributes:
         sessions: the sessions that are kept beside the events.
+        on_break: called when the tail breaks; whoever has heard of all that came before it can't
+            know what was lost.
     """
 
     sessions: SessionStore
+    on_break: Callable[[Offset], object] | None = None
 
     @abstractmethod
     async def open(self) -> None:
         """Make ready to append and read.
+
+        A log that can't be reached yet is unavailable after this, until it is there.
 
         Raises:
             StartError: the log can't be used for good (no database, no permission); the message

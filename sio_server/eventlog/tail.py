@@ -36,6 +36,10 @@ class Tail(AsyncIterator[list[Item]]):
         self._items.extend(items)
         self._stirred.set()
 
+    def clear(self) -> None:
+        """Forget the items that were not taken yet."""
+        self._items.clear()
+
     def end(self) -> None:
         """Let the iteration stop after the items it still holds."""
         self._ended = True
@@ -59,6 +63,11 @@ class Tails(Generic[Item]):
         """Give every tail the items. To call before their appenders are answered."""
         for tail in list(self._tails):
             tail.extend(items)
+
+    def clear(self) -> None:
+        """Let every tail forget what was not taken of it yet."""
+        for tail in list(self._tails):
+            tail.clear()
 
     def end(self) -> None:
         """End every tail, also those that are opened later."""

