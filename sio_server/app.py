@@ -38,8 +38,16 @@ GC_OBJECTS = 10_000
 
 
 def make_event_log(settings: Settings) -> EventLog:
-    """Make the event log that the settings name; it is not yet open."""
+    """Make the event log that the settings name; it is not yet open.
+
+    Raises:
+        StartError: it can't be named so.
+    """
     retention = Retention(settings.retention_seconds, settings.retention_events)
+    if settings.valkey_url is not None:
+        from sio_server.eventlog.valkey import ValkeyLog  # noqa: PLC0415 - others need no client
+
+        return ValkeyLog(settings.valkey_url, retention)
     path = settings.sqlite_path
     return MemoryLog(retention) if path is None else SqliteLog(path, retention)
 
@@ -134,7 +142,7 @@ async def _listen(protocols: Callable[[], asyncio.Protocol], settings: Settings)
             "publishing_is_open", to=who, because=f"SIO_OPEN_PUBLISH={settings.open_publish}"
         )
     port = listener.sockets[0].getsockname()[1]
-    log.info("listening", host=host, port=port, event_log=settings.event_log)
+    log.info("listening", host=host, port=port, event_log=settings.event_log_shown)
     return listener
 
 

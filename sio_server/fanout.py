@@ -140,10 +140,7 @@ class Fanout:
 
         Records come in the log's order.
         """
-        self.position = record.offset
-        if self._move is not None:
-            self._move.set_result(None)
-            self._move = None
+        self._move_to(record.offset)
         entry = self._recent.add(record)
         count = 0
         over: list[Cursor] = []
@@ -171,6 +168,23 @@ class Fanout:
         count -= len(failed)
         self._delivered(count)
         return count
+
+    def go_on_from(self, position: Offset) -> None:
+        """Go on elsewhere in the log: what was between is lost to those who are live.
+
+        They are dropped, so that they come back and are told of a gap.
+        """
+        rooms = [room for kind in self._rooms.values() for room in kind.values()]
+        for cursor in {member for room in rooms for member in room.members}:
+            self.leave(cursor)
+            cursor.outlet.drop()
+        self._move_to(position)
+
+    def _move_to(self, position: Offset) -> None:
+        self.position = position
+        if self._move is not None:
+            self._move.set_result(None)
+            self._move = None
 
     def join(
         self, cursor: Cursor, since: Offset | None, started: Started, *, kept: bool = False

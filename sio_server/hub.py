@@ -117,7 +117,9 @@ class Hub:
         """
         await self.event_log.open()
         tail, lost = self.event_log.tail(), self.event_log.sessions.lost()
-        self.fanout.position = (await self.event_log.bounds()).position
+        self.event_log.on_break = self.fanout.go_on_from
+        with suppress(LogUnavailable):  # a break of the tail tells the position, once it is there
+            self.fanout.position = (await self.event_log.bounds()).position
         self._tail = asyncio.create_task(self._deliver(tail))
         self._takeovers = asyncio.create_task(self._give_up(lost))
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -24,6 +25,8 @@ PREFIX = "SIO_"
 ENV_FILE = ".env"
 LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 """What may connect in a browser beside the same origin, while publishing is open to loopback."""
+
+VALKEY_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
 
 NOT_YET = frozenset(("SIO_JWT_SECRET", "SIO_JWT_PUBLIC_KEY", "SIO_JWT_AUDIENCE", "SIO_JWT_ISSUER"))
 """Settings that the contract has and this version does not: better no start than no check."""
@@ -52,8 +55,10 @@ class Settings(BaseSettings):
     port: int = Field(8765, ge=0, le=65535, description="port to listen on; 0: any free one")
     event_log: str = Field(
         "sqlite:///var/events.db",
-        description="where events are kept: memory://, sqlite:///relative/path or "
-        "sqlite:////absolute/path",
+        repr=False,  # it may hold a password
+        description="where events are kept: memory://, sqlite:///relative/path, "
+        "sqlite:////absolute/path, or Valkey or Redis: redis://, rediss:// (TLS), valkey:// with "
+        "user:password@host:port/database, or unix:///path",
     )
     retention_seconds: float = Field(
         86_400, gt=0, allow_inf_nan=False, description="seconds that an event is kept at most"
@@ -150,11 +155,13 @@ class Settings(BaseSettings):
     @field_validator("event_log")
     @classmethod
     def _check_event_log(cls, url: str) -> str:
-        if url.startswith(("redis://", "rediss://", "valkey://")):
-            raise ValueError("Valkey and Redis are not there yet; use sqlite:/// or memory://")
-        if url != "memory://" and not (url.startswith("sqlite:///") and url != "sqlite:///"):
-            raise ValueError("must be memory:// or sqlite:///path")
-        return url
+        if url == "memory://" or (url.startswith("sqlite:///") and url != "sqlite:///"):
+            return url
+        scheme, separator, _ = url.partition("://")
+        if separator and scheme in VALKEY_SCHEMES:
+            _check_valkey(url)
+            return url
+        raise ValueError("must be memory://, sqlite:///path or redis://host")
 
     @model_validator(mode="after")
     def _check_auth(self) -> Settings:
@@ -170,9 +177,44 @@ class Settings(BaseSettings):
 
     @property
     def sqlite_path(self) -> Path | None:
-        """Where the SQLite log is; None for the memory log."""
+        """Where the SQLite log is; None for the others."""
         scheme, _, path = self.event_log.partition(":///")
         return Path(path) if scheme == "sqlite" else None
+
+    @property
+    def valkey_url(self) -> str | None:
+        """Where the Valkey log is, with its password; None for the others."""
+        return self.event_log if self.event_log.partition(":")[0] in VALKEY_SCHEMES else None
+
+    @property
+    def event_log_shown(self) -> str:
+        """Where the log is, without what must not be shown."""
+        if self.valkey_url is None:
+            return self.event_log
+        parts = urlsplit(self.event_log)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _check_valkey(url: str) -> None:
+    """Hold a URL of Valkey to its form; the message must not show it.
+
+    Raises:
+        ValueError: it has another.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("the URL's host or port is none") from None
+    if "#" in url:  # in a password: what follows it would be lost
+        raise ValueError("a # in the URL is written as %23")
+    if parts.scheme == "unix":
+        if not parts.path.strip("/"):
+            raise ValueError("must be unix:///path with the path of a socket")
+    elif not host or port == 0:
+        raise ValueError("must name a host, as redis://host:6379/0 does")
+    elif not re.fullmatch(r"/?|/\d+", parts.path):
+        raise ValueError("the URL's path must be the number of a database, or nothing")
 
 
 def load(arguments: Sequence[str] | None = None) -> Settings:
