@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,25 +15,12 @@ from hypothesis import strategies as st
 
 from sio_server.errors import IdConflict, LogUnavailable
 from sio_server.eventlog.base import Answer, EventLog, Page, Retention
-from sio_server.eventlog.memory import MemoryLog
-from sio_server.eventlog.sqlite import SqliteLog
-from sio_server.eventlog.valkey import ValkeyLog
 from sio_server.events import Event, Offset, Receipt, Record
+from tests.support.eventlogs import KINDS, Clock, new_place
 from tests.support.valkey import Valkey
 
 type_names = ("furniture_created", "furniture_updated", "furniture_deleted")
 numbers = itertools.count()
-
-
-class Clock:
-    """A clock that stands still until a test sets it."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.25
-
-    def __call__(self) -> float:
-        """Return the seconds since the Unix epoch."""
-        return self.now
 
 
 class MakeLog(Protocol):
@@ -45,45 +32,19 @@ class MakeLog(Protocol):
         """Make and open a new, empty log."""
 
 
-class Places(NamedTuple):
-    """Where logs are made: a folder of the test's own, and the Valkey server of all."""
-
-    folder: Path
-    valkey: Valkey
-
-
-def make_memory_log(_: Places, retention: Retention, clock: Callable[[], float]) -> EventLog:
-    """Make the log in memory."""
-    return MemoryLog(retention, clock=clock, sweep_seconds=0.01)
-
-
-def make_sqlite_log(places: Places, retention: Retention, clock: Callable[[], float]) -> EventLog:
-    """Make the log in an SQLite file of its own."""
-    path = places.folder / f"{next(numbers)}.db"
-    return SqliteLog(path, retention, clock=clock, sweep_seconds=0.01)
-
-
-def make_valkey_log(places: Places, retention: Retention, clock: Callable[[], float]) -> EventLog:
-    """Make the log in Valkey, under keys of its own."""
-    prefix = f"{{eventlog-{next(numbers)}}}"
-    return ValkeyLog(places.valkey.url, retention, clock=clock, sweep_seconds=0.01, prefix=prefix)
-
-
-KINDS = {"memory": make_memory_log, "sqlite": make_sqlite_log, "valkey": make_valkey_log}
-
-
 @pytest.fixture(params=KINDS)
 async def make_log(
     request: pytest.FixtureRequest, tmp_path: Path, valkey: Valkey
 ) -> AsyncIterator[MakeLog]:
     """Make logs of each kind in turn; they are closed after the test."""
     logs = []
-    places = Places(tmp_path, valkey)
 
     async def make(
         retention: Retention | None = None, clock: Callable[[], float] | None = None
     ) -> EventLog:
-        log = KINDS[request.param](places, retention or Retention(), clock or Clock())
+        log = KINDS[request.param](
+            new_place(tmp_path, valkey), retention or Retention(), clock or Clock()
+        )
         logs.append(log)
         await log.open()
         return log
