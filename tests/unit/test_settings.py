@@ -356,7 +356,7 @@ def test_a_bad_log_is_refused_without_its_password(
 ) -> None:
     """A credential never appears in an error."""
     monkeypatch.setenv("SIO_EVENT_LOG", url)
-    with pytest.raises(StartError, match="^SIO_EVENT_LOG: ") as caught:
+    with pytest.raises(StartError, match=r"^SIO_EVENT_LOG: ") as caught:
         load([])
     assert "hunter" not in str(caught.value)
 

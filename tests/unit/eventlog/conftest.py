@@ -1,4 +1,4 @@
-"""What the tests of the SQLite event log share: a disk that fails when told to, and events."""
+"""What the tests of the durable logs share: a disk that fails when told to, Valkey, and events."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from typing import Any
 import apsw
 import pytest
 
-from sio_server.eventlog import sqlite_writer
+from sio_server.eventlog import sqlite_writer, valkey_sessions, valkey_tail, valkey_writer
 from sio_server.eventlog.base import EventLog, Retention
 from sio_server.eventlog.sqlite import SqliteLog
+from sio_server.eventlog.valkey import ValkeyLog
 from sio_server.events import Event
+from tests.support.valkey import Valkey
 
 numbers = itertools.count()
 
@@ -144,6 +146,35 @@ async def open_log(path: Path) -> AsyncIterator[MakeLog]:
 
 
 @pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """Start a Valkey server of the test's own, which keeps everything."""
+    server = Valkey(tmp_path / "valkey", appendonly="yes", appendfsync="always")
+    server.start()
+    yield server
+    server.stop()
+
+
+MakeValkeyLog = Callable[..., Awaitable[ValkeyLog]]
+
+
+@pytest.fixture
+async def open_valkey_log() -> AsyncIterator[MakeValkeyLog]:
+    """Open logs at a URL; they are closed after the test."""
+    logs = []
+
+    async def make(url: str, retention: Retention | None = None, **options: Any) -> ValkeyLog:
+        options.setdefault("sweep_seconds", 0.01)
+        log = ValkeyLog(url, retention or Retention(), **options)
+        logs.append(log)
+        await log.open()
+        return log
+
+    yield make
+    for log in logs:
+        await log.close()
+
+
+@pytest.fixture
 def event() -> Callable[..., Event]:
     """Make valid events."""
 
@@ -197,4 +228,5 @@ def unprivileged_folder() -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a log in trouble try again at once."""
-    monkeypatch.setattr(sqlite_writer, "RETRY_SECONDS", 0.01)
+    for module in (sqlite_writer, valkey_writer, valkey_tail, valkey_sessions):
+        monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
