@@ -124,10 +124,18 @@ class Link:
         connection = self._server.connection()
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
+            # What takes the connection may be no server, but what stands before one that is gone.
+            await connection.send_command("PING")
+            await connection.read_response()
         except _SERVER_SAID_NO as error:
+            await _drop(connection)
             raise RefusedError(f"{type(error).__name__}: {error}") from error
         except (RedisError, OSError) as error:
+            await _drop(connection)
             raise NotSentError(str(error)) from error
+        except BaseException:
+            await _drop(connection)
+            raise
         self._connection = connection
         return True
 
@@ -215,14 +223,18 @@ class Link:
         """Let the connection go. A second call does nothing."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(RedisError, OSError):
-                await connection.disconnect(nowait=True)
+            await _drop(connection)
 
     @staticmethod
     async def _answer(connection: AbstractConnection, patience: float) -> Any:
         if not patience:
             return await connection.read_response()
         return await connection.read_response(timeout=float("inf"))
+
+
+async def _drop(connection: AbstractConnection) -> None:
+    with suppress(RedisError, OSError):
+        await connection.disconnect(nowait=True)
 
 
 class Links:

@@ -37,10 +37,13 @@ class LossyProxy(Proxy):
                 if source._transport in self._doomed and self.losses:  # type: ignore[attr-defined]
                     self._lose(source, sink)
                     return
+                if sink in self._silent:
+                    continue
                 sink.write(data)
                 await sink.drain()
-        self._writers.discard(sink)
-        sink.close()
+        if sink not in self._silent:
+            self._writers.discard(sink)
+            sink.close()
 
     def _lose(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         self.lost += 1
