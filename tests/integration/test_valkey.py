@@ -1,0 +1,167 @@
+"""Servers that share a log in Valkey, as processes of their own."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.conftest import load_vectors
+from tests.support.raw import Closed, plain, raw_socketio
+from tests.support.server import Server, start_expecting_failure, wait_until
+from tests.support.valkey import Valkey
+
+EVENT: dict[str, Any] = load_vectors("events.json")[0]["publish"]
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """Return a Valkey server with a password, which is not started yet."""
+    server = Valkey(tmp_path / "valkey", appendonly="yes", requirepass="hunter2")
+    server.url = server.url.replace("redis://", "redis://:hunter2@")
+    yield server
+    server.stop()
+
+
+async def status(url: str) -> int:
+    """Return how a GET is answered."""
+    async with aiohttp.ClientSession() as http, http.get(url) as response:
+        return response.status
+
+
+async def publish(url: str, **event: Any) -> tuple[int, dict[str, Any]]:
+    """Publish an event; return the answer's status and body."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{url}/api/events", json={**EVENT, **event}) as response,
+    ):
+        return response.status, await response.json(content_type=None)
+
+
+def wait_until_ready(server: Server) -> None:
+    """Wait until it can do its work."""
+
+    def is_ready() -> bool:
+        try:
+            with urllib.request.urlopen(f"{server.url}/readyz") as response:
+                return bool(response.status == 200)
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
+
+    wait_until(is_ready, "the server is ready")
+
+
+async def test_a_server_may_start_before_its_valkey(
+    own_valkey: Valkey, start_server: Start
+) -> None:
+    """It lives, is not ready, and goes on once Valkey is there; the password is in no line."""
+    server = start_server(event_log=own_valkey.url)
+    assert await status(f"{server.url}/healthz") == 200
+    assert await status(f"{server.url}/readyz") == 503
+    refused, answer = await publish(server.url)
+    assert (refused, answer["code"]) == (503, "log_unavailable")
+    own_valkey.start()
+    wait_until_ready(server)
+    async with plain(server.url) as client:
+        accepted, receipt = await publish(server.url)
+        assert accepted == 201
+        assert (await client.receive())["offset"] == receipt["offset"]
+        own_valkey.stop()
+        wait_until(lambda: "event_log_unreachable" in "".join(server.raw), "it has noticed")
+        assert await status(f"{server.url}/healthz") == 200
+        own_valkey.start()
+        wait_until_ready(server)
+        accepted, receipt = await publish(server.url)
+        assert accepted == 201
+        assert (await client.receive())["offset"] == receipt["offset"]
+    assert server.stop() == 0
+    text = "".join(server.raw)
+    assert "hunter2" not in text
+    assert f"redis://127.0.0.1:{own_valkey.port}/0" in text
+    assert "Traceback" not in text
+
+
+def test_a_refused_password_stops_the_start(own_valkey: Valkey, tmp_path: Path) -> None:
+    """With one line, which does not show it."""
+    own_valkey.start()
+    url = own_valkey.url.replace("hunter2", "hunter3")
+    said = start_expecting_failure(tmp_path, event_log=url, port=0)
+    assert "SIO_EVENT_LOG" in said
+    assert "hunter" not in said
+    assert "Traceback" not in said
+    assert len([line for line in said.splitlines() if line.startswith("sio_server:")]) == 1
+
+
+async def test_servers_share_a_log(own_valkey: Valkey, start_server: Start) -> None:
+    """What is published on one is heard on the other, in one order, with the same offsets."""
+    own_valkey.start()
+    servers = [start_server(event_log=own_valkey.url) for _ in range(2)]
+    async with plain(servers[0].url) as one, plain(servers[1].url) as other:
+        offsets = []
+        for number in range(10):
+            accepted, receipt = await publish(servers[number % 2].url, id=f"{number}")
+            assert accepted == 201
+            offsets.append(receipt["offset"])
+        for client in (one, other):
+            assert [(await client.receive())["offset"] for _ in range(10)] == offsets
+    again, receipt = await publish(servers[1].url, id="0")
+    assert (again, receipt["offset"], receipt["duplicate"]) == (200, offsets[0], True)
+    assert [server.stop() for server in servers] == [0, 0]
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_a_client_comes_back_to_another_server(
+    own_valkey: Valkey, start_server: Start, transport: str
+) -> None:
+    """Its session, its rooms and what it missed are there; its former connection is closed."""
+    own_valkey.start()
+    one, other = (start_server(event_log=own_valkey.url) for _ in range(2))
+    async with raw_socketio(one.url, transport) as client:
+        _, first = await publish(one.url)
+        await client.receive("42[")
+        _, second = await publish(other.url)
+        auth = {"pid": client.connected["pid"], "offset": first["offset"]}
+        async with raw_socketio(other.url, transport, auth) as again:
+            assert again.connected == client.connected
+            assert (again.ready["recovered"], again.ready["replayed"]) == (True, 1)
+            assert again.ready["position"] == second["offset"]
+            with pytest.raises(Closed):
+                await client.receive("never")
+    one.kill()
+    async with raw_socketio(other.url, transport, auth) as again:
+        assert again.ready["recovered"] is True
+
+
+async def test_a_lost_log_is_a_gap(own_valkey: Valkey, start_server: Start) -> None:
+    """Who is live has to come back, and is told; then it goes on."""
+    own_valkey.start()
+    server = start_server(event_log=own_valkey.url)
+    async with plain(server.url) as client, raw_socketio(server.url, "websocket") as socketio:
+        _, receipt = await publish(server.url)
+        await client.receive()
+        with own_valkey.client as raw:
+            raw.flushall()
+        with pytest.raises(Closed):
+            await client.receive()
+        with pytest.raises(Closed):
+            await socketio.receive("never")
+        auth = {"pid": socketio.connected["pid"], "offset": receipt["offset"]}
+    async with (
+        plain(f"{server.url}/ws?since={receipt['offset']}") as client,
+        raw_socketio(server.url, "websocket", auth) as socketio,
+    ):
+        ready = await client.receive()
+        assert (ready["type"], ready["gap"]) == ("ready", True)
+        assert (socketio.ready["recovered"], socketio.ready["gap"]) == (False, True)
+        _, receipt = await publish(server.url)
+        assert (await client.receive())["offset"] == receipt["offset"]
+        await socketio.receive('42["furniture_created"')
+    assert server.stop() == 0
