@@ -57,8 +57,10 @@ local function save(log)
 end
 
 -- Let go of the oldest events, at most so many, that are neither among the newest `keep` nor from
--- `since` or later; return how many went.
+-- `since` or later, and that the caller has seen: they are on their way to its tail otherwise.
+-- Return how many went.
 local function trim(log, at_most, keep, since)
+    local seen = log.epoch == SEEN_EPOCH and SEEN_SEQ or 0
     local gone, chunk, more = 0, 2, true
     while more and gone < at_most do
         chunk = math.min(chunk * 2, CHUNK, at_most - gone)
@@ -67,7 +69,7 @@ local function trim(log, at_most, keep, since)
         local ids = {}
         for _, entry in ipairs(entries) do
             local old = event(entry)
-            if old.seq > log.last - keep and old.at >= since then
+            if old.seq > seen or (old.seq > log.last - keep and old.at >= since) then
                 break
             end
             table.insert(ids, old.id)

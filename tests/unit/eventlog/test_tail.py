@@ -45,3 +45,14 @@ async def test_tails_are_independent() -> None:
     assert await anext(second) == records(2)
     tails.end()
     assert [batch async for batch in first] == []
+
+
+async def test_a_tail_may_have_to_forget() -> None:
+    """What was not taken yet goes; what comes next is yielded."""
+    tails = Tails()
+    tail = tails.open()
+    tails.publish(records(1, 2))
+    tails.clear()
+    tails.publish(records(3))
+    tails.end()
+    assert [batch async for batch in tail] == [records(3)]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sio_server.errors import LogUnavailable, StartError
-from sio_server.eventlog import valkey_writer
+from sio_server.eventlog import valkey_link, valkey_store, valkey_writer
 from sio_server.eventlog.base import EventLog, Retention
 from sio_server.eventlog.valkey import PREFIX, ValkeyLog
 from sio_server.events import Event, Offset, Receipt, Record
@@ -138,8 +138,6 @@ async def test_an_append_during_a_stall_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A server that does not answer for long is asked again; what it did meanwhile counts once."""
-    from sio_server.eventlog import valkey_link
-
     log = await open_valkey_log(own_valkey.url)
     await append(log, event("before"))
     monkeypatch.setattr(valkey_link, "ANSWER_SECONDS", 0.05)
@@ -269,6 +267,47 @@ async def test_a_full_server_refuses_and_loses_nothing(
     assert (receipt.offset.seq, receipt.duplicate) == (2, False)
 
 
+COMMANDS = (
+    "eval evalsha info ping subscribe publish del exists hdel hget hmget hset pexpire unlink xadd "
+    "xlen xrange xread xtrim"
+)
+"""What docs/valkey.md says that a user needs."""
+
+
+async def test_a_user_with_few_rights_suffices(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent, ids: Ids
+) -> None:
+    """Those that are documented; without one to a key the start stops or the append is refused."""
+    page = (Path(__file__).parents[3] / "docs" / "valkey.md").read_text()
+    assert all(f"`{command.upper()}`" in page for command in COMMANDS.split())
+    rights = [f"+{command}" for command in COMMANDS.split()]
+    with own_valkey.client as client:
+        client.execute_command(
+            *("ACL", "SETUSER", "few", "on", ">hunter2", f"~{PREFIX}:*", f"&{PREFIX}:taken"),
+            *("-@all", *rights),
+        )
+        log = await open_valkey_log(
+            f"redis://few:hunter2@127.0.0.1:{own_valkey.port}/0", Retention(events=2)
+        )
+        follower = Follower(log)
+        await append(log, event("a"), event("b"), event("c"))
+        await until(lambda: client.xlen(f"{PREFIX}:events") == 2)
+        assert await ids(log) == follower.ids[1:] == ["b", "c"]
+        lost = log.sessions.lost()
+        await log.sessions.put("key", "first", "data")
+        await log.sessions.take("key", "second")
+        async with asyncio.timeout(20):
+            assert await anext(lost) == [("key", "second")]
+        await log.sessions.change("key", "second", "data")
+        await log._sessions._touch()
+        await log.sessions.leave("key", "second", "data")
+        await log.sessions.end("key", "second")
+        await log.append([Event("furniture_deleted", event().furniture, "gone")])
+        client.execute_command("ACL", "SETUSER", "few", "resetkeys")
+        with pytest.raises(LogUnavailable):
+            await log.append([event("refused")])
+
+
 # A log that was lost.
 
 
@@ -304,6 +343,19 @@ async def test_a_lost_log_begins_anew(
         assert page.gap
         assert page.position == receipt.offset
     assert await ids(log) == ["a"]
+
+
+async def test_a_break_comes_before_what_follows_it_and_after_nothing(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """What a consumer had not taken yet of the old epoch does not come after the break."""
+    log = await open_valkey_log(own_valkey.url)
+    tail = log.tail()
+    await append(log, event("a"))
+    with own_valkey.client as client:
+        client.flushall()
+    (receipt,) = await append(log, event("b"))
+    assert [record.offset for record in await anext(tail)] == [receipt.offset]
 
 
 async def test_a_lost_log_is_noticed_while_nobody_appends(
@@ -419,9 +471,11 @@ async def test_what_is_beyond_the_retention_leaves_nothing(
     for number in range(30):
         await append(log, *(event(furniture_id=f"{number}") for _ in range(10)))
     with own_valkey.client as client:
-        assert client.xlen(f"{PREFIX}:events") == 10
+        await until(lambda: client.xlen(f"{PREFIX}:events") == 10)
         assert client.hlen(f"{PREFIX}:ids") == 10
         assert client.hlen(f"{PREFIX}:pieces") == 30
+        (appended,) = client.scan_iter(f"{PREFIX}:appended:*")
+        assert 0 < client.pttl(appended) <= 86_400_000
         gone = [
             Event("furniture_deleted", event(furniture_id=f"{number}").furniture, f"gone-{number}")
             for number in range(30)
@@ -431,6 +485,31 @@ async def test_what_is_beyond_the_retention_leaves_nothing(
         await log.close()
         tag = PREFIX[: PREFIX.index("}") + 1]
         assert all(str(key).startswith(f"{tag}:") for key in client.scan_iter())
+
+
+async def test_an_append_that_is_longer_than_the_retention_reaches_the_tail(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """Whole: nothing goes that the tail has not passed."""
+    log = await open_valkey_log(own_valkey.url, Retention(events=1))
+    follower = Follower(log)
+    for call in range(20):
+        await append(log, *(event(f"{call}-{number}") for number in range(10)))
+    assert follower.ids == [f"{call}-{number}" for call in range(20) for number in range(10)]
+    assert follower.breaks == []
+
+
+async def test_an_append_trims_no_more_than_a_little_beside_as_many_as_come(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """So that none waits for a log that shrinks; the rest goes in steps of its own."""
+    now = [1_700_000_000.0]
+    log = await open_valkey_log(own_valkey.url, clock=lambda: now[0], sweep_seconds=3_600)
+    await append(log, *(event() for _ in range(1_000)))
+    now[0] += 100_000
+    await append(log, event(), event())
+    assert (await log.bounds()).oldest.seq == valkey_store.TRIMMED + 2
+    assert int(await log._ask(log._store.sweep())) == valkey_store.SWEPT
 
 
 async def test_reading_large_events_takes_several_pages(
