@@ -142,7 +142,7 @@ class Store:
     ) -> Page:
         """Return the page that the script's answer to ``read`` means."""
         told = json.loads(answer)
-        kept = self.marks(answer).bounds
+        kept = _marks(told).bounds
         seqs = reading.plan(after, rooms, limit, kept)
         if isinstance(seqs, Page):
             return seqs
@@ -159,8 +159,7 @@ class Store:
     @staticmethod
     def marks(answer: str) -> Marks:
         """Return the marks that an answer to ``read`` tells."""
-        told = json.loads(answer)
-        return Marks(told["epoch"], int(told["start"]), int(told["oldest"]), int(told["last"]))
+        return _marks(json.loads(answer))
 
     def record(self, epoch: str, entry: Any) -> Record:
         """Return the record that an entry of the stream is."""
@@ -185,6 +184,10 @@ class Store:
 
     def _since(self) -> int:
         return int((self._clock() - self._retention.seconds) * 1000)
+
+
+def _marks(told: dict[str, Any]) -> Marks:
+    return Marks(told["epoch"], int(told["start"]), int(told["oldest"]), int(told["last"]))
 
 
 _TAIL = '"}'

@@ -14,7 +14,7 @@ from sio_server.events import Offset, Record
 
 logger = logging.getLogger(__name__)
 
-BATCH = 500
+BATCH = 200
 """How many events are read at a time."""
 
 BLOCK_SECONDS = 1.0

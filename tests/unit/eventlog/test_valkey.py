@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
+import ssl
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +22,8 @@ from sio_server.eventlog.valkey import PREFIX, ValkeyLog
 from sio_server.events import Event, Offset, Receipt, Record
 from tests.support.valkey import Valkey
 from tests.unit.eventlog.waiting import append_when_possible, eventually, until
+
+CERTIFICATES = Path(__file__).parents[2] / "certificates"
 
 MakeEvent = Callable[..., Event]
 MakeLog = Callable[..., Awaitable[ValkeyLog]]
@@ -523,3 +528,62 @@ async def test_reading_large_events_takes_several_pages(
     assert 1 < len(page.records) < 250
     assert page.position == page.records[-1].offset
     assert await ids(log) == [f"{number}" for number in range(250)]
+
+
+# Ways to reach it.
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_it_is_reached_over_tls(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent, trusted: bool
+) -> None:
+    """Where its certificate is trusted; else it counts as not reached."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(CERTIFICATES / "localhost.pem", CERTIFICATES / "localhost.key")
+    pipes: set[asyncio.Task[None]] = set()
+
+    async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(65_536):
+                sink.write(data)
+        sink.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", own_valkey.port)
+        for source, sink in ((reader, to_writer), (to_reader, writer)):
+            pipes.add(asyncio.create_task(pass_on(source, sink)))
+
+    front = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
+    port = front.sockets[0].getsockname()[1]
+    trust = f"?ssl_ca_certs={CERTIFICATES / 'localhost.pem'}" if trusted else ""
+    log = await open_valkey_log(f"valkeys://localhost:{port}/0{trust}")
+    if trusted:
+        (receipt,) = await append(log, event("a"))
+        assert receipt.offset.seq == 1
+    else:
+        with pytest.raises(LogUnavailable):
+            await log.bounds()
+    await log.close()
+    front.close()
+    await asyncio.gather(*pipes)
+
+
+async def test_it_is_reached_through_a_socket(
+    tmp_path: Path, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """And in another database, which is another log."""
+    folder = Path(tempfile.mkdtemp())  # pytest's own are too long for a socket's name
+    server = Valkey(tmp_path / "valkey", unixsocket=str(folder / "valkey.sock"))
+    server.start()
+    try:
+        logs = [
+            await open_valkey_log(f"unix://{folder}/valkey.sock?db={number}") for number in (0, 1)
+        ]
+        first, second = [(await append(log, event("a")))[0] for log in logs]
+        assert first.offset.seq == second.offset.seq == 1
+        assert first.offset.epoch != second.offset.epoch
+        for log in logs:
+            await log.close()
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
