@@ -33,6 +33,9 @@ CONNECTIONS = 8
 
 _SCHEMES = {"valkey://": "redis://", "valkeys://": "rediss://"}
 
+_FAILURES = (RedisError, OSError, RuntimeError)
+"""What a connection that breaks raises; the last is uvloop's, for one that is closed."""
+
 _SERVER_SAID_NO = (ResponseError, BusyLoadingError, AuthenticationError)
 
 
@@ -107,8 +110,8 @@ class Link:
         self._server = server
         self._connection: AbstractConnection | None = None
 
-    async def connect(self) -> bool:
-        """See to it that there is a connection; tell whether it is new.
+    async def connect(self) -> None:
+        """See to it that there is a connection.
 
         Raises:
             NotSentError: there is none.
@@ -117,8 +120,8 @@ class Link:
         if self._connection is not None:
             try:
                 if self._connection.is_connected and not await self._connection.can_read():
-                    return False
-            except (RedisError, OSError):
+                    return
+            except _FAILURES:
                 pass
             await self.close()
         connection = self._server.connection()
@@ -130,14 +133,13 @@ class Link:
         except _SERVER_SAID_NO as error:
             await _drop(connection)
             raise RefusedError(f"{type(error).__name__}: {error}") from error
-        except (RedisError, OSError) as error:
+        except _FAILURES as error:
             await _drop(connection)
             raise NotSentError(str(error)) from error
         except BaseException:
             await _drop(connection)
             raise
         self._connection = connection
-        return True
 
     async def ask(self, *commands: Sequence[Any], patience: float = 0.0) -> list[Any]:
         """Send commands at once and return their answers.
@@ -167,7 +169,7 @@ class Link:
                         answers.append(await self._answer(connection, patience))
                     except _SERVER_SAID_NO as error:
                         answers.append(error)
-        except (RedisError, OSError) as error:  # a time-out is an OSError
+        except _FAILURES as error:  # a time-out is an OSError
             await self.close()
             raise CutOffError(str(error) or type(error).__name__) from error
         except BaseException:
@@ -200,7 +202,7 @@ class Link:
             raise CutOffError("there is no connection")
         try:
             await connection.send_command(*command)
-        except (RedisError, OSError) as error:
+        except _FAILURES as error:
             await self.close()
             raise CutOffError(str(error)) from error
 
@@ -215,7 +217,7 @@ class Link:
             raise CutOffError("there is no connection")
         try:
             return await connection.read_response(timeout=seconds)
-        except (RedisError, OSError) as error:
+        except _FAILURES as error:
             await self.close()
             raise CutOffError(str(error)) from error
 
@@ -233,7 +235,7 @@ class Link:
 
 
 async def _drop(connection: AbstractConnection) -> None:
-    with suppress(RedisError, OSError):
+    with suppress(*_FAILURES):
         await connection.disconnect(nowait=True)
 
 
