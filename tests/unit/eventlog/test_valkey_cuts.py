@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from sio_server.errors import IdConflict, LogUnavailable
 from sio_server.eventlog import valkey_writer
-from sio_server.eventlog.base import EventLog
+from sio_server.eventlog.base import EventLog, Retention
 from sio_server.eventlog.valkey import PREFIX, ValkeyLog
 from sio_server.events import Event, Receipt
 from tests.support.lossy import LossyProxy
@@ -226,6 +227,84 @@ async def test_every_node_hears_of_a_loss(
         await until(lambda follower=follower: len(follower.ids) == 3)
         assert follower.breaks == [(epoch, 0)]
         assert follower.ids == followers[0].ids
+
+
+async def test_what_comes_of_a_new_epoch_is_never_taken_for_the_old(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """Though its numbers go on where those of the old one ended."""
+    log, other = [await open_valkey_log(own_valkey.url) for _ in range(2)]
+    follower = Follower(log)
+    await append(log, event("a"), event("b"))
+    with own_valkey.client as client:
+        client.flushall()
+    receipts = await append(other, *(event(f"{number}") for number in range(10)))
+    await until(lambda: follower.ids == [f"{number}" for number in range(10)])
+    assert follower.offsets == [receipt.offset for receipt in receipts]
+    assert follower.breaks == [receipts[0].offset._replace(seq=0)]
+
+
+# A tail that is late.
+
+
+class Held:
+    """Holds up a log's tail: after what it waits for now, it asks for nothing more."""
+
+    def __init__(self, log: ValkeyLog) -> None:
+        self.gate = asyncio.Event()
+        self.asked = False
+        self._link = log._follower._link
+        self._ask = self._link.ask
+        self._link.ask = self._wait  # type: ignore[method-assign]
+
+    async def _wait(self, *commands: Any, **options: Any) -> Any:
+        self.asked = True
+        await self.gate.wait()
+        return await self._ask(*commands, **options)
+
+
+async def test_a_late_tail_that_the_retention_has_overtaken_breaks(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """Though its connection was there all the time."""
+    log = await open_valkey_log(own_valkey.url)
+    other = await open_valkey_log(own_valkey.url, Retention(events=5))
+    follower = Follower(log)
+    await append(log, event("first"))
+    held = Held(log)
+    await append(other, event("second"))
+    await until(lambda: held.asked)
+    for number in range(20):
+        await append(other, event(f"{number}"))
+
+    async def is_trimmed() -> bool:
+        return (await other.bounds()).oldest.seq == 17
+
+    await eventually(is_trimmed)
+    held.gate.set()
+    await until(lambda: follower.ids == [f"{number}" for number in range(15, 20)])
+    assert [position.seq for position in follower.breaks] == [17]
+
+
+async def test_an_append_that_the_tail_will_never_pass_is_answered(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """It was appended, and then lost with the log."""
+    log = await open_valkey_log(own_valkey.url)
+    await append(log, event("first"))
+    held = Held(log)
+    await append(log, event("a"))
+    await until(lambda: held.asked)
+    appending = asyncio.create_task(append(log, event("b")))
+    with own_valkey.client as client:
+        await until(lambda: client.xlen(f"{PREFIX}:events") == 3)
+        await asyncio.sleep(0)
+        assert not appending.done()
+        client.flushall()
+    held.gate.set()
+    async with asyncio.timeout(20):
+        (receipt,) = await appending
+    assert (receipt.offset.seq, receipt.duplicate) == (3, False)
 
 
 async def test_a_node_trims_what_others_appended(
