@@ -109,11 +109,15 @@ class ValkeyLog(EventLog):
     async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
         wanted = None if rooms is None else frozenset(rooms)  # the caller's may change meanwhile
         answer = await self._ask(self._store.read(after, wanted, limit))
-        return self._store.page(after, wanted, limit, answer)
+        page = self._store.page(after, wanted, limit, answer)
+        self._follower.doubt(page.position.epoch)
+        return page
 
     @override
     async def bounds(self) -> Bounds:
-        return self._store.marks(await self._ask(self._store.look())).bounds
+        bounds = self._store.marks(await self._ask(self._store.look())).bounds
+        self._follower.doubt(bounds.position.epoch)
+        return bounds
 
     @override
     def tail(self) -> AsyncIterator[list[Record]]:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from sio_server.errors import LogUnavailable, StartError
-from sio_server.eventlog import valkey_link, valkey_store, valkey_writer
+from sio_server.eventlog import valkey_link, valkey_store, valkey_tail, valkey_writer
 from sio_server.eventlog.base import EventLog, Retention
 from sio_server.eventlog.valkey import PREFIX, ValkeyLog
 from sio_server.events import Event, Offset, Receipt, Record
@@ -374,6 +374,30 @@ async def test_a_lost_log_is_noticed_while_nobody_appends(
         client.flushall()
     await until(lambda: len(follower.breaks) == 1)
     assert follower.breaks == [(await log.bounds()).position]
+
+
+@pytest.mark.parametrize("first", ["append", "read", "bounds"])
+async def test_whoever_sees_a_loss_tells_the_tail(
+    own_valkey: Valkey,
+    open_valkey_log: MakeLog,
+    event: MakeEvent,
+    monkeypatch: pytest.MonkeyPatch,
+    first: str,
+) -> None:
+    """However long that waits for events at a time."""
+    monkeypatch.setattr(valkey_tail, "BLOCK_SECONDS", 60.0)
+    log = await open_valkey_log(own_valkey.url)
+    follower = Follower(log)
+    await append(log, event("a"))
+    with own_valkey.client as client:
+        client.flushall()
+    if first == "append":
+        await append(log, event("b"))
+    elif first == "read":
+        await log.read(None, None, 0)
+    else:
+        await log.bounds()
+    await until(lambda: len(follower.breaks) == 1)
 
 
 async def test_a_restart_without_persistence_is_a_loss(

@@ -106,9 +106,13 @@ async def test_a_touch_neither_raises_the_dead_nor_steals(
 
 
 async def test_a_take_during_a_cut_is_heard_of_after_it(
-    own_valkey: Valkey, proxy: LossyProxy, open_valkey_log: MakeLog
+    own_valkey: Valkey,
+    proxy: LossyProxy,
+    open_valkey_log: MakeLog,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The message is lost; the owners of the node's own sessions are looked at again."""
+    """The message is lost; the owners of the node's own sessions are looked at again at once."""
+    monkeypatch.setattr(valkey_sessions, "TOUCH_SECONDS", 3_600)
     log = await open_valkey_log(f"redis://127.0.0.1:{proxy.port}/0")
     other = await open_valkey_log(own_valkey.url)
     heard = Heard(log)
@@ -131,6 +135,7 @@ async def test_a_silent_channel_is_opened_anew(
 ) -> None:
     """A connection that lives but says nothing does not hide a take."""
     monkeypatch.setattr(valkey_sessions, "PING_SECONDS", 0.02)
+    monkeypatch.setattr(valkey_sessions, "TOUCH_SECONDS", 3_600)
     proxy = LossyProxy(own_valkey.port)
     await proxy.start()
     log = await open_valkey_log(f"redis://127.0.0.1:{proxy.port}/0")
