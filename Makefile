@@ -1,4 +1,5 @@
 # make run    start the server on port 8765, with what it needs installed first
+# make cluster  Valkey and two servers over it, on ports 8765 and 8766; Ctrl-C stops all
 # make test   run every test, with what they need installed first
 # make fuzz   a million cases of fuzzing, new ones each time (FUZZ_CASES, FUZZ_SEED)
 # make chaos  kill, cut and fill the disk for long (CHAOS_KILLS, CHAOS_PUBLISHES, CHAOS_SEED, CHAOS_LOG)
@@ -15,13 +16,16 @@ BROWSER_CLIENT := sio_server/static/socket.io
 # environment or .env says goes first.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: run test fuzz chaos check format bench docs clean browser-client
+.PHONY: run cluster test fuzz chaos check format bench docs clean browser-client
 .DEFAULT_GOAL := run
 
 run: $(VENV)/server
 	@$(MAKE) --no-print-directory -s browser-client 2>/dev/null || \
 		echo "npm is missing or failed: /socket.io/socket.io.js is not served, all else is (install Node.js 20 or newer)"
 	@exec env $(OPEN_PUBLISH) $(BIN)/python -m sio_server $(ARGS)
+
+cluster: $(VENV)/tests
+	@exec env $(OPEN_PUBLISH) $(BIN)/python examples/cluster.py
 
 test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser
 	$(BIN)/python -m pytest $(ARGS)

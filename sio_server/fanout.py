@@ -180,6 +180,11 @@ class Fanout:
             cursor.outlet.drop()
         self._move_to(position)
 
+    async def reach(self, position: Offset) -> None:
+        """Wait until what lies up to a position of the log has been delivered."""
+        while self.position.epoch == position.epoch and self.position.seq < position.seq:
+            await self._moved()
+
     def _move_to(self, position: Offset) -> None:
         self.position = position
         if self._move is not None:

@@ -135,6 +135,15 @@ class Hub:
         """Whether what is appended reaches the consumers; for good or not at all."""
         return self._tail is not None and not self._tail.done()
 
+    async def catch_up(self) -> None:
+        """Wait until all that was acknowledged by now, on whichever server, is delivered here.
+
+        Raises:
+            LogUnavailable: the log can't be asked.
+        """
+        if self.event_log.shared:  # otherwise the tail has it before its producer has the answer
+            await self.fanout.reach((await self.event_log.bounds()).position)
+
     async def _deliver(self, tail: Any) -> None:
         async for records in tail:
             for record in records:

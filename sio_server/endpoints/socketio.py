@@ -209,6 +209,7 @@ class SocketIO:
         position = None if since is None else Offset.parse(since)
         principal = hub.access.identify(token, source)
         principal.check_consume()
+        await hub.catch_up()
         if auth.get("recovery") is False:
             cursor = Cursor(OneArgumentOutlet(session), names, hub.fanout.position)
             return _Opened(Connection("socketio", principal, source, cursor, rate), position)

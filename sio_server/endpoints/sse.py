@@ -102,6 +102,7 @@ class SseApi:
         last_id = request.headers.get("Last-Event-ID")
         since = Offset.parse(last_id) if last_id else since_in(query)
         source = source_of(request, hub)
+        await hub.catch_up()
         leave = hub.connection_limits.enter(source.address)
         try:
             stream = await self._open(request)

@@ -23,6 +23,7 @@ from sio_server.errors import (
     Forbidden,
     Internal,
     InvalidMessage,
+    LogUnavailable,
     RateLimited,
     Unauthorized,
 )
@@ -33,7 +34,7 @@ from sio_server.limits import Flooding, RateLimit
 
 logger = logging.getLogger("sio_server")
 
-GOING_AWAY, OVER_LIMIT = 1001, 1013
+GOING_AWAY, TRY_AGAIN = 1001, 1013
 BAD_QUERY, NOT_AUTHORIZED, NOT_ALLOWED = 4400, 4401, 4403
 
 
@@ -112,7 +113,7 @@ class Client:
 
     def drop(self) -> None:
         """Close: no progress for too long."""
-        self.close(OVER_LIMIT, "too slow")
+        self.close(TRY_AGAIN, "too slow")
 
     def ping(self) -> None:
         """Send a WebSocket ping."""
@@ -148,7 +149,7 @@ class Client:
                 error = Internal("the server failed; its log says why")
             self.send_error(error, ref)
             if isinstance(error, Flooding):
-                self.close(OVER_LIMIT, "over the rate limit")
+                self.close(TRY_AGAIN, "over the rate limit")
             return
         if answer.get("type") == "pong":
             self.send(answer if ref is None else {**answer, "ref": ref})
@@ -175,9 +176,10 @@ class PlainWebSocket:
         try:
             leave = hub.connection_limits.enter(source.address)
         except RateLimited as error:
-            client.close(OVER_LIMIT, error.message)
+            client.close(TRY_AGAIN, error.message)
             return HANDED_OVER
         try:
+            await hub.catch_up()
             connection, since = self._handshake(request, client)
         except ContractError as error:
             leave()
@@ -199,6 +201,8 @@ class PlainWebSocket:
 
 
 def _close_code(error: ContractError) -> int:
+    if isinstance(error, LogUnavailable):
+        return TRY_AGAIN
     if isinstance(error, Unauthorized):
         return NOT_AUTHORIZED
     return NOT_ALLOWED if isinstance(error, Forbidden) else BAD_QUERY

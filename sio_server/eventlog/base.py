@@ -76,11 +76,13 @@ class EventLog(ABC):
 
     Attributes:
         sessions: the sessions that are kept beside the events.
+        shared: whether other servers append to it too.
         on_break: called when the tail breaks; whoever has heard of all that came before it can't
             know what was lost.
     """
 
     sessions: SessionStore
+    shared: bool = False
     on_break: Callable[[Offset], object] | None = None
 
     @abstractmethod

@@ -47,6 +47,8 @@ class ValkeyLog(EventLog):
         StartError: the URL is none that can be used.
     """
 
+    shared = True
+
     def __init__(
         self,
         url: str,

@@ -1,0 +1,72 @@
+"""``make cluster``: a Valkey and two servers with one command, and their end with one signal."""
+# ruff: noqa: ASYNC220 - a test may block
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from tests.conftest import load_vectors
+from tests.support.raw import plain
+from tests.support.server import ROOT, TIMEOUT, wait_until
+from tests.support.transports import PRODUCERS
+
+EVENT = load_vectors("events.json")[0]["publish"]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody has."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [it.getsockname()[1] for it in sockets]
+    for it in sockets:
+        it.close()
+    return ports
+
+
+def is_ready(port: int) -> bool:
+    """Tell whether a server is."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=TIMEOUT) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+async def test_two_servers_share_a_log_and_end_together(tmp_path: Path) -> None:
+    """What is published on the one is heard on the other."""
+    valkey, *ports = free_ports(3)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "examples/cluster.py")],
+        cwd=tmp_path,
+        env={
+            **{name: value for name, value in os.environ.items() if name[:4] != "SIO_"},
+            "CLUSTER_VALKEY_PORT": str(valkey),
+            "CLUSTER_PORTS": " ".join(map(str, ports)),
+            "SIO_HOST": "127.0.0.1",
+            "SIO_OPEN_PUBLISH": "loopback",
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until(lambda: all(map(is_ready, ports)), "both servers are ready")
+        async with (
+            plain(f"ws://127.0.0.1:{ports[1]}/ws") as consumer,
+            PRODUCERS["http"](f"http://127.0.0.1:{ports[0]}") as publish,
+        ):
+            receipt = await publish(EVENT)
+            assert (await consumer.receive())["offset"] == receipt["offset"]
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=TIMEOUT)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, said
+    assert said.count("stopped") == 2
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", valkey)) != 0
