@@ -1,16 +1,13 @@
-"""Where a run's events are kept: what of it the servers share, and what of it can fail.
-
-A log in a process of its own (Valkey with its append-only file synced at each write) is one more
-class here: its URL is the nodes' ``SIO_EVENT_LOG``, it has several nodes, and the fault
-``kill_log`` ends its process and starts it again on the same port and data.
-"""
+"""Where a run's events are kept: what of it the servers share, and what of it can fail."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Protocol
 
 from tests.chaos.faults import FAULTS
+from tests.support.valkey import Valkey
 
 
 class Backing(Protocol):
@@ -51,4 +48,31 @@ class SQLite:
         """Do nothing."""
 
 
-BACKINGS: dict[str, type[Backing]] = {"sqlite": SQLite}
+class SharedValkey:
+    """A Valkey that syncs each write, and two servers over it: it fails without them."""
+
+    nodes = 2
+    faults = tuple(name for name in FAULTS if "disk" not in name)
+
+    def __init__(self) -> None:
+        self._server: Valkey | None = None
+
+    async def start(self, folder: Path) -> str:
+        """Start it, or start it again on the same port and data; return its URL."""
+        if self._server is None:
+            self._server = Valkey(folder / "valkey", appendonly="yes", appendfsync="always")
+        await asyncio.to_thread(self._server.start)
+        return self._server.url
+
+    async def kill(self) -> None:
+        """End it without warning."""
+        assert self._server is not None
+        await asyncio.to_thread(self._server.kill)
+
+    async def stop(self) -> None:
+        """End it."""
+        if self._server is not None:
+            await asyncio.to_thread(self._server.stop)
+
+
+BACKINGS: dict[str, type[Backing]] = {"sqlite": SQLite, "valkey": SharedValkey}

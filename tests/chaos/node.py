@@ -17,6 +17,7 @@ DISK_BYTES = 64 << 20
 
 EXPECTED = (
     "event_log_failed",  # a full disk
+    "event_log_unreachable",  # a log whose own process was killed
 )
 """What a server may log as an error."""
 
