@@ -3,8 +3,9 @@
 * **Owner.** A session belongs to the connection that put it or took it last; an owner's name is
   never used twice. Only its owner changes it, so that a connection which has lost its session,
   to one on whichever node, can't undo what the newer one does.
-* **Durability.** What a call returns for is kept as durably as the log keeps events. One that
-  raises may have been done or not; doing it again does no harm.
+* **Durability.** What ``change`` and ``end`` return for is kept as durably as the log keeps events;
+  what the others do outlives the process, though maybe not a power cut. A call that raises may
+  have been done or not; doing it again does no harm.
 * **Lifetime.** A session lives for the log's retention, counted from ``leave``; where its server
   ended without one, from about when that was, or from the server's next start.
 * **Privacy.** Keys and data never reach a log line.

@@ -119,9 +119,9 @@ class SqliteLog(EventLog):
         self._submit(Question(question, answer))
         return await answer
 
-    async def _rewrite(self, change: Change) -> Any:
+    async def _rewrite(self, change: Change, synced: bool) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._submit(Rewrite(change, answer))
+        self._submit(Rewrite(change, answer, synced))
         return await answer
 
     def _submit(self, job: Job) -> None:

@@ -24,10 +24,15 @@ class Append:
 
 @dataclass(eq=False, slots=True)
 class Rewrite:
-    """Sessions to change, within a group of appends; to be done again where it fails."""
+    """Sessions to change, within a group of appends; to be done again where it fails.
+
+    Attributes:
+        synced: a power cut must not undo it; otherwise it outlives the process alone.
+    """
 
     change: Change
     answer: asyncio.Future[Any]
+    synced: bool
 
 
 @dataclass(eq=False, slots=True)

@@ -44,10 +44,10 @@ class SqliteSessions(SessionStore):
 
     Args:
         seconds: how long a session lives without its consumer.
-        submit: has a change made in the thread.
+        submit: has a change made in the thread, synced to the disk or not.
     """
 
-    def __init__(self, seconds: float, submit: Callable[[Change], Awaitable[Any]]) -> None:
+    def __init__(self, seconds: float, submit: Callable[[Change, bool], Awaitable[Any]]) -> None:
         self._lifetime = int(seconds * 1000)
         self._submit = submit
         self._tails: Tails[Taken] = Tails()
@@ -59,7 +59,7 @@ class SqliteSessions(SessionStore):
                 "INSERT OR REPLACE INTO session VALUES (?, ?, ?, NULL)", (key, owner, data)
             )
 
-        await self._submit(change)
+        await self._submit(change, False)
 
     @override
     async def take(self, key: str, owner: str) -> str | None:
@@ -70,18 +70,18 @@ class SqliteSessions(SessionStore):
                 (owner, key, now - self._lifetime),
             ).get
 
-        data: str | None = await self._submit(change)
+        data: str | None = await self._submit(change, False)
         if data is not None:
             self._tails.publish([Taken(key, owner)])
         return data
 
     @override
     async def change(self, key: str, owner: str, data: str) -> bool:
-        return await self._write("data = :data", key, owner, data)
+        return await self._write("data = :data", key, owner, data, synced=True)
 
     @override
     async def leave(self, key: str, owner: str, data: str) -> bool:
-        return await self._write("data = :data, gone = :now", key, owner, data)
+        return await self._write("data = :data, gone = :now", key, owner, data, synced=False)
 
     @override
     async def end(self, key: str, owner: str) -> bool:
@@ -89,7 +89,7 @@ class SqliteSessions(SessionStore):
             connection.execute("DELETE FROM session WHERE key = ? AND owner = ?", (key, owner))
             return connection.changes() > 0
 
-        return bool(await self._submit(change))
+        return bool(await self._submit(change, True))
 
     @override
     def lost(self) -> AsyncIterator[list[Taken]]:
@@ -99,7 +99,9 @@ class SqliteSessions(SessionStore):
         """Let nobody wait for sessions to be taken."""
         self._tails.end()
 
-    async def _write(self, assignments: str, key: str, owner: str, data: str) -> bool:
+    async def _write(
+        self, assignments: str, key: str, owner: str, data: str, *, synced: bool
+    ) -> bool:
         def change(connection: apsw.Connection, now: int) -> bool:
             connection.execute(
                 f"UPDATE session SET {assignments} WHERE key = :key AND owner = :owner",  # noqa: S608
@@ -107,7 +109,7 @@ class SqliteSessions(SessionStore):
             )
             return connection.changes() > 0
 
-        return bool(await self._submit(change))
+        return bool(await self._submit(change, synced))
 
 
 def leave_all(connection: apsw.Connection, now: int) -> None:

@@ -68,6 +68,7 @@ class Store:
         self._marks = _Marks(end if first is None else first - 1, end, milliseconds)
         self._next_marks = self._marks
         self.journal_pages = 0
+        self._synced = True  # as the file was opened
         connection.set_wal_hook(self._count_journal)
 
     @property
@@ -95,8 +96,15 @@ class Store:
 
     # Changing: begin, then new_step and write for events, rewrite for sessions, then commit.
 
-    def begin(self) -> None:
-        """Begin a transaction."""
+    def begin(self, *, synced: bool = True) -> None:
+        """Begin a transaction.
+
+        Args:
+            synced: its commit waits for the disk; otherwise the next one that does syncs it too.
+        """
+        if synced != self._synced:
+            self._execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+            self._synced = synced
         self._execute("BEGIN IMMEDIATE")
         self._next_marks = self._marks
 

@@ -149,7 +149,7 @@ class Writer:
                 for append in appends
             ]
             if step.records or rewrites:
-                store.begin()
+                store.begin(synced=bool(step.records) or any(it.synced for it in rewrites))
             if step.records:
                 store.write(step)
             outcomes += [Outcome(it.answer, store.rewrite(it.change)) for it in rewrites]
