@@ -84,11 +84,9 @@ class Polling:
         """Whether a GET waits for packets."""
         return self._poll is not None and self._poll.is_open()
 
-    def buffered(self) -> int:
+    def unacknowledged(self) -> int:
         """Return how many bytes are queued."""
         return self._queued_bytes
-
-    unacknowledged = buffered
 
     async def drain(self) -> None:
         """Wait until a GET has taken the queue."""

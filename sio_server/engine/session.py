@@ -1,7 +1,7 @@
 """One Engine.IO session: its states, what it receives, how it ends.
 
 The transport that carries it may change once, from polling to WebSocket. A session writes without
-waiting; whoever needs to know how much is still unsent asks ``buffered`` and ``drain``.
+waiting; whoever needs to know how much is still unsent asks ``unacknowledged`` and ``drain``.
 """
 
 from __future__ import annotations
@@ -38,9 +38,6 @@ class Transport(Protocol):
 
     def together(self) -> AbstractContextManager[None]:
         """Let what is written within leave as one piece; nothing is awaited there."""
-
-    def buffered(self) -> int:
-        """Return how many bytes the process still holds for the client."""
 
     def unacknowledged(self) -> int:
         """Return how many bytes the client's machine has not taken."""
@@ -138,10 +135,6 @@ class Session:
     def together(self) -> AbstractContextManager[None]:
         """Let what is written within leave as one piece; nothing may be awaited there."""
         return self.transport.together()
-
-    def buffered(self) -> int:
-        """Return how many bytes the process still holds for the client."""
-        return self.transport.buffered()
 
     def unacknowledged(self) -> int:
         """Return how many bytes the client's machine has not taken."""
