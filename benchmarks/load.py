@@ -10,6 +10,7 @@ import select
 import socket
 import time
 import zlib
+from collections.abc import Callable, Iterable
 from typing import Self
 
 EVENT = b'42["furniture'
@@ -102,6 +103,10 @@ class Client:
                     return message
             self.take(self.socket.recv(65_536), keep=True)
 
+    def has(self, prefix: bytes) -> bool:
+        """Return whether a message that starts so has come and was not returned yet."""
+        return any(message.startswith(prefix) for message in self.messages)
+
     def take(self, data: bytes, *, keep: bool = False) -> int:
         """Take what has come; return how many events were in it."""
         if not data:
@@ -158,6 +163,21 @@ class Client:
         return self._inflate.decompress(message + b"\0\0\xff\xff")
 
 
+def let(clients: Iterable[Client], until: Callable[[Client], bool]) -> None:
+    """Let clients take what comes, each when it comes, until all have what they wait for."""
+    waiting = {client.socket.fileno(): client for client in clients if not until(client)}
+    with select.epoll() as poll:
+        for descriptor in waiting:
+            poll.register(descriptor, select.EPOLLIN)
+        while waiting:
+            for descriptor, _ in poll.poll(TIMEOUT) or _timed_out():
+                client = waiting[descriptor]
+                client.take(client.socket.recv(65_536), keep=True)
+                if until(client):
+                    del waiting[descriptor]
+                    poll.unregister(descriptor)
+
+
 class Crowd:
     """Many clients, the first of which publishes.
 
@@ -187,8 +207,9 @@ class Crowd:
             batch = [
                 Client(self._port, browser=self._browser) for _ in range(min(BATCH, count - start))
             ]
+            let(batch, lambda client: client.has(self._greeting))
             for client in batch:
-                client.wait_for(self._greeting)
+                client.messages.clear()
                 client.socket.setblocking(False)
                 self._clients[client.socket.fileno()] = client
                 self._poll.register(client.socket, select.EPOLLIN)
@@ -202,7 +223,7 @@ class Crowd:
         published = clock()
         next(iter(clients.values())).publish(furniture)
         while len(latencies) < len(clients):
-            for descriptor, _ in self._poll.poll(TIMEOUT) or self._timed_out():
+            for descriptor, _ in self._poll.poll(TIMEOUT) or _timed_out():
                 client = clients[descriptor]
                 data = client.socket.recv(4096)
                 if data == frame:
@@ -230,8 +251,9 @@ class Crowd:
             else:
                 client.take(data)
 
-    def _timed_out(self) -> list[tuple[int, int]]:
-        raise TimeoutError(f"nothing came for {TIMEOUT} s")
+
+def _timed_out() -> list[tuple[int, int]]:
+    raise TimeoutError(f"nothing came for {TIMEOUT} s")
 
 
 def _is_one_event(data: bytes) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.load import Client
+from benchmarks.load import Client, let
 from benchmarks.servers import Running, ServerError
 
 AT_ONCE = 256
@@ -35,13 +35,10 @@ class Sessions:
 
     def _begin(self, count: int) -> None:
         with _clients(self._server, [""] * count) as clients:
+            let(clients, lambda client: client.has(self._server.greeting))
             pids = [json.loads(client.wait_for(b"40")[2:])["pid"] for client in clients]
-            if self._server.greeting != b"40":
-                for client in clients:
-                    client.wait_for(self._server.greeting)
             self.publish(1)
-            for client in clients:
-                _read(client, 1)
+            let(clients, lambda client: client.events == 1)
             self._auth += [
                 {"pid": pid, "offset": json.loads(client.last[2:])[-1]}
                 for pid, client in zip(pids, clients, strict=True)
@@ -58,8 +55,8 @@ class Sessions:
         for start in range(0, len(self._auth), AT_ONCE):
             some = self._auth[start : start + AT_ONCE]
             with _clients(self._server, [json.dumps(auth) for auth in some]) as clients:
+                let(clients, lambda client: client.events >= missed)
                 for client, auth in zip(clients, some, strict=True):
-                    _read(client, missed)
                     if json.loads(client.wait_for(b"40")[2:])["pid"] != auth["pid"]:
                         raise ServerError("it did not recover a session")
                 self._back += clients
@@ -81,8 +78,3 @@ def _clients(server: Running, auths: list[str]) -> Iterator[list[Client]]:
     finally:
         for client in clients:
             client.socket.close()
-
-
-def _read(client: Client, events: int) -> None:
-    while client.events < events:
-        client.take(client.socket.recv(65_536), keep=True)

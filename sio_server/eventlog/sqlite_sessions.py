@@ -1,19 +1,25 @@
 """The session store of the SQLite log: a table beside the events, changed by the same thread.
 
-Changes are committed together with the events that wait at the same time. Doing one again does no
-harm, so one whose commit fails is refused, whatever became of it.
+The thread gets one batch of changes at a time: what comes meanwhile is the next. It is committed
+together with the events that wait at the same time. Doing a change again does no harm, so one whose
+commit fails is refused, whatever became of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Protocol
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import apsw
 from typing_extensions import override
 
+from sio_server.errors import LogUnavailable
 from sio_server.eventlog.sessions import SessionStore, Taken
 from sio_server.eventlog.tail import Tails
+
+BATCH = 500
+"""How many changes the thread gets at a time."""
 
 FORGOTTEN = 500
 """How many sessions that have ended go in a step of their own."""
@@ -39,6 +45,14 @@ class Change(Protocol):
         """
 
 
+class _Waiting(NamedTuple):
+    """A change, and who waits for it."""
+
+    change: Change
+    synced: bool
+    answer: asyncio.Future[Any]
+
+
 class SqliteSessions(SessionStore):
     """Sessions in an SQLite file.
 
@@ -50,6 +64,8 @@ class SqliteSessions(SessionStore):
     def __init__(self, seconds: float, submit: Callable[[Change, bool], Awaitable[Any]]) -> None:
         self._lifetime = int(seconds * 1000)
         self._submit = submit
+        self._waiting: list[_Waiting] = []
+        self._working: asyncio.Task[None] | None = None
         self._tails: Tails[Taken] = Tails()
 
     @override
@@ -59,7 +75,7 @@ class SqliteSessions(SessionStore):
                 "INSERT OR REPLACE INTO session VALUES (?, ?, ?, NULL)", (key, owner, data)
             )
 
-        await self._submit(change, False)
+        await self._do(change, synced=False)
 
     @override
     async def take(self, key: str, owner: str) -> str | None:
@@ -70,7 +86,7 @@ class SqliteSessions(SessionStore):
                 (owner, key, now - self._lifetime),
             ).get
 
-        data: str | None = await self._submit(change, False)
+        data: str | None = await self._do(change, synced=False)
         if data is not None:
             self._tails.publish([Taken(key, owner)])
         return data
@@ -89,7 +105,7 @@ class SqliteSessions(SessionStore):
             connection.execute("DELETE FROM session WHERE key = ? AND owner = ?", (key, owner))
             return connection.changes() > 0
 
-        return bool(await self._submit(change, True))
+        return bool(await self._do(change, synced=True))
 
     @override
     def lost(self) -> AsyncIterator[list[Taken]]:
@@ -109,7 +125,41 @@ class SqliteSessions(SessionStore):
             )
             return connection.changes() > 0
 
-        return bool(await self._submit(change, synced))
+        return bool(await self._do(change, synced=synced))
+
+    async def _do(self, change: Change, *, synced: bool) -> Any:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        self._waiting.append(_Waiting(change, synced, answer))
+        if self._working is None:
+            self._working = loop.create_task(self._work())
+        return await answer
+
+    async def _work(self) -> None:
+        """Have everything done that waits, a batch at a time."""
+        while self._waiting:
+            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            await self._do_batch(batch)
+        self._working = None
+
+    async def _do_batch(self, batch: Sequence[_Waiting]) -> None:
+        def change(connection: apsw.Connection, now: int) -> list[Any]:
+            return [it.change(connection, now) for it in batch]
+
+        answers = [it.answer for it in batch]
+        try:
+            results = await self._submit(change, any(it.synced for it in batch))
+        except LogUnavailable as error:
+            for answer in answers:
+                if not answer.done():  # its caller was cancelled
+                    answer.set_exception(error)
+        except asyncio.CancelledError:  # the thread has died
+            for answer in answers:
+                answer.cancel()
+        else:
+            for answer, result in zip(answers, results, strict=True):
+                if not answer.done():
+                    answer.set_result(result)
 
 
 def leave_all(connection: apsw.Connection, now: int) -> None:
