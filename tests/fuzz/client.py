@@ -99,14 +99,14 @@ class Connection(asyncio.Protocol):
         del self.buffer[:count]
         return taken
 
-    async def response(self) -> tuple[int, bytes, bytes]:
+    async def response(self, *, bodiless: bool = False) -> tuple[int, bytes, bytes]:
         """Read an HTTP response; return its status, its head and its body."""
         while (end := self.buffer.find(b"\r\n\r\n")) < 0:
             await self.more()
         head = await self.take(end + 4)
         status = int(head[9:12])
         length = head.lower().partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0]
-        return status, head, await self.take(int(length or 0))
+        return status, head, b"" if bodiless else await self.take(int(length or 0))
 
     async def frame(self) -> tuple[int, bytes]:
         """Read a server's WebSocket frame; return its opcode and its payload."""

@@ -49,9 +49,11 @@ async def answer(connection: Connection, one: Request) -> str | None:
     await connection.send(one.encoded(), one.cuts)
     status, body = 0, b""
     with contextlib.suppress(Gone):
-        status, _, body = await waiting(connection, one)
-        if status == 100:
-            status, _, body = await waiting(connection, one)
+        status, body = await waiting(connection, one)
+    if status == 100:
+        status = 0
+        with contextlib.suppress(Gone):
+            status, body = await waiting(connection, one)
     query = dict(reversed(one.parameters))
     assert status in (0, 101, 200, 400, 404, 405, 411, 413, 417, 426, 431, 501), (status, body)
     right = one.method == "GET" and query.get("EIO") in ("4", "%34") and "sid" not in query
@@ -70,11 +72,12 @@ async def answer(connection: Connection, one: Request) -> str | None:
     return sid
 
 
-async def waiting(connection: Connection, one: Request) -> tuple[int, bytes, bytes]:
+async def waiting(connection: Connection, one: Request) -> tuple[int, bytes]:
     """Read a response; what the server still waits for is ended."""
     try:
         async with asyncio.timeout(0.05):
-            return await connection.response()
+            status, _, body = await connection.response(bodiless=one.method == "HEAD")
+            return status, body
     except TimeoutError:
         connection.close()
         raise Gone from None
