@@ -8,82 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections import ChainMap, defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
 
-from sio_server.errors import LogUnavailable
-from sio_server.eventlog.base import EventLog, Page
+from sio_server.catchup import CatchUp, Tip
+from sio_server.cursor import Cursor, Outlet, Write
+from sio_server.eventlog.base import EventLog
 from sio_server.events import Offset, Record
-from sio_server.recent import EVENTS, Entry, Recent
-from sio_server.rooms import CATALOG
+from sio_server.recent import EVENTS, Recent
 
 logger = logging.getLogger(__name__)
-
-PAGE_EVENTS = 100
-"""Events that a cursor reads at a time while it catches up."""
-
-PIECE_BYTES = 32_768
-"""About how much of what a cursor has missed is written in one piece."""
-
-RETRY_SECONDS = 1.0
-"""How long a cursor that catches up waits for a log that can't be reached."""
-
-
-class Outlet(Protocol):
-    """A way to write events to one consumer."""
-
-    @staticmethod
-    def encode(record: Record) -> Any:
-        """Return the frame for a record, one for every outlet of the class."""
-
-    @property
-    def write(self) -> Write:
-        """Write a frame without waiting; False while the consumer's buffer is over its bound."""
-
-    def write_all(self, frames: Sequence[Any]) -> bool:
-        """Write frames in one piece; see ``write``."""
-
-    def unacknowledged(self) -> int:
-        """Return how many bytes the consumer's machine has not taken yet."""
-
-    async def drain(self) -> None:
-        """Wait until the buffer is well below its bound, or the consumer is gone."""
-
-    def drop(self) -> None:
-        """End the transport: it fails, makes no progress, or the log has moved on without it."""
-
-
-class Cursor:
-    """One consumer's place in the log.
-
-    Attributes:
-        rooms: what it gets events of, each with the ``seq`` that it counts from: 0, unless the
-            room was added later.
-        position: the last offset that counts as delivered. Kept up to date while it is not live;
-            a live cursor's position is the fan-out's.
-        written: the ``seq`` of the last event that was written while it was not live.
-        live: it is written to as events come.
-        rooms_added: set with each new room: what was read from the log before is too little.
-        left: it is gone, and gets nothing any more.
-        task: what lets it catch up, while it is not live.
-    """
-
-    __slots__ = ("left", "live", "outlet", "position", "rooms", "rooms_added", "task", "written")
-
-    def __init__(self, outlet: Outlet, rooms: Iterable[str], position: Offset) -> None:
-        self.outlet = outlet
-        self.rooms = dict.fromkeys(rooms, 0)
-        self.position = position
-        self.written = 0
-        self.live = False
-        self.left = False
-        self.rooms_added = False
-        self.task: asyncio.Task[None] | None = None
-
-
-Write = Callable[[Any], bool]
 
 Started = Callable[[Offset, bool, int], None]
 """Called when a cursor has caught up for the first time, right before its first live event, with
@@ -124,23 +59,30 @@ class Fanout:
         parked: Callable[[], object] = lambda: None,
         recent_events: int = EVENTS,
     ) -> None:
-        self._log = log
-        self._slow_seconds = slow_seconds
         self._delivered = delivered
         self._parked = parked
         # Those who are live, by class of outlets and room. In an event's way to a consumer each
         # object that it touches counts.
         self._rooms: defaultdict[type[Outlet], dict[str, _Room]] = defaultdict(dict)
         self._recent = Recent(recent_events)
-        self._move: asyncio.Future[None] | None = None
-        self.position = Offset("", 0)
+        self._tip = Tip()
+        self._catch_up = CatchUp(log, self._recent, self._tip, slow_seconds, delivered)
+        self.reach = self._tip.reach
+
+    @property
+    def position(self) -> Offset:
+        """The last event of the log that was delivered."""
+        return self._tip.position
 
     def deliver(self, record: Record) -> int:
         """Write a record to every live cursor in its rooms; return to how many.
 
-        Records come in the log's order.
+        Records come in the log's order; one that came before is passed over.
         """
-        self._move_to(record.offset)
+        epoch, seq = self.position
+        if record.offset.epoch == epoch and record.offset.seq <= seq:
+            return 0
+        self._tip.move(record.offset)
         entry = self._recent.add(record)
         count = 0
         over: list[Cursor] = []
@@ -178,18 +120,7 @@ class Fanout:
         for cursor in {member for room in rooms for member in room.members}:
             self.leave(cursor)
             cursor.outlet.drop()
-        self._move_to(position)
-
-    async def reach(self, position: Offset) -> None:
-        """Wait until what lies up to a position of the log has been delivered."""
-        while self.position.epoch == position.epoch and self.position.seq < position.seq:
-            await self._moved()
-
-    def _move_to(self, position: Offset) -> None:
-        self.position = position
-        if self._move is not None:
-            self._move.set_result(None)
-            self._move = None
+        self._tip.move(position)
 
     def join(
         self, cursor: Cursor, since: Offset | None, started: Started, *, kept: bool = False
@@ -280,105 +211,23 @@ class Fanout:
         cursor.task.add_done_callback(done)
 
     async def _unpark(self, cursor: Cursor) -> None:
-        if await self._drained(cursor) and await self._catch_up(cursor) is not None:
+        if await self._catch_up.drained(cursor) and await self._catch_up.run(cursor) is not None:
             self._go_live(cursor)
 
     async def _replay(self, cursor: Cursor, started: Started, *, kept: bool) -> None:
         gap = False
         if not kept:
-            page = await self._read(cursor, limit=0)
+            page = await self._catch_up.read(cursor, limit=0)
             gap = page.gap
         if gap:
             cursor.position = page.position
             started(cursor.position, bool(cursor.rooms), 0)
-        replayed = await self._catch_up(cursor)
+        replayed = await self._catch_up.run(cursor)
         if replayed is None or cursor.left:
             return
         if not gap:
             started(cursor.position, False, replayed)
         self._go_live(cursor)
-
-    async def _catch_up(self, cursor: Cursor) -> int | None:
-        """Write what lies between a cursor and the end; return how many events, None if it ended.
-
-        On return nothing lies between, until the next ``await``. While a consumer reads slowly, no
-        more is held for it than its buffer does.
-        """
-        written = 0
-        while cursor.position != self.position:
-            cursor.rooms_added = False
-            entries, page = await self._next(cursor)
-            if page.gap:
-                cursor.outlet.drop()
-                return None
-            if cursor.rooms_added:
-                continue  # the page was read for fewer rooms than there are now
-            count, within = self._write(cursor, entries)
-            written += count
-            if not within:
-                del entries, page
-                if not await self._drained(cursor):
-                    return None
-                continue
-            cursor.position = page.position
-            if page.at_end and cursor.position.seq > self.position.seq:
-                await self._moved()
-        return written
-
-    async def _next(self, cursor: Cursor) -> tuple[list[Entry], Page]:
-        """Return the next page for a cursor, from memory where it is there."""
-        entries = self._recent.after(cursor.position, PAGE_EVENTS)
-        if entries is None:
-            page = await self._read(cursor, PAGE_EVENTS)
-            return [Entry(record) for record in page.records], page
-        await asyncio.sleep(0)  # a turn for everybody else
-        position = entries[-1].record.offset
-        return entries, Page([], position, at_end=position == self.position)
-
-    def _write(self, cursor: Cursor, entries: Iterable[Entry]) -> tuple[int, bool]:
-        """Write those that concern a cursor, a piece at a time, until its buffer is full.
-
-        Returns:
-            How many were written, and whether all were.
-        """
-        written = 0
-        for frames, offset in _pieces(cursor, entries):
-            within = cursor.outlet.write_all(frames)
-            cursor.position, cursor.written = offset, offset.seq
-            written += len(frames)
-            self._delivered(len(frames))
-            if not within:
-                return written, False
-        return written, True
-
-    async def _moved(self) -> None:
-        """Wait for the next ``deliver``: the log is ahead of its tail."""
-        if self._move is None:
-            self._move = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._move)
-
-    async def _drained(self, cursor: Cursor) -> bool:
-        outlet = cursor.outlet
-        left = outlet.unacknowledged()
-        while True:
-            try:
-                async with asyncio.timeout(self._slow_seconds):
-                    await outlet.drain()
-            except TimeoutError:
-                if outlet.unacknowledged() >= left:  # no progress
-                    outlet.drop()
-                    return False
-                left = outlet.unacknowledged()
-            else:
-                return not cursor.left
-
-    async def _read(self, cursor: Cursor, limit: int) -> Page:
-        while True:
-            rooms = None if CATALOG in cursor.rooms else cursor.rooms.keys()
-            try:
-                return await self._log.read(cursor.position, rooms, limit)
-            except LogUnavailable:
-                await asyncio.sleep(RETRY_SECONDS)
 
 
 def _recipients(rooms: Mapping[str, _Room], record: Record) -> dict[Cursor, Write]:
@@ -387,29 +236,3 @@ def _recipients(rooms: Mapping[str, _Room], record: Record) -> dict[Cursor, Writ
         room.last = record.offset.seq
     members = [room.members for room in concerned]
     return members[0] if len(members) == 1 else dict(ChainMap(*members))
-
-
-def _pieces(cursor: Cursor, entries: Iterable[Entry]) -> Iterator[tuple[list[Any], Offset]]:
-    """Yield the frames of those that concern a cursor, some at a time, and the last offset."""
-    kind = type(cursor.outlet)
-    everything = cursor.rooms.get(CATALOG, math.inf)
-    frames: list[Any] = []
-    size = 0
-    for entry in entries:
-        record = entry.record
-        if record.offset.seq <= everything and not _concerns(record, cursor):
-            continue
-        frames.append(entry.frame(kind))
-        size += len(record.body)
-        if size >= PIECE_BYTES:
-            yield frames, record.offset
-            frames, size = [], 0
-        last = record.offset
-    if frames:
-        yield frames, last
-
-
-def _concerns(record: Record, cursor: Cursor) -> bool:
-    return any(
-        record.offset.seq > cursor.rooms[room] for room in record.rooms if room in cursor.rooms
-    )

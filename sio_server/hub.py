@@ -12,7 +12,9 @@ from contextlib import nullcontext, suppress
 from typing import Any
 
 from sio_server.access import Access, Principal, Source
+from sio_server.catchup import PAGE_EVENTS
 from sio_server.commands import Authenticate, Command, Ping, Publish, Subscribe
+from sio_server.cursor import Cursor
 from sio_server.errors import (
     ContractError,
     Forbidden,
@@ -23,10 +25,11 @@ from sio_server.errors import (
 from sio_server.eventlog.base import EventLog
 from sio_server.eventlog.sessions import Taken
 from sio_server.events import Event, Offset, Receipt, now_timestamp
-from sio_server.fanout import Cursor, Fanout
+from sio_server.fanout import Fanout
 from sio_server.limits import AddressRates, ConnectionLimits, RateLimit
 from sio_server.logs import get_logger
 from sio_server.metrics import Metrics
+from sio_server.recent import EVENTS as RECENT_EVENTS
 from sio_server.recovery import Recovery, Session
 from sio_server.settings import Settings
 
@@ -119,7 +122,7 @@ class Hub:
         tail, lost = self.event_log.tail(), self.event_log.sessions.lost()
         self.event_log.on_break = self.fanout.go_on_from
         with suppress(LogUnavailable):  # a break of the tail tells the position, once it is there
-            self.fanout.position = (await self.event_log.bounds()).position
+            await self._go_on()
         self._tail = asyncio.create_task(self._deliver(tail))
         self._takeovers = asyncio.create_task(self._give_up(lost))
 
@@ -143,6 +146,25 @@ class Hub:
         """
         if self.event_log.shared:  # otherwise the tail has it before its producer has the answer
             await self.fanout.reach((await self.event_log.bounds()).position)
+
+    async def _go_on(self) -> None:
+        """Go on at the log's end, with what came right before it in memory for who comes back."""
+        kept = await self.event_log.bounds()
+        end = kept.position
+        position = Offset(end.epoch, max(kept.oldest.seq, end.seq - RECENT_EVENTS))
+        self.fanout.go_on_from(position)
+        with suppress(LogUnavailable):
+            while position.seq < end.seq:
+                page = await self.event_log.read(
+                    position, None, min(PAGE_EVENTS, end.seq - position.seq)
+                )
+                if page.gap:
+                    break
+                for record in page.records:
+                    self.fanout.deliver(record)
+                position = page.position
+        if position != end:
+            self.fanout.go_on_from(end)
 
     async def _deliver(self, tail: Any) -> None:
         async for records in tail:

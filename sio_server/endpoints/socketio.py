@@ -14,6 +14,7 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 from sio_server import strictjson
 from sio_server.access import Source
 from sio_server.commands import Command, parse_event_arguments
+from sio_server.cursor import Cursor
 from sio_server.endpoints.requests import (
     answer_headers,
     check_request,
@@ -41,7 +42,6 @@ from sio_server.errors import (
     ShuttingDown,
 )
 from sio_server.events import Offset, Record
-from sio_server.fanout import Cursor
 from sio_server.hub import Connection, Hub, ready
 from sio_server.limits import Flooding, RateLimit
 from sio_server.recovery import Session as Recoverable

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from aiohttp import HttpVersion11, web
 
 from sio_server import strictjson
+from sio_server.cursor import Cursor
 from sio_server.endpoints.requests import identify, rooms_in, since_in, source_of
 from sio_server.engine.deadlines import Deadlines
 from sio_server.engine.takeover import HANDED_OVER, TakenConnection
 from sio_server.events import Offset, Record
-from sio_server.fanout import Cursor
 from sio_server.hub import Connection, Hub, ready
 from sio_server.limits import RateLimit
 

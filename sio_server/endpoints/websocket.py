@@ -10,6 +10,7 @@ from aiohttp import web
 
 from sio_server import strictjson
 from sio_server.commands import Command, parse_message, parse_ref
+from sio_server.cursor import Cursor
 from sio_server.endpoints.requests import identify, rooms_in, since_in, source_of
 from sio_server.engine import Frame, Request
 from sio_server.engine.frames import PING
@@ -28,7 +29,6 @@ from sio_server.errors import (
     Unauthorized,
 )
 from sio_server.events import Offset, Record
-from sio_server.fanout import Cursor
 from sio_server.hub import Connection, Hub, ready
 from sio_server.limits import Flooding, RateLimit
 

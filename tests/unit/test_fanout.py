@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sio_server import fanout
+from sio_server import catchup
+from sio_server.cursor import Cursor
 from sio_server.errors import LogUnavailable
 from sio_server.eventlog import reading
 from sio_server.eventlog.base import Answer, Bounds, EventLog, Page
 from sio_server.events import Event, Offset, Record
-from sio_server.fanout import Cursor, Fanout
+from sio_server.fanout import Fanout
 
 EPOCH = "epoch"
 Check = Callable[[], object]
@@ -167,7 +168,7 @@ class Node:
         self.fanout = Fanout(
             self.log, slow_seconds, self._count, self._park, recent_events=recent_events
         )
-        self.fanout.position = offset(0)
+        self.fanout.go_on_from(offset(0))
 
     def _count(self, events: int) -> None:
         self.delivered += events
@@ -240,6 +241,18 @@ async def test_a_member_of_several_rooms_gets_one_copy(node: Node) -> None:
     _, other = node.join(rooms[1:3])
     assert node.publish(*rooms) == 2
     assert outlet.seqs == other.seqs == [1]
+
+
+async def test_an_event_that_came_before_is_passed_over(node: Node) -> None:
+    """A tail may begin before the position that the server began at."""
+    _, outlet = node.join()
+    node.publish("catalog")
+    node.publish("catalog")
+    for record in node.log.records:
+        assert node.fanout.deliver(record) == 0
+    assert outlet.seqs == [1, 2]
+    assert node.fanout.position == offset(2)
+    assert node.publish("catalog") == 1
 
 
 async def test_an_event_is_encoded_once_for_each_class_of_outlet(node: Node) -> None:
@@ -397,7 +410,7 @@ async def test_a_replay_flows_at_the_consumers_pace(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Never more than its bound and one piece is buffered."""
-    monkeypatch.setattr(fanout, "PIECE_BYTES", 1)
+    monkeypatch.setattr(catchup, "PIECE_BYTES", 1)
     for _ in range(500):
         node.publish("catalog")
     most = 0
@@ -753,7 +766,7 @@ async def test_a_parked_cursor_at_the_oldest_kept_is_not_overtaken(node: Node) -
 
 async def test_a_consumer_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """After so long without progress, parked or in a replay; once."""
-    monkeypatch.setattr(fanout, "PIECE_BYTES", 1)
+    monkeypatch.setattr(catchup, "PIECE_BYTES", 1)
     node = Node(slow_seconds=0.02)
     node.publish("catalog")
     parked, outlet = node.join(outlet=Outlet(0))
@@ -774,7 +787,7 @@ async def test_a_log_that_is_away_is_asked_again(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For as long as it takes; no consumer is closed on that ground."""
-    monkeypatch.setattr(fanout, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(catchup, "RETRY_SECONDS", 0)
     cursor, outlet = node.join(outlet=Outlet(1))
     for _ in range(5):
         node.publish("catalog")
@@ -947,7 +960,7 @@ async def test_an_outlet_that_fails_costs_nobody_else_an_event(node: Node) -> No
 
 async def test_a_consumer_that_reads_slowly_is_not_dropped(node: Node) -> None:
     """Any progress gives it more time; none ends it."""
-    node.fanout._slow_seconds = 0.01
+    node.fanout._catch_up._slow_seconds = 0.01
     steps = list(range(5))
 
     class Sipping(Outlet):

@@ -10,11 +10,11 @@ import pytest
 
 from sio_server.access import Access, Principal, Source
 from sio_server.commands import Ping, Subscribe
+from sio_server.cursor import Cursor
 from sio_server.errors import RateLimited, ShuttingDown, UnknownRoom
 from sio_server.eventlog.base import Answer, Retention
 from sio_server.eventlog.memory import MemoryLog
 from sio_server.events import Event, Offset
-from sio_server.fanout import Cursor
 from sio_server.hub import Connection, Hub
 from sio_server.limits import RateLimit
 from sio_server.metrics import Metrics
@@ -186,3 +186,25 @@ async def test_an_event_that_can_t_be_delivered_does_not_end_delivery(
         while len(delivered) < 2:
             await asyncio.sleep(0)
     assert hub.is_delivering
+
+
+async def test_what_came_before_the_start_is_in_memory(
+    log: SlowLog, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes back after a restart is served without a look at the log."""
+    monkeypatch.chdir(tmp_path)
+    log.synced.set()
+    await log.open()
+    events = [Event("furniture_deleted", FURNITURE, str(number)) for number in range(250)]
+    await log.append(events)
+    hub = Hub(load([]), log, Access((), "anyone", require_auth=False), Metrics())
+    await hub.start()
+    monkeypatch.setattr(log, "read", None)
+    end = hub.fanout.position
+    started: list[Any] = []
+    cursor = Cursor(Outlet(), ["catalog"], end)
+    hub.fanout.join(cursor, Offset(end.epoch, 1), lambda *it: started.append(it), kept=True)
+    assert cursor.task is not None
+    await cursor.task
+    assert started == [(end, False, 249)]
+    await hub.stop()
