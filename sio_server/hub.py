@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext, suppress
 from typing import Any
 
-from sio_server.access import Access, Principal, Source
+from sio_server.access import Access, Principal
 from sio_server.catchup import PAGE_EVENTS
 from sio_server.commands import Authenticate, Command, Ping, Publish, Subscribe
-from sio_server.cursor import Cursor
+from sio_server.connections import Connection, Connections
 from sio_server.errors import (
     ContractError,
     Forbidden,
@@ -30,49 +30,15 @@ from sio_server.limits import AddressRates, ConnectionLimits, RateLimit
 from sio_server.logs import get_logger
 from sio_server.metrics import Metrics
 from sio_server.recent import EVENTS as RECENT_EVENTS
-from sio_server.recovery import Recovery, Session
+from sio_server.recovery import Recovery
 from sio_server.settings import Settings
 
 log = get_logger("sio_server")
-
-DRAIN_PAUSE = 0.01
-"""Seconds between closing one consumer and the next, unless that would take too long."""
 
 
 def pong() -> dict[str, Any]:
     """Return the answer to a ping."""
     return {"type": "pong", "timestamp": now_timestamp()}
-
-
-class Connection:
-    """A consumer's connection: who it is, what it gets, how much it has asked.
-
-    Args:
-        transport: ``socketio``, ``websocket`` or ``sse``, for the log and the metrics.
-        principal: whom it speaks for.
-        source: where it comes from.
-        cursor: its place in the log.
-        rate: its commands.
-        session: what its client can come back to, if it can.
-    """
-
-    __slots__ = ("cursor", "principal", "rate", "session", "source", "transport")
-
-    def __init__(
-        self,
-        transport: str,
-        principal: Principal,
-        source: Source,
-        cursor: Cursor,
-        rate: RateLimit,
-        session: Session | None = None,
-    ) -> None:
-        self.transport = transport
-        self.principal = principal
-        self.source = source
-        self.cursor = cursor
-        self.rate = rate
-        self.session = session
 
 
 class Hub:
@@ -104,9 +70,8 @@ class Hub:
             settings.retention_events,
         )
         self.recovery = Recovery(event_log)
+        self.connections = Connections(self.fanout, metrics)
         self.draining = False
-        self._by_session: dict[str, Connection] = {}
-        self._connections: dict[Connection, Callable[[], None]] = {}
         self._tail: asyncio.Task[None] | None = None
         self._takeovers: asyncio.Task[None] | None = None
         self._publishing = 0
@@ -177,14 +142,8 @@ class Hub:
                 log.info("delivered", type=record.type, offset=str(record.offset), to=recipients)
 
     async def _give_up(self, lost: AsyncIterator[list[Taken]]) -> None:
-        """End the connections whose session goes on over another one, on whichever node."""
-        async for batch in lost:
-            for key, owner in batch:
-                connection = self._by_session.get(key)
-                if connection is None or connection.session is None:
-                    continue
-                if connection.session.owner != owner:
-                    self._connections[connection]()
+        async for taken in lost:
+            self.connections.give_up(taken)
 
     async def publish(self, principal: Principal, event: Event) -> Receipt:
         """Append one event.
@@ -220,50 +179,6 @@ class Hub:
             if isinstance(answer, Receipt):
                 self.metrics.published.labels(event.type, str(answer.duplicate).lower()).inc()
         return answers
-
-    def connect(self, connection: Connection, close: Callable[[], None]) -> None:
-        """Register a consumer's connection; it gets nothing before ``Fanout.join``.
-
-        Args:
-            connection: the consumer's.
-            close: ends its transport in a way that lets the client come back.
-        """
-        self._connections[connection] = close
-        if connection.session is not None:
-            self._by_session[connection.session.key] = connection
-        if self.draining:  # it was opening when the others were told
-            close()
-        self.metrics.connections[connection.transport].inc()
-        log.info(
-            "connected",
-            transport=connection.transport,
-            address=connection.source.address,
-            by=connection.principal.kind,
-            rooms=len(connection.cursor.rooms),
-            clients=len(self._connections),
-        )
-
-    def disconnect(self, connection: Connection, reason: str, *, dead: bool = False) -> None:
-        """Forget a consumer's connection. A second call does nothing.
-
-        Args:
-            reason: one of ours, never a client's words.
-            dead: nobody closed it; it was found dead.
-        """
-        if self._connections.pop(connection, None) is None:
-            return
-        session = connection.session
-        if session is not None and self._by_session.get(session.key) is connection:
-            del self._by_session[session.key]
-        self.fanout.leave(connection.cursor)
-        self.metrics.connections[connection.transport].dec()
-        log.info(
-            "dead_connection_removed" if dead else "disconnected",
-            transport=connection.transport,
-            address=connection.source.address,
-            reason=reason,
-            clients=len(self._connections),
-        )
 
     async def execute(self, connection: Connection, parse: Callable[[], Command]) -> dict[str, Any]:
         """Do what a client asks for; return the answer's fields.
@@ -365,23 +280,4 @@ class Hub:
                 while self._publishing:
                     self._published.clear()
                     await self._published.wait()
-        closes = list(self._connections.values())
-        log.info("draining", clients=len(closes))
-        pause = min(DRAIN_PAUSE, max(0.0, deadline - loop.time()) / max(1, len(closes)))
-        for close in closes:
-            close()
-            await asyncio.sleep(pause)
-
-
-def ready(
-    cursor: Cursor, position: Offset, gap: bool, replayed: int, *, recovered: bool = False
-) -> dict[str, Any]:
-    """Return the object that tells a consumer that it has caught up."""
-    return {
-        "type": "ready",
-        "position": str(position),
-        "rooms": sorted(cursor.rooms),
-        "recovered": recovered,
-        "gap": gap,
-        "replayed": replayed,
-    }
+        await self.connections.close_all(deadline - loop.time())

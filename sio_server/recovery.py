@@ -30,6 +30,7 @@ class Session:
         gap: it began with one, which its client may not have been told yet.
         owner: the name of the connection that has it now.
         changing: held while its rooms change: what is kept last is what they are.
+        key: what the store knows it by: who reads the store can't come back to it.
     """
 
     sid: str
@@ -40,11 +41,10 @@ class Session:
     pid: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     owner: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     changing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    key: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """What the store knows it by: who reads the store can't come back to it."""
-        return _key(self.pid)
+    def __post_init__(self) -> None:
+        self.key = _key(self.pid)
 
 
 @dataclass(frozen=True, slots=True)

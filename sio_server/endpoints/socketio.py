@@ -14,6 +14,7 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 from sio_server import strictjson
 from sio_server.access import Source
 from sio_server.commands import Command, parse_event_arguments
+from sio_server.connections import Connection, ready
 from sio_server.cursor import Cursor
 from sio_server.endpoints.requests import (
     answer_headers,
@@ -42,7 +43,7 @@ from sio_server.errors import (
     ShuttingDown,
 )
 from sio_server.events import Offset, Record
-from sio_server.hub import Connection, Hub, ready
+from sio_server.hub import Hub
 from sio_server.limits import Flooding, RateLimit
 from sio_server.recovery import Session as Recoverable
 from sio_server.recovery import Standing
@@ -253,7 +254,7 @@ class SocketIO:
             message = ready(cursor, position, gap, replayed, recovered=opened.recovered)
             self._emit(sid, "ready", message)
 
-        self._hub.connect(connection, lambda: self._close(sid))
+        self._hub.connections.add(connection, lambda: self._close(sid))
         self._hub.fanout.join(cursor, opened.since, started, kept=opened.recovered)
 
     async def left(
@@ -276,7 +277,7 @@ class SocketIO:
     async def _disconnect(self, sid: str, reason: str) -> None:
         opened = self._opened(sid)
         if opened is not None:
-            self._hub.disconnect(opened.connection, reason, dead=reason in _DEAD)
+            self._hub.connections.remove(opened.connection, reason, dead=reason in _DEAD)
 
     def _opened(self, sid: str) -> _Opened | None:
         session = self.server.engine_session(sid)

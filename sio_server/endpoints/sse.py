@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from aiohttp import HttpVersion11, web
 
 from sio_server import strictjson
+from sio_server.connections import Connection, ready
 from sio_server.cursor import Cursor
 from sio_server.endpoints.requests import identify, rooms_in, since_in, source_of
 from sio_server.engine.deadlines import Deadlines
 from sio_server.engine.takeover import HANDED_OVER, TakenConnection
 from sio_server.events import Offset, Record
-from sio_server.hub import Connection, Hub, ready
+from sio_server.hub import Hub
 from sio_server.limits import RateLimit
 
 COMMENT_SECONDS = 15
@@ -145,10 +146,10 @@ class SseApi:
 
         def ended(reason: str) -> None:
             self._comments.discard(stream)
-            self._hub.disconnect(connection, reason)
+            self._hub.connections.remove(connection, reason)
             leave()
 
         stream.ended = ended
-        self._hub.connect(connection, lambda: stream.end("shutting down"))
+        self._hub.connections.add(connection, lambda: stream.end("shutting down"))
         self._comments.add(stream)
         self._hub.fanout.join(connection.cursor, since, started)

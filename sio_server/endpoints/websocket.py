@@ -10,6 +10,7 @@ from aiohttp import web
 
 from sio_server import strictjson
 from sio_server.commands import Command, parse_message, parse_ref
+from sio_server.connections import Connection, ready
 from sio_server.cursor import Cursor
 from sio_server.endpoints.requests import identify, rooms_in, since_in, source_of
 from sio_server.engine import Frame, Request
@@ -29,7 +30,7 @@ from sio_server.errors import (
     Unauthorized,
 )
 from sio_server.events import Offset, Record
-from sio_server.hub import Connection, Hub, ready
+from sio_server.hub import Hub
 from sio_server.limits import Flooding, RateLimit
 
 logger = logging.getLogger("sio_server")
@@ -65,7 +66,7 @@ class Client:
 
         self._connection = connection
         self._leave = leave
-        self._hub.connect(connection, lambda: self.close(GOING_AWAY, "shutting down"))
+        self._hub.connections.add(connection, lambda: self.close(GOING_AWAY, "shutting down"))
         self._heartbeat.add(self)
         self._hub.fanout.join(connection.cursor, since, started)
         self.socket.hand_to(self)
@@ -78,7 +79,7 @@ class Client:
         """Forget the client; see ``Receiver``."""
         self._heartbeat.discard(self)
         dead = self._reason == "ping timeout"
-        self._hub.disconnect(self._connection, self._reason, dead=dead)
+        self._hub.connections.remove(self._connection, self._reason, dead=dead)
         self._leave()
 
     @staticmethod

@@ -52,7 +52,7 @@ async def test_a_break_wakes_who_waits_for_the_tail(node: Node) -> None:
     """A cursor whose log is ahead of its tail goes on where the tail does."""
     for _ in range(3):
         node.log.add("catalog")
-    node.fanout.position = offset(1)
+    node.fanout.go_on_from(offset(1))
     cursor, outlet = node.join(since=0)
     await until(lambda: outlet.seqs == [1, 2, 3])
     await turns()

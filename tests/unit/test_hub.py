@@ -10,12 +10,13 @@ import pytest
 
 from sio_server.access import Access, Principal, Source
 from sio_server.commands import Ping, Subscribe
+from sio_server.connections import Connection
 from sio_server.cursor import Cursor
 from sio_server.errors import RateLimited, ShuttingDown, UnknownRoom
 from sio_server.eventlog.base import Answer, Retention
 from sio_server.eventlog.memory import MemoryLog
 from sio_server.events import Event, Offset
-from sio_server.hub import Connection, Hub
+from sio_server.hub import Hub
 from sio_server.limits import RateLimit
 from sio_server.metrics import Metrics
 from sio_server.settings import load
@@ -91,7 +92,7 @@ def connection(hub: Hub) -> Connection:
 async def test_a_stop_waits_for_publishes_in_flight(hub: Hub, log: SlowLog) -> None:
     """Answer them before any transport is closed; refuse what is new at once."""
     closed = asyncio.Event()
-    hub.connect(connection(hub), closed.set)
+    hub.connections.add(connection(hub), closed.set)
     publish = asyncio.ensure_future(
         hub.publish(PRODUCER, Event("furniture_created", FURNITURE, "in flight"))
     )
@@ -120,7 +121,7 @@ async def test_a_stop_does_not_wait_for_ever(
     )
     await asyncio.sleep(0)
     closed = asyncio.Event()
-    hub.connect(connection(hub), closed.set)
+    hub.connections.add(connection(hub), closed.set)
     await hub.drain()
     assert closed.is_set()
     publish.cancel()
@@ -130,10 +131,10 @@ async def test_a_stop_does_not_wait_for_ever(
 async def test_a_connection_leaves_once(hub: Hub) -> None:
     """Count it out once, however often it is said."""
     one, other = connection(hub), connection(hub)
-    hub.connect(one, lambda: None)
-    hub.connect(other, lambda: None)
+    hub.connections.add(one, lambda: None)
+    hub.connections.add(other, lambda: None)
     for _ in range(2):
-        hub.disconnect(one, "client disconnect")
+        hub.connections.remove(one, "client disconnect")
     assert b'sio_connections{transport="websocket"} 1.0' in hub.metrics.render()
     assert (await hub.execute(other, Ping))["type"] == "pong"
 
@@ -142,7 +143,7 @@ async def test_who_opens_while_the_server_stops_is_told_too(hub: Hub) -> None:
     """Close a connection that was on its way when the others were closed."""
     await hub.drain()
     closed = asyncio.Event()
-    hub.connect(connection(hub), closed.set)
+    hub.connections.add(connection(hub), closed.set)
     assert closed.is_set()
 
 
