@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import inspect
-import json
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +20,20 @@ from sio_server.engine.front import Front
 from sio_server.engine.heartbeat import Heartbeat
 from sio_server.engine.packets import ProtocolError
 from sio_server.engine.polling import Polling
-from sio_server.engine.request import TEXT, Answer, Request, bad_request
+from sio_server.engine.request import (
+    BAD_METHOD,
+    BAD_VERSION,
+    TEXT,
+    UNKNOWN_SID,
+    UNKNOWN_TRANSPORT,
+    Admit,
+    Answer,
+    Guard,
+    Request,
+    admit_all,
+    bad_request,
+    guard_nothing,
+)
 from sio_server.engine.session import Session
 from sio_server.engine.takeover import HANDED_OVER
 from sio_server.engine.upgrade import Upgrade
@@ -30,31 +42,11 @@ from sio_server.engine.websocket import BadHandshake, WebSocket
 logger = logging.getLogger("sio_server.engine")
 logger.setLevel(logging.WARNING)  # python-engineio logs each packet at INFO, as the client wrote it
 
-UNKNOWN_TRANSPORT, UNKNOWN_SID, BAD_METHOD, BAD_REQUEST, FORBIDDEN, BAD_VERSION = range(6)
-"""Engine.IO's error codes."""
-
 QUIET_SECONDS = 10
 """After a log line about a client that broke the protocol, its address gets no other so long."""
 
 CROSSING_SECONDS = 0.2
 """After a client has closed its session, a GET that it sent at the same time may come so late."""
-
-Guard = Callable[[Request], Answer | Mapping[str, str]]
-"""Looks at each request first: returns headers for its answer, or an answer that refuses it."""
-
-Admit = Callable[[Request], Answer | Callable[[], None]]
-"""Decides whether a handshake may open a session: returns what is called at the session's end, or
-an answer that refuses it."""
-
-
-def guard_nothing(request: Request) -> Mapping[str, str]:
-    """Let every request pass."""
-    return {}
-
-
-def admit_all(request: Request) -> Callable[[], None]:
-    """Open a session for every handshake."""
-    return lambda: None
 
 
 class EioServer(engineio.AsyncServer):  # type: ignore[misc]
@@ -109,7 +101,15 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         self.connect_timeout = connect_timeout
         self._guard = guard
         self._admit = admit
-        self._handshakes = {name: self._handshake(name) for name in transports}
+        self._openings = {
+            name: packets.Opening(
+                [other for other in transports if other != name == "polling"],
+                ping_interval,
+                ping_timeout,
+                max_payload_bytes,
+            )
+            for name in transports
+        }
         self._heartbeat = Heartbeat(ping_interval, ping_timeout)
         self._unjoined: Deadlines[Session] = Deadlines(
             connect_timeout, lambda session: session.end("transport error")
@@ -166,7 +166,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         if transport not in self.transports:
             return bad_request("Transport unknown", UNKNOWN_TRANSPORT)
         if "j" in query:
-            return bad_request("JSONP is not served", BAD_REQUEST)
+            return bad_request("JSONP is not served")
         if query.get("EIO") != "4":
             return bad_request("Unsupported protocol version", BAD_VERSION)
         sid = query.get("sid")
@@ -181,12 +181,12 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             return self._upgrade(request, session)
         carrier = session.transport
         if not isinstance(carrier, Polling):
-            return bad_request("Session is on another transport", BAD_REQUEST)
+            return bad_request("Session is on another transport")
         if request.method == "GET":
             return carrier.get(request)
         if request.method == "POST":
             return carrier.post(request)
-        return bad_request("Bad request", BAD_REQUEST)
+        return bad_request("Bad request")
 
     def _answer_crossing(self, request: Request, sid: str) -> Answer:
         if sid in self._just_left and request.method == "GET":
@@ -207,7 +207,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         sid = self.generate_id()
         session = self.make_session(self, sid, request)
         session.release = release
-        opening = self._opening_frame(sid, transport)
+        opening = Frame(self._openings[transport].encode(sid))
         try:
             if transport == "websocket":
                 session.transport = socket = self._websocket()
@@ -281,19 +281,6 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
     def generate_id(self) -> str:
         """Return a new id that nobody can guess."""
         return base64.urlsafe_b64encode(os.urandom(15)).decode()
-
-    def _opening_frame(self, sid: str, transport: str) -> Frame:
-        return Frame(f'{packets.OPEN}{{"sid":{json.dumps(sid)},{self._handshakes[transport]}')
-
-    def _handshake(self, transport: str) -> str:
-        """Return what OPEN tells after the sid."""
-        handshake = {
-            "upgrades": [name for name in self.transports if name != transport == "polling"],
-            "pingInterval": round(self.ping_interval * 1000),
-            "pingTimeout": round(self.ping_timeout * 1000),
-            "maxPayload": self.max_http_buffer_size,
-        }
-        return json.dumps(handshake, separators=(",", ":"))[1:]
 
     def session_alive(self, session: Session) -> None:
         """Note a pong."""

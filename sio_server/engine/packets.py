@@ -35,6 +35,38 @@ class Undecodable:
 UNDECODABLE = Undecodable()
 
 
+class Opening:
+    """What Engine.IO's OPEN packet tells the clients of a transport.
+
+    Args:
+        upgrades: the transports that a client may change to.
+        ping_interval: seconds from a pong to the next ping.
+        ping_timeout: seconds within which a pong is due.
+        max_payload_bytes: the bound for a polling body.
+    """
+
+    __slots__ = ("_rest",)
+
+    def __init__(
+        self,
+        upgrades: list[str],
+        ping_interval: float,
+        ping_timeout: float,
+        max_payload_bytes: int,
+    ) -> None:
+        handshake = {
+            "upgrades": upgrades,
+            "pingInterval": round(ping_interval * 1000),
+            "pingTimeout": round(ping_timeout * 1000),
+            "maxPayload": max_payload_bytes,
+        }
+        self._rest = json.dumps(handshake, separators=(",", ":"))[1:]
+
+    def encode(self, sid: str) -> str:
+        """Return the packet that opens a session."""
+        return f'{OPEN}{{"sid":{json.dumps(sid)},{self._rest}'
+
+
 def decode_engineio(encoded: str) -> tuple[str, str | bytes]:
     """Split an Engine.IO packet into its type and its data.
 

@@ -16,6 +16,9 @@ from sio_server.engine.takeover import TakenConnection
 
 TEXT, HTML, JSON = "text/plain; charset=utf-8", "text/html; charset=utf-8", "application/json"
 
+UNKNOWN_TRANSPORT, UNKNOWN_SID, BAD_METHOD, BAD_REQUEST, FORBIDDEN, BAD_VERSION = range(6)
+"""Engine.IO's error codes."""
+
 
 def parse_query(query: str) -> dict[str, str]:
     """Return the parameters, each with its first value."""
@@ -172,6 +175,24 @@ class Answer:
         return response
 
 
-def bad_request(message: str, code: int = 3) -> Answer:
-    """Answer 400 in Engine.IO's form; 3 is its code for a bad request."""
+def bad_request(message: str, code: int = BAD_REQUEST) -> Answer:
+    """Answer 400 in Engine.IO's form."""
     return Answer(400, {"code": code, "message": message})
+
+
+Guard = Callable[[Request], Answer | Mapping[str, str]]
+"""Looks at each request first: returns headers for its answer, or an answer that refuses it."""
+
+Admit = Callable[[Request], Answer | Callable[[], None]]
+"""Decides whether a handshake may open a session: returns what is called at the session's end, or
+an answer that refuses it."""
+
+
+def guard_nothing(request: Request) -> Mapping[str, str]:
+    """Let every request pass."""
+    return {}
+
+
+def admit_all(request: Request) -> Callable[[], None]:
+    """Open a session for every handshake."""
+    return lambda: None
