@@ -51,6 +51,7 @@ class Follower:
         self._publish = publish
         self._broke = broke
         self._asking: asyncio.Future[list[Any]] | None = None
+        self._doubted = False
         self._stopped = False
         self._failing = False
 
@@ -83,9 +84,10 @@ class Follower:
 
     def doubt(self, epoch: str) -> None:
         """Look at once whether the epoch is another, as an answer told."""
-        position, asking = self.position, self._asking
-        if position is not None and position.epoch != epoch and asking is not None:
-            asking.cancel()
+        if self.position is not None and self.position.epoch != epoch:
+            self._doubted = True  # it may ask for nothing just now
+            if self._asking is not None:
+                self._asking.cancel()
 
     def stop(self) -> None:
         """End ``run``."""
@@ -114,8 +116,9 @@ class Follower:
             )
             # The epoch is asked for after the events: if it is still the same, they are of it.
             marks = ("HMGET", self._store.log, "epoch", "start", "oldest", "last")
-            answers = await self._ask(command, marks)
+            answers = None if self._doubted else await self._ask(command, marks)
             if answers is None or not self._take(*answers):
+                self._doubted = False
                 await self._check_place(await self._look())
 
     async def _ask(self, *commands: Sequence[Any]) -> list[Any] | None:

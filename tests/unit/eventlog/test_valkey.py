@@ -8,7 +8,7 @@ import shutil
 import signal
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -397,6 +397,26 @@ async def test_whoever_sees_a_loss_tells_the_tail(
         await log.read(None, None, 0)
     else:
         await log.bounds()
+    await until(lambda: len(follower.breaks) == 1)
+
+
+async def test_a_doubt_is_kept_until_the_tail_has_looked(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may come when the tail asks for nothing that could be broken off."""
+    monkeypatch.setattr(valkey_tail, "BLOCK_SECONDS", 60.0)
+    log = await open_valkey_log(own_valkey.url)
+    follower = Follower(log)
+    publish = log._follower._publish
+
+    def lose(records: Sequence[Record]) -> None:
+        publish(records)
+        with own_valkey.client as client:
+            client.flushall()
+        log._follower.doubt("another")
+
+    monkeypatch.setattr(log._follower, "_publish", lose)
+    await append(log, event("a"))
     await until(lambda: len(follower.breaks) == 1)
 
 
