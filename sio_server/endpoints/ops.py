@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from sio_server.endpoints.responses import json_response
@@ -10,6 +12,9 @@ from sio_server.hub import Hub
 from sio_server.metrics import CONTENT_TYPE
 
 PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
+
+READY_SECONDS = 2.0
+"""How long the event log may take to answer a server that is ready."""
 
 
 class Ops:
@@ -35,8 +40,9 @@ class Ops:
         if self._hub.draining:
             return json_response({"status": "draining"}, 503)
         try:
-            await self._hub.event_log.bounds()
-        except LogUnavailable:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._hub.event_log.bounds()
+        except (LogUnavailable, TimeoutError):
             return json_response({"status": "log_unavailable"}, 503)
         return json_response({"status": "ok"})
 
