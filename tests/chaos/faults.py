@@ -8,6 +8,7 @@ from random import Random
 from typing import Protocol
 
 from tests.chaos.node import Node
+from tests.chaos.options import AWAY_SECONDS
 from tests.support.proxy import Proxy
 
 
@@ -30,6 +31,12 @@ class Scene(Protocol):
     async def restart_log(self) -> None:
         """End the log's own process without warning, and start it again."""
 
+    async def take_log(self, how: str) -> None:
+        """Put the log out of reach: ``cut`` off, ``silent`` or ``ended``."""
+
+    async def bring_log(self) -> None:
+        """Let it be reached again."""
+
     async def refused(self, code: str) -> None:
         """Wait until a publish has been answered with that error."""
 
@@ -49,6 +56,22 @@ async def drain(scene: Scene) -> None:
     node = scene.random.choice(scene.nodes)
     await node.stop()
     await node.start()
+
+
+async def roll(scene: Scene) -> None:
+    """Drain one node after the other; what connects meanwhile is sent to another, as by a balancer.
+
+    A node gets its own back, and the next one goes, when it says that it is ready.
+    """
+    for node, other in zip(scene.nodes, [*scene.nodes[1:], scene.nodes[0]], strict=True):
+        own = [proxy for proxy in scene.proxies if proxy.target == node.server.port]
+        for proxy in own:
+            proxy.target = other.server.port
+        await node.stop()
+        await node.start()
+        await asyncio.to_thread(node.server.wait_until_ready)
+        for proxy in own:
+            proxy.target = node.server.port
 
 
 async def freeze(scene: Scene) -> None:
@@ -121,6 +144,36 @@ async def kill_log(scene: Scene) -> None:
     await scene.restart_log()
 
 
+async def log_cut(scene: Scene) -> None:
+    """Cut the log off for a while."""
+    await _without_log(scene, "cut")
+
+
+async def log_silent(scene: Scene) -> None:
+    """Let nothing through to the log and back for a while, and tell nobody."""
+    await _without_log(scene, "silent")
+
+
+async def log_ended(scene: Scene) -> None:
+    """End the log's own process, and start it again after a while."""
+    await _without_log(scene, "ended")
+
+
+async def _without_log(scene: Scene, how: str) -> None:
+    """Take the log away until publishes are refused and the nodes say that they aren't ready."""
+    await scene.take_log(how)
+    await scene.refused("log_unavailable")
+    await _ready(scene, 503)
+    await asyncio.sleep(AWAY_SECONDS)
+    await scene.bring_log()
+    await _ready(scene, 200)
+
+
+async def _ready(scene: Scene, status: int) -> None:
+    for node in scene.nodes:
+        await asyncio.to_thread(node.server.wait_until_ready, status)
+
+
 def _some(scene: Scene) -> list[Proxy]:
     return scene.random.sample(scene.proxies, scene.random.randint(1, len(scene.proxies)))
 
@@ -130,6 +183,7 @@ FAULTS: dict[str, Fault] = {
     for fault in (
         kill,
         drain,
+        roll,
         freeze,
         kill_frozen,
         cut,
@@ -138,5 +192,8 @@ FAULTS: dict[str, Fault] = {
         disk_full,
         killed_with_a_full_disk,
         kill_log,
+        log_cut,
+        log_silent,
+        log_ended,
     )
 }

@@ -3,6 +3,7 @@
 ``CHAOS_KILLS``: how often a server is killed, among as many other faults. ``CHAOS_PUBLISHES``: how
 many events are published at least. ``CHAOS_SEED``: a number, or ``random``; it decides the order of
 the faults, what is published and who does what, though no seed decides how processes are scheduled.
+``CHAOS_AWAY``: for how many seconds a shared log is out of reach, each time.
 ``CHAOS_LOG``: a name in ``BACKINGS``. ``CHAOS_MODE``: ``recovery``, ``since`` or ``both``.
 """
 
@@ -19,6 +20,7 @@ SEED = (
     if os.environ.get("CHAOS_SEED") == "random"
     else int(os.environ.get("CHAOS_SEED", "0"))
 )
+AWAY_SECONDS = float(os.environ.get("CHAOS_AWAY", "0"))
 LOG = os.environ.get("CHAOS_LOG", "sqlite")
 MODE = os.environ.get("CHAOS_MODE", "both")
 

@@ -43,6 +43,7 @@ class Plan:
         publishes: how many events are published at least.
         mounted: fill a file system of its own, where that can be had.
         log: where the events are kept, a name in ``BACKINGS``.
+        restless: consumers change their rooms, and leave for good now and then.
     """
 
     seed: int
@@ -52,6 +53,7 @@ class Plan:
     between: int = 25
     mounted: bool = True
     log: str = "sqlite"
+    restless: bool = True
     socketio: int = 8
     plain: int = 4
 
@@ -124,6 +126,14 @@ class Run:
         """End the log's own process without warning, and start it again."""
         await self.backing.kill()
         await self.backing.start(self.folder)
+
+    async def take_log(self, how: str) -> None:
+        """Put the log out of reach: ``cut`` off, ``silent`` or ``ended``."""
+        await self.backing.take(how)
+
+    async def bring_log(self) -> None:
+        """Let it be reached again."""
+        await self.backing.bring()
 
     async def do(self) -> Report:
         """Run it to its end."""
@@ -217,9 +227,9 @@ class Run:
         ]
 
     async def _unsettle(self) -> None:
-        """Let consumers change their rooms, and leave for good now and then."""
+        """Let consumers change their rooms, and leave for good now and then, if they are to."""
         stream = self._stream("restless")
-        while True:
+        while self.plan.restless:
             await asyncio.sleep(stream.uniform(0.01, 0.1))
             name = stream.choice(list(self.fleet.consumers))
             kind = stream.choice(("subscribe", "unsubscribe"))

@@ -13,8 +13,11 @@ from random import Random
 import pytest
 
 from tests.chaos.backing import BACKINGS
+from tests.chaos.history import Connected
 from tests.chaos.options import KILLS, LOG, MODE, PUBLISHES, SEED, reports
 from tests.chaos.run import Plan, Report, Run
+
+AWAY = ("log_cut", "log_silent", "log_ended")
 
 
 async def carry_out(plan: Plan, folder: Path) -> Report:
@@ -46,13 +49,33 @@ async def test_each_fault_once(mode: str, tmp_path: Path) -> None:
 
 
 async def test_each_fault_once_with_two_servers(tmp_path: Path) -> None:
-    """Over one Valkey, which is killed too."""
-    faults = list(BACKINGS["valkey"].faults)
+    """Over one Valkey, which is killed too; the other faults of it have tests of their own."""
+    faults = [name for name in BACKINGS["valkey"].faults if name not in ("roll", *AWAY)]
     Random(SEED).shuffle(faults)
     plan = Plan(SEED, "recovery", tuple(faults), publishes=300, log="valkey")
     report = await carry_out(plan, tmp_path)
     assert sorted(report.faults) == sorted(faults)
     assert report.verdict.recovered > 10
+
+
+async def test_a_rolling_restart_is_nobodys_business(tmp_path: Path) -> None:
+    """Of two servers, twice: every session is recovered on the other one, and none has a gap."""
+    plan = Plan(SEED, "recovery", ("roll", "roll"), publishes=300, log="valkey", restless=False)
+    report = await carry_out(plan, tmp_path)
+    assert report.statuses == [0] * 6, "two restarts and the end, of each"
+    for consumer in report.history.consumers[: plan.socketio]:
+        first, *later = [it for it in consumer.records if isinstance(it, Connected)]
+        assert later
+        assert [first.recovered, *(it.recovered for it in later)] == [False, *(True for _ in later)]
+    assert report.verdict.gaps == 0
+
+
+async def test_without_the_log_nothing_is_lost(tmp_path: Path) -> None:
+    """Publishes are refused, or wait; all goes on when it is back, and nobody is told a gap."""
+    plan = Plan(SEED, "recovery", AWAY, publishes=300, log="valkey", restless=False)
+    report = await carry_out(plan, tmp_path)
+    assert report.outcomes["log_unavailable"] >= len(AWAY)
+    assert report.verdict.gaps == 0
 
 
 @pytest.mark.parametrize("mode", ["recovery", "since"])

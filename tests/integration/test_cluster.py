@@ -8,12 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 from tests.conftest import load_vectors
 from tests.support.raw import plain
-from tests.support.server import ROOT, TIMEOUT, wait_until
+from tests.support.server import ROOT, TIMEOUT, readiness, wait_until
 from tests.support.transports import PRODUCERS
 
 EVENT = load_vectors("events.json")[0]["publish"]
@@ -26,15 +25,6 @@ def free_ports(count: int) -> list[int]:
     for it in sockets:
         it.close()
     return ports
-
-
-def is_ready(port: int) -> bool:
-    """Tell whether a server is."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=TIMEOUT) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 async def test_two_servers_share_a_log_and_end_together(tmp_path: Path) -> None:
@@ -54,10 +44,11 @@ async def test_two_servers_share_a_log_and_end_together(tmp_path: Path) -> None:
         text=True,
     )
     try:
-        wait_until(lambda: all(map(is_ready, ports)), "both servers are ready")
+        urls = [f"http://127.0.0.1:{port}" for port in ports]
+        wait_until(lambda: {readiness(url) for url in urls} == {200}, "both servers are ready")
         async with (
             plain(f"ws://127.0.0.1:{ports[1]}/ws") as consumer,
-            PRODUCERS["http"](f"http://127.0.0.1:{ports[0]}") as publish,
+            PRODUCERS["http"](urls[0]) as publish,
         ):
             receipt = await publish(EVENT)
             assert (await consumer.receive())["offset"] == receipt["offset"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,20 +43,6 @@ async def publish(url: str, **event: Any) -> tuple[int, dict[str, Any]]:
         return response.status, await response.json(content_type=None)
 
 
-def wait_until_ready(server: Server) -> None:
-    """Wait until it can do its work."""
-
-    def is_ready() -> bool:
-        try:
-            with urllib.request.urlopen(f"{server.url}/readyz") as response:
-                return bool(response.status == 200)
-        except urllib.error.HTTPError as error:
-            error.close()
-            return False
-
-    wait_until(is_ready, "the server is ready")
-
-
 async def test_a_server_may_start_before_its_valkey(
     own_valkey: Valkey, start_server: Start
 ) -> None:
@@ -69,7 +53,7 @@ async def test_a_server_may_start_before_its_valkey(
     refused, answer = await publish(server.url)
     assert (refused, answer["code"]) == (503, "log_unavailable")
     own_valkey.start()
-    wait_until_ready(server)
+    server.wait_until_ready()
     async with plain(server.url) as client:
         accepted, receipt = await publish(server.url)
         assert accepted == 201
@@ -78,7 +62,7 @@ async def test_a_server_may_start_before_its_valkey(
         wait_until(lambda: "event_log_unreachable" in "".join(server.raw), "it has noticed")
         assert await status(f"{server.url}/healthz") == 200
         own_valkey.start()
-        wait_until_ready(server)
+        server.wait_until_ready()
         accepted, receipt = await publish(server.url)
         assert accepted == 201
         assert (await client.receive())["offset"] == receipt["offset"]

@@ -12,16 +12,19 @@ class Proxy:
 
     Attributes:
         port: where it listens, on the loopback.
+        target: the server's port, where it connects to for each new connection.
         open: whether it takes new connections; those that it doesn't are reset.
+        mute: new connections go silent too.
     """
 
     def __init__(self, target: int) -> None:
-        self._target = target
+        self.target = target
         self._pipes: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._silent: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server
         self.open = True
+        self.mute = False
         self.port = 0
 
     @property
@@ -57,11 +60,13 @@ class Proxy:
             writer.transport.abort()
             return
         try:
-            to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
             writer.transport.abort()
             return
         self._writers |= {writer, to_writer}
+        if self.mute:
+            self._silent |= {writer, to_writer}
         for source, sink in ((reader, to_writer), (to_reader, writer)):
             pipe = asyncio.create_task(self._pass_on(source, sink))
             self._pipes.add(pipe)

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,18 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = TIMEOUT
             raise AssertionError(f"not within {timeout} s: {what}")
         time.sleep(0.01)
     return value
+
+
+def readiness(url: str) -> int | None:
+    """Return how the server there answers whether it can do its work; None where nothing does."""
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=TIMEOUT) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except OSError:
+        return None
 
 
 class Server:
@@ -113,6 +127,10 @@ class Server:
 
         found: dict[str, Any] = wait_until(find, f"log line {event} {fields}")
         return found
+
+    def wait_until_ready(self, status: int = 200) -> None:
+        """Wait until it can do its work, or says with another status that it can't."""
+        wait_until(lambda: readiness(self.url) == status, f"/readyz answers {status}")
 
     def stop(self) -> int:
         """Ask it to stop, as a supervisor does; return its exit status."""
