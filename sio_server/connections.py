@@ -68,6 +68,9 @@ class Connections:
         self._by_session: dict[str, Connection] = {}
         self._closing = False
 
+    def __len__(self) -> int:
+        return len(self._closes)
+
     def add(self, connection: Connection, close: Callable[[], None]) -> None:
         """Note a connection; it gets nothing before ``Fanout.join``.
 
@@ -86,7 +89,7 @@ class Connections:
             address=connection.source.address,
             by=connection.principal.kind,
             rooms=len(connection.cursor.rooms),
-            clients=len(self._closes),
+            clients=len(self),
         )
 
     def remove(self, connection: Connection, reason: str, *, dead: bool = False) -> None:
@@ -108,7 +111,7 @@ class Connections:
             transport=connection.transport,
             address=connection.source.address,
             reason=reason,
-            clients=len(self._closes),
+            clients=len(self),
         )
 
     def give_up(self, taken: Iterable[Taken]) -> None:

@@ -28,6 +28,7 @@ message. This module is pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any, ClassVar, NamedTuple
 
 
@@ -48,7 +49,7 @@ class ContractError(Exception):
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
     """Seconds after which a client may try again, for the ``Retry-After`` header."""
 
     def __init__(self, message: str, details: Sequence[Fault] = ()) -> None:
@@ -143,6 +144,11 @@ class LogUnavailable(ContractError):
 
 class ShuttingDown(ContractError):
     code, status, retry_after = "shutting_down", 503, 1
+
+    def __init__(self, seconds: float) -> None:
+        """Refuse, for so many seconds: until then the same server would say the same."""
+        super().__init__("the server is stopping")
+        self.retry_after = max(1, ceil(seconds))
 
 
 class StartError(Exception):

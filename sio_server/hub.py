@@ -14,7 +14,7 @@ from typing import Any
 from sio_server.access import Access, Principal
 from sio_server.catchup import PAGE_EVENTS
 from sio_server.commands import Authenticate, Command, Ping, Publish, Subscribe
-from sio_server.connections import Connection, Connections
+from sio_server.connections import DRAIN_PAUSE, Connection, Connections
 from sio_server.errors import (
     ContractError,
     Forbidden,
@@ -72,6 +72,7 @@ class Hub:
         self.recovery = Recovery(event_log)
         self.connections = Connections(self.fanout, metrics)
         self.draining = False
+        self._drained_at = 0.0  # on the loop's clock, once it drains
         self._tail: asyncio.Task[None] | None = None
         self._takeovers: asyncio.Task[None] | None = None
         self._publishing = 0
@@ -165,8 +166,7 @@ class Hub:
             ContractError: none of them was appended.
         """
         principal.check_publish()
-        if self.draining:
-            raise ShuttingDown("the server is stopping")
+        self.check_open()
         for event in events:
             log.info("received", type=event.type, id=event.id, by=principal.kind)
         self._publishing += 1
@@ -267,6 +267,15 @@ class Hub:
         if len(rooms) > self.settings.max_rooms:
             raise RateLimited(f"more than {self.settings.max_rooms} rooms")
 
+    def check_open(self) -> None:
+        """Hold back what is new while the server drains.
+
+        Raises:
+            ShuttingDown: it does.
+        """
+        if self.draining:
+            raise ShuttingDown(self._drained_at - asyncio.get_running_loop().time())
+
     async def drain(self) -> None:
         """Refuse what is new, let publishes in flight finish, then close the consumers.
 
@@ -274,10 +283,12 @@ class Hub:
         """
         self.draining = True
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.settings.drain_seconds
+        self._drained_at = deadline = loop.time() + self.settings.drain_seconds
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
                 while self._publishing:
                     self._published.clear()
                     await self._published.wait()
+        closing = DRAIN_PAUSE * len(self.connections)
+        self._drained_at = min(deadline, loop.time() + closing)
         await self.connections.close_all(deadline - loop.time())

@@ -10,7 +10,7 @@ from multidict import MultiMapping
 
 from sio_server.access import Principal, Source, locate, origin_allowed
 from sio_server.engine import Request, Session
-from sio_server.errors import Forbidden, ShuttingDown
+from sio_server.errors import Forbidden
 from sio_server.events import Offset
 from sio_server.hub import Hub
 from sio_server.rooms import CATALOG, parse_room
@@ -49,8 +49,7 @@ def check_request(request: web.Request | Request, hub: Hub) -> None:
     Raises:
         ShuttingDown, Forbidden: it does not.
     """
-    if hub.draining:
-        raise ShuttingDown("the server is stopping")
+    hub.check_open()
     if not _has_good_origin(request, hub):
         raise Forbidden("this origin may not connect; SIO_CORS_ORIGINS would allow it")
 

@@ -195,8 +195,7 @@ class SocketIO:
         self, session: Session, source: Source, auth: Mapping[str, Any], rate: RateLimit
     ) -> _Opened:
         hub, settings = self._hub, self._hub.settings
-        if hub.draining:
-            raise ShuttingDown("the server is stopping")
+        hub.check_open()
         strictjson.check(auth, settings.max_json_depth)
         token = auth.get("token")
         if token is not None and not isinstance(token, str):

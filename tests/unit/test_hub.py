@@ -99,13 +99,17 @@ async def test_a_stop_waits_for_publishes_in_flight(hub: Hub, log: SlowLog) -> N
     await asyncio.sleep(0)
     drain = asyncio.ensure_future(hub.drain())
     await asyncio.sleep(0)
-    with pytest.raises(ShuttingDown):
+    with pytest.raises(ShuttingDown) as refused:
         await hub.publish(PRODUCER, Event("furniture_created", FURNITURE, "too late"))
+    assert 1 < (refused.value.retry_after or 0) <= hub.settings.drain_seconds
     assert not closed.is_set()
     log.synced.set()
     assert (await publish).id == "in flight"
     await drain
     assert closed.is_set()
+    with pytest.raises(ShuttingDown) as refused:
+        hub.check_open()
+    assert refused.value.retry_after == 1, "its consumers are closed: it ends"
 
 
 async def test_a_stop_does_not_wait_for_ever(
