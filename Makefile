@@ -27,7 +27,7 @@ run: $(VENV)/server
 cluster: $(VENV)/tests
 	@exec env $(OPEN_PUBLISH) $(BIN)/python examples/cluster.py
 
-test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser
+test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx
 	$(BIN)/python -m pytest $(ARGS)
 
 # A million take hours in one process: neither they nor one test of them is given up as hanging.
@@ -99,4 +99,16 @@ browser:
 			apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium >/dev/null; \
 		else \
 			echo "Chromium is needed for the tests: install it (Debian: apt-get install chromium)"; exit 1; \
+		fi; }
+
+# A real load balancer for the tests of many nodes. Debian would start it on port 80: it is stopped.
+.PHONY: nginx
+nginx:
+	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing Debian's package nginx for the tests" && \
+			apt-get -qq update && apt-get -qq install -y --no-install-recommends nginx >/dev/null && \
+			{ update-rc.d nginx disable; service nginx stop; } >/dev/null 2>&1 || test -x /usr/sbin/nginx; \
+		else \
+			echo "nginx is needed for the tests: install it (Debian: apt-get install nginx)"; exit 1; \
 		fi; }

@@ -155,11 +155,11 @@ class RawSocketIO:
 
 @asynccontextmanager
 async def raw_socketio(
-    url: str, transport: str, auth: dict[str, Any] | None = None
+    url: str, transport: str, auth: dict[str, Any] | None = None, *, address: str = "127.0.0.1"
 ) -> AsyncIterator[RawSocketIO]:
-    """Open a connected raw Socket.IO client."""
+    """Open a connected raw Socket.IO client, from an address of the loopback."""
     # A connection for each request: one that idles may be closed just when it is used again.
-    connector = aiohttp.TCPConnector(force_close=True)
+    connector = aiohttp.TCPConnector(force_close=True, local_addr=(address, 0))
     async with aiohttp.ClientSession(connector=connector) as http:
         client = RawSocketIO(http, url)
         try:
