@@ -2,7 +2,10 @@
 
     python -m benchmarks [--quick] [--only deliveries] [--clients 2000] [--peers ours,node]
 
-* ``servers``: this server and its peers as processes; ``peers/``, ``floor.c``: their programs
-* ``load``: clients over WebSocket; ``polling``: clients over HTTP long-polling
-* ``measurements``: what is measured; ``report``: how it is told
+* ``servers``: this server and its peers as processes; ``places``: their folders and Valkeys;
+  ``peers/``, ``floor.c``: their programs; ``floors``: durable writes without a server
+* ``load``: clients over WebSocket; ``polling``: long-polling; ``open_loop``: on a schedule;
+  ``http``: publishers over HTTP
+* ``measurements``, and ``durability``, ``latency``, ``slow``, ``retention``: what is measured
+* ``figures``, ``report``: how it is told
 """

@@ -12,9 +12,12 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 
 from benchmarks import report, servers
-from benchmarks.measurements import MEASUREMENTS, Amounts, Figures
+from benchmarks.figures import Amounts, Figures
+from benchmarks.floors import FLOORS
+from benchmarks.measurements import MEASUREMENTS
 
 QUICK = {
     "clients": [500],
@@ -22,12 +25,28 @@ QUICK = {
     "deliveries": 20_000,
     "ping_interval": 1.0,
     "rounds": 1,
+    "seconds": 0.5,
+    "rates": [100],
+    "consumers": 100,
+    "slow_clients": 100,
+    "slow_events": 2_000,
+    "trimmed": 5_000,
 }
+PEERS = ["ours", "node", "bun", "stock"]
+DURABLE = [*servers.OURS, *FLOORS]
 MEASURED_ON = {
-    "deliveries": list(servers.NAMES),
+    "deliveries": [*PEERS, servers.FLOOR],
     "recoveries": ["ours", "node", "bun"],
+    "publishes": DURABLE,
+    "batches": DURABLE,
+    "latency": ["ours", "valkey", "node", "bun"],
+    "slow": ["ours", "node"],
+    "retention": ["ours", "valkey"],
 }
-"""Where not every server but the floor can do it."""
+"""Where it is not on all of ``PEERS``."""
+
+COUNTED = {"latency": "publishes a second", "retention": "events trimmed"}
+"""What the number beside a measurement's name counts, where it is not clients."""
 SPARE_FILES = 200
 
 Results = dict[tuple[str, int], dict[str, Figures]]
@@ -46,6 +65,13 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     add("--polling-clients", type=int, default=300, help="over HTTP long-polling")
     add("--deliveries", type=int, default=120_000, help="in a round of one server")
     add("--ping-interval", type=float, default=2.5, help="seconds, where heartbeats are measured")
+    add("--seconds", type=float, default=2.0, help="for which is published, where that is measured")
+    add("--publishers", type=_numbers, default=[1, 64], help="clients of durable publishes")
+    add("--rates", type=_numbers, default=[100, 200], help="publishes a second for latency")
+    add("--consumers", type=int, default=500, help="over WebSocket, for latency")
+    add("--slow-clients", type=int, default=1000, help="of which a twentieth stops reading")
+    add("--slow-events", type=int, default=20_000, help="published meanwhile")
+    add("--trimmed", type=int, default=100_000, help="events, while publishes go on")
     add("--settle", type=float, default=1.0, help="seconds until memory is read")
     add("--rounds", type=int, default=2, help="rounds")
     if "--quick" in arguments:
@@ -55,12 +81,16 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def measure(chosen: argparse.Namespace) -> Results:
     """Run the rounds; return the medians by measurement and number of clients, and by server."""
-    amounts = Amounts(chosen.deliveries, chosen.ping_interval, chosen.settle)
-    plan = [
-        (name, clients)
-        for name in chosen.only
-        for clients in ([chosen.polling_clients] if name == "polling" else chosen.clients)
-    ]
+    amounts = Amounts(**{each.name: getattr(chosen, each.name) for each in fields(Amounts)})
+    sizes = {
+        "polling": [chosen.polling_clients],
+        "publishes": chosen.publishers,
+        "batches": chosen.publishers[:1],
+        "latency": chosen.rates,
+        "slow": [chosen.slow_clients],
+        "retention": [chosen.trimmed],
+    }
+    plan = [(name, size) for name in chosen.only for size in sizes.get(name, chosen.clients)]
     measured: dict[tuple[str, int], dict[str, list[Figures]]] = {step: {} for step in plan}
     try:
         for _ in range(chosen.rounds):
@@ -83,7 +113,7 @@ def _measure_servers(
     measured: dict[str, list[Figures]],
 ) -> None:
     for server in peers:
-        if server not in MEASURED_ON.get(name, [*servers.NAMES][:-1]):
+        if server not in MEASURED_ON.get(name, PEERS):
             continue
         start = time.monotonic()
         try:
@@ -108,13 +138,14 @@ def main() -> None:
     results = measure(chosen)
     for server, reason in reasons.items():
         left_out = f"; LEFT OUT: {reason}" if reason else ""
-        print(f"{server:8}{servers.NAMES[server]}{left_out}")
+        print(f"{server:9}{servers.NAMES[server]}{left_out}")
     if servers.SERVER_CORE == servers.LOAD_CORE:
         print("There is one core only, which the servers share with the load.")
     print(f"\nMedians of {chosen.rounds} rounds; load average now {os.getloadavg()[0]:.1f}")
     for (name, clients), rows in results.items():
         what = (MEASUREMENTS[name].__doc__ or "").splitlines()[0]
-        print("\n" + report.table(f"{name}, {clients:,} clients. {what}", rows))
+        counted = COUNTED.get(name, "clients")
+        print("\n" + report.table(f"{name}, {clients:,} {counted}. {what}", rows))
 
 
 def _words(known: Sequence[str]) -> object:

@@ -204,9 +204,7 @@ class Crowd:
     def connect(self, count: int) -> None:
         """Connect so many more, a few at once, each until it has got all that greets it."""
         for start in range(0, count, BATCH):
-            batch = [
-                Client(self._port, browser=self._browser) for _ in range(min(BATCH, count - start))
-            ]
+            batch = [self._open() for _ in range(min(BATCH, count - start))]
             let(batch, lambda client: client.has(self._greeting))
             for client in batch:
                 client.messages.clear()
@@ -214,6 +212,9 @@ class Crowd:
                 self._clients[client.socket.fileno()] = client
                 self._poll.register(client.socket, select.EPOLLIN)
             self._answer(0)  # the first may be due for pings by now
+
+    def _open(self) -> Client:
+        return Client(self._port, browser=self._browser)
 
     def deliver(self, furniture: dict[str, object]) -> list[float]:
         """Publish one event and wait until each client has got it; return after which seconds."""

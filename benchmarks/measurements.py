@@ -6,26 +6,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Protocol
 
+from benchmarks.durability import batches, publishes
+from benchmarks.figures import FURNITURE, LOAD, Amounts, Figures, Spent, percentiles
+from benchmarks.latency import latency
 from benchmarks.load import Crowd
 from benchmarks.polling import PollingCrowd
 from benchmarks.recovery import Sessions
+from benchmarks.retention import retention
 from benchmarks.servers import Running, running
+from benchmarks.slow import slow
 
-FURNITURE: dict[str, object] = {
-    "furniture_id": "673a2f1b8e4d2a1c3b5e6f7a",
-    "nombre": "Mesa de Roble",
-    "descripcion": "Mesa elegante de comedor",
-    "altura": 75,
-    "ancho": 120,
-    "material": "roble",
-    "autor_username": "Juan",
-}
 WARM_UP_CLIENTS = 100
 """They connect before the measured ones, so that what a server loads once is not counted."""
 
@@ -36,52 +30,12 @@ first 16 segments of a connection each at once."""
 MISSED = 100
 """Events that each client has missed when it comes back."""
 
-LOAD = "load %"
-Figures = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Amounts:
-    """How much work a measurement does.
-
-    Attributes:
-        deliveries: of one round over WebSocket; polling does a fifth, as each costs so much more.
-        ping_interval: seconds, where heartbeats are measured; elsewhere it is every peer's default.
-        settle: seconds from connecting to reading the memory.
-    """
-
-    deliveries: int
-    ping_interval: float
-    settle: float
-
 
 class Delivering(Protocol):
     """A crowd to which events are delivered."""
 
     def deliver(self, furniture: dict[str, object]) -> list[float]:
         """Publish one and wait; return each client's latency in seconds."""
-
-
-@dataclass
-class Spent:
-    """What a ``with`` block cost: seconds of the wall's clock, of the server's CPU, of ours."""
-
-    server: Running
-    wall: float = field(default=0, init=False)
-    cpu: float = field(default=0, init=False)
-    load: float = field(default=0, init=False)
-
-    def __enter__(self) -> Self:
-        self._before = self._now()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.wall, self.cpu, self.load = (
-            now - before for now, before in zip(self._now(), self._before, strict=True)
-        )
-
-    def _now(self) -> tuple[float, float, float]:
-        return time.perf_counter(), self.server.cpu_seconds(), time.process_time()
 
 
 def deliveries(name: str, clients: int, amounts: Amounts) -> Figures:
@@ -122,7 +76,7 @@ def heartbeats(name: str, clients: int, amounts: Amounts) -> Figures:
         "CPU µs": spent.cpu / pings * 1e6,
         "core %": spent.cpu / spent.wall * 100,
         "pings/s": pings / spent.wall,
-        LOAD: spent.load / spent.wall * 100,
+        LOAD: spent.load_percent,
     }
 
 
@@ -139,13 +93,24 @@ def recoveries(name: str, clients: int, amounts: Amounts) -> Figures:
         "seconds": spent.wall,
         "CPU µs": spent.cpu / clients * 1e6,
         "recoveries/s": clients / spent.wall,
-        LOAD: spent.load / spent.wall * 100,
+        LOAD: spent.load_percent,
     }
 
 
 MEASUREMENTS: dict[str, Callable[[str, int, Amounts], Figures]] = {
     measurement.__name__: measurement
-    for measurement in (deliveries, connections, heartbeats, polling, recoveries)
+    for measurement in (
+        deliveries,
+        connections,
+        heartbeats,
+        polling,
+        recoveries,
+        publishes,
+        batches,
+        latency,
+        slow,
+        retention,
+    )
 }
 
 
@@ -156,13 +121,11 @@ def _closed_loop(server: Running, crowd: Delivering, events: int) -> Figures:
     with Spent(server) as spent:
         for _ in range(events):
             latencies += crowd.deliver(FURNITURE)
-    latencies.sort()
     return {
         "deliveries/s": len(latencies) / spent.wall,
         "CPU µs": spent.cpu / len(latencies) * 1e6,
-        "p50 ms": latencies[len(latencies) // 2] * 1e3,
-        "p99 ms": latencies[len(latencies) * 99 // 100] * 1e3,
-        LOAD: spent.load / spent.wall * 100,
+        **percentiles(latencies),
+        LOAD: spent.load_percent,
     }
 
 
@@ -178,5 +141,5 @@ def _connections(name: str, clients: int, amounts: Amounts, *, browser: bool) ->
     return {
         "CPU µs": spent.cpu / clients * 1e6,
         "KiB": memory / clients,
-        LOAD: spent.load / spent.wall * 100,
+        LOAD: spent.load_percent,
     }

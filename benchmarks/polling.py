@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 import select
 import socket
 import time
 from typing import Self
 
+from benchmarks.http import body_of
 from benchmarks.load import EVENT, TIMEOUT, Client
 
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _SEPARATOR = b"\x1e"
 
 
@@ -70,15 +69,9 @@ class Poller:
     def _body(self, data: bytes) -> bytes | None:
         """Return the body of the response that these bytes complete, if they do."""
         self._rest += data
-        head, end, body = self._rest.partition(b"\r\n\r\n")
-        if not end:
-            return None
-        length = _LENGTH.search(head)
-        if b" 200 " not in head[:16] or length is None:
-            raise ConnectionError(f"no answer to a poll: {self._rest[:300]!r}")
-        if len(body) < int(length[1]):
-            return None
-        self._rest = b""
+        body = body_of(self._rest)
+        if body is not None:
+            self._rest = b""
         return body
 
 

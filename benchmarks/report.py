@@ -5,9 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-from benchmarks.measurements import LOAD, Figures
+from benchmarks.figures import LOAD, Figures
 
 OURS = "ours"
+FLOOR_OF = {"valkey": "stream"}
+"""Beside whom another of our servers is set than this one."""
+
 BUSY = 90
 """Percent of its core from which on the load may be what was measured."""
 
@@ -24,18 +27,18 @@ def table(title: str, rows: Mapping[str, Figures]) -> str:
     columns = list(next(iter(rows.values())))
     widths = [max(12, len(column) + 2) for column in columns]
     lines = [title, _line("", columns, widths)]
+    pairs = [(OURS, name) for name in rows if OURS in rows and name != OURS]
+    pairs += [(name, floor) for name, floor in FLOOR_OF.items() if {name, floor} <= rows.keys()]
     for name, figures in rows.items():
         lines.append(_line(name, [_number(figures[column]) for column in columns], widths))
-    for name, figures in rows.items():
-        if OURS not in rows or name == OURS:
-            continue
+    for name, other in pairs:
         ratios = [
             ""
-            if column == LOAD or not figures[column]
-            else f"{rows[OURS][column] / figures[column]:.2f}"
+            if column == LOAD or not rows[other][column]
+            else f"{rows[name][column] / rows[other][column]:.2f}"
             for column in columns
         ]
-        lines.append(_line(f"{OURS}/{name}", ratios, widths))
+        lines.append(_line(f"{name}/{other}", ratios, widths))
     busy = [name for name, figures in rows.items() if figures[LOAD] > BUSY]
     if busy:
         lines.append(f"The load's core was saturated with: {', '.join(busy)}. Their rates and ")
@@ -44,7 +47,7 @@ def table(title: str, rows: Mapping[str, Figures]) -> str:
 
 
 def _line(name: str, cells: Sequence[str], widths: Sequence[int]) -> str:
-    return f"{name:12}" + "".join(
+    return f"{name:14}" + "".join(
         f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)
     )
 

