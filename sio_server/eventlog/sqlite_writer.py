@@ -37,6 +37,9 @@ GROUP_EVENTS = 1_000
 
 QUESTIONS_BETWEEN_GROUPS = 4
 
+TIDY_REST = 4
+"""How many times as long as a step of trimming took the next one waits, for publishes to go on."""
+
 CHECKPOINT_PAGES = 1_000
 """How long the journal grows before its pages are brought into the database."""
 
@@ -214,7 +217,9 @@ class Writer:
         try:
             if now >= self._sweep_at:
                 more = self._store.trim() or self._store.shrink()
-                self._sweep_at = now if more else now + self._sweep_seconds
+                ended = monotonic()
+                rest = TIDY_REST * (ended - now) if more else self._sweep_seconds
+                self._sweep_at = ended + rest
         except Exception as error:
             self._fail(error)
             return

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -15,6 +17,9 @@ from sio_server.errors import LogUnavailable
 from sio_server.eventlog import sqlite_writer
 from sio_server.eventlog.base import Retention
 from sio_server.eventlog.sqlite import SqliteLog
+from sio_server.eventlog.sqlite_open import open_file
+from sio_server.eventlog.sqlite_store import TRIMMED, Store
+from sio_server.eventlog.sqlite_writer import Writer
 from sio_server.events import Event
 from tests.unit.eventlog.waiting import append_when_possible, until
 
@@ -201,3 +206,23 @@ async def test_a_thread_that_dies_in_a_commit_gives_no_answer(
         await doubtful
     disk.kill_thread = False
     await log.close()
+
+
+async def test_trimming_leaves_most_of_the_time_to_publishes(
+    path: Path, open_log: OpenLog, event: MakeEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a step that took a second the next one waits for four."""
+    log = await open_log()
+    await log.append([event() for _ in range(3 * TRIMMED)])
+    await log.close()
+    store = Store(open_file(path), Retention(events=1), lambda: 0.0)
+    writer = Writer(SimpleQueue(), lambda records, outcomes: None, lambda: store, 1.0)
+    writer._store = store
+    seconds = itertools.count()
+    monkeypatch.setattr(sqlite_writer, "monotonic", lambda: next(seconds))
+    oldest = []
+    for _ in range(5):
+        writer._tidy()  # it looks at the clock before a step, and after
+        oldest.append(store.bounds().oldest.seq)
+    store.close()
+    assert oldest == [TRIMMED] * 4 + [2 * TRIMMED]
