@@ -131,12 +131,12 @@ class CatchUp:
             except LogUnavailable:
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _next(self, cursor: Cursor) -> tuple[list[Entry], Page]:
+    async def _next(self, cursor: Cursor) -> tuple[Iterable[Entry], Page]:
         """Return the next page for a cursor, from memory where it is there."""
         entries = self._recent.after(cursor.position, PAGE_EVENTS)
         if entries is None:
             page = await self.read(cursor, PAGE_EVENTS)
-            return [Entry(record) for record in page.records], page
+            return _taken(page.records), page
         await asyncio.sleep(0)  # a turn for everybody else
         position = entries[-1].record.offset
         return entries, Page([], position, at_end=position == self._tip.position)
@@ -176,6 +176,13 @@ def _pieces(cursor: Cursor, entries: Iterable[Entry]) -> Iterator[tuple[list[Any
         last = record.offset
     if frames:
         yield frames, last
+
+
+def _taken(records: list[Record]) -> Iterator[Entry]:
+    """Yield entries whose frames go with them: frames take several times what records do."""
+    records.reverse()
+    while records:
+        yield Entry(records.pop())
 
 
 def _concerns(record: Record, cursor: Cursor) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from typing import Any
 
@@ -424,6 +425,51 @@ async def test_a_replay_flows_at_the_consumers_pace(
             await asyncio.sleep(0)
     assert most == 8
     assert outlet.seqs == list(range(1, 501))
+
+
+class Packet:
+    """A frame that can be watched."""
+
+
+watched: weakref.WeakSet[Packet] = weakref.WeakSet()
+
+
+class Forgetful(Outlet):
+    """A consumer that keeps nothing.
+
+    Attributes:
+        alive: how many frames there were at each write.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive: list[int] = []
+
+    @staticmethod
+    def encode(record: Record) -> Packet:
+        """Encode and watch what becomes of it."""
+        packet = Packet()
+        watched.add(packet)
+        return packet
+
+    def write_all(self, frames: Sequence[Any]) -> bool:
+        """Count what is in memory."""
+        self.alive.append(len(watched))
+        return True
+
+
+async def test_who_catches_up_holds_no_frames_but_a_piece(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written of a page goes: a page's frames take several times what it does."""
+    monkeypatch.setattr(catchup, "PIECE_BYTES", 1)
+    for _ in range(50):
+        node.log.add("catalog")
+    node.deliver()
+    outlet = Forgetful()
+    node.join(since=0, outlet=outlet)
+    await until(lambda: len(outlet.alive) == 50)
+    assert max(outlet.alive) <= 2  # the one before is let go with the next
 
 
 async def test_a_room_counts_from_the_position_of_its_subscribe(node: Node) -> None:
