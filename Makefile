@@ -4,7 +4,7 @@
 # make fuzz   a million cases of fuzzing, new ones each time (FUZZ_CASES, FUZZ_SEED)
 # make chaos  kill, cut and fill the disk for long (CHAOS_KILLS, CHAOS_PUBLISHES, CHAOS_SEED, CHAOS_LOG)
 # make check  format, lint, types, import contract
-# make bench  measure beside other servers, in ten minutes; ARGS=--quick: in one; ARGS=--help
+# make bench  measure beside other servers, in twenty minutes; ARGS=--quick: in two; ARGS=--help
 # make docs   what is generated: the settings table of the README
 
 PYTHON ?= python3

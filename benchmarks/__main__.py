@@ -58,7 +58,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
         prog="python -m benchmarks", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="little of everything, within a minute")
+    add("--quick", action="store_true", help="little of everything, within two minutes")
     add("--only", type=_words(MEASUREMENTS), default=list(MEASUREMENTS), help="measurements")
     add("--peers", type=_words(servers.NAMES), default=list(servers.NAMES), help="servers")
     add("--clients", type=_numbers, default=[2000, 10_000], help="over WebSocket, some sizes")

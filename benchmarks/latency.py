@@ -11,7 +11,7 @@ PUBLISHERS = 8
 
 
 def latency(name: str, rate: int, amounts: Amounts) -> Figures:
-    """To 500 consumers over WebSocket, on a schedule, from when an event was due."""
+    """From when an event was due until each consumer has it over WebSocket, on a schedule."""
     warm_up = rate // 2
     events = warm_up + max(1, int(rate * amounts.seconds))
     with running(name) as server, Audience(server.port, server.greeting) as audience:

@@ -30,13 +30,14 @@ TIMEOUT = 60
 
 def retention(name: str, events: int, amounts: Amounts) -> Figures:
     """8 clients publish while so many events are trimmed, `beside %` of them, and before that."""
+    kept = max(1, events // 100)
     with place(name) as at:
         with _running(name, at, 10 * events) as server:
             _fill(server, events)
         with _running(name, at, 10 * events) as server:
             calm = percentiles(_publish(server, for_seconds(amounts.seconds)))
-        with _running(name, at, max(1, events // 100)) as server:
-            trimming = _Trimming(server, events)
+        with _running(name, at, kept) as server:
+            trimming = _Trimming(server, events - kept)
             with Spent(server) as spent:
                 latencies = _publish(server, trimming.has_ended)
             beside = trimming.end()
@@ -84,9 +85,8 @@ class _Trimming:
     def __init__(self, server: Running, events: int) -> None:
         self.begun = time.monotonic()
         self._requester = Requester(server.port)
-        self._first = self._oldest()
-        self._last = self._first
         self._events = events
+        self._first = self._last = self._oldest()
         self._thread = Thread(target=self._look, daemon=True)
         self._thread.start()
 
@@ -104,7 +104,7 @@ class _Trimming:
         self._requester.socket.close()
         if self._last < self._events:
             raise ServerError(f"trimming got to {self._last} of {self._events} in {TIMEOUT} s")
-        return min(self._last, self._events) - self._first
+        return self._last - self._first
 
     def _look(self) -> None:
         deadline = time.monotonic() + TIMEOUT
@@ -114,4 +114,4 @@ class _Trimming:
 
     def _oldest(self) -> int:
         answer = self._requester.get("/api/events?limit=0")
-        return int(answer["oldest"].rpartition("-")[2])
+        return min(self._events, int(answer["oldest"].rpartition("-")[2]))
