@@ -104,7 +104,7 @@ class _Opened:
     Attributes:
         since: after which offset it is served; None: what is live.
         recovered: it goes on with its session.
-        lost: it wanted to, and events may have been missed.
+        lost: it can't go on from where it was, and events of its rooms may have been missed.
     """
 
     connection: Connection
@@ -210,20 +210,25 @@ class SocketIO:
         principal = hub.access.identify(token, source)
         principal.check_consume()
         await hub.catch_up()
+        lost = False
+        if position is not None and not (await hub.event_log.bounds()).has_all_after(position):
+            position, lost = None, bool(names)
         if auth.get("recovery") is False:
             cursor = Cursor(OneArgumentOutlet(session), names, hub.fanout.position)
-            return _Opened(Connection("socketio", principal, source, cursor, rate), position)
+            connection = Connection("socketio", principal, source, cursor, rate)
+            return _Opened(connection, position, lost=lost)
         cursor = Cursor(Outlet(session), names, hub.fanout.position)
         pid, offset = auth.get("pid"), auth.get("offset")
         resumed = None
-        lost = False
         if isinstance(pid, str):
             resumed = await hub.recovery.resume(pid, offset, principal.kind)
         if resumed is not None:
             recoverable, position = resumed
             cursor.rooms = dict(recoverable.rooms)
+            lost = False
         else:
-            lost = pid is not None and position is None and offset != str(hub.fanout.position)
+            if pid is not None and since is None:
+                lost = bool(names) and offset != str(hub.fanout.position)
             recoverable = Recoverable(
                 self.server.eio.generate_id(),
                 principal.kind,
@@ -247,9 +252,9 @@ class SocketIO:
         connection, cursor = opened.connection, opened.connection.cursor
 
         def started(position: Offset, gap: bool, replayed: int) -> None:
-            if connection.session is not None and opened.since is None:
-                connection.session.start = position
-            gap = gap or (opened.lost and bool(cursor.rooms))
+            gap = gap or opened.lost
+            if connection.session is not None and not (opened.recovered or replayed):
+                connection.session.start, connection.session.gap = position, gap
             message = ready(cursor, position, gap, replayed, recovered=opened.recovered)
             self._emit(sid, "ready", message)
 

@@ -70,6 +70,13 @@ class Bounds:
     oldest: Offset
     position: Offset
 
+    def has_all_after(self, offset: Offset) -> bool:
+        """Tell whether a read may start there; otherwise it is a gap."""
+        return (
+            offset.epoch == self.position.epoch
+            and self.oldest.seq <= offset.seq <= self.position.seq
+        )
+
 
 class EventLog(ABC):
     """An append-only log of furniture events. All methods run in one event loop.

@@ -40,7 +40,7 @@ def plan(
         examined: how many events the read may examine.
     """
     oldest, end = kept.oldest.seq, kept.position.seq
-    if after is not None and (after.epoch != kept.position.epoch or not oldest <= after.seq <= end):
+    if after is not None and not kept.has_all_after(after):
         return Page([], kept.position, at_end=True, gap=True)
     start = oldest if after is None else after.seq
     if start == end or limit == 0 or (rooms is not None and not rooms):

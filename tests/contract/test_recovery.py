@@ -188,3 +188,33 @@ async def test_a_gap_is_told_until_it_is_known_to_have_been(server: Server, tran
         (offset,) = await publish(server.url)
     async with raw_socketio(server.url, transport, {"pid": pid, "offset": offset}) as client:
         assert (client.ready["recovered"], client.ready["gap"]) == (True, False)
+
+
+@pytest.mark.parametrize("since", ["elsewhere-1", "FUTURE"])
+async def test_after_a_gap_a_session_begins_where_it_was_told(
+    server: Server, transport: str, since: str
+) -> None:
+    """What its client gets from then on counts as its own, and is no reason for another gap."""
+    (offset,) = await publish(server.url)
+    epoch = offset.rpartition("-")[0]
+    auth = {"since": since.replace("FUTURE", f"{epoch}-999999")}
+    async with raw_socketio(server.url, transport, auth) as client:
+        assert (client.ready["gap"], client.ready["position"]) == (True, offset)
+        pid = client.connected["pid"]
+        (offset,) = await publish(server.url)
+    await publish(server.url)
+    async with raw_socketio(server.url, transport, {"pid": pid, "offset": offset}) as client:
+        ready = client.ready
+        assert (ready["recovered"], ready["gap"], ready["replayed"]) == (True, False, 1)
+
+
+async def test_without_rooms_there_was_no_gap(server: Server, transport: str) -> None:
+    """A session that began so is none that its client may have to be told of."""
+    auth = {"pid": "forged", "rooms": []}
+    async with raw_socketio(server.url, transport, auth) as client:
+        assert client.ready["gap"] is False
+        await client.call("subscribe", '"catalog"')
+        pid = client.connected["pid"]
+    await publish(server.url)
+    async with raw_socketio(server.url, transport, {"pid": pid}) as client:
+        assert (client.ready["recovered"], client.ready["replayed"]) == (True, 1)
