@@ -2,6 +2,7 @@
 # make cluster  Valkey and two servers over it, on ports 8765 and 8766; Ctrl-C stops all
 # make test   run every test, with what they need installed first
 # make fuzz   a million cases of fuzzing, new ones each time (FUZZ_CASES, FUZZ_SEED)
+# make histories  ten thousand histories against a model of delivery (HISTORIES, HISTORIES_SEED)
 # make chaos  kill, cut and fill the disk for long (CHAOS_KILLS, CHAOS_PUBLISHES, CHAOS_SEED, CHAOS_LOG)
 # make check  format, lint, types, import contract
 # make bench  measure beside other servers, in twenty minutes; ARGS=--quick: in two; ARGS=--help
@@ -16,7 +17,7 @@ BROWSER_CLIENT := sio_server/static/socket.io
 # environment or .env says goes first.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: run cluster test fuzz chaos check format bench docs clean browser-client
+.PHONY: run cluster test fuzz histories chaos check format bench docs clean browser-client
 .DEFAULT_GOAL := run
 
 run: $(VENV)/server
@@ -34,6 +35,11 @@ test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx
 fuzz: $(VENV)/tests
 	FUZZ_CASES=$${FUZZ_CASES-1000000} FUZZ_SEED=$${FUZZ_SEED-random} \
 		$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/fuzz $(ARGS)
+
+# A server in process, and a model of all that its consumers are owed.
+histories: $(VENV)/tests
+	HISTORIES=$${HISTORIES-10000} HISTORIES_SEED=$${HISTORIES_SEED-random} \
+		$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/histories $(ARGS)
 
 # Real servers, killed and hindered in every way, and a checker of all that they said.
 chaos: $(VENV)/tests tests/node/node_modules/.ready

@@ -1,0 +1,113 @@
+"""A server in process, without sockets: all that lies between the log and the transports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from multidict import CIMultiDict
+
+from sio_server.access import Access, Principal
+from sio_server.endpoints.socketio import SocketIO
+from sio_server.engine import Request, Session
+from sio_server.eventlog.base import Answer, Bounds, Retention
+from sio_server.events import Event
+from sio_server.hub import Hub
+from sio_server.metrics import Metrics
+from sio_server.settings import Settings
+from tests.histories.line import Line
+from tests.histories.logs import Gate, make_log
+from tests.histories.loop import QuietLoop
+
+SLOW_SECONDS = 30
+EPOCH_SECONDS = 1_700_000_000
+PRODUCER = Principal("key", may_publish=True, may_consume=True)
+ACCESS = Access((), "anyone", require_auth=False)
+SETTINGS = Settings(_env_file=None, rate_limit=1_000_000, slow_seconds=SLOW_SECONDS)
+
+
+class Node:
+    """A running server.
+
+    Args:
+        loop: that it runs in.
+        path: its log's file; None: it is in memory.
+        retention: its log's.
+        recent: how many of the latest events its fan-out holds.
+    """
+
+    def __init__(
+        self, loop: QuietLoop, path: Path | None, retention: Retention, recent: int
+    ) -> None:
+        self.gate = Gate()
+        self._loop = loop
+        self._log = make_log(path, retention, lambda: EPOCH_SECONDS + loop.now, self.gate)
+        settings = SETTINGS.model_copy(update={"retention_events": recent})
+        self._hub = Hub(settings, self._log, ACCESS, Metrics())
+        self._endpoint = SocketIO(self._hub)
+        self._eio = self._endpoint.server.eio
+        self._loop.finish(self._hub.start())
+
+    def bounds(self) -> Bounds:
+        """Return what the log keeps."""
+        return self._loop.finish(self._log.bounds())
+
+    def publish(self, events: Sequence[Event]) -> Coroutine[Any, Any, list[Answer]]:
+        """Append events as one step."""
+        return self._hub.publish_many(PRODUCER, events)
+
+    def connect(self, line: Line, auth: dict[str, Any]) -> Session:
+        """Let a client connect over a line, as the engine does after the handshake."""
+        request = Request(
+            "GET",
+            "/socket.io/?EIO=4&transport=websocket",
+            CIMultiDict({"Host": "localhost"}),
+            ("127.0.0.1", 1),
+            "http",
+            give=lambda connection: None,
+            is_open=lambda: True,
+            read=_read_nothing,
+        )
+        release = self._eio._admit(request)
+        assert callable(release)
+        session: Session = self._eio.make_session(self._eio, self._eio.generate_id(), request)
+        session.transport, session.release = line, release
+        self._eio.sockets[session.sid] = session
+        self._eio._call(session, "connect", session.environ)
+        self.receive(session, f"0{json.dumps(auth)}")
+        return session
+
+    def receive(self, session: Session, packet: str) -> None:
+        """Take a Socket.IO packet from a client, once the loop runs."""
+
+        async def take() -> None:
+            waiting = session.received(f"4{packet}")
+            if waiting is not None:
+                await waiting
+
+        self._loop.create_task(take())
+
+    def cut(self, session: Session) -> None:
+        """Let the server see that a client's transport is gone, once the loop runs."""
+        self._loop.call_soon(session.lost, None)
+
+    def stop(self) -> None:
+        """Stop, once the consumers are closed."""
+        self.gate.open()
+        self._loop.settle()
+        for session in list(self._eio.sockets.values()):
+            self._loop.call_soon(session.end, "transport close")
+        self._loop.settle()
+        self._loop.finish(self._hub.stop())
+        self._loop.cancel_all()
+
+    def kill(self) -> None:
+        """End at once: nothing more is noted of any consumer."""
+        self._loop.finish(self._log.close())
+        self._loop.cancel_all()
+
+
+async def _read_nothing(max_bytes: int, seconds: float) -> bytes:
+    return b""
