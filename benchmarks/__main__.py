@@ -45,6 +45,9 @@ MEASURED_ON = {
 }
 """Where it is not on all of ``PEERS``."""
 
+LONG = ("slow", "retention")
+"""They take so long that every other round does without them."""
+
 COUNTED = {"latency": "publishes a second", "retention": "events trimmed"}
 """What the number beside a measurement's name counts, where it is not clients."""
 SPARE_FILES = 200
@@ -93,8 +96,10 @@ def measure(chosen: argparse.Namespace) -> Results:
     plan = [(name, size) for name in chosen.only for size in sizes.get(name, chosen.clients)]
     measured: dict[tuple[str, int], dict[str, list[Figures]]] = {step: {} for step in plan}
     try:
-        for _ in range(chosen.rounds):
+        for number in range(chosen.rounds):
             for name, clients in plan:
+                if name in LONG and number % 2:
+                    continue
                 _measure_servers(name, clients, chosen.peers, amounts, measured[name, clients])
     except KeyboardInterrupt:
         print("interrupted: what follows is what there is by now", file=sys.stderr)
