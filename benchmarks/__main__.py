@@ -29,7 +29,7 @@ QUICK = {
     "rates": [100],
     "consumers": 100,
     "slow_clients": 100,
-    "slow_events": 2_000,
+    "slow_events": 5_000,
     "trimmed": 5_000,
 }
 PEERS = ["ours", "node", "bun", "stock"]

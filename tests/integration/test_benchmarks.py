@@ -16,7 +16,7 @@ from benchmarks.slow import check_order
 
 LITTLE = (
     "--clients=20 --polling-clients=5 --deliveries=100 --rounds=1 --ping-interval=0.3 "
-    "--seconds=0.1 --publishers=2 --rates=50 --consumers=10 --slow-clients=20 --slow-events=2000 "
+    "--seconds=0.1 --publishers=2 --rates=50 --consumers=10 --slow-clients=20 --slow-events=5000 "
     "--trimmed=2000"
 )
 MAY_BE_NOTHING = ("KiB", "browser's KiB", "beside")
