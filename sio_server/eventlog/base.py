@@ -128,8 +128,8 @@ class EventLog(ABC):
             after: where to start; None: from the oldest kept.
             rooms: records of any of these rooms, each once; None: all.
             limit: how many records at most; with 0, ``position`` is the log's end. A read may
-                return fewer with ``at_end`` False where it had to examine many events: read on
-                from ``position``.
+                return fewer with ``at_end`` False where it had to examine many events, or they
+                are large: read on from ``position``.
 
         Raises:
             LogUnavailable: the log can't be read now.

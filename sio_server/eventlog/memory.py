@@ -96,14 +96,9 @@ class MemoryLog(EventLog):
         if isinstance(seqs, Page):
             return seqs
         wanted = None if rooms is None else frozenset(rooms)
-        records: list[Record] = []
-        for seq in seqs:
-            record = self._kept[seq].record
-            if wanted is None or not wanted.isdisjoint(record.rooms):
-                records.append(record)
-                if len(records) == limit:
-                    break
-        return reading.page(records, seqs, limit, kept)
+        records = (self._kept[seq].record for seq in seqs)
+        found = (it for it in records if wanted is None or not wanted.isdisjoint(it.rooms))
+        return reading.page(found, seqs, limit, kept)
 
     @override
     async def bounds(self) -> Bounds:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from sio_server.eventlog.base import Bounds, Page
 from sio_server.events import Offset, Record
 
 EXAMINED = 5_000
 """How many events one read examines at most, so that no read holds up the log."""
+
+BYTES = 262_144
+"""After how much JSON a page ends, so that nobody who reads holds much at a time."""
 
 _EPOCH_ALPHABET = string.ascii_lowercase + string.digits
 
@@ -48,8 +51,15 @@ def plan(
     return range(start + 1, min(start + examined, end) + 1)
 
 
-def page(records: list[Record], seqs: range, limit: int, kept: Bounds) -> Page:
-    """Return the page of the records found among ``seqs``, at most ``limit`` of them."""
-    cut = len(records) == limit
-    position = records[-1].offset if cut else Offset(kept.position.epoch, seqs[-1])
+def page(found: Iterable[Record], seqs: range, limit: int, kept: Bounds) -> Page:
+    """Return the page of the records found among ``seqs``: at most ``limit``, and not too much."""
+    records: list[Record] = []
+    size = 0
+    position = Offset(kept.position.epoch, seqs[-1])
+    for record in found:
+        records.append(record)
+        size += len(record.body)
+        if len(records) == limit or size >= BYTES:
+            position = record.offset
+            break
     return Page(records, position, at_end=position == kept.position)

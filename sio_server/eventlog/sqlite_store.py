@@ -171,7 +171,7 @@ class Store:
             rows = self._connection.execute(_READ, between)
         else:
             rows = self._connection.execute(_READ_ROOMS, (_encode_asked(rooms), *between))
-        return reading.page([self._record(row) for row in rows], seqs, limit, kept)
+        return reading.page(map(self._record, rows), seqs, limit, kept)
 
     # Keeping the file small.
 

@@ -18,9 +18,6 @@ SCRIPT = Script("valkey_log.lua")
 EXAMINED = 1_000
 """How many events a read examines at most: the server does nothing else meanwhile."""
 
-READ_BYTES = 1_000_000
-"""A page ends where its events are larger than this."""
-
 TRIMMED = 100
 """How many events beyond the retention go with an append, beside as many as come."""
 
@@ -135,7 +132,7 @@ class Store:
             names = map(json.dumps, rooms)
             limit = limit if rooms else 0
         examined = limit if rooms is None else EXAMINED
-        return self._request("read", epoch, seq, limit, examined, READ_BYTES, *names)
+        return self._request("read", epoch, seq, limit, examined, reading.BYTES, *names)
 
     def page(
         self, after: Offset | None, rooms: Collection[str] | None, limit: int, answer: str

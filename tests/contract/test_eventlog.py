@@ -390,6 +390,18 @@ async def test_limit_0_asks_for_the_end_alone(log: EventLog) -> None:
     assert (await log.read(Offset("other", 0), None, 0)).gap
 
 
+async def test_a_read_of_large_events_ends_early(log: EventLog) -> None:
+    """Nobody who reads holds much at a time; nothing is missed."""
+    receipts = await append(log, *(event(descripcion="x" * 9_000) for _ in range(100)))
+    page = await log.read(None, None, 1_000)
+    assert 9_000 * len(page.records) < 300_000
+    assert not page.at_end
+    assert page.position == receipts[len(page.records) - 1].offset
+    assert [it.offset for it in await read_all(log)] == [it.offset for it in receipts]
+    last = await log.read(receipts[98].offset, None, 1_000)
+    assert (len(last.records), last.at_end) == (1, True)
+
+
 async def test_reading_no_rooms_finds_nothing(log: EventLog) -> None:
     """An empty collection of rooms is not all rooms."""
     (receipt,) = await append(log, event())
