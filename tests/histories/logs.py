@@ -18,7 +18,7 @@ NEVER = 86_400
 """Seconds between two looks for events that grew too old: they go when something is appended."""
 
 Hold = Literal["asked", "answered"]
-"""Where a read is held: before it looks at the events, or with the page it found."""
+"""Where a read is held: before it looks at the events, if it wants any, or after that."""
 
 
 class Gate:
@@ -52,7 +52,8 @@ class _Gated(EventLog):
     async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
         """Read, for the rooms that it was asked for."""
         wanted = None if rooms is None else frozenset(rooms)
-        await self.gate.wait("asked")
+        if limit:
+            await self.gate.wait("asked")
         page = await super().read(after, wanted, limit)
         await self.gate.wait("answered")
         return page

@@ -96,6 +96,13 @@ class Histories(World):
                 client.connection.rooms.pop(room, None)
             self.change_rooms(client, "unsubscribe", rooms)
 
+    @rule(who=drawn.who, how=drawn.how, number=st.integers(1, 4), rooms=drawn.rooms)
+    def replay(self, who: int, how: How, number: int, rooms: list[str]) -> None:
+        """Ask for a replay, and begin to: what follows comes while the log is being read."""
+        self.hold_reads("asked")
+        self.connect(who, how, Point("end", number), [])
+        self.subscribe(who, rooms)
+
     # They are slow, and so is the log.
 
     @rule(who=drawn.who, bound=st.integers(0, 3))

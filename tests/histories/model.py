@@ -159,7 +159,8 @@ def ways_back(log: Log, session: Session, claim: Position | None) -> Ways:
     if place > log.end:
         return LOST
     if place >= log.oldest:
-        return Ways(frozenset((place,) if counts else (place, session.may_start)))
+        begins = {place} if counts else {place, session.may_start}
+        return Ways(frozenset(begins), lost=min(begins) < log.oldest)
     # The retention has passed it. It is not told a gap because of events that were not for it,
     # where the server saw it go.
     got = max(place, session.said)

@@ -98,6 +98,7 @@ class World(Broker):
         if twin is not None:
             self._take_one_of(client, twin)
         self._opened(client, how, pid, claim, ways, beginning)
+        self.hear(client)
 
     def _step_aside(self, client: Client, pid: str | None) -> Client | None:
         """Return a client's older connection to the same session; any other one ends."""
