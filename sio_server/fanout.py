@@ -160,7 +160,11 @@ class Fanout:
         if not cursor.live:
             return cursor.position, cursor.written
         rooms = self._rooms[type(cursor.outlet)]
-        return self.position, max([cursor.written, *(rooms[room].last for room in cursor.rooms)])
+        last = cursor.written
+        for room, since in cursor.rooms.items():
+            if rooms[room].last > since:  # before that it was for others alone
+                last = max(last, rooms[room].last)
+        return self.position, last
 
     def unsubscribe(self, cursor: Cursor, rooms: Iterable[str]) -> None:
         """Take rooms away."""

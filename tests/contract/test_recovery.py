@@ -218,3 +218,21 @@ async def test_without_rooms_there_was_no_gap(server: Server, transport: str) ->
     await publish(server.url)
     async with raw_socketio(server.url, transport, {"pid": pid}) as client:
         assert (client.ready["recovered"], client.ready["replayed"]) == (True, 1)
+
+
+async def test_what_came_before_a_subscribe_makes_no_gap(
+    start_server: Start, transport: str
+) -> None:
+    """A room counts from its subscribe: what others in it got before is no event of its own."""
+    server = start_server(retention_events=5)
+    async with raw_socketio(server.url, transport, {"rooms": ["material:pino"]}):
+        async with raw_socketio(server.url, transport, {"rooms": ["material:haya"]}) as client:
+            await publish(server.url, furniture_id="pine", material="pino")
+            await client.call("subscribe", '"material:pino"')
+            await publish(server.url, 9, furniture_id="other", material="roble")
+            pid = client.connected["pid"]
+            await client.send("1")
+            await asyncio.to_thread(server.wait_for_log, "disconnected")
+        async with raw_socketio(server.url, transport, {"pid": pid}) as client:
+            ready = client.ready
+            assert (ready["recovered"], ready["gap"], ready["replayed"]) == (True, False, 0)
