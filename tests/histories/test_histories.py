@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from sio_server import fanout, hub
+from sio_server import catchup, hub
 from tests.histories.budget import run_histories
 from tests.histories.world import World
 
@@ -22,8 +22,8 @@ class _Errors(logging.Handler):
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Make pages small, and note what the server logs as its own failures."""
-    monkeypatch.setattr(fanout, "PAGE_EVENTS", 3)
-    monkeypatch.setattr(fanout, "PIECE_BYTES", 400)
+    monkeypatch.setattr(catchup, "PAGE_EVENTS", 3)
+    monkeypatch.setattr(catchup, "PIECE_BYTES", 400)
     handler = _Errors(logging.ERROR)
     logger = logging.getLogger("sio_server")
     logger.addHandler(handler)
