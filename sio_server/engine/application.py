@@ -47,6 +47,11 @@ class Application(socketio.AsyncServer):  # type: ignore[misc]
         result = handler(*bound)
         return await result if inspect.isawaitable(result) else result
 
+    def _listens(self, event: str, namespace: str) -> bool:
+        """Tell whether the application has a handler that an event may be for."""
+        handler, _ = self._get_event_handler(event, namespace, ())
+        return handler is not None or self._get_namespace_handler(namespace, ())[0] is not None
+
     async def _handle_event_internal(
         self, server: Any, sid: str, eio_sid: str, data: Any, namespace: str, id: int | None
     ) -> None:

@@ -222,7 +222,9 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             release()
             raise
         self.sockets[sid] = session
-        accepted = self._call(session, "connect", session.environ)
+        accepted = None
+        if "connect" in self.handlers:
+            accepted = self._call(session, "connect", session.environ)
         if isinstance(accepted, Awaitable):
             return self._opened_later(request, session, accepted)
         return self._opened(request, session, accepted)

@@ -26,7 +26,7 @@ from sio_server.engine.front import Front
 from sio_server.engine.manager import Manager, encode
 from sio_server.engine.packets import Packet, ProtocolError
 from sio_server.engine.recovery import NotNow, Opening, Sessions
-from sio_server.engine.session import Session
+from sio_server.engine.session import Environs, Session
 
 logger = logging.getLogger("sio_server.engine.socketio")
 logger.setLevel(logging.WARNING)  # python-socketio logs each packet at INFO, as the client wrote it
@@ -72,7 +72,8 @@ class Server(Application):
             async_handlers=async_handlers,
             **options,
         )
-        self.eio.on("connect", self._note_environ)  # without a coroutine, unlike the inherited one
+        del self.eio.handlers["connect"]  # it would note the environment, which few ask for
+        self.environ = Environs(self.eio.sockets)
         self._connected = connected
         self._sessions = sessions
 
@@ -97,9 +98,6 @@ class Server(Application):
 
     def _engineio_server_class(self) -> type[EioServer]:
         return EioServer
-
-    def _note_environ(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        self.environ[eio_sid] = environ
 
     async def _send_packet(self, eio_sid: str, pkt: stock.Packet) -> None:
         session = self.eio.sockets.get(eio_sid)
@@ -187,7 +185,7 @@ class Server(Application):
             raise ProtocolError("second CONNECT to a namespace")
         for room in opening.rooms:
             await self.manager.enter_room(sid, namespace, room)
-        environ = session.environ
+        environ = session.environ if self._listens("connect", namespace) else {}
         try:
             accepted = await self._trigger_event("connect", namespace, sid, environ, auth or None)
         except Refused:

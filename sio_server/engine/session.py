@@ -6,7 +6,15 @@ waiting; whoever needs to know how much is still unsent asks ``unacknowledged`` 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+)
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -237,3 +245,25 @@ class Session:
         """Close at once; the application hears of it in a task."""
         if self._shut(notify=notify):
             self.handlers.run(self._owner.session_closed(self, reason))
+
+
+class Environs(MutableMapping[str, dict[str, Any]]):
+    """The environments of the sessions that there are, which python-socketio notes and forgets."""
+
+    def __init__(self, sessions: Mapping[str, Session]) -> None:
+        self._sessions = sessions
+
+    def __getitem__(self, eio_sid: str) -> dict[str, Any]:
+        return self._sessions[eio_sid].environ
+
+    def __setitem__(self, eio_sid: str, environ: dict[str, Any]) -> None:
+        pass  # it has it
+
+    def __delitem__(self, eio_sid: str) -> None:
+        pass  # it goes with its session
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sessions)
+
+    def __len__(self) -> int:
+        return len(self._sessions)

@@ -14,7 +14,7 @@ Event = tuple[int, bytes]
 
 def must_not_be_sent(code: int) -> bool:
     """Tell whether a close frame may not have this code (7.4.1, 7.4.2)."""
-    return code < 1000 or code in (1004, 1005, 1006, 1015) or 1016 <= code < 3000
+    return code in (1004, 1005, 1006, 1015) or not (1000 <= code < 1016 or 3000 <= code < 5000)
 
 
 class Reading:
