@@ -36,6 +36,11 @@ class Histories(World):
         """Append events in one step."""
         self.publish_with(drafts)
 
+    @rule(draft=drawn.draft, number=st.integers(4, 10))
+    def publish_alike(self, draft: Draft, number: int) -> None:
+        """Append many events that most rooms get none of: the retention passes quiet consumers."""
+        self.publish_with([draft._replace(again=None)] * number)
+
     # Consumers come, and come back.
 
     @rule(who=drawn.who, how=drawn.how, since=drawn.since, drafts=drawn.few_drafts)

@@ -152,10 +152,19 @@ def ways_back(log: Log, session: Session, claim: Position | None) -> Ways:
     start = session.start
     if session.ended or start.epoch != log.epoch:
         return LOST
-    counts = claim is not None and claim.epoch == start.epoch and claim.place >= start.place
+    ways = Ways()
+    own = claim is not None and claim.epoch == start.epoch
+    if claim is not None and own and claim.place >= session.may_start:
+        ways |= _ways_from(log, session, claim.place, counts=True)
+    if claim is None or not own or claim.place < start.place:
+        ways |= _ways_from(log, session, start.place, counts=False)
+    return ways
+
+
+def _ways_from(log: Log, session: Session, place: int, *, counts: bool) -> Ways:
+    """Return the ways after a place: its client's own word, or where its session began."""
     if not counts and session.gap:
         return LOST  # it may not have been told yet
-    place = claim.place if claim is not None and counts else start.place
     if place > log.end:
         return LOST
     if place >= log.oldest:
@@ -269,7 +278,7 @@ class Connection:
             assert not self.replayed
             if self.session is not None:
                 self.session.start, self.session.gap = position, gap
-                if self.beginning.since is not None:
+                if self.beginning.since is not None and not self.beginning.since_was_good:
                     self.session.may_start = position.place
         else:
             missing = self.log.owed(self.passed, self.rooms, until=position.place)
