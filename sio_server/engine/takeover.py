@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,20 @@ class HandedOver(web.Response):
 
 
 HANDED_OVER = HandedOver()
+
+CLOSE_SECONDS = 1.0
+"""How long a client may take to close its side."""
+
+
+class _Lingering(asyncio.Protocol):
+    """A connection whose client may still be sending: nobody listens."""
+
+    def __init__(self, lost: Callable[[Exception | None], None]) -> None:
+        self._lost = lost
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell whoever closed it."""
+        self._lost(error)
 
 
 class TakenConnection(asyncio.Protocol):
@@ -136,9 +150,23 @@ class TakenConnection(asyncio.Protocol):
         self._write_pieces()
         if self._drained is not None:
             self.abort()
-        else:
+        elif not self._ended:
             self.write_bytes(last)
             self._ended = True
+            self._linger()
+
+    def _linger(self) -> None:
+        """Close our side, and the connection when the client has closed its own, or soon.
+
+        What a client still sends to a connection that is closed is answered by a reset, which
+        takes from it what it has not read yet.
+        """
+        if self._transport.can_write_eof():
+            self._transport.set_protocol(_Lingering(self.connection_lost))
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
+        else:
             self._transport.close()
 
     def abort(self) -> None:

@@ -14,10 +14,7 @@ from sio_server.engine.frames import Frame, close_frame, pong
 from sio_server.engine.handlers import TURN
 from sio_server.engine.reader import FrameReader, FramingError
 from sio_server.engine.request import Request
-from sio_server.engine.takeover import TakenConnection
-
-CLOSE_SECONDS = 1.0
-"""How long a client may take to answer a close frame."""
+from sio_server.engine.takeover import CLOSE_SECONDS, TakenConnection
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
@@ -153,10 +150,7 @@ class WebSocket(TakenConnection):
                 frame = self._reader.next()
                 wait = None if frame is None else self._take(*frame)
             except FramingError as error:
-                if error.code == reader.TOO_LARGE:  # it is still sending, and would see a reset
-                    self.close_with(error.code, str(error))
-                else:
-                    self.close_after(close_frame(error.code, str(error)))
+                self.close_after(close_frame(error.code, str(error)))
                 self._finish(error)
                 return None
             if frame is None or wait is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yarl
 
 from tests.conformance import engineio
 from tests.conformance.clients import (
@@ -242,3 +243,21 @@ async def test_a_poll_that_crosses_a_close_is_let_go(eio_url: str) -> None:
         assert await client.post("1") == (200, "ok")
         assert await client.get() == (200, "6")
         assert (await client.get())[0] == 400
+
+
+async def test_a_client_that_is_still_sending_is_told_why(eio_url: str) -> None:
+    """The close frame is not lost to a reset, however much is on its way to a closed session."""
+    url = yarl.URL(eio_url)
+    received, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(
+        f"GET {url.path}?EIO=4&transport=websocket HTTP/1.1\r\nHost: {url.host}\r\n"
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+    )
+    await received.readuntil(b"\r\n\r\n")
+    writer.write(b"\xf1\x80\0\0\0\0" + bytes(8_000_000))  # reserved bits, and what follows
+    async with asyncio.timeout(TIMEOUT):
+        assert b"\x03\xea" in await received.read()  # 1002
+        writer.close()
+        await writer.wait_closed()
+    await settle(eio_url)
