@@ -23,7 +23,7 @@ from multidict import CIMultiDict
 from sio_server.engine.body import BodyTooLarge, BodyUnreadable
 from sio_server.engine.deadlines import Deadlines
 from sio_server.engine.request import TEXT, Answer, Request
-from sio_server.engine.takeover import TakenConnection
+from sio_server.engine.takeover import TakenConnection, linger
 
 logger = logging.getLogger("sio_server.engine")
 
@@ -210,7 +210,8 @@ class FrontConnection(asyncio.Protocol):
             return
         self._transport.write(_encode(answer))
         if answer.closes:
-            self._transport.close()
+            self._data.clear()
+            linger(self._transport, self.connection_lost)
         else:
             self._transport.resume_reading()
             self._front.waiting.add(self)

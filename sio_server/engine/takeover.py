@@ -44,6 +44,24 @@ class _Lingering(asyncio.Protocol):
         self._lost(error)
 
 
+def linger(transport: asyncio.Transport, lost: Callable[[Exception | None], None]) -> None:
+    """Close our side of a connection, and all of it when the client has closed its own, or soon.
+
+    What a client still sends to a connection that is closed is answered by a reset, which takes
+    from it what it has not read yet.
+
+    Args:
+        lost: called when it is closed.
+    """
+    if not transport.can_write_eof():
+        transport.close()
+        return
+    transport.set_protocol(_Lingering(lost))
+    transport.write_eof()
+    transport.resume_reading()
+    asyncio.get_running_loop().call_later(CLOSE_SECONDS, transport.abort)
+
+
 class TakenConnection(asyncio.Protocol):
     """A connection that stays open, without a task or a queue of its own.
 
@@ -153,21 +171,7 @@ class TakenConnection(asyncio.Protocol):
         elif not self._ended:
             self.write_bytes(last)
             self._ended = True
-            self._linger()
-
-    def _linger(self) -> None:
-        """Close our side, and the connection when the client has closed its own, or soon.
-
-        What a client still sends to a connection that is closed is answered by a reset, which
-        takes from it what it has not read yet.
-        """
-        if self._transport.can_write_eof():
-            self._transport.set_protocol(_Lingering(self.connection_lost))
-            self._transport.write_eof()
-            self._transport.resume_reading()
-            self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
-        else:
-            self._transport.close()
+            linger(self._transport, self.connection_lost)
 
     def abort(self) -> None:
         """Close at once; what is buffered is lost."""

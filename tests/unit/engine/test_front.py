@@ -50,6 +50,10 @@ class Transport:
         """Tell whether it has been closed."""
         return self.closing
 
+    def can_write_eof(self) -> bool:
+        """Close both sides at once, as TLS does."""
+        return False
+
     def close(self) -> None:
         """Close."""
         self.closing = True

@@ -47,6 +47,10 @@ class Transport:
         """Return how much is beyond what it takes."""
         return max(0, sum(map(len, self.writes)) - self.takes)
 
+    def can_write_eof(self) -> bool:
+        """Close both sides at once, as TLS does."""
+        return False
+
     def close(self) -> None:
         """Note it."""
         self.ended = "closed"
