@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from sio_server.cursor import Cursor
 from sio_server.errors import LogUnavailable
 from sio_server.eventlog.base import EventLog, Page
 from sio_server.events import Offset, Record
-from sio_server.recent import Entry, Recent
+from sio_server.recent import Entry, Piece, Recent, Stretch, cut
 from sio_server.rooms import CATALOG
 
 PAGE_EVENTS = 100
 """Events that a cursor reads at a time."""
-
-PIECE_BYTES = 32_768
-"""About how much of what a cursor has missed is written in one piece."""
 
 RETRY_SECONDS = 1.0
 """How long a cursor waits for a log that can't be reached."""
@@ -133,13 +129,12 @@ class CatchUp:
 
     async def _next(self, cursor: Cursor) -> tuple[Iterable[Entry], Page]:
         """Return the next page for a cursor, from memory where it is there."""
-        entries = self._recent.after(cursor.position, PAGE_EVENTS)
-        if entries is None:
+        stretch = self._recent.after(cursor.position, PAGE_EVENTS)
+        if stretch is None:
             page = await self.read(cursor, PAGE_EVENTS)
             return _taken(page.records), page
         await asyncio.sleep(0)  # a turn for everybody else
-        position = entries[-1].record.offset
-        return entries, Page([], position, at_end=position == self._tip.position)
+        return stretch, Page([], stretch.end, at_end=stretch.end == self._tip.position)
 
     def _write(self, cursor: Cursor, entries: Iterable[Entry]) -> tuple[int, bool]:
         """Write those that concern a cursor, a piece at a time, until its buffer is full.
@@ -158,24 +153,18 @@ class CatchUp:
         return written, True
 
 
-def _pieces(cursor: Cursor, entries: Iterable[Entry]) -> Iterator[tuple[list[Any], Offset]]:
-    """Yield the frames of those that concern a cursor, some at a time, and the last offset."""
+def _pieces(cursor: Cursor, entries: Iterable[Entry]) -> Iterable[Piece]:
+    """Return the frames of those that concern a cursor, in pieces."""
     kind = type(cursor.outlet)
     everything = cursor.rooms.get(CATALOG, math.inf)
-    frames: list[Any] = []
-    size = 0
-    for entry in entries:
-        record = entry.record
-        if record.offset.seq <= everything and not _concerns(record, cursor):
-            continue
-        frames.append(entry.frame(kind))
-        size += len(record.body)
-        if size >= PIECE_BYTES:
-            yield frames, record.offset
-            frames, size = [], 0
-        last = record.offset
-    if frames:
-        yield frames, last
+    if isinstance(entries, Stretch) and everything <= cursor.position.seq:
+        return entries.pieces(kind)
+    concerned = (
+        entry
+        for entry in entries
+        if entry.record.offset.seq > everything or _concerns(entry.record, cursor)
+    )
+    return cut(concerned, kind)
 
 
 def _taken(records: list[Record]) -> Iterator[Entry]:

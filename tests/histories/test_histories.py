@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from sio_server import catchup, hub
+from sio_server import catchup, hub, recent
 from tests.histories.budget import run_histories
 from tests.histories.world import World
 
@@ -23,7 +23,7 @@ class _Errors(logging.Handler):
 def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Make pages small, and note what the server logs as its own failures."""
     monkeypatch.setattr(catchup, "PAGE_EVENTS", 3)
-    monkeypatch.setattr(catchup, "PIECE_BYTES", 400)
+    monkeypatch.setattr(recent, "PIECE_BYTES", 400)
     handler = _Errors(logging.ERROR)
     logger = logging.getLogger("sio_server")
     logger.addHandler(handler)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sio_server import catchup
+from sio_server import catchup, recent
 from sio_server.cursor import Cursor
 from sio_server.errors import LogUnavailable
 from sio_server.eventlog import reading
@@ -411,7 +411,7 @@ async def test_a_replay_flows_at_the_consumers_pace(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Never more than its bound and one piece is buffered."""
-    monkeypatch.setattr(catchup, "PIECE_BYTES", 1)
+    monkeypatch.setattr(recent, "PIECE_BYTES", 1)
     for _ in range(500):
         node.publish("catalog")
     most = 0
@@ -462,7 +462,7 @@ async def test_who_catches_up_holds_no_frames_but_a_piece(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was written of a page goes: a page's frames take several times what it does."""
-    monkeypatch.setattr(catchup, "PIECE_BYTES", 1)
+    monkeypatch.setattr(recent, "PIECE_BYTES", 1)
     for _ in range(50):
         node.log.add("catalog")
     node.deliver()
@@ -812,7 +812,7 @@ async def test_a_parked_cursor_at_the_oldest_kept_is_not_overtaken(node: Node) -
 
 async def test_a_consumer_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """After so long without progress, parked or in a replay; once."""
-    monkeypatch.setattr(catchup, "PIECE_BYTES", 1)
+    monkeypatch.setattr(recent, "PIECE_BYTES", 1)
     node = Node(slow_seconds=0.02)
     node.publish("catalog")
     parked, outlet = node.join(outlet=Outlet(0))

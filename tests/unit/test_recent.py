@@ -58,3 +58,34 @@ def test_it_has_no_holes() -> None:
     assert (seqs(held, 0), seqs(held, 2)) == (None, [3])
     held.add(record(4, "another"))
     assert (seqs(held, 2), seqs(held, 3, epoch="another")) == (None, [4])
+
+
+class Plain:
+    """A class of outlets."""
+
+    @staticmethod
+    def encode(record: Record) -> int:
+        """Return what can be told from others."""
+        return record.offset.seq
+
+
+def test_what_many_have_missed_is_cut_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it is the same; in pieces of about so many bytes."""
+    monkeypatch.setattr(recent, "PIECE_BYTES", 80)
+    held = Recent()
+    for seq in range(1, 6):
+        held.add(record(seq, body="x" * 40))
+    offset = Offset("epoch", 0)
+    stretch = held.after(offset, 100)
+    assert stretch is not None
+    assert stretch.pieces(Plain) == [
+        ([1, 2], Offset("epoch", 2)),
+        ([3, 4], Offset("epoch", 4)),
+        ([5], Offset("epoch", 5)),
+    ]
+    assert held.after(offset, 100) is stretch
+    assert stretch.pieces(Plain) is stretch.pieces(Plain)
+    held.add(record(6))
+    assert seqs(held, 0) == [1, 2, 3, 4, 5, 6]
+    held.add(record(1, "another"))
+    assert seqs(held, 0, epoch="another") == [1]
