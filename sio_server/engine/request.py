@@ -85,6 +85,10 @@ class Request:
         self.kept: dict[Any, Any] = {}
         self.aiohttp: web.BaseRequest | None = None
 
+    def let_go(self) -> None:
+        """Keep what was asked alone: the connection is HTTP's no more."""
+        self.give = self.is_open = self.read = _gone
+
     @classmethod
     def of(cls, request: web.BaseRequest) -> Request:
         """Return aiohttp's request as the engine's."""
@@ -137,6 +141,10 @@ class Request:
         if self.aiohttp is not None:
             environ["aiohttp.request"] = self.aiohttp
         return environ
+
+
+def _gone(*arguments: Any) -> Any:
+    raise ConnectionResetError("the connection is not HTTP's any more")
 
 
 class Answer:

@@ -72,6 +72,7 @@ class WebSocket(TakenConnection):
         """
         answer = _answer(request)
         request.give(self)
+        request.let_go()
         self.write_bytes(answer if first is None else answer + first.websocket)
 
     def hand_to(self, receiver: Receiver) -> None:
