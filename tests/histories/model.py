@@ -111,6 +111,7 @@ class Session:
         rooms: each with the place that it counts from.
         gap: it began with one, of which its client may not know.
         said: the place of the last event that its client has said to have got.
+        written: the place of the last event that was written to its consumer.
         stood: up to where its consumer was written all that is for it, when the server saw it go.
         left: when it was last connected; None: it is.
         ended: for good.
@@ -123,6 +124,7 @@ class Session:
     rooms: dict[str, int]
     gap: bool = False
     said: int = 0
+    written: int = 0
     stood: int | None = None
     left: float | None = None
     ended: bool = False
@@ -176,8 +178,8 @@ def _ways_from(log: Log, session: Session, place: int, *, counts: bool) -> Ways:
     if log.owed(got, session.rooms, until=log.oldest):
         return LOST
     seen = session.stood is not None and session.stood >= log.oldest
-    surely_none = seen and not log.owed(place, session.rooms, until=session.stood)
-    return Ways(frozenset((got,)), lost=not surely_none)
+    # What was written for a room that it has left since may be missed all the same.
+    return Ways(frozenset((got,)), lost=not seen or session.written > place)
 
 
 @dataclass
@@ -250,6 +252,7 @@ class Connection:
         assert (name, event["type"]) == (expected.type, expected.type)
         assert (event["id"], event["furniture"]) == (expected.id, expected.furniture), due
         if self.session is not None:
+            self.session.written = max(self.session.written, due[0])
             assert offset == str(Position(self.log.epoch, due[0]))
         self.passed = due[0]
         self.replayed += not self.ready
