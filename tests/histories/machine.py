@@ -101,12 +101,21 @@ class Histories(World):
                 client.connection.rooms.pop(room, None)
             self.change_rooms(client, "unsubscribe", rooms)
 
-    @rule(who=drawn.who, how=drawn.how, number=st.integers(1, 4), rooms=drawn.rooms)
-    def replay(self, who: int, how: How, number: int, rooms: list[str]) -> None:
-        """Ask for a replay, and begin to: what follows comes while the log is being read."""
+    @rule(
+        who=drawn.who,
+        how=drawn.how,
+        number=st.integers(1, 4),
+        rooms=drawn.rooms,
+        drafts=drawn.drafts,
+    )
+    def replay(
+        self, who: int, how: How, number: int, rooms: list[str], drafts: list[Draft]
+    ) -> None:
+        """Ask for a replay, then for rooms, which have events while the log is being read."""
         self.hold_reads("asked")
         self.connect(who, how, Point("end", number), [])
         self.subscribe(who, rooms)
+        self.publish_with(drafts)
 
     # They are slow, and so is the log.
 
