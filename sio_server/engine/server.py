@@ -174,7 +174,7 @@ class Server(Application):
             if sid is not None:
                 await self.manager.disconnect(sid, namespace, ignore_queue=True)
         elif session.closed:
-            await self._leave(namespace, sid, self.reason.TRANSPORT_CLOSE)
+            await self._leave(session, namespace, sid, self.reason.TRANSPORT_CLOSE)
         else:
             await self._accept(eio_sid, namespace, sid, opening)
 
@@ -233,22 +233,22 @@ class Server(Application):
             eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
             packet = self.packet_class(stock.DISCONNECT, namespace=namespace)
             await self._send_packet(eio_sid, packet)
-            await self._leave(namespace, sid, self.reason.SERVER_DISCONNECT)
+            session = self._session(eio_sid)
+            await self._leave(session, namespace, sid, self.reason.SERVER_DISCONNECT)
 
     async def _handle_disconnect(
         self, eio_sid: str, namespace: str, reason: str | None = None
     ) -> None:
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if self.manager.is_connected(sid, namespace):
-            await self._leave(namespace, sid, reason or self.reason.CLIENT_DISCONNECT)
+            reason = reason or self.reason.CLIENT_DISCONNECT
+            await self._leave(self._session(eio_sid), namespace, sid, reason)
 
-    async def _leave(self, namespace: str, sid: str, reason: str) -> None:
+    async def _leave(self, session: Session, namespace: str, sid: str, reason: str) -> None:
         """Tell the application that a client is gone, and forget it, whatever becomes of that."""
         self._binary_packet.pop(self.manager.pre_disconnect(sid, namespace), None)
         try:
             if self._sessions is not None:
-                session = self.engine_session(sid, namespace)
-                assert session is not None
                 rooms = [room for room in self.manager.get_rooms(sid, namespace) if room != sid]
                 await self._sessions.left(
                     session, namespace, sid, rooms, for_good=reason in _FOR_GOOD

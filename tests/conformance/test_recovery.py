@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
 
-from sio_server.engine import Server
+from sio_server.engine import Opening, Server, Session
 from tests.support.engine import serving
 from tests.support.raw import Closed, RawSocketIO
 from tests.support.sessions import MemorySessions
@@ -237,4 +237,51 @@ async def test_without_sessions_there_is_no_pid(transport: str) -> None:
         await client.open(transport)
         await client.send('40{"pid":"foo","offset":"bar"}')
         assert set(json.loads((await client.receive("40"))[2:])) == {"sid"}
+        await client.close()
+
+
+class SlowSessions(MemorySessions):
+    """A store that takes its time.
+
+    Attributes:
+        asked: set once it is.
+        answers: it answers once this is set.
+        ended: the sids that have left, and whether for good.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+        self.ended: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
+
+    async def open(self, session: Session, namespace: str, auth: Mapping[str, Any]) -> Opening:
+        """Answer late."""
+        opening = await super().open(session, namespace, auth)
+        self.asked.set()
+        await self.answers.wait()
+        return opening
+
+    async def left(
+        self, session: Session, namespace: str, sid: str, rooms: Iterable[str], *, for_good: bool
+    ) -> None:
+        """Note it."""
+        self.ended.put_nowait((sid, for_good))
+
+
+async def test_a_session_whose_client_is_gone_before_it_begins_has_left(transport: str) -> None:
+    """It would count as connected for ever."""
+    sessions = SlowSessions()
+    async with serve(Server(sessions=sessions)) as scene:
+        client = await scene.open(transport)
+        sending = asyncio.ensure_future(client.send("40"))
+        await sessions.asked.wait()
+        (session,) = scene.server.eio.sockets.values()
+        session.end("ping timeout")
+        async with asyncio.timeout(5):
+            while scene.server.eio.sockets:
+                await asyncio.sleep(0)
+            sessions.answers.set()
+            (kept,) = sessions.by_pid.values()
+            assert await sessions.ended.get() == (kept.sid, False)
+        await asyncio.gather(sending, return_exceptions=True)
         await client.close()
