@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from typing_extensions import override
@@ -28,6 +29,9 @@ from sio_server.events import Event, Offset, Record
 logger = logging.getLogger(__name__)
 
 PREFIX = "{furniture}"
+
+SWEEP_REST = 4
+"""How many times as long as a step of trimming took the next one waits, for appends to go on."""
 
 
 class ValkeyLog(EventLog):
@@ -162,12 +166,13 @@ class ValkeyLog(EventLog):
 
     async def _sweep(self) -> None:
         """Trim, in small steps, what is beyond the retention."""
+        loop = asyncio.get_running_loop()
         while True:
-            try:
-                more = int(await self._ask(self._store.sweep())) == SWEPT
-            except LogUnavailable:
-                more = False
-            await asyncio.sleep(0 if more else self._sweep_seconds)
+            began, pause = loop.time(), self._sweep_seconds
+            with suppress(LogUnavailable):
+                if int(await self._ask(self._store.sweep())) == SWEPT:
+                    pause = SWEEP_REST * (loop.time() - began)
+            await asyncio.sleep(pause)
 
     async def _close(self) -> None:
         try:

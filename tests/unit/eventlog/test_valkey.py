@@ -11,12 +11,13 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sio_server.errors import LogUnavailable, StartError
-from sio_server.eventlog import valkey_link, valkey_store, valkey_tail, valkey_writer
+from sio_server.eventlog import valkey, valkey_link, valkey_store, valkey_tail, valkey_writer
 from sio_server.eventlog.base import EventLog, Retention
 from sio_server.eventlog.valkey import PREFIX, ValkeyLog
 from sio_server.events import Event, Offset, Receipt, Record
@@ -631,3 +632,32 @@ async def test_it_is_reached_through_a_socket(
     finally:
         server.stop()
         shutil.rmtree(folder)
+
+
+async def test_a_long_sweep_rests_between_its_steps(
+    own_valkey: Valkey,
+    open_valkey_log: MakeLog,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Four times as long as each took, so that appends go on."""
+    log = await open_valkey_log(own_valkey.url, Retention(events=1), sweep_seconds=3_600)
+    loop, pauses, steps = asyncio.get_running_loop(), list[float](), list[float]()
+
+    async def ask(request: object) -> str:
+        began = loop.time()
+        while loop.time() < began + 0.01:
+            await asyncio.sleep(0)
+        steps.append(loop.time() - began)
+        return str(valkey_store.SWEPT if len(steps) < 3 else 0)
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(log, "_ask", ask)
+    monkeypatch.setattr(valkey, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": pause}))
+    with pytest.raises(asyncio.CancelledError):
+        await log._sweep()
+    assert [it >= 4 * step for it, step in zip(pauses[:2], steps[:2], strict=True)] == [True, True]
+    assert pauses[2] == 3_600
