@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ class HandedOver(web.Response):
 HANDED_OVER = HandedOver()
 
 CLOSE_SECONDS = 1.0
-"""How long a client may take to close its side."""
+"""How long a client may take to close its side, or to take any of what is buffered for it."""
 
 
 class _Lingering(asyncio.Protocol):
@@ -48,18 +49,29 @@ def linger(transport: asyncio.Transport, lost: Callable[[Exception | None], None
     """Close our side of a connection, and all of it when the client has closed its own, or soon.
 
     What a client still sends to a connection that is closed is answered by a reset, which takes
-    from it what it has not read yet.
+    from it what it has not read yet. What is buffered is sent as long as the client takes it.
 
     Args:
         lost: called when it is closed.
     """
+    if transport.is_closing() or isinstance(transport.get_protocol(), _Lingering):
+        return
     if not transport.can_write_eof():
         transport.close()
         return
     transport.set_protocol(_Lingering(lost))
     transport.write_eof()
     transport.resume_reading()
-    asyncio.get_running_loop().call_later(CLOSE_SECONDS, transport.abort)
+    loop = asyncio.get_running_loop()
+
+    def end(before: float) -> None:
+        unsent = transport.get_write_buffer_size()
+        if 0 < unsent < before:
+            loop.call_later(CLOSE_SECONDS, end, unsent)
+        else:
+            transport.abort()
+
+    loop.call_later(CLOSE_SECONDS, end, math.inf)
 
 
 class TakenConnection(asyncio.Protocol):
@@ -168,7 +180,7 @@ class TakenConnection(asyncio.Protocol):
         self._write_pieces()
         if self._drained is not None:
             self.abort()
-        elif not self._ended:
+        else:
             self.write_bytes(last)
             self._ended = True
             linger(self._transport, self.connection_lost)

@@ -64,6 +64,10 @@ class Transport:
         """Serve it by another protocol."""
         self.protocol = protocol
 
+    def get_protocol(self) -> Any:
+        """Return what serves it."""
+        return self.protocol
+
     def get_extra_info(self, name: str) -> Any:
         """Return the peer, and nothing on TLS."""
         return ("127.0.0.1", 5) if name == "peername" else None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 import pytest
 
+from sio_server.engine import takeover
+from sio_server.engine.reader import FramingError
 from sio_server.engine.takeover import TakenConnection
+from sio_server.engine.websocket import WebSocket
 
 
 class Transport:
@@ -16,9 +20,11 @@ class Transport:
         writes: what was written, call by call.
         takes: how many bytes it takes before it buffers.
         ended: how it was ended.
+        half_closes: it can close our side alone.
     """
 
     def __init__(self) -> None:
+        self.half_closes = False
         self.writes: list[bytes] = []
         self.takes = 1000
         self.ended = ""
@@ -47,9 +53,21 @@ class Transport:
         """Return how much is beyond what it takes."""
         return max(0, sum(map(len, self.writes)) - self.takes)
 
+    def is_closing(self) -> bool:
+        """Return whether it is at an end."""
+        return self.ended in ("closed", "aborted")
+
+    def get_protocol(self) -> Any:
+        """Return whom it serves."""
+        return self._connection
+
     def can_write_eof(self) -> bool:
-        """Close both sides at once, as TLS does."""
-        return False
+        """Return whether it can close our side alone; TLS can't."""
+        return self.half_closes
+
+    def write_eof(self) -> None:
+        """Note it."""
+        self.ended += "half closed"
 
     def close(self) -> None:
         """Note it."""
@@ -153,3 +171,47 @@ async def test_who_writes_on_into_a_full_buffer_loses_the_connection(
     assert transport.ended == ""
     connection.write_bytes(b"x")
     assert transport.ended == "aborted"
+
+
+class Receiver:
+    """Who gets what a WebSocket receives: nobody here."""
+
+    def received(self, message: str | bytes) -> None:
+        """Take a message."""
+
+    def lost(self, error: FramingError | None) -> None:
+        """Know that it is gone."""
+
+
+@pytest.mark.parametrize(("half_closes", "ended"), [(False, "closed"), (True, "half closed")])
+async def test_the_answer_to_a_close_frame_closes(
+    transport: Transport, half_closes: bool, ended: str
+) -> None:
+    """RFC 6455, 7.1.1: the server is the first to close; a client would wait for it."""
+    transport.half_closes = half_closes
+    socket = WebSocket(max_message_bytes=100, max_buffer_bytes=100)
+    socket.adopt(cast("Any", transport), b"")
+    socket.hand_to(Receiver())
+    socket.close_with(4401, "go")
+    assert transport.ended == ""
+    socket.data_received(b"\x88\x82\0\0\0\0\x11\x31")
+    socket.close()
+    assert transport.ended == ended
+    assert transport.writes == [b"\x88\x04\x11\x31go"]
+
+
+async def test_what_is_buffered_is_sent_while_it_is_taken(
+    connection: TakenConnection, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing gives up on a client that takes nothing any more."""
+    monkeypatch.setattr(takeover, "CLOSE_SECONDS", 0)
+    transport.half_closes = True
+    transport.takes = 0
+    connection.close_after(b"x" * 90)
+    async with asyncio.timeout(5):
+        while transport.takes < 80:
+            assert transport.ended == "half closed"
+            transport.takes += 10
+            await asyncio.sleep(0)
+        while transport.ended != "aborted":
+            await asyncio.sleep(0)
