@@ -101,8 +101,8 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         self.connect_timeout = connect_timeout
         self._guard = guard
         self._admit = admit
-        self._openings = {
-            name: packets.Opening(
+        self._handshakes = {
+            name: packets.Handshake(
                 [other for other in transports if other != name == "polling"],
                 ping_interval,
                 ping_timeout,
@@ -207,7 +207,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         sid = self.generate_id()
         session = self.make_session(self, sid, request)
         session.release = release
-        opening = Frame(self._openings[transport].encode(sid))
+        opening = Frame(self._handshakes[transport].encode(sid))
         try:
             if transport == "websocket":
                 session.transport = socket = self._websocket()

@@ -35,7 +35,7 @@ class Undecodable:
 UNDECODABLE = Undecodable()
 
 
-class Opening:
+class Handshake:
     """What Engine.IO's OPEN packet tells the clients of a transport.
 
     Args:

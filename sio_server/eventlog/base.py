@@ -78,6 +78,10 @@ class Bounds:
         )
 
 
+TRIM_REST = 4
+"""How many times as long as a step of a long trimming took the next one waits, for appends."""
+
+
 class EventLog(ABC):
     """An append-only log of furniture events. All methods run in one event loop.
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Protocol
 import apsw
 from typing_extensions import override
 
-from sio_server.errors import LogUnavailable
 from sio_server.eventlog.sessions import SessionStore, Taken
 from sio_server.eventlog.tail import Tails
 
@@ -149,7 +148,7 @@ class SqliteSessions(SessionStore):
         answers = [it.answer for it in batch]
         try:
             results = await self._submit(change, any(it.synced for it in batch))
-        except LogUnavailable as error:
+        except Exception as error:
             for answer in answers:
                 if not answer.done():  # its caller was cancelled
                     answer.set_exception(error)

@@ -17,6 +17,7 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from time import monotonic
 
+from sio_server.eventlog.base import TRIM_REST
 from sio_server.eventlog.sqlite_jobs import (
     Append,
     Job,
@@ -36,9 +37,6 @@ GROUP_EVENTS = 1_000
 """A group takes further appends until it holds this many events."""
 
 QUESTIONS_BETWEEN_GROUPS = 4
-
-TIDY_REST = 4
-"""How many times as long as a step of trimming took the next one waits, for publishes to go on."""
 
 CHECKPOINT_PAGES = 1_000
 """How long the journal grows before its pages are brought into the database."""
@@ -218,7 +216,7 @@ class Writer:
             if now >= self._sweep_at:
                 more = self._store.trim() or self._store.shrink()
                 ended = monotonic()
-                rest = TIDY_REST * (ended - now) if more else self._sweep_seconds
+                rest = TRIM_REST * (ended - now) if more else self._sweep_seconds
                 self._sweep_at = ended + rest
         except Exception as error:
             self._fail(error)

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from sio_server.errors import LogUnavailable, StartError
 from sio_server.eventlog import reading
-from sio_server.eventlog.base import Answer, Bounds, EventLog, Page, Retention
+from sio_server.eventlog.base import TRIM_REST, Answer, Bounds, EventLog, Page, Retention
 from sio_server.eventlog.tail import Tails
 from sio_server.eventlog.valkey_link import Link, LinkError, Links, RefusedError, Script, Server
 from sio_server.eventlog.valkey_sessions import ValkeySessions
@@ -29,9 +29,6 @@ from sio_server.events import Event, Offset, Record
 logger = logging.getLogger(__name__)
 
 PREFIX = "{furniture}"
-
-SWEEP_REST = 4
-"""How many times as long as a step of trimming took the next one waits, for appends to go on."""
 
 
 class ValkeyLog(EventLog):
@@ -171,7 +168,7 @@ class ValkeyLog(EventLog):
             began, pause = loop.time(), self._sweep_seconds
             with suppress(LogUnavailable):
                 if int(await self._ask(self._store.sweep())) == SWEPT:
-                    pause = SWEEP_REST * (loop.time() - began)
+                    pause = TRIM_REST * (loop.time() - began)
             await asyncio.sleep(pause)
 
     async def _close(self) -> None:

@@ -10,16 +10,13 @@ the faults, what is published and who does what, though no seed decides how proc
 from __future__ import annotations
 
 import os
-import secrets
+
+from tests.support.seeds import seed_of
 
 KILLS = int(os.environ.get("CHAOS_KILLS", "0"))
 LONG = KILLS > 0
 PUBLISHES = int(os.environ.get("CHAOS_PUBLISHES", "0"))
-SEED = (
-    secrets.randbits(32)
-    if os.environ.get("CHAOS_SEED") == "random"
-    else int(os.environ.get("CHAOS_SEED", "0"))
-)
+SEED = seed_of("CHAOS_SEED")
 AWAY_SECONDS = float(os.environ.get("CHAOS_AWAY", "0"))
 LOG = os.environ.get("CHAOS_LOG", "sqlite")
 MODE = os.environ.get("CHAOS_MODE", "both")

@@ -7,7 +7,6 @@ two give the same cases.
 from __future__ import annotations
 
 import os
-import secrets
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +14,10 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
+from tests.support.seeds import seed_of
+
 CASES = int(os.environ.get("FUZZ_CASES", "10000"))
-SEED = (
-    secrets.randbits(32)
-    if os.environ.get("FUZZ_SEED") == "random"
-    else int(os.environ.get("FUZZ_SEED", "0"))
-)
+SEED = seed_of("FUZZ_SEED")
 
 ROUND = 500
 """Examples of one run of Hypothesis, which remembers all of them: more would fill the memory."""

@@ -7,7 +7,6 @@ histories.
 from __future__ import annotations
 
 import os
-import secrets
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -15,13 +14,10 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.fuzz.budget import ROUND
 from tests.histories.broker import ran
 from tests.histories.machine import Histories
+from tests.support.seeds import seed_of
 
 HISTORIES = int(os.environ.get("HISTORIES", "200"))
-SEED = (
-    secrets.randbits(32)
-    if os.environ.get("HISTORIES_SEED") == "random"
-    else int(os.environ.get("HISTORIES_SEED", "0"))
-)
+SEED = seed_of("HISTORIES_SEED")
 STEPS = 40
 """Rules that a history has at most."""
 
