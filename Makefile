@@ -28,7 +28,7 @@ run: $(VENV)/server
 cluster: $(VENV)/tests
 	@exec env $(OPEN_PUBLISH) $(BIN)/python examples/cluster.py
 
-test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx
+test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx postgres
 	$(BIN)/python -m pytest $(ARGS)
 
 # A million take hours in one process: neither they nor one test of them is given up as hanging.
@@ -76,7 +76,7 @@ $(VENV)/server: requirements.txt
 	@touch $@
 
 $(VENV)/tests: $(VENV)/server tests/requirements.txt clients/python/pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt -e clients/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt -e 'clients/python[django]'
 	@touch $@
 
 # The official browser client, which the server hands out at /socket.io/socket.io.js.
@@ -117,4 +117,17 @@ nginx:
 			{ update-rc.d nginx disable; service nginx stop; } >/dev/null 2>&1 || test -x /usr/sbin/nginx; \
 		else \
 			echo "nginx is needed for the tests: install it (Debian: apt-get install nginx)"; exit 1; \
+		fi; }
+
+# A real PostgreSQL for the tests of Django, which start one of their own. Debian's is stopped.
+.PHONY: postgres
+postgres:
+	@command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing Debian's package postgresql for the tests" && \
+			apt-get -qq update && apt-get -qq install -y --no-install-recommends postgresql >/dev/null && \
+			{ update-rc.d postgresql disable; service postgresql stop; } >/dev/null 2>&1 || \
+			ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null; \
+		else \
+			echo "PostgreSQL is needed for the tests: install it (Debian: apt-get install postgresql)"; exit 1; \
 		fi; }

@@ -1,0 +1,56 @@
+"""The outbox in the admin: what waits, what the broker refused and why, and a way to retry it."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from furniture_events.django import outbox
+from furniture_events.django.models import OutboxEvent
+
+__all__ = ["OutboxEventAdmin"]
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Refused or waiting."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Name the states."""
+        return [("refused", "refused"), ("waiting", "waiting")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":  # noqa: ARG002
+        """Select by the state."""
+        match self.value():
+            case "refused":
+                return queryset.exclude(error="")
+            case "waiting":
+                return queryset.filter(error="")
+        return queryset
+
+
+@admin.register(OutboxEvent)
+class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Events can be looked at, retried and deleted, not written."""
+
+    list_display = ("id", "type", "furniture_id", "created_at", "error")
+    list_filter = (StateFilter, "type")
+    search_fields = ("furniture_id", "event")
+    actions = ("retry",)
+
+    @admin.action(description="Publish the selected refused events again", permissions=["delete"])
+    def retry(self, request: HttpRequest, queryset: "QuerySet[OutboxEvent]") -> None:
+        """Let the selected refused events wait again."""
+        count = outbox.retry(queryset)
+        self.message_user(request, f"{count} refused events wait again.", messages.SUCCESS)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Events are not made by hand here."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
+        """Nor changed."""
+        return False

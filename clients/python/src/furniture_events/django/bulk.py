@@ -1,0 +1,93 @@
+"""What `bulk_create`, `bulk_update`, `QuerySet.update` and fixtures write, published.
+
+Django sends no signals for these. Each function here does what Django's own does and publishes it,
+in one transaction. Deleting needs none: `QuerySet.delete` is seen.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from django.db import NotSupportedError, router, transaction
+from django.db.models import Manager, Model, QuerySet
+
+from furniture_events.django.mapping import Mapper, lock, mapper_of, rows_of
+from furniture_events.django.publishing import CREATED, record, record_changes
+
+__all__ = ["bulk_create", "bulk_update", "publish_created", "update"]
+
+Piece = TypeVar("Piece", bound=Model)
+Rows: TypeAlias = "Manager[Any] | QuerySet[Any]"
+
+_CHUNK = 500  # rows at a time: bounds memory, and what a database takes in one IN (...)
+
+
+def bulk_create(
+    rows: Rows, pieces: Iterable[Piece], *, batch_size: int | None = None
+) -> list[Piece]:
+    """Do `rows.bulk_create(pieces)` and publish `furniture_created` for each.
+
+    Conflicts cannot be ignored or updated: which rows were written would not be known. Raises
+    `NotSupportedError` where the database does not tell the new rows' primary keys.
+    """
+    rows, mapper = _mapped(rows)
+    with transaction.atomic(using=rows.db):
+        created: list[Piece] = rows.bulk_create(list(pieces), batch_size=batch_size)
+        if any(piece.pk is None for piece in created):
+            raise NotSupportedError("bulk_create: the database does not tell the primary keys")
+        for keys in _chunks([piece.pk for piece in created]):
+            furniture = mapper.read(rows_of(mapper.model, rows.db).filter(pk__in=keys))
+            record([(CREATED, furniture[key]) for key in keys], rows.db)
+    return created
+
+
+def bulk_update(
+    rows: Rows, pieces: Iterable[Model], fields: Sequence[str], *, batch_size: int | None = None
+) -> int:
+    """Do `rows.bulk_update(pieces, fields)`, publish `furniture_updated` for what it changed."""
+    rows, mapper = _mapped(rows)
+    changed = 0
+    with transaction.atomic(using=rows.db):
+        for chunk in _chunks(list(pieces)):
+            mine = rows_of(mapper.model, rows.db).filter(pk__in=[piece.pk for piece in chunk])
+            before = mapper.read(lock(mine))
+            changed += rows.bulk_update(chunk, fields, batch_size=batch_size)
+            record_changes(before, mapper.read(mine), rows.db)
+    return changed
+
+
+def update(rows: Rows, **values: Any) -> int:
+    """Do `rows.update(**values)` and publish `furniture_updated` for each row that it changed."""
+    rows, mapper = _mapped(rows)
+    changed = 0
+    with transaction.atomic(using=rows.db):
+        for keys in _chunks(list(lock(rows.order_by("pk")).values_list("pk", flat=True))):
+            mine = rows_of(mapper.model, rows.db).filter(pk__in=keys)
+            before = mapper.read(mine)
+            changed += mine.update(**values)
+            record_changes(before, mapper.read(mine), rows.db)
+    return changed
+
+
+def publish_created(rows: Rows) -> int:
+    """Publish `furniture_created` for rows as they are, such as a fixture's; return how many."""
+    rows, mapper = _mapped(rows)
+    published = 0
+    with transaction.atomic(using=rows.db):
+        for keys in _chunks(list(lock(rows.order_by("pk")).values_list("pk", flat=True))):
+            furniture = mapper.read(rows_of(mapper.model, rows.db).filter(pk__in=keys))
+            record([(CREATED, each) for each in furniture.values()], rows.db)
+            published += len(furniture)
+    return published
+
+
+def _mapped(rows: Rows) -> "tuple[QuerySet[Any], Mapper]":
+    """Return the rows on the database that they are written to, and their model's mapper."""
+    mapper = mapper_of(rows.model)
+    if mapper is None:
+        raise ValueError(f"{rows.model._meta.label} is not in FURNITURE_EVENTS['MODELS']")
+    every: Any = rows.all()
+    return every.using(every._db or router.db_for_write(every.model)), mapper
+
+
+def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))

@@ -1,0 +1,166 @@
+"""The one setting, `FURNITURE_EVENTS`: its keys, their defaults, and what is wrong with them.
+
+The only reader of Django's settings but for the check of the session's age. Nothing is opened
+here; `problems` feeds the system checks, `config` raises the first of them.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from typing import Any, Literal, NamedTuple
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+from furniture_events import ConfigurationError, Producer
+
+__all__ = ["Config", "Problem", "config", "problems"]
+
+_NAME = "FURNITURE_EVENTS"
+
+
+class Problem(NamedTuple):
+    """Something wrong with the setting: the number of its check, what, and what to do."""
+
+    number: int
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The setting's keys in lower case. Times are in seconds, sizes in bytes."""
+
+    url: str
+    """The broker's base URL, as the site and the relay reach it."""
+    key: str | None = field(repr=False)
+    """A producer key; None where the broker lets this machine publish without one."""
+    models: Mapping[str, object] = field(default_factory=dict)
+    """`"app.Model"` to what maps it: a dict of lookups, or a function's dotted name."""
+    mode: Literal["outbox", "direct"] = "outbox"
+    timeout: float = 10.0
+    """The relay's patience for a byte of the broker's answer."""
+    direct_timeout: float = 1.0
+    """What publishing may add to a request in direct mode, for each event."""
+    batch_events: int = 1000
+    batch_bytes: int = 1_048_576
+    poll_seconds: float = 0.25
+    """How often the relay, or its standby, looks when nothing wakes it."""
+    backoff_seconds: float = 0.25
+    backoff_max_seconds: float = 15.0
+    lease_seconds: float = 10.0
+    """How long a relay that is silent stays the active one (not on PostgreSQL)."""
+    wake: Literal["socket", "listen", "poll"] = "socket"
+    wake_socket: str | None = None
+    """The path of the Unix socket that wakes the relay; None: one in the temporary directory."""
+    public_url: str | None = None
+    """The broker's base URL as browsers reach it; None: `url`."""
+    position_seconds: float = 1.0
+    """How long the log's position may be handed out again before it is asked for anew."""
+    position_timeout: float = 0.5
+    token_secret: str | None = field(default=None, repr=False)
+    """The broker's `SIO_JWT_SECRET`; None: pages get no token."""
+    token_seconds: float = 300.0
+
+    def producer(self, **options: Any) -> Producer:
+        """Make a producer for this broker; `options` are the producer's own."""
+        return Producer(self.url, key=self.key, **options)
+
+
+@cache
+def config() -> Config:
+    """Return the setting. Raises `ImproperlyConfigured` with the first of its problems."""
+    for problem in problems():
+        raise ImproperlyConfigured(f"{problem.message} {problem.hint}")
+    return Config(**_given())
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == _NAME:
+        config.cache_clear()
+
+
+setting_changed.connect(_forget)
+
+
+def _given() -> dict[str, Any]:
+    return {name.lower(): value for name, value in getattr(settings, _NAME).items()}
+
+
+def problems() -> Iterator[Problem]:
+    """Yield what is wrong with the setting, but for what its models say."""
+    setting = getattr(settings, _NAME, None)
+    if not isinstance(setting, Mapping):
+        yield Problem(1, f"{_NAME} is missing.", "Set it to a dict with URL, KEY and MODELS.")
+        return
+    known = {each.name.upper(): each for each in fields(Config)}
+    for name in setting.keys() - known.keys():
+        yield Problem(3, f"{_NAME} has no key {name!r}.", f"Known are {', '.join(known)}.")
+    if "URL" not in setting:
+        yield Problem(1, f"{_NAME} has no URL.", 'Such as "http://127.0.0.1:8765".')
+    if "KEY" not in setting:
+        yield Problem(
+            2,
+            f"{_NAME} has no KEY.",
+            "One of the broker's SIO_PRODUCER_KEYS; None where it lets this machine publish.",
+        )
+    if "URL" in setting and "KEY" in setting:
+        yield from _refused_by_the_producer(setting)
+    for name, check in _CHECKS.items():
+        if name in setting and (wanted := check(setting[name])):
+            yield Problem(3, f"{_NAME}[{name!r}] must be {wanted}.", "See the README's table.")
+
+
+def _refused_by_the_producer(setting: Mapping[str, Any]) -> Iterator[Problem]:
+    for number, (name, url, key) in enumerate(
+        [("URL", setting["URL"], None), ("KEY", "http://localhost", setting["KEY"])], start=1
+    ):
+        try:
+            Producer(url, key=key).close()
+        except ConfigurationError as error:
+            yield Problem(number, f"{_NAME}[{name!r}] cannot be right.", f"{error}.")
+    if setting.get("PUBLIC_URL") is not None:
+        try:
+            Producer(setting["PUBLIC_URL"]).close()
+        except ConfigurationError as error:
+            yield Problem(1, f"{_NAME}['PUBLIC_URL'] cannot be right.", f"{error}.")
+
+
+def _one_of(*words: str) -> Callable[[object], str]:
+    return lambda value: "" if value in words else f"one of {', '.join(map(repr, words))}"
+
+
+def _seconds(value: object) -> str:
+    sound = isinstance(value, int | float) and not isinstance(value, bool)
+    return "" if sound and 0 < value < math.inf else "a number of seconds above 0"  # type: ignore[operator]
+
+
+def _count(value: object) -> str:
+    sound = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return "" if sound else "an integer, 1 or more"
+
+
+def _text_or_none(value: object) -> str:
+    return "" if value is None or (isinstance(value, str) and value) else "a string or None"
+
+
+def _models(value: object) -> str:
+    sound = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+    return "" if sound else 'a dict from "app.Model" to what maps it'
+
+
+_CHECKS: dict[str, Callable[[object], str]] = {
+    "MODELS": _models,
+    "MODE": _one_of("outbox", "direct"),
+    "WAKE": _one_of("socket", "listen", "poll"),
+    "WAKE_SOCKET": _text_or_none,
+    "TOKEN_SECRET": _text_or_none,
+    "BATCH_EVENTS": _count,
+    "BATCH_BYTES": _count,
+} | {
+    each.name.upper(): _seconds
+    for each in fields(Config)
+    if each.type is float and each.default is not MISSING
+}

@@ -1,0 +1,77 @@
+"""Direct mode: publish at the commit, from the process that commits, with no outbox.
+
+It costs a round trip, and what the broker cannot take then is lost: logged and counted, never
+raised. So is what a process that is killed between its commit and the answer had to say.
+"""
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache, partial
+from typing import Any
+
+from django.core.signals import setting_changed
+from django.db import transaction
+
+from furniture_events import FurnitureEventsError, Producer, TransportError
+from furniture_events._encoding import EncodedEvent
+from furniture_events.django.conf import config
+
+__all__ = ["counts", "publish_on_commit"]
+
+_logger = logging.getLogger("furniture_events.django")
+
+counts: Counter[str] = Counter()
+"""Of this process: events `published`, and `lost`."""
+
+
+class _Direct:
+    """A producer that gives up soon, and for a while after the broker did not answer."""
+
+    def __init__(self) -> None:
+        seconds = config().direct_timeout
+        self._pause = seconds
+        self._resume_at = 0.0
+        self.producer: Producer = config().producer(
+            attempts=1, deadline=seconds, timeout=seconds, connect_timeout=seconds
+        )
+
+    def publish(self, event: dict[str, Any]) -> None:
+        if time.monotonic() < self._resume_at:
+            return self._lose("the broker did not answer a moment ago")
+        try:
+            self.producer.publish(event)
+        except FurnitureEventsError as error:
+            if isinstance(error, TransportError):
+                self._resume_at = time.monotonic() + self._pause
+            self._lose(type(error).__name__)
+        else:
+            counts["published"] += 1
+        return None
+
+    def _lose(self, reason: str) -> None:
+        counts["lost"] += 1
+        _logger.error("event_lost reason=%r", reason)
+
+
+_direct = cache(_Direct)
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "FURNITURE_EVENTS":
+        _direct.cache_clear()
+
+
+setting_changed.connect(_forget)
+
+
+def publish_on_commit(events: Sequence[EncodedEvent], using: str) -> None:
+    """Publish events, in order, once the transaction on the database `using` is committed."""
+    for event in events:
+        transaction.on_commit(partial(_publish, json.loads(event.body)), using=using, robust=True)
+
+
+def _publish(event: dict[str, Any]) -> None:
+    _direct().publish(event)

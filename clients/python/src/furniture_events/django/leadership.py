@@ -1,0 +1,96 @@
+"""One active relay for each database; the others stand by.
+
+It spares work, no more: two relays at once would send the same events with the same ids, and one
+of a piece only once the one before it was taken, so that nothing is doubled or out of order.
+"""
+
+import secrets
+from datetime import timedelta
+from typing import Any, Protocol
+
+from django.db import IntegrityError, connections
+from django.db.models import Q
+from django.utils import timezone
+
+from furniture_events.django.conf import config
+from furniture_events.django.models import RelayLease
+
+__all__ = ["AdvisoryLock", "Leadership", "Lease", "leadership"]
+
+_LOCK = 0x667572_6E69_7475  # "furnitu": advisory locks are numbers, each database's own
+
+
+class Leadership(Protocol):
+    """Who may send."""
+
+    def hold(self) -> bool:
+        """Become or stay the one that sends; tell whether it worked. Raises `DatabaseError`."""
+
+    def release(self) -> None:
+        """Let the next one."""
+
+
+def leadership(using: str) -> Leadership:
+    """Return what the database has for it."""
+    if connections[using].vendor == "postgresql":
+        return AdvisoryLock(using)
+    return Lease(using, timedelta(seconds=config().lease_seconds))
+
+
+class AdvisoryLock:
+    """PostgreSQL's: it ends with the connection that took it, however that ends."""
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+        self._held_by: Any = None
+
+    def hold(self) -> bool:
+        connection = connections[self._using]
+        if self._held_by is None or self._held_by is not connection.connection:
+            self._held_by = None
+            if self._ask("SELECT pg_try_advisory_lock(%s)"):
+                self._held_by = connection.connection
+        return self._held_by is not None
+
+    def release(self) -> None:
+        if self._held_by is not None:
+            self._ask("SELECT pg_advisory_unlock(%s)")
+            self._held_by = None
+
+    def _ask(self, query: str) -> bool:
+        with connections[self._using].cursor() as cursor:
+            cursor.execute(query, [_LOCK])
+            return bool(cursor.fetchone()[0])
+
+
+class Lease:
+    """A row that names the holder and until when; renewed when half of it is over."""
+
+    def __init__(self, using: str, length: timedelta) -> None:
+        self._using = using
+        self._length = length
+        self._holder = secrets.token_hex(16)
+        self._renew_at = timezone.now()
+
+    def hold(self) -> bool:
+        now = timezone.now()
+        if now < self._renew_at:
+            return True
+        mine = {"holder": self._holder, "expires_at": now + self._length}
+        rows = RelayLease.objects.using(self._using)
+        held = bool(
+            rows.filter(Q(holder=self._holder) | Q(expires_at__lte=now), pk=1).update(**mine)
+        )
+        if not held and not rows.filter(pk=1).exists():
+            try:
+                rows.create(pk=1, **mine)
+                held = True
+            except IntegrityError:
+                held = False
+        if held:
+            self._renew_at = now + self._length / 2
+        return held
+
+    def release(self) -> None:
+        RelayLease.objects.using(self._using).filter(pk=1, holder=self._holder).delete()
+        self._renew_at = timezone.now()

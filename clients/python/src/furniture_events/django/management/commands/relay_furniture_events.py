@@ -1,0 +1,75 @@
+"""`manage.py relay_furniture_events`: a process beside the site that drains the outbox."""
+
+import logging
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+
+from furniture_events import FurnitureEventsError
+from furniture_events.django import outbox
+from furniture_events.django.relay import Relay
+
+
+class Command(BaseCommand):
+    """Publishes what the outbox holds, until SIGTERM or SIGINT."""
+
+    help = "Publish to the broker what the outbox holds, and what is committed from now on."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections))
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--once", action="store_true", help="Publish what waits now, and end.")
+        what.add_argument(
+            "--status",
+            action="store_true",
+            help="Print how many events wait, the age of the oldest, how many were refused.",
+        )
+
+    def handle(self, *, database: str, once: bool, status: bool, verbosity: int, **_: Any) -> None:
+        """Run until a signal says to stop."""
+        _log_to(self.stderr, verbosity)
+        try:
+            if status:
+                self._print_status(database)
+            elif once:
+                self._once(database)
+            else:
+                self._run(database)
+        except DatabaseError as error:
+            raise CommandError(f"the outbox on {database!r} cannot be used: {error}") from error
+
+    def _run(self, database: str) -> None:
+        relay = Relay(database)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: relay.stop())
+        relay.run()
+
+    def _once(self, database: str) -> None:
+        try:
+            if not Relay(database).run_once():
+                raise CommandError("another relay is at work on this database")
+        except FurnitureEventsError as error:
+            raise CommandError(f"the broker takes nothing: {error}") from error
+
+    def _print_status(self, database: str) -> None:
+        waiting, oldest, refused = outbox.status(database)
+        age = "none" if oldest is None else f"{oldest.total_seconds():.3f}"
+        self.stdout.write(f"waiting={waiting} oldest_seconds={age} refused={refused}")
+
+
+def _log_to(stream: Any, verbosity: int) -> None:
+    """Show the log lines of this package, unless the project's LOGGING has a place for them."""
+    logger = logging.getLogger("furniture_events")
+    places = [
+        *logger.handlers,
+        *logging.getLogger("furniture_events.django").handlers,
+        *logging.root.handlers,
+    ]
+    if all(isinstance(place, logging.NullHandler) for place in places):
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG, logging.DEBUG][verbosity])

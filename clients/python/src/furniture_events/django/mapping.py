@@ -1,0 +1,156 @@
+"""How a model's rows become furniture: by lookups, or by a function of the project.
+
+What is published is read from the database, in the transaction that changes it: it has what the
+columns hold (a rounded price, the author's new name), whatever the instance in memory says.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol, TypeAlias
+
+from django.db import connections
+from django.db.models import Field, Model, QuerySet
+from django.utils.module_loading import import_string
+
+from furniture_events._encoding import FURNITURE_FIELDS
+
+__all__ = [
+    "Furniture",
+    "Lookups",
+    "Mapper",
+    "MappingError",
+    "lock",
+    "make_mapper",
+    "mapper_of",
+    "register",
+    "rows_of",
+]
+
+Furniture: TypeAlias = dict[str, object]
+
+_SAME_NAMES = {name: name for name in FURNITURE_FIELDS} | {"furniture_id": "pk"}
+
+
+class MappingError(Exception):
+    """What maps a model cannot be used; the message says why."""
+
+
+class Mapper(Protocol):
+    """Makes furniture of the rows of one model."""
+
+    model: type[Model]
+
+    def read(self, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
+        """Return each row's furniture by its primary key, in the order of the rows."""
+
+    def concerns(self, fields: Collection[str]) -> bool:
+        """Tell whether saving these fields of a row can change its furniture."""
+
+
+class Lookups:
+    """The field map: names of the furniture's fields to lookups such as `autor__username`.
+
+    Names that are not given are the model's own, `furniture_id` its primary key. A name that the
+    contract does not know is a further field of the furniture.
+    """
+
+    def __init__(self, model: type[Model], lookups: Mapping[str, str]) -> None:
+        self.model = model
+        self.lookups = _SAME_NAMES | dict(lookups)
+        self._columns = {
+            name
+            for lookup in self.lookups.values()
+            for field in [_first_field(model, lookup)]
+            if field is not None
+            for name in (field.name, field.attname)
+        }
+
+    def read(self, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
+        """Read the columns alone, related ones by a join: one query, whatever the lookups."""
+        return {
+            pk: _furniture(pk, dict(zip(self.lookups, values, strict=True)))
+            for pk, values in (
+                (row[0], row[1:]) for row in rows.values_list("pk", *self.lookups.values())
+            )
+        }
+
+    def concerns(self, fields: Collection[str]) -> bool:
+        return not self._columns.isdisjoint(fields)
+
+
+class Function:
+    """A function of the project: an instance as the database has it, to its furniture."""
+
+    def __init__(self, model: type[Model], function: Callable[[Any], Mapping[str, object]]) -> None:
+        self.model = model
+        self._function = function
+
+    def read(self, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
+        return {row.pk: _furniture(row.pk, self._function(row)) for row in rows}
+
+    def concerns(self, fields: Collection[str]) -> bool:  # noqa: ARG002 - who knows what it reads
+        return True
+
+
+def make_mapper(model: type[Model], how: object) -> Mapper:
+    """Make what `MODELS` says of a model. Raises `MappingError`."""
+    match how:
+        case Mapping() if all(isinstance(part, str) for pair in how.items() for part in pair):
+            return Lookups(model, how)
+        case str():
+            try:
+                function = import_string(how)
+            except ImportError as error:
+                raise MappingError(f"{how!r} cannot be imported: {error}") from error
+            if callable(function):
+                return Function(model, function)
+            raise MappingError(f"{how!r} is no function")
+    raise MappingError("must be a dict of lookups, or a function's dotted name")
+
+
+_mappers: dict[type[Model], Mapper] = {}
+
+
+def register(mapper: Mapper) -> None:
+    """Make this the mapper of its model, and of what inherits from it."""
+    _mappers[mapper.model] = mapper
+
+
+def mapper_of(model: type[Model]) -> Mapper | None:
+    """Return the mapper of a model: its own, or of the nearest that it inherits from."""
+    return next((_mappers[base] for base in model.__mro__ if base in _mappers), None)
+
+
+def rows_of(model: type[Model], using: str) -> "QuerySet[Any]":
+    """Return all rows of a model, in order, also those that its own managers hide."""
+    return model._base_manager.using(using).order_by("pk")
+
+
+def lock(rows: "QuerySet[Any]") -> "QuerySet[Any]":
+    """Make that nobody else changes the rows, once they are read, before our transaction ends.
+
+    So the order of their outbox rows is the order of their commits.
+    """
+    connection = connections[rows.db]
+    if connection.features.has_select_for_update_of:
+        return rows.select_for_update(of=("self",))
+    if connection.features.has_select_for_update:
+        return rows.select_for_update()
+    # SQLite has one lock, which a transaction that began by reading may not get any more.
+    table = connection.ops.quote_name(rows.model._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {table} WHERE 0")  # noqa: S608 - quoted, and no value in it
+    return rows
+
+
+def _furniture(pk: object, values: Mapping[str, object]) -> Furniture:
+    furniture = {"furniture_id": pk, **values}
+    return furniture | {"furniture_id": str(furniture["furniture_id"])}
+
+
+def _first_field(model: type[Model], lookup: str) -> "Field[Any, Any] | None":
+    name = lookup.split("__", maxsplit=1)[0]
+    if name == "pk":
+        return model._meta.pk
+    return next(
+        (each for each in model._meta.concrete_fields if name in (each.name, each.attname)), None
+    )

@@ -1,0 +1,48 @@
+"""The outbox: what was committed and not yet published. And the lease of the relay that drains it.
+
+A row that the broker took is deleted; one that it refused for good stays, with the error.
+"""
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+__all__ = ["OutboxEvent", "RelayLease"]
+
+
+class OutboxEvent(models.Model):
+    """An event on its way to the broker."""
+
+    type = models.CharField(max_length=32)
+    furniture_id = models.TextField("furniture id")
+    event = models.TextField(help_text="As JSON; its id is the idempotency key.")
+    created_at = models.DateTimeField(default=timezone.now)
+    error = models.TextField(
+        blank=True, default="", help_text="Why the broker refuses it; empty while it is waiting."
+    )
+
+    class Meta:
+        verbose_name = "outbox event"
+        ordering: ClassVar = ["id"]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["id"], name="furniture_events_waiting", condition=models.Q(error="")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.furniture_id}"
+
+
+class RelayLease(models.Model):
+    """The one active relay, where the database has no advisory locks. At most one row, 1."""
+
+    holder = models.CharField(max_length=64)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "relay lease"
+
+    def __str__(self) -> str:
+        return f"{self.holder} until {self.expires_at}"

@@ -1,0 +1,79 @@
+"""The outbox's table: what appends to it, reads from it and takes from it. It sends nothing."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from django.db import transaction
+from django.db.models import Min, QuerySet
+from django.utils import timezone
+
+from furniture_events._encoding import EncodedEvent
+from furniture_events.django.models import OutboxEvent
+from furniture_events.django.wake import wake_relay
+
+__all__ = ["Status", "append", "refuse", "retry", "status", "take", "waiting"]
+
+
+class Status(NamedTuple):
+    """How many events wait, how long the oldest has (None: none waits), how many were refused."""
+
+    waiting: int
+    oldest: timedelta | None
+    refused: int
+
+
+def append(events: Sequence[EncodedEvent], using: str) -> None:
+    """Add events to the transaction that is open on the database `using`, and wake the relay.
+
+    Their order is the rows' ids. Rows of one piece are appended by one transaction at a time,
+    which holds the lock of the piece: so it is the order of the commits as well.
+    """
+    OutboxEvent.objects.using(using).bulk_create(
+        [_row(json.loads(event.body), event.body.decode()) for event in events]
+    )
+    wake_relay(using)
+
+
+def _row(event: Mapping[str, Any], text: str) -> OutboxEvent:
+    return OutboxEvent(
+        type=event["type"], furniture_id=str(event["furniture"]["furniture_id"]), event=text
+    )
+
+
+def waiting(using: str) -> "QuerySet[OutboxEvent]":
+    """Return the events to send, the oldest first.
+
+    Always from the start, never from where the last look ended: a transaction that began before
+    others may commit after them, and its rows then come to stand before rows already sent.
+    """
+    return OutboxEvent.objects.using(using).filter(error="").order_by("id")
+
+
+def take(rows: Collection[OutboxEvent], using: str) -> None:
+    """Delete what the broker has."""
+    OutboxEvent.objects.using(using).filter(pk__in=[row.pk for row in rows]).delete()
+
+
+def refuse(row: OutboxEvent, error: str, using: str) -> None:
+    """Set aside what the broker refuses for good."""
+    OutboxEvent.objects.using(using).filter(pk=row.pk).update(error=error)
+
+
+def retry(rows: "QuerySet[OutboxEvent]") -> int:
+    """Let refused events wait again, in their old place; return how many."""
+    with transaction.atomic(using=rows.db):
+        wake_relay(rows.db)
+        return rows.exclude(error="").update(error="")
+
+
+def status(using: str) -> Status:
+    """Count what is in the outbox."""
+    rows = waiting(using)
+    oldest = rows.aggregate(oldest=Min("created_at"))["oldest"]
+    return Status(
+        waiting=rows.count(),
+        oldest=None if oldest is None else timezone.now() - oldest,
+        refused=OutboxEvent.objects.using(using).exclude(error="").count(),
+    )

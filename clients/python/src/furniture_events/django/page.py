@@ -1,0 +1,116 @@
+"""What a page needs to stay live: the broker's URL, the log's position, a token for its user.
+
+The position must be older than the query that renders the page: what is published after it is
+delivered then, and what came before it is in the page. So `live` reads it before the view begins.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cache, wraps
+from inspect import iscoroutinefunction
+from typing import Any
+
+import jwt
+from asgiref.sync import sync_to_async
+from django.core.signals import setting_changed
+from django.http import HttpRequest
+
+from furniture_events import FurnitureEventsError
+from furniture_events.django.conf import config
+
+__all__ = ["describe", "live", "position"]
+
+_logger = logging.getLogger("furniture_events.django")
+
+_ATTRIBUTE = "furniture_events_since"
+
+
+def live(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Read the log's position before the view, sync or async, asks the database for anything.
+
+    On a class-based view: `@method_decorator(live, name="dispatch")`.
+    """
+    if iscoroutinefunction(view):
+
+        @wraps(view)
+        async def live_async_view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            setattr(request, _ATTRIBUTE, await sync_to_async(position)())
+            return await view(request, *args, **kwargs)
+
+        return live_async_view
+
+    @wraps(view)
+    def live_view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        setattr(request, _ATTRIBUTE, position())
+        return view(request, *args, **kwargs)
+
+    return live_view
+
+
+def describe(request: HttpRequest) -> dict[str, str | None]:
+    """Return what the frontend connects with: `url`, `since` and `token`.
+
+    `since` is the position that `live` read, else the one now; None where the broker has never
+    told it: then the page reloads its list once it is connected, as after a gap. `token` is None
+    without `TOKEN_SECRET`, and for who is not signed in.
+    """
+    since = getattr(request, _ATTRIBUTE) if hasattr(request, _ATTRIBUTE) else position()
+    return {
+        "url": config().public_url or config().url,
+        "since": since,
+        "token": _token(getattr(request, "user", None)),
+    }
+
+
+def position() -> str | None:
+    """Return a position of the log, no newer than now and as a rule no older than a second.
+
+    While the broker does not answer, it is the last that it told, None where there is none: from
+    an older one the page gets some of what it shows already.
+    """
+    return _position().read()
+
+
+class _Position:
+    """The last position that the broker told this process."""
+
+    def __init__(self) -> None:
+        self._seconds = config().position_seconds
+        timeout = config().position_timeout
+        self._producer = config().producer(
+            attempts=1, deadline=timeout, timeout=timeout, connect_timeout=timeout
+        )
+        self._last: str | None = None
+        self._ask_at = 0.0
+
+    def read(self) -> str | None:
+        now = time.monotonic()
+        if now >= self._ask_at:
+            self._ask_at = now + self._seconds
+            try:
+                self._last = self._producer.position()
+            except FurnitureEventsError as error:
+                _logger.warning("position_unknown reason=%s", type(error).__name__)
+        return self._last
+
+
+_position = cache(_Position)
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "FURNITURE_EVENTS":
+        _position.cache_clear()
+
+
+setting_changed.connect(_forget)
+
+
+def _token(user: Any) -> str | None:
+    secret = config().token_secret
+    if secret is None or user is None or not user.is_authenticated:
+        return None
+    expires = datetime.now(UTC) + timedelta(seconds=config().token_seconds)
+    claims = {"sub": str(user.pk), "scope": "subscribe", "exp": expires}
+    return jwt.encode(claims, secret, algorithm="HS256")

@@ -1,0 +1,71 @@
+"""The way out: each change becomes an event in the outbox, or of the commit in direct mode.
+
+Nothing is sent from here.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from django.db.models import Model
+
+from furniture_events import InvalidFurniture
+from furniture_events._encoding import EncodedEvent, encode_event
+from furniture_events._ids import new_event_id
+from furniture_events.django.conf import config
+from furniture_events.django.mapping import Furniture, mapper_of, rows_of
+
+__all__ = ["CREATED", "DELETED", "UPDATED", "publish", "record", "record_changes"]
+
+CREATED: Final = "furniture_created"
+UPDATED: Final = "furniture_updated"
+DELETED: Final = "furniture_deleted"
+
+
+def publish(type: str, furniture: object, *, id: str | None = None, using: str = "default") -> None:
+    """Publish an event by hand, with the transaction that is open on the database `using`.
+
+    `furniture` is an instance of a mapped model, of which the database's row is published, or
+    what a producer takes: a mapping with the seven fields, a dataclass, an object with their
+    names. `id` is the idempotency key, made where there is none. Raises `ValueError` for another
+    type than the three, `InvalidFurniture` for what is not in the database, lacks a field, or
+    is no JSON. What else the broker refuses shows in the admin.
+    """
+    if type not in {CREATED, UPDATED, DELETED}:
+        raise ValueError(f"no such event type: {type!r}")
+    if isinstance(furniture, Model) and (mapper := mapper_of(furniture.__class__)):
+        rows = rows_of(mapper.model, using).filter(pk=furniture.pk)
+        furniture = mapper.read(rows).get(furniture.pk)
+        if furniture is None:
+            raise InvalidFurniture("furniture: is not in the database")
+    record([(type, furniture)], using, id=id)
+
+
+def record_changes(
+    before: Mapping[Any, Furniture], after: Mapping[Any, Furniture], using: str
+) -> None:
+    """Record what became of rows, by primary key: created, or updated where they differ."""
+    record(
+        (
+            (UPDATED if pk in before else CREATED, furniture)
+            for pk, furniture in after.items()
+            if furniture != before.get(pk)
+        ),
+        using,
+    )
+
+
+def record(events: Iterable[tuple[str, object]], using: str, *, id: str | None = None) -> None:
+    """Make events, each a type and furniture, part of the transaction on the database `using`."""
+    encoded = [_encode(type, furniture, id) for type, furniture in events]
+    if not encoded:
+        return
+    # What sends needs the models, which are not there yet when a site's own models import this.
+    if config().mode == "direct":
+        from furniture_events.django.direct import publish_on_commit as keep  # noqa: PLC0415
+    else:
+        from furniture_events.django.outbox import append as keep  # noqa: PLC0415
+    keep(encoded, using)
+
+
+def _encode(type: str, furniture: object, id: str | None) -> EncodedEvent:
+    return encode_event({"type": type, "furniture": furniture, "id": id}, new_event_id)

@@ -1,0 +1,206 @@
+"""Drains the outbox: reads what waits, publishes it, deletes what the broker has.
+
+A relay that dies at any point repeats itself harmlessly: events keep their ids, and the broker
+knows those that it has. Of one piece it sends an event only once the one before it was answered.
+"""
+
+import json
+import logging
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from http import HTTPStatus
+
+from django.db import DatabaseError, connections
+
+from furniture_events import (
+    FurnitureEventsError,
+    IdConflict,
+    InvalidFurniture,
+    InvalidJson,
+    InvalidMessage,
+    Producer,
+    Published,
+    TooLarge,
+    TooManyEvents,
+    UnexpectedAnswer,
+    UnknownType,
+)
+from furniture_events._batches import retry_after
+from furniture_events.django import outbox
+from furniture_events.django.conf import config
+from furniture_events.django.leadership import leadership
+from furniture_events.django.models import OutboxEvent
+from furniture_events.django.wake import Alarm, Notifications, WakeSocket, can_listen, sleep
+
+__all__ = ["Relay", "rounds"]
+
+_logger = logging.getLogger("furniture_events.django")
+
+# What is wrong with one event, for good. Any other refusal is the relay's own (its key, its
+# address), or passes.
+_POISON = (IdConflict, InvalidFurniture, InvalidJson, InvalidMessage, TooLarge, UnknownType)
+
+
+class Relay:
+    """The relay of one database."""
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+        self._alarm = Alarm()
+        self._config = config()
+        self._producer: Producer = self._config.producer(
+            attempts=1,
+            timeout=self._config.timeout,
+            deadline=3 * self._config.timeout,
+            batch_events=self._config.batch_events,
+            batch_bytes=self._config.batch_bytes,
+        )
+        self._leadership = leadership(using)
+        self._active = False
+        self._wakers: list[WakeSocket | Notifications] = []
+        self._failures = 0
+        self._most = self._config.batch_events
+
+    def stop(self) -> None:
+        """End `run` once the request that it is at is answered; safe in a signal handler."""
+        self._alarm.ring()
+
+    def run_once(self) -> bool:
+        """Publish what waits, and close; False where another relay is the active one.
+
+        Raises as `drain`.
+        """
+        try:
+            if not self._leadership.hold():
+                return False
+            self.drain()
+        finally:
+            self._close()
+        return True
+
+    def run(self) -> None:
+        """Relay until `stop`, or stand by while another relay is the active one."""
+        while not self._alarm.rang():
+            try:
+                if self._lead():
+                    self.drain()
+                wait, sources = self._config.poll_seconds, [self._alarm, *self._wakers]
+            except (FurnitureEventsError, DatabaseError) as error:
+                if isinstance(error, DatabaseError):
+                    self._disconnect()
+                wait, sources = self._back_off(error), [self._alarm]
+            sleep(wait, sources)
+        self._close()
+
+    def drain(self) -> None:
+        """Publish until nothing waits, or `stop`.
+
+        Raises the error for which the broker takes nothing now, or the database's `DatabaseError`.
+        """
+        while rows := list(outbox.waiting(self._using)[: self._most]):
+            for batch in rounds(rows):
+                if self._alarm.rang() or not self._leadership.hold():
+                    return
+                if not self._send(batch):
+                    break
+                self._failures = 0
+                self._most = min(2 * self._most, self._config.batch_events)
+
+    def _send(self, rows: Sequence[OutboxEvent]) -> bool:
+        """Publish rows; False where it takes smaller requests to tell which of them is at fault."""
+        results = self._producer.publish_many([json.loads(row.event) for row in rows])
+        errors = [result for result in results if isinstance(result, FurnitureEventsError)]
+        if len(rows) > 1 and any(_is_too_much(error) for error in errors):
+            self._most = len(rows) // 2
+            _logger.warning("batch_refused reason=%r most=%d", str(errors[0]), self._most)
+            return False
+        taken, refused, failure = [], [], None
+        for row, result in zip(rows, results, strict=True):
+            if isinstance(result, Published):
+                taken.append(row)
+            elif isinstance(result, _POISON) or _is_too_much(result):
+                refused.append((row, result))
+            else:
+                failure = failure or result
+        outbox.take(taken, self._using)
+        for row, error in refused:
+            _logger.error("event_refused row=%d reason=%s", row.pk, type(error).__name__)
+            outbox.refuse(row, str(error), self._using)
+        if failure is not None:
+            raise failure
+        return True
+
+    def _lead(self) -> bool:
+        active = self._leadership.hold()
+        if active and not self._active:
+            _logger.info("relay_active database=%s", self._using)
+            self._wakers = self._open_wakers()
+        elif self._active and not active:
+            _logger.warning("relay_stands_by database=%s", self._using)
+            self._close_wakers()
+        self._active = active
+        return active
+
+    def _open_wakers(self) -> list[WakeSocket | Notifications]:
+        match self._config.wake:
+            case "listen" if can_listen(connections[self._using]):
+                return [Notifications(self._using)]
+            case "socket":
+                try:
+                    return [WakeSocket(self._using)]
+                except OSError as error:
+                    _logger.warning("wake_socket_failed reason=%r", error)
+        return []
+
+    def _close_wakers(self) -> None:
+        for waker in self._wakers:
+            waker.close()
+        self._wakers = []
+
+    def _disconnect(self) -> None:
+        self._active = False
+        self._close_wakers()
+        connections[self._using].close()
+
+    def _close(self) -> None:
+        with suppress(DatabaseError):
+            self._leadership.release()
+        self._disconnect()
+        self._producer.close()
+        self._alarm.close()
+
+    def _back_off(self, error: Exception) -> float:
+        """Return how long to wait: random, up to a doubling bound, on top of what is asked for."""
+        doubled = self._config.backoff_seconds * 2.0 ** min(self._failures, 32)
+        self._failures += 1
+        asked = retry_after(error) if isinstance(error, FurnitureEventsError) else None
+        delay = random.random() * min(doubled, self._config.backoff_max_seconds) + (asked or 0.0)  # noqa: S311
+        _logger.warning(
+            "relay_waits failures=%d delay=%.3f reason=%r", self._failures, delay, str(error)
+        )
+        return delay
+
+
+def rounds(rows: Iterable[OutboxEvent]) -> list[list[OutboxEvent]]:
+    """Cut rows into batches that hold one event of a piece each, in the order of its rows.
+
+    An event of a batch can fail while others are taken: the next one of its piece must wait.
+    """
+    batches: list[list[OutboxEvent]] = []
+    seen: Counter[str] = Counter()
+    for row in rows:
+        place = seen[row.furniture_id]
+        seen[row.furniture_id] += 1
+        if place == len(batches):
+            batches.append([])
+        batches[place].append(row)
+    return batches
+
+
+def _is_too_much(error: FurnitureEventsError) -> bool:
+    """Tell whether a request was refused as a whole for what is in it: smaller ones tell more."""
+    if isinstance(error, UnexpectedAnswer):
+        return error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    return isinstance(error, (*_POISON, TooManyEvents)) and error.status is not None

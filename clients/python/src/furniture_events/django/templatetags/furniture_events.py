@@ -1,0 +1,17 @@
+"""`{% load furniture_events %}`, then `{% furniture_events %}` anywhere in a page's template."""
+
+from typing import Any
+
+from django import template
+from django.utils.html import json_script
+from django.utils.safestring import SafeString
+
+from furniture_events.django.page import describe
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def furniture_events(context: dict[str, Any]) -> SafeString:
+    """Emit the script `furniture-events`, JSON with `url`, `since` and `token`."""
+    return json_script(describe(context["request"]), "furniture-events")

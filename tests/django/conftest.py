@@ -1,0 +1,78 @@
+"""A Django site in this process, on SQLite and on PostgreSQL: each test runs on both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import django
+import pytest
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.django.settings"
+django.setup()
+
+from django.apps import apps  # noqa: E402 - models exist from here on
+from django.contrib.auth.models import User  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.core.management.color import no_style  # noqa: E402
+from django.db import connection, connections  # noqa: E402
+
+from tests.support.postgres import Postgres  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Return a PostgreSQL that all tests share."""
+    running = Postgres()
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Make the default database one of this kind, with the site's tables; return its kind."""
+    if request.param == "postgres":
+        chosen = request.getfixturevalue("postgres").create("site")
+    else:
+        folder: Path = tmp_path_factory.mktemp("sqlite")
+        chosen = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "site.db")}
+    before = dict(connections.settings["default"])
+    _use(chosen)
+    call_command("migrate", verbosity=0)
+    call_command("migrate", verbosity=0, run_syncdb=True)  # the catalog, which refers to users
+    yield request.param
+    _use(before)
+
+
+def _use(database: dict[str, Any]) -> None:
+    connections["default"].close()
+    del connections["default"]
+    connections.settings["default"].clear()
+    connections.settings["default"].update(
+        connections.configure_settings({"default": database})["default"]
+    )
+
+
+@pytest.fixture(autouse=True)
+def db(database: str) -> Iterator[None]:
+    """Give each test empty tables; what it commits is committed."""
+    yield
+    assert not connection.in_atomic_block
+    tables = [model._meta.db_table for model in apps.get_models() if model._meta.app_label in _OURS]
+    connection.ops.execute_sql_flush(
+        connection.ops.sql_flush(no_style(), tables, allow_cascade=True)
+    )
+
+
+_OURS = {"catalog", "furniture_events", "auth", "sessions", "admin"}
+
+
+@pytest.fixture
+def autor(db: None) -> User:
+    """Return a user who makes furniture."""
+    return User.objects.create_user("juan")

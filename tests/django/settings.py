@@ -1,0 +1,54 @@
+"""A small site with models of every kind that can be furniture."""
+
+SECRET_KEY = "not-a-secret"
+USE_TZ = True
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGGING_CONFIG = None
+ROOT_URLCONF = "tests.django.urls"
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "furniture_events.django",
+    "tests.django.catalog",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+FURNITURE_EVENTS = {
+    "URL": "http://127.0.0.1:9",  # nobody is there: tests that send say where to
+    "KEY": "a-producer-key",
+    "MODELS": {
+        "catalog.Mueble": {"autor_username": "autor__username"},
+        "catalog.Lampara": "tests.django.catalog.models.lamp_as_furniture",
+        "catalog.Sofa": {"autor_username": "autor__username", "plazas": "plazas"},
+        "catalog.Pieza": {
+            "nombre": "name",
+            "descripcion": "text",
+            "altura": "height",
+            "ancho": "width",
+            "autor_username": "maker__user__username",
+            "precio": "price",
+        },
+    },
+}
