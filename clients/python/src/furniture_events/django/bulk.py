@@ -60,10 +60,10 @@ def update(rows: Rows, **values: Any) -> int:
     rows, mapper = _mapped(rows)
     changed = 0
     with transaction.atomic(using=rows.db):
-        for keys in _chunks(list(lock(rows.order_by("pk")).values_list("pk", flat=True))):
+        for keys in _chunks(_locked_keys(rows, mapper)):
             mine = rows_of(mapper.model, rows.db).filter(pk__in=keys)
             before = mapper.read(mine)
-            changed += mine.update(**values)
+            changed += rows_of(rows.model, rows.db).filter(pk__in=keys).update(**values)
             record_changes(before, mapper.read(mine), rows.db)
     return changed
 
@@ -73,11 +73,17 @@ def publish_created(rows: Rows) -> int:
     rows, mapper = _mapped(rows)
     published = 0
     with transaction.atomic(using=rows.db):
-        for keys in _chunks(list(lock(rows.order_by("pk")).values_list("pk", flat=True))):
+        for keys in _chunks(_locked_keys(rows, mapper)):
             furniture = mapper.read(rows_of(mapper.model, rows.db).filter(pk__in=keys))
             record([(CREATED, each) for each in furniture.values()], rows.db)
             published += len(furniture)
     return published
+
+
+def _locked_keys(rows: "QuerySet[Any]", mapper: Mapper) -> list[Any]:
+    # The rows in a query of their own: those of a distinct or sliced one cannot be locked.
+    chosen = rows_of(mapper.model, rows.db).filter(pk__in=rows.values("pk"))
+    return list(lock(chosen).values_list("pk", flat=True))
 
 
 def _mapped(rows: Rows) -> "tuple[QuerySet[Any], Mapper]":

@@ -49,7 +49,7 @@ class Config:
     poll_seconds: float = 0.25
     """How often the relay, or its standby, looks when nothing wakes it."""
     backoff_seconds: float = 0.25
-    backoff_max_seconds: float = 15.0
+    backoff_max_seconds: float = 5.0
     lease_seconds: float = 10.0
     """How long a relay that is silent stays the active one (not on PostgreSQL)."""
     wake: Literal["socket", "listen", "poll"] = "socket"
