@@ -6,13 +6,14 @@ Nothing is sent from here.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from django.db import transaction
 from django.db.models import Model
 
 from furniture_events import InvalidFurniture
 from furniture_events._encoding import EncodedEvent, encode_event
 from furniture_events._ids import new_event_id
 from furniture_events.django.conf import config
-from furniture_events.django.mapping import Furniture, mapper_of, rows_of
+from furniture_events.django.mapping import Furniture, lock, mapper_of, rows_of
 
 __all__ = ["CREATED", "DELETED", "UPDATED", "publish", "record", "record_changes"]
 
@@ -32,12 +33,13 @@ def publish(type: str, furniture: object, *, id: str | None = None, using: str =
     """
     if type not in {CREATED, UPDATED, DELETED}:
         raise ValueError(f"no such event type: {type!r}")
-    if isinstance(furniture, Model) and (mapper := mapper_of(furniture.__class__)):
-        rows = rows_of(mapper.model, using).filter(pk=furniture.pk)
-        furniture = mapper.read(rows).get(furniture.pk)
-        if furniture is None:
-            raise InvalidFurniture("furniture: is not in the database")
-    record([(type, furniture)], using, id=id)
+    with transaction.atomic(using=using, savepoint=False):
+        if isinstance(furniture, Model) and (mapper := mapper_of(furniture.__class__)):
+            rows = rows_of(mapper.model, using).filter(pk=furniture.pk)
+            furniture = mapper.read(lock(rows)).get(furniture.pk)
+            if furniture is None:
+                raise InvalidFurniture("furniture: is not in the database")
+        record([(type, furniture)], using, id=id)
 
 
 def record_changes(
