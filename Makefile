@@ -6,6 +6,7 @@
 # make chaos  kill, cut and fill the disk for long (CHAOS_KILLS, CHAOS_PUBLISHES, CHAOS_SEED, CHAOS_LOG)
 # make check  format, lint, types, import contract
 # make bench  measure beside other servers, in twenty minutes; ARGS=--quick: in two; ARGS=--help
+# make bench-django  measure what Django, its outbox and its relay cost
 # make docs   what is generated: the settings table of the README
 
 PYTHON ?= python3
@@ -17,7 +18,7 @@ BROWSER_CLIENT := sio_server/static/socket.io
 # environment or .env says goes first.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: run cluster test fuzz histories chaos check format bench docs clean browser-client
+.PHONY: run cluster test fuzz histories chaos check format bench bench-django docs clean browser-client
 .DEFAULT_GOAL := run
 
 run: $(VENV)/server
@@ -59,6 +60,9 @@ format: $(VENV)/tests
 
 bench: $(VENV)/tests benchmarks/peers/node_modules/.ready
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-django: $(VENV)/tests postgres
+	$(BIN)/python -m benchmarks.django $(ARGS)
 
 docs: $(VENV)/tests
 	$(BIN)/python -m tests.support.readme

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from benchmarks import report
 from benchmarks.__main__ import measure, options
+from benchmarks.django import __main__ as django
 from benchmarks.figures import Figures
 from benchmarks.measurements import MEASUREMENTS
 from benchmarks.servers import ServerError
@@ -42,6 +45,24 @@ def test_each_measurement_has_figures(name: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="the floor is a C program")
+@pytest.mark.parametrize(
+    ("measurement", "amounts"),
+    [
+        (django.latency, ("postgres", 100, 0.1)),
+        (django.drain, ("sqlite", 100)),
+        (django.request, ("sqlite", 0.1)),
+    ],
+)
+def test_each_measurement_of_django_has_figures(
+    measurement: Callable[..., dict[str, Figures]], amounts: tuple[Any, ...]
+) -> None:
+    """Measure a site in each of its ways, beside a first line of figures."""
+    rows = measurement(*amounts)
+    assert len(rows) > 1
+    assert all(value > 0 for figures in rows.values() for value in figures.values())
+    assert all(name in django.table("what it is", rows) for name in rows)
+
+
 def test_the_ratios_to_the_peers_that_need_no_packages() -> None:
     """Lay out this server's figures beside the others' as a table."""
     rows = few("deliveries", "ours,stock,floor")

@@ -1,0 +1,1 @@
+"""What Django, its outbox and its relay cost: ``python -m benchmarks.django``."""

@@ -1,0 +1,65 @@
+"""Fills the site's database, as a process of its own: ``writer prepare|commits|backlog …``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.django.settings")
+django.setup()
+
+from django.core.management import call_command  # noqa: E402 - models exist from here on
+
+from benchmarks.django.catalog.models import Mueble  # noqa: E402
+from benchmarks.figures import FURNITURE  # noqa: E402
+
+COLUMNS = {name: value for name, value in FURNITURE.items() if name != "furniture_id"}
+
+
+def prepare() -> None:
+    """Make the tables, and one piece, of which nothing is published."""
+    call_command("migrate", verbosity=0, run_syncdb=True)
+    Mueble.objects.bulk_create([Mueble(**COLUMNS)])
+
+
+def commits(rate: float, count: int) -> None:
+    """Create pieces on a schedule; print when each, by its width, was committed."""
+    committed = {}
+    begun = time.monotonic()
+    for number in range(count):
+        time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+        Mueble.objects.create(**{**COLUMNS, "ancho": number})
+        committed[number] = time.monotonic()
+    json.dump(committed, sys.stdout)
+
+
+def backlog(count: int, pieces: int) -> None:
+    """Fill the outbox with events of so many pieces, in turns."""
+    from furniture_events._encoding import encode_event  # noqa: PLC0415 - plain sites lack it
+    from furniture_events._ids import new_event_id  # noqa: PLC0415
+    from furniture_events.django import outbox  # noqa: PLC0415
+
+    for start in range(0, count, 1000):
+        outbox.append(
+            [
+                encode_event(
+                    {
+                        "type": "furniture_updated",
+                        "furniture": {**FURNITURE, "furniture_id": str(number % pieces)},
+                    },
+                    new_event_id,
+                )
+                for number in range(start, min(start + 1000, count))
+            ],
+            "default",
+        )
+
+
+if __name__ == "__main__":
+    {"prepare": prepare, "commits": commits, "backlog": backlog}[sys.argv[1]](
+        *(int(word) for word in sys.argv[2:])
+    )
