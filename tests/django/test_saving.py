@@ -1,13 +1,17 @@
-"""A save, a delete and their transaction: what is published, and what is not."""
+"""A save and a delete: what is published, and what is not."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import F
+from django.db.models.signals import ModelSignal, post_save, pre_save
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Mueble
@@ -25,6 +29,41 @@ def mueble(autor: User, **changes: object) -> Mueble:
             **changes,
         }
     )
+
+
+@pytest.fixture
+def piece(autor: User) -> Mueble:
+    """Return a piece that is in the database."""
+    saved = mueble(autor)
+    saved.save()
+    return saved
+
+
+@contextmanager
+def receiving(
+    signal: ModelSignal, receiver: Callable[[Any], object], sender: type[Any] = Mueble
+) -> Iterator[None]:
+    """Call a receiver of a model's signal, once, with the instance."""
+    done = []
+
+    def receive(instance: Any, **_: object) -> None:
+        if not done:
+            done.append(True)
+            receiver(instance)
+
+    signal.connect(receive, sender=sender)
+    try:
+        yield
+    finally:
+        signal.disconnect(receive, sender=sender)
+
+
+def told(events: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+    """Return of each event its type, without the prefix, and these fields of its furniture."""
+    return [
+        (event["type"].removeprefix("furniture_"), *(event["furniture"][name] for name in names))
+        for event in events
+    ]
 
 
 def test_a_save_publishes_what_the_row_holds(autor: User) -> None:
@@ -51,10 +90,187 @@ def test_a_save_publishes_what_the_row_holds(autor: User) -> None:
     events.assert_published("furniture_deleted", furniture_id=key, ancho=121)
 
 
-def test_a_rolled_back_save_publishes_nothing(autor: User) -> None:
-    """What is not committed was never said."""
+@pytest.mark.parametrize(
+    ("change", "update_fields"),
+    [
+        ({}, None),
+        ({"notas": "rayada"}, None),
+        ({"notas": "rayada", "material": "pino"}, ["notas"]),
+        ({"altura": Decimal("75.501")}, None),
+        ({"ancho": "120.00"}, None),
+    ],
+)
+def test_a_save_that_changes_no_mapped_column_publishes_nothing(
+    piece: Mueble, change: dict[str, object], update_fields: list[str] | None
+) -> None:
+    """What is equal once the database holds it is no news, whatever was assigned."""
     with capture_events() as events:
-        with pytest.raises(ZeroDivisionError), transaction.atomic():
-            mueble(autor).save()
-            raise ZeroDivisionError
+        for name, value in change.items():
+            setattr(piece, name, value)
+        piece.save(update_fields=update_fields)
     assert events == []
+
+
+def test_what_the_column_rounds_is_published_rounded(autor: User) -> None:
+    """The event has the column's value, not the one that was assigned."""
+    with capture_events() as events:
+        mueble(autor, altura=Decimal("75.506")).save()
+    events.assert_published("furniture_created", altura=75.51)
+
+
+@pytest.mark.parametrize("update_fields", [["autor"], ["autor_id"], ["notas", "autor"]])
+def test_update_fields_with_a_mapped_column_publishes(
+    piece: Mueble, update_fields: list[str]
+) -> None:
+    """A foreign key counts by both of its names, and the event has the new author."""
+    piece.autor = User.objects.create_user("ana")
+    with capture_events() as events:
+        piece.save(update_fields=update_fields)
+    assert told(events, "autor_username") == [("updated", "ana")]
+
+
+def test_deferred_columns_are_published_all_the_same(piece: Mueble) -> None:
+    """An instance that was read in part publishes the whole row, and only for what it writes."""
+    part = Mueble.objects.only("material").get()
+    part.material = "pino"
+    with capture_events() as events:
+        part.save()
+    assert told(events, "nombre", "material") == [("updated", "Mesa", "pino")]
+    part = Mueble.objects.only("notas").get()
+    with capture_events() as events:
+        part.save()
+    assert events == []
+
+
+def test_a_stale_instance_publishes_what_it_does_to_the_row(piece: Mueble) -> None:
+    """What somebody else wrote meanwhile is in the event; writing back an old value is a change."""
+    Mueble.objects.update(nombre="Escritorio", material="pino")
+    with capture_events() as events:
+        piece.save(update_fields=["material"])
+    assert told(events, "nombre", "material") == [("updated", "Escritorio", "roble")]
+
+
+def test_an_explicit_primary_key_creates_then_updates(autor: User) -> None:
+    """Whether the row was there decides, not whether the instance has a key."""
+    with capture_events() as events:
+        mueble(autor, pk=7).save()
+        mueble(autor, pk=7, material="pino").save()
+    assert told(events, "furniture_id") == [("created", "7"), ("updated", "7")]
+
+
+def test_get_or_create_and_update_or_create_publish_what_they_do(autor: User) -> None:
+    """The one that finds the row with what it wants publishes nothing."""
+    values = {"altura": 1, "ancho": 1, "material": "roble", "autor": autor}
+    with capture_events() as events:
+        Mueble.objects.get_or_create(nombre="Silla", defaults=values)
+        Mueble.objects.get_or_create(nombre="Silla", defaults={**values, "material": "pino"})
+        Mueble.objects.update_or_create(nombre="Silla", defaults=values)
+        Mueble.objects.update_or_create(nombre="Silla", defaults={"material": "pino"})
+    assert told(events, "material") == [("created", "roble"), ("updated", "pino")]
+
+
+def test_deleting_publishes_each_piece_that_goes(autor: User) -> None:
+    """`QuerySet.delete` and cascades publish one event for each row, rows that went already none."""
+    first, second, third = (mueble(autor, nombre=nombre) for nombre in "abc")
+    for each in (first, second, third):
+        each.save()
+    with capture_events() as events:
+        Mueble.objects.filter(nombre="a").delete()
+    assert told(events, "nombre") == [("deleted", "a")]
+    stale = Mueble.objects.get(nombre="b")
+    second.delete()
+    with capture_events() as events:
+        stale.delete()
+    assert events == []
+    with capture_events() as events:
+        autor.delete()
+    assert told(events, "nombre", "autor_username") == [("deleted", "c", "juan")]
+
+
+def test_saves_in_receivers_are_one_event_with_the_final_state(autor: User) -> None:
+    """Receivers that save the piece again, also as another instance, add no event of their own."""
+
+    def save_again(instance: Mueble) -> None:
+        instance.material = "pino"
+        instance.save()
+        other = Mueble.objects.get(pk=instance.pk)
+        other.ancho = 99
+        other.save()
+
+    with receiving(post_save, save_again), capture_events() as events:
+        mueble(autor).save()
+    assert told(events, "material", "ancho") == [("created", "pino", 99)]
+    piece = Mueble.objects.get()
+    piece.nombre = "Silla"
+    with receiving(pre_save, lambda piece: Mueble.objects.update(ancho=7)):
+        with receiving(post_save, save_again), capture_events() as events:
+            piece.save()
+    assert told(events, "nombre", "ancho") == [("updated", "Silla", 99)]
+
+
+def test_a_receiver_that_saves_another_piece_publishes_both(autor: User) -> None:
+    """Only saves of the same piece are one event."""
+
+    def save_another(instance: Mueble) -> None:
+        mueble(autor, nombre="Silla").save()
+
+    with receiving(post_save, save_another), capture_events() as events:
+        mueble(autor).save()
+    assert sorted(told(events, "nombre")) == [("created", "Mesa"), ("created", "Silla")]
+
+
+def test_a_receiver_that_raises_undoes_the_save_and_its_event(autor: User) -> None:
+    """In autocommit too, a save that raises has written nothing and said nothing."""
+    with receiving(post_save, lambda piece: 1 / 0), capture_events() as events:
+        with pytest.raises(ZeroDivisionError):
+            mueble(autor).save()
+    assert (events, Mueble.objects.count()) == ([], 0)
+
+
+def test_a_receivers_error_that_is_caught_leaves_the_row_and_its_event(autor: User) -> None:
+    """Whoever catches it in a transaction of their own commits both."""
+    with receiving(post_save, lambda piece: 1 / 0), capture_events() as events:
+        with transaction.atomic():
+            with pytest.raises(ZeroDivisionError):
+                mueble(autor).save()
+    assert told(events, "nombre") == [("created", "Mesa")]
+    assert Mueble.objects.count() == 1
+
+
+def test_a_receivers_own_error_is_the_one_that_is_raised(autor: User) -> None:
+    """Also where the database takes nothing more after it, so that no event can be written."""
+
+    def violate(instance: Mueble) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO auth_group (id, name) VALUES (1, NULL)")
+
+    with receiving(post_save, violate), capture_events() as events:
+        with transaction.atomic():
+            with pytest.raises(IntegrityError), transaction.atomic():
+                mueble(autor).save()
+    assert (events, Mueble.objects.count()) == ([], 0)
+
+
+def test_what_cannot_be_published_cannot_be_committed(
+    autor: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catching the error of the event does not get the row through without it."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("furniture_events.django.saving.record_changes", fail)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        with pytest.raises(ZeroDivisionError):
+            mueble(autor).save()
+        Mueble.objects.count()
+    assert Mueble.objects.count() == 0
+
+
+def test_a_row_that_is_deleted_by_a_receiver_is_not_told_as_there(piece: Mueble) -> None:
+    """The last word of a save whose receiver deletes the row is that it is gone."""
+    piece.material = "pino"
+    with receiving(post_save, lambda piece: Mueble.objects.filter(pk=piece.pk).delete()):
+        with capture_events() as events:
+            piece.save()
+    assert told(events) == [("deleted",)]

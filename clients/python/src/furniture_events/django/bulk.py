@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from django.db import NotSupportedError, router, transaction
 from django.db.models import Manager, Model, QuerySet
 
-from furniture_events.django.mapping import Mapper, lock, mapper_of, rows_of
+from furniture_events.django.mapping import Mapper, lock, mapper_of, read, rows_of
 from furniture_events.django.publishing import CREATED, record, record_changes
 
 __all__ = ["bulk_create", "bulk_update", "publish_created", "update"]
@@ -35,7 +35,7 @@ def bulk_create(
         if any(piece.pk is None for piece in created):
             raise NotSupportedError("bulk_create: the database does not tell the primary keys")
         for keys in _chunks([piece.pk for piece in created]):
-            furniture = mapper.read(rows_of(mapper.model, rows.db).filter(pk__in=keys))
+            furniture = read(mapper, rows_of(mapper.model, rows.db).filter(pk__in=keys))
             record([(CREATED, furniture[key]) for key in keys], rows.db)
     return created
 
@@ -49,9 +49,9 @@ def bulk_update(
     with transaction.atomic(using=rows.db):
         for chunk in _chunks(list(pieces)):
             mine = rows_of(mapper.model, rows.db).filter(pk__in=[piece.pk for piece in chunk])
-            before = mapper.read(lock(mine))
+            before = read(mapper, lock(mine))
             changed += rows.bulk_update(chunk, fields, batch_size=batch_size)
-            record_changes(before, mapper.read(mine), rows.db)
+            record_changes(before, read(mapper, mine), rows.db)
     return changed
 
 
@@ -62,9 +62,9 @@ def update(rows: Rows, **values: Any) -> int:
     with transaction.atomic(using=rows.db):
         for keys in _chunks(_locked_keys(rows, mapper)):
             mine = rows_of(mapper.model, rows.db).filter(pk__in=keys)
-            before = mapper.read(mine)
+            before = read(mapper, mine)
             changed += rows_of(rows.model, rows.db).filter(pk__in=keys).update(**values)
-            record_changes(before, mapper.read(mine), rows.db)
+            record_changes(before, read(mapper, mine), rows.db)
     return changed
 
 
@@ -74,7 +74,7 @@ def publish_created(rows: Rows) -> int:
     published = 0
     with transaction.atomic(using=rows.db):
         for keys in _chunks(_locked_keys(rows, mapper)):
-            furniture = mapper.read(rows_of(mapper.model, rows.db).filter(pk__in=keys))
+            furniture = read(mapper, rows_of(mapper.model, rows.db).filter(pk__in=keys))
             record([(CREATED, each) for each in furniture.values()], rows.db)
             published += len(furniture)
     return published

@@ -14,7 +14,7 @@ W002 a column that may be NULL where the contract needs a value
 ==== ==============================================================================
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
@@ -27,7 +27,7 @@ from django.db import connections, router
 from django.db.models import Model
 
 from furniture_events._encoding import FURNITURE_FIELDS
-from furniture_events.django.conf import Config, config, problems
+from furniture_events.django.conf import Config, config, models, problems
 from furniture_events.django.mapping import Lookups, MappingError, make_mapper
 from furniture_events.django.models import OutboxEvent
 from furniture_events.django.wake import can_listen
@@ -43,13 +43,11 @@ def register() -> None:
 
 def check_setting(**_: object) -> list[CheckMessage]:
     """Check `FURNITURE_EVENTS`, and what it names."""
-    found = [_error(*problem) for problem in problems()]
-    setting = getattr(settings, "FURNITURE_EVENTS", None)
-    if isinstance(setting, Mapping) and isinstance(setting.get("MODELS", {}), Mapping):
-        for label, how in setting.get("MODELS", {}).items():
-            found += _check_model(label, how)
+    found: list[CheckMessage] = [_error(*problem) for problem in problems()]
     if not found:
         found += _check_together(config())
+    for label, how in models().items():
+        found += _check_model(label, how)
     return found
 
 

@@ -16,7 +16,7 @@ from django.core.signals import setting_changed
 
 from furniture_events import ConfigurationError, Producer
 
-__all__ = ["Config", "Problem", "config", "problems"]
+__all__ = ["Config", "Problem", "config", "models", "problems"]
 
 _NAME = "FURNITURE_EVENTS"
 
@@ -75,6 +75,13 @@ def config() -> Config:
     for problem in problems():
         raise ImproperlyConfigured(f"{problem.message} {problem.hint}")
     return Config(**_given())
+
+
+def models() -> Mapping[object, object]:
+    """Return `MODELS` as it is given, right or wrong; empty where there is no such dict."""
+    setting = getattr(settings, _NAME, None)
+    given = setting.get("MODELS") if isinstance(setting, Mapping) else None
+    return given if isinstance(given, Mapping) else {}
 
 
 def _forget(*, setting: str, **_: object) -> None:

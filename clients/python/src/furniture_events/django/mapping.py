@@ -4,7 +4,7 @@ What is published is read from the database, in the transaction that changes it:
 columns hold (a rounded price, the author's new name), whatever the instance in memory says.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from django.db import connections
@@ -18,9 +18,11 @@ __all__ = [
     "Lookups",
     "Mapper",
     "MappingError",
+    "children_of",
     "lock",
     "make_mapper",
     "mapper_of",
+    "read",
     "register",
     "rows_of",
 ]
@@ -56,13 +58,10 @@ class Lookups:
     def __init__(self, model: type[Model], lookups: Mapping[str, str]) -> None:
         self.model = model
         self.lookups = _SAME_NAMES | dict(lookups)
-        self._columns = {
-            name
-            for lookup in self.lookups.values()
-            for field in [_first_field(model, lookup)]
-            if field is not None
-            for name in (field.name, field.attname)
-        }
+        first = [_first_field(model, lookup) for lookup in self.lookups.values()]
+        fields = [field for field in first if field is not None]
+        self._columns = {name for field in fields for name in (field.name, field.attname)}
+        self._computed = any(field.generated for field in fields)
 
     def read(self, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
         """Read the columns alone, related ones by a join: one query, whatever the lookups."""
@@ -74,7 +73,7 @@ class Lookups:
         }
 
     def concerns(self, fields: Collection[str]) -> bool:
-        return not self._columns.isdisjoint(fields)
+        return self._computed or not self._columns.isdisjoint(fields)
 
 
 class Function:
@@ -93,6 +92,9 @@ class Function:
 
 def make_mapper(model: type[Model], how: object) -> Mapper:
     """Make what `MODELS` says of a model. Raises `MappingError`."""
+    concrete = model._meta.concrete_model
+    if concrete is not None and concrete is not model:
+        raise MappingError(f"is a proxy: map {concrete._meta.label}")
     match how:
         case Mapping() if all(isinstance(part, str) for pair in how.items() for part in pair):
             return Lookups(model, how)
@@ -120,6 +122,26 @@ def mapper_of(model: type[Model]) -> Mapper | None:
     return next((_mappers[base] for base in model.__mro__ if base in _mappers), None)
 
 
+def children_of(mapper: Mapper) -> list[Mapper]:
+    """Return the mappers of models that inherit from a mapper's, and are rows of it as well."""
+    return sorted(
+        (
+            child
+            for model, child in _mappers.items()
+            if (link := model._meta.get_ancestor_link(mapper.model)) and link.primary_key
+        ),
+        key=lambda child: len(child.model.__mro__),
+    )
+
+
+def read(mapper: Mapper, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
+    """Return each row's furniture by its primary key; what is a child's row, as that is mapped."""
+    furniture = mapper.read(rows)
+    for child in children_of(mapper) if furniture else ():
+        furniture |= child.read(rows_of(child.model, rows.db).filter(pk__in=list(furniture)))
+    return furniture
+
+
 def rows_of(model: type[Model], using: str) -> "QuerySet[Any]":
     """Return all rows of a model, in order, also those that its own managers hide."""
     return model._base_manager.using(using).order_by("pk")
@@ -132,7 +154,7 @@ def lock(rows: "QuerySet[Any]") -> "QuerySet[Any]":
     """
     connection = connections[rows.db]
     if connection.features.has_select_for_update_of:
-        return rows.select_for_update(of=("self",))
+        return rows.select_for_update(of=("self", *_parent_links(rows.model)))
     if connection.features.has_select_for_update:
         return rows.select_for_update()
     # SQLite has one lock, which a transaction that began by reading may not get any more.
@@ -140,6 +162,14 @@ def lock(rows: "QuerySet[Any]") -> "QuerySet[Any]":
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {table} WHERE 0")  # noqa: S608 - quoted, and no value in it
     return rows
+
+
+def _parent_links(model: type[Model]) -> Iterator[str]:
+    """Yield the lookups of the rows that are a row's too, in the tables of the model's parents."""
+    for parent, link in (model._meta.concrete_model or model)._meta.parents.items():
+        if link is not None:
+            yield link.name
+            yield from (f"{link.name}__{further}" for further in _parent_links(parent))
 
 
 def _furniture(pk: object, values: Mapping[str, object]) -> Furniture:

@@ -13,7 +13,7 @@ from furniture_events import InvalidFurniture
 from furniture_events._encoding import EncodedEvent, encode_event
 from furniture_events._ids import new_event_id
 from furniture_events.django.conf import config
-from furniture_events.django.mapping import Furniture, lock, mapper_of, rows_of
+from furniture_events.django.mapping import Furniture, lock, mapper_of, read, rows_of
 
 __all__ = ["CREATED", "DELETED", "UPDATED", "publish", "record", "record_changes"]
 
@@ -33,10 +33,10 @@ def publish(type: str, furniture: object, *, id: str | None = None, using: str =
     """
     if type not in {CREATED, UPDATED, DELETED}:
         raise ValueError(f"no such event type: {type!r}")
-    with transaction.atomic(using=using, savepoint=False):
+    with transaction.atomic(using=using):
         if isinstance(furniture, Model) and (mapper := mapper_of(furniture.__class__)):
             rows = rows_of(mapper.model, using).filter(pk=furniture.pk)
-            furniture = mapper.read(lock(rows)).get(furniture.pk)
+            furniture = read(mapper, lock(rows)).get(furniture.pk)
             if furniture is None:
                 raise InvalidFurniture("furniture: is not in the database")
         record([(type, furniture)], using, id=id)

@@ -9,24 +9,26 @@ save and the row after are one transaction, with the outbox's row in it. Deletin
 
 import logging
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
 from django.db import connections, router, transaction
 from django.db.models import Model
 from django.db.models.signals import pre_delete
 
+from furniture_events.django.conf import models
 from furniture_events.django.mapping import (
     Furniture,
     Mapper,
     MappingError,
+    children_of,
     lock,
     make_mapper,
     mapper_of,
+    read,
     register,
     rows_of,
 )
@@ -42,10 +44,9 @@ _saving: ContextVar[tuple[tuple[Model, str], ...]] = ContextVar("_saving", defau
 
 def watch() -> None:
     """See every mapped model's saves and deletes. What cannot be mapped, the checks tell."""
-    models = getattr(settings, "FURNITURE_EVENTS", {}).get("MODELS", {})
-    for label, how in models.items():
+    for label, how in models().items():
         try:
-            mapper = make_mapper(apps.get_model(label), how)
+            mapper = make_mapper(apps.get_model(str(label)), how)
         except (LookupError, ValueError, MappingError) as error:
             _logger.error("model_is_not_published model=%r reason=%s", label, error)  # noqa: TRY400
         else:
@@ -70,12 +71,16 @@ def _watch_saves(mapper: Mapper) -> None:
         concerned = (
             not raw
             and mapper_of(type(self)) is mapper
-            and (update_fields is None or mapper.concerns(update_fields))
+            and (update_fields is None or _concerns(mapper, update_fields))
         )
         with _publishing(self, mapper, alias) if concerned else nullcontext():
             original(self, raw, force_insert, force_update, alias, update_fields)
 
     mapper.model.save_base = save_base  # type: ignore[assignment, method-assign]
+
+
+def _concerns(mapper: Mapper, fields: Collection[str]) -> bool:
+    return any(each.concerns(fields) for each in (mapper, *children_of(mapper)))
 
 
 @contextmanager
@@ -94,15 +99,27 @@ def _publishing(piece: Model, mapper: Mapper, using: str) -> Iterator[None]:
         token = _saving.set((*_saving.get(), (piece, using)))
         try:
             yield
-        finally:
+        except BaseException:
             _saving.reset(token)
-            # Whoever catches a receiver's error commits the row all the same.
+            # Whoever catches a receiver's error commits the row all the same, unless this fails.
             if not connection.needs_rollback:
-                record_changes(before, _read(piece, mapper, using), using)
+                with suppress(Exception):
+                    _record(before, piece, mapper, using)
+            raise
+        _saving.reset(token)
+        _record(before, piece, mapper, using)
+
+
+def _record(before: Mapping[Any, Furniture], piece: Model, mapper: Mapper, using: str) -> None:
+    # The row is written: whoever catches what is raised here must not commit it without its event.
+    with transaction.atomic(using=using, savepoint=False):
+        record_changes(before, _read(piece, mapper, using), using)
 
 
 def _same(one: Model, other: Model) -> bool:
-    return one.pk == other.pk and mapper_of(type(one)) is mapper_of(type(other))
+    """Tell whether both are one piece; of a parent and its child, it is the same."""
+    mapped = [mapper.model for each in (one, other) if (mapper := mapper_of(type(each)))]
+    return one.pk == other.pk and (issubclass(*mapped) or issubclass(*reversed(mapped)))
 
 
 def _read(
@@ -111,7 +128,7 @@ def _read(
     if piece.pk is None:
         return {}
     rows = rows_of(mapper.model, using).filter(pk=piece.pk)
-    return mapper.read(lock(rows) if locked else rows)
+    return read(mapper, lock(rows) if locked else rows)
 
 
 def _watch_deletes(mapper: Mapper) -> None:
@@ -123,6 +140,10 @@ def _watch_deletes(mapper: Mapper) -> None:
 
 def _on_delete(instance: Model, using: str, **_: object) -> None:
     mapper = mapper_of(type(instance))
-    if mapper is not None:
-        before = _read(instance, mapper, using, locked=True)
-        record([(DELETED, furniture) for furniture in before.values()], using)
+    if mapper is None:
+        return
+    for child in children_of(mapper):  # it goes too, and is told of by itself
+        if rows_of(child.model, using).filter(pk=instance.pk).exists():
+            return
+    before = _read(instance, mapper, using, locked=True)
+    record([(DELETED, furniture) for furniture in before.values()], using)

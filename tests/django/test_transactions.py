@@ -1,0 +1,184 @@
+"""The event and its row are one transaction: what undoes the one undoes the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from unittest import mock
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import User
+from django.db import connection, connections, transaction
+from django.db.models import F
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, Client, override_settings
+from django.urls import path
+from furniture_events.django import outbox, publish
+from furniture_events.django.testing import capture_events
+
+from tests.django.catalog.models import Mueble, Sofa
+from tests.django.test_saving import mueble, told
+from tests.support.server import TIMEOUT, wait_until
+
+
+def test_a_rolled_back_save_publishes_nothing(autor: User) -> None:
+    """What is not committed was never said."""
+    with capture_events() as events:
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            mueble(autor).save()
+            raise ZeroDivisionError
+    assert events == []
+
+
+def test_a_savepoint_takes_its_own_events_back(autor: User) -> None:
+    """What came before it and after it in the transaction is published."""
+    with capture_events() as events, transaction.atomic():
+        mueble(autor, nombre="a").save()
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            mueble(autor, nombre="b").save()
+            publish("furniture_updated", Mueble.objects.get(nombre="a"))
+            raise ZeroDivisionError
+        mueble(autor, nombre="c").save()
+    assert told(events, "nombre") == [("created", "a"), ("created", "c")]
+
+
+def save_and_answer(request: HttpRequest, status: int) -> HttpResponse:
+    """Save a piece, and fail with a status of 500."""
+    mueble(User.objects.get()).save()
+    if status == 500:
+        raise ZeroDivisionError
+    return HttpResponse(status=status)
+
+
+async def save_and_delete(request: HttpRequest) -> HttpResponse:
+    """Save, change and delete a piece, as an async view does."""
+    piece = mueble(await User.objects.aget())
+    await piece.asave()
+    piece.material = "pino"
+    await piece.asave(update_fields=["material"])
+    await piece.adelete()
+    return HttpResponse()
+
+
+urlpatterns = [path("save/<int:status>/", save_and_answer), path("async/", save_and_delete)]
+
+
+@override_settings(ROOT_URLCONF=__name__)
+@pytest.mark.parametrize(("atomic", "kept"), [(True, 0), (False, 1)])
+def test_a_view_that_fails_publishes_what_it_commits(autor: User, atomic: bool, kept: int) -> None:
+    """With ATOMIC_REQUESTS that is nothing, without it what it has saved by then."""
+    client = Client(raise_request_exception=False)
+    with mock.patch.dict(connections.settings["default"], ATOMIC_REQUESTS=atomic):
+        with capture_events() as events:
+            assert client.get("/save/500/").status_code == 500
+        assert (len(events), Mueble.objects.count()) == (kept, kept)
+        with capture_events() as events:
+            assert client.get("/save/200/").status_code == 200
+    assert told(events) == [("created",)]
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_an_async_view_publishes(autor: User) -> None:
+    """`asave` and `adelete` are saves and deletes."""
+    with capture_events() as events:
+        assert async_to_sync(AsyncClient().get)("/async/").status_code == 200
+    assert told(events, "material") == [
+        ("created", "roble"),
+        ("updated", "pino"),
+        ("deleted", "pino"),
+    ]
+
+
+def alone(work: Callable[[], object]) -> Callable[[], None]:
+    """Make work for another thread, with a connection of its own."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()
+
+    return run
+
+
+def race(first: Callable[[], object], second: Callable[[], object]) -> None:
+    """Do the second in another thread while what the first has written is not committed."""
+
+    def is_blocked() -> bool:
+        if connection.vendor != "postgresql":
+            return True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool(cursor.fetchone()[0])
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            first()
+            other = pool.submit(alone(second))
+            wait_until(lambda: other.done() or is_blocked(), "the second waits for the first")
+        other.result(TIMEOUT)
+
+
+def change(model: type[Any], **values: object) -> Callable[[], None]:
+    """Return what reads a piece now, and later changes it and saves it whole."""
+    piece = model.objects.get()
+
+    def save() -> None:
+        for name, value in values.items():
+            setattr(piece, name, value)
+        piece.save()
+
+    return save
+
+
+@pytest.mark.parametrize(("one", "other"), [(Mueble, Mueble), (Mueble, Sofa), (Sofa, Mueble)])
+def test_the_order_of_commits_is_the_order_of_events(
+    autor: User, one: type[Any], other: type[Any]
+) -> None:
+    """A save that had to wait for another one undoes it, and says so, after it."""
+    Sofa.objects.create(nombre="Sofá", altura=1, ancho=1, material="roble", autor=autor)
+    with capture_events() as events:
+        race(change(one, material="pino"), change(other, material="roble"))
+    assert told(events, "material", "plazas") == [("updated", "pino", 2), ("updated", "roble", 2)]
+
+
+def test_publishing_by_hand_waits_for_who_is_changing_the_piece(autor: User) -> None:
+    """It would else publish an older state behind the newer one."""
+    piece = mueble(autor)
+    piece.save()
+    with capture_events() as events:
+        race(change(Mueble, material="pino"), lambda: publish("furniture_updated", piece))
+    assert told(events, "material") == [("updated", "pino"), ("updated", "pino")]
+
+
+def test_many_writers_of_one_piece(autor: User) -> None:
+    """Each save is published, in the order of the commits, and none finds the database locked."""
+    mueble(autor, ancho=0).save()
+
+    def widen() -> None:
+        for _ in range(5):
+            piece = Mueble.objects.get()
+            piece.ancho = F("ancho") + 1
+            piece.save(update_fields=["ancho"])
+
+    with capture_events() as events, ThreadPoolExecutor(4) as pool:
+        for writer in [pool.submit(alone(widen)) for _ in range(4)]:
+            writer.result(TIMEOUT)
+    assert [event["furniture"]["ancho"] for event in events] == list(range(1, 21))
+
+
+def test_a_late_commit_is_not_jumped_over(autor: User, database: str) -> None:
+    """What waits is looked at from the start: a row comes to stand before one already seen."""
+    if database != "postgres":
+        pytest.skip("SQLite has one writer at a time")
+    with transaction.atomic():
+        mueble(autor, nombre="late").save()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(alone(mueble(autor, nombre="early").save)).result(TIMEOUT)
+            seen = pool.submit(lambda: [row.pk for row in outbox.waiting("default")])
+            (early,) = seen.result(TIMEOUT)
+            pool.submit(connections.close_all).result(TIMEOUT)
+    late, last = outbox.waiting("default")
+    assert (late.pk < early, last.pk) == (True, early)
