@@ -19,6 +19,8 @@ from django.core.management import call_command  # noqa: E402
 from django.core.management.color import no_style  # noqa: E402
 from django.db import connection, connections  # noqa: E402
 
+from tests.django.catalog.models import Mueble  # noqa: E402
+from tests.django.pieces import mueble  # noqa: E402
 from tests.support.postgres import Postgres  # noqa: E402
 
 
@@ -76,3 +78,11 @@ _OURS = {"catalog", "furniture_events", "auth", "sessions", "admin"}
 def autor(db: None) -> User:
     """Return a user who makes furniture."""
     return User.objects.create_user("juan")
+
+
+@pytest.fixture
+def piece(autor: User) -> Mueble:
+    """Return a piece that is in the database."""
+    saved = mueble(autor)
+    saved.save()
+    return saved

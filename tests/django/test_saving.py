@@ -15,28 +15,7 @@ from django.db.models.signals import ModelSignal, post_save, pre_save
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Mueble
-
-
-def mueble(autor: User, **changes: object) -> Mueble:
-    """Return a piece that can be saved."""
-    return Mueble(
-        **{
-            "nombre": "Mesa",
-            "altura": Decimal("75.50"),
-            "ancho": 120,
-            "material": "roble",
-            "autor": autor,
-            **changes,
-        }
-    )
-
-
-@pytest.fixture
-def piece(autor: User) -> Mueble:
-    """Return a piece that is in the database."""
-    saved = mueble(autor)
-    saved.save()
-    return saved
+from tests.django.pieces import mueble, told
 
 
 @contextmanager
@@ -56,14 +35,6 @@ def receiving(
         yield
     finally:
         signal.disconnect(receive, sender=sender)
-
-
-def told(events: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
-    """Return of each event its type, without the prefix, and these fields of its furniture."""
-    return [
-        (event["type"].removeprefix("furniture_"), *(event["furniture"][name] for name in names))
-        for event in events
-    ]
 
 
 def test_a_save_publishes_what_the_row_holds(autor: User) -> None:
@@ -170,7 +141,7 @@ def test_get_or_create_and_update_or_create_publish_what_they_do(autor: User) ->
 
 
 def test_deleting_publishes_each_piece_that_goes(autor: User) -> None:
-    """`QuerySet.delete` and cascades publish one event for each row, rows that went already none."""
+    """`QuerySet.delete` and cascades publish one event a row, and none for a row that is gone."""
     first, second, third = (mueble(autor, nombre=nombre) for nombre in "abc")
     for each in (first, second, third):
         each.save()

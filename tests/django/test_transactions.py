@@ -19,7 +19,7 @@ from furniture_events.django import outbox, publish
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Mueble, Sofa
-from tests.django.test_saving import mueble, told
+from tests.django.pieces import mueble, told
 from tests.support.server import TIMEOUT, wait_until
 
 

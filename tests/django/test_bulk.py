@@ -1,0 +1,140 @@
+"""What Django sends no signals for: silent by itself, published by the helpers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core import serializers
+from django.core.management import call_command
+from django.db import transaction
+from django.db.models import F, Q
+from furniture_events.django import bulk
+from furniture_events.django.testing import capture_events
+
+from tests.django.catalog.models import Mesa, Mueble, Sofa
+from tests.django.pieces import mueble, told
+from tests.django.test_mapping import VALUES
+
+
+@pytest.fixture
+def pieces(autor: User) -> list[Mueble]:
+    """Return three pieces that are in the database, the last of which is a sofa."""
+    Mueble.objects.bulk_create([mueble(autor, nombre=nombre) for nombre in "ab"])
+    Sofa.objects.create(**{**VALUES, "nombre": "c"}, autor=autor)
+    return list(Mueble.objects.order_by("pk"))
+
+
+def test_django_alone_publishes_none_of_it(autor: User, tmp_path: Path) -> None:
+    """`bulk_create`, `bulk_update`, `update` and fixtures are silent, as they send no signals."""
+    with capture_events() as events:
+        Mueble.objects.bulk_create([mueble(autor)])
+        Mueble.objects.update(nombre="a")
+        Mueble.objects.bulk_update(Mueble.objects.all(), ["nombre"])
+        fixture = tmp_path / "pieces.json"
+        fixture.write_text(serializers.serialize("json", Mueble.objects.all()))
+        Mueble.objects.all()._raw_delete("default")
+        call_command("loaddata", str(fixture), verbosity=0)
+    assert (events, Mueble.objects.count()) == ([], 1)
+
+
+def test_bulk_create_publishes_each_row(autor: User) -> None:
+    """The rows have their keys, and each is published as the database has it."""
+    with capture_events() as events:
+        created = bulk.bulk_create(
+            Mueble.objects, [mueble(autor, nombre=nombre, altura="1.006") for nombre in "ab"]
+        )
+    assert told(events, "nombre", "altura") == [("created", "a", 1.01), ("created", "b", 1.01)]
+    assert [event["furniture"]["furniture_id"] for event in events] == [
+        str(piece.pk) for piece in created
+    ]
+
+
+def test_bulk_update_publishes_what_it_changes(pieces: list[Mueble]) -> None:
+    """A row that keeps its values is not among the events, however stale its instance is."""
+    Mueble.objects.filter(nombre="a").update(material="pino")
+    pieces[2].material = "haya"
+    with capture_events() as events:
+        assert bulk.bulk_update(Mueble.objects, pieces, ["material", "notas"]) == 3
+    assert told(events, "nombre", "material") == [
+        ("updated", "a", "roble"),
+        ("updated", "c", "haya"),
+    ]
+    assert events[1]["furniture"]["plazas"] == 2
+
+
+def test_update_publishes_what_it_changes(pieces: list[Mueble]) -> None:
+    """Rows that leave the filter by it are published, rows that had the value are not."""
+    pieces[1].material = "pino"
+    pieces[1].save()
+    with capture_events() as events:
+        rows = Mueble.objects.filter(Q(material="roble") | Q(nombre="b"))
+        assert bulk.update(rows, material="pino") == 3
+        assert bulk.update(Mueble.objects.filter(nombre="b"), ancho=F("ancho") + 1) == 1
+        assert bulk.update(Mueble.objects, notas="rayada") == 3
+    assert told(events, "nombre", "material", "ancho") == [
+        ("updated", "a", "pino", 120),
+        ("updated", "c", "pino", 2),
+        ("updated", "b", "pino", 121),
+    ]
+
+
+def test_many_rows_are_done_in_parts(autor: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many they are, each is published once, and in order."""
+    monkeypatch.setattr(bulk, "_CHUNK", 2)
+    names = list("abcde")
+    with capture_events() as events:
+        pieces = bulk.bulk_create(Mueble.objects, [mueble(autor, nombre=name) for name in names])
+        bulk.update(Mueble.objects, material="pino")
+        for piece in pieces:
+            piece.material = "haya"
+        bulk.bulk_update(Mueble.objects, pieces, ["material"])
+        assert bulk.publish_created(Mueble.objects) == 5
+    assert told(events, "nombre", "material") == [
+        *(("created", name, "roble") for name in names),
+        *(("updated", name, "pino") for name in names),
+        *(("updated", name, "haya") for name in names),
+        *(("created", name, "haya") for name in names),
+    ]
+
+
+def test_rows_that_are_there_can_be_published_as_created(pieces: list[Mueble]) -> None:
+    """A fixture's, by a queryset; each as its own model is mapped."""
+    with capture_events() as events:
+        assert bulk.publish_created(Mueble.objects.exclude(nombre="b")) == 2
+    assert told(events, "nombre") == [("created", "a"), ("created", "c")]
+    assert [event["furniture"].get("plazas") for event in events] == [None, 2]
+
+
+def test_a_child_that_is_mapped_as_its_parent(autor: User) -> None:
+    """Its own queryset will do."""
+    Mesa.objects.create(**VALUES, autor=autor)
+    with capture_events() as events:
+        bulk.update(Mesa.objects.filter(patas=4), patas=3, material="pino")
+    assert told(events, "material") == [("updated", "pino")]
+
+
+def test_bulk_work_that_fails_writes_and_publishes_nothing(pieces: list[Mueble]) -> None:
+    """Both are one transaction, which may be the caller's own."""
+    with capture_events() as events:
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            bulk.update(Mueble.objects, material="pino")
+            raise ZeroDivisionError
+    assert (events, Mueble.objects.filter(material="pino").count()) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda: bulk.bulk_create(User.objects, []),
+        lambda: bulk.bulk_update(User.objects, [], ["username"]),
+        lambda: bulk.update(User.objects, username="x"),
+        lambda: bulk.publish_created(User.objects),
+    ],
+)
+def test_a_model_that_is_not_mapped_is_refused(work: Any) -> None:
+    """Rather than be written in silence."""
+    with pytest.raises(ValueError, match=r"auth.User is not in FURNITURE_EVENTS\['MODELS'\]"):
+        work()

@@ -1,0 +1,162 @@
+"""What becomes furniture, and how: every kind of model that the test site has."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import models
+from django.test.utils import isolate_apps
+from furniture_events.django.mapping import Lookups, MappingError, make_mapper
+from furniture_events.django.testing import capture_events
+
+from tests.django.catalog.models import Destacado, Lampara, Maker, Mesa, Mueble, Pieza, Sofa
+from tests.django.pieces import mueble, told
+
+VALUES = {"nombre": "Uno", "altura": 1, "ancho": 2, "material": "roble"}
+
+
+def test_renamed_fields_two_joins_and_a_uuid(autor: User) -> None:
+    """Each value comes from its lookup, the key as text, decimals as numbers."""
+    with capture_events() as events:
+        piece = Pieza.objects.create(
+            name="Atril",
+            height=120,
+            width=40.5,
+            material="haya",
+            price=Decimal("99.90"),
+            maker=Maker.objects.create(user=autor),
+        )
+    assert isinstance(piece.pk, uuid.UUID)
+    assert events.assert_published("furniture_created")["furniture"] == {
+        "furniture_id": str(piece.pk),
+        "nombre": "Atril",
+        "descripcion": "",
+        "altura": 120,
+        "ancho": 40.5,
+        "material": "haya",
+        "autor_username": "juan",
+        "precio": 99.9,
+    }
+    with capture_events() as events:
+        piece.price = Decimal(100)
+        piece.save(update_fields=["price"])
+        piece.delete()
+    assert told(events, "precio") == [("updated", 100), ("deleted", 100)]
+
+
+def test_a_function_gets_the_row_as_the_database_has_it(autor: User) -> None:
+    """It is given a fresh instance, and what it makes of it is compared and published."""
+    with capture_events() as events:
+        lamp = Lampara.objects.create(**VALUES, vatios=40, autor=autor)
+        lamp.nombre, lamp.altura = "UNO", Decimal("1.001")
+        lamp.save()
+        lamp.vatios = 60
+        lamp.save(update_fields=["vatios"])
+        lamp.delete()
+    assert told(events, "nombre", "descripcion", "altura") == [
+        ("created", "UNO", "40.0 W", 1),
+        ("updated", "UNO", "60.0 W", 1),
+        ("deleted", "UNO", "60.0 W", 1),
+    ]
+
+
+def test_a_proxy_is_its_model(autor: User) -> None:
+    """Saved or deleted by its proxy, a row is published as its model's is."""
+    with capture_events() as events:
+        piece = Destacado.objects.create(**VALUES, autor=autor)
+        piece.material = "pino"
+        piece.save()
+        Destacado.objects.all().delete()
+    assert told(events, "material") == [
+        ("created", "roble"),
+        ("updated", "pino"),
+        ("deleted", "pino"),
+    ]
+
+
+def test_a_child_without_a_mapping_is_published_as_its_parent(autor: User) -> None:
+    """Its own columns are no furniture, and its end is told once."""
+    with capture_events() as events:
+        table = Mesa.objects.create(**VALUES, autor=autor)
+        table.patas = 3
+        table.save()
+        table.material = "pino"
+        table.save(update_fields=["material"])
+        table.delete()
+    assert told(events, "material") == [
+        ("created", "roble"),
+        ("updated", "pino"),
+        ("deleted", "pino"),
+    ]
+
+
+def test_a_child_with_a_mapping_is_published_by_it(autor: User) -> None:
+    """Also where it is its parent's row that is saved or deleted: one piece, one furniture."""
+    with capture_events() as events:
+        sofa = Sofa.objects.create(**VALUES, autor=autor)
+        sofa.plazas = 3
+        sofa.save()
+        parent = Mueble.objects.get()
+        parent.material = "pino"
+        parent.save()
+        parent.delete()
+    assert told(events, "material", "plazas") == [
+        ("created", "roble", 2),
+        ("updated", "roble", 3),
+        ("updated", "pino", 3),
+        ("deleted", "pino", 3),
+    ]
+    sofa = Sofa.objects.create(**VALUES, autor=autor)
+    with capture_events() as events:
+        sofa.delete()
+    assert told(events, "plazas") == [("deleted", 2)]
+
+
+def test_the_authors_name_is_the_one_that_the_database_has(autor: User) -> None:
+    """An author whose name was changed elsewhere is published with the new one."""
+    piece = mueble(autor)
+    piece.save()
+    User.objects.update(username="ana")
+    piece.material = "pino"
+    with capture_events() as events:
+        piece.save()
+    assert told(events, "autor_username") == [("updated", "ana")]
+
+
+@isolate_apps("tests.django.catalog")
+def test_a_computed_column_may_change_with_any() -> None:
+    """A generated column that is mapped makes every save one to look at."""
+
+    class Plancha(models.Model):  # noqa: DJ008 - nobody looks at it
+        largo = models.IntegerField()
+        area = models.GeneratedField(
+            expression=models.F("largo") * 2,
+            output_field=models.IntegerField(),
+            db_persist=True,
+        )
+
+        class Meta:
+            app_label = "catalog"
+
+    assert Lookups(Plancha, {"ancho": "area"}).concerns({"largo"})
+    assert not Lookups(Plancha, {"ancho": "pk"}).concerns({"largo"})
+
+
+@pytest.mark.parametrize(
+    ("model", "how", "why"),
+    [
+        (Mueble, "tests.django.catalog.models.nothing", "cannot be imported"),
+        (Mueble, "nothing", "cannot be imported"),
+        (Mueble, "tests.django.test_mapping.VALUES", "is no function"),
+        (Mueble, {"nombre": 7}, "must be a dict of lookups"),
+        (Mueble, None, "must be a dict of lookups"),
+        (Destacado, {}, "is a proxy: map catalog.Mueble"),
+    ],
+)
+def test_what_maps_nothing_is_told(model: type[models.Model], how: object, why: str) -> None:
+    """Each mistake has its own words."""
+    with pytest.raises(MappingError, match=why):
+        make_mapper(model, how)

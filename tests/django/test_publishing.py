@@ -1,0 +1,111 @@
+"""Publishing by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils.functional import SimpleLazyObject
+from furniture_events import InvalidFurniture
+from furniture_events.django import publish
+from furniture_events.django.models import OutboxEvent
+from furniture_events.django.testing import capture_events
+
+from tests.django.catalog.models import Mueble
+from tests.django.pieces import mueble, told
+
+FURNITURE: dict[str, Any] = {
+    "furniture_id": "x-1",
+    "nombre": "Mesa",
+    "descripcion": "",
+    "altura": Decimal("75.5"),
+    "ancho": 120,
+    "material": "roble",
+    "autor_username": "juan",
+}
+
+
+@dataclass
+class Taburete:
+    """A piece that is no model, with a field more than the contract has."""
+
+    furniture_id: str = "x-1"
+    nombre: str = "Mesa"
+    descripcion: str = ""
+    altura: Decimal = Decimal("75.5")
+    ancho: int = 120
+    material: str = "roble"
+    autor_username: str = "juan"
+    patas: int = 3
+
+
+@pytest.mark.parametrize(
+    ("furniture", "further"),
+    [
+        (FURNITURE, {}),
+        ({**FURNITURE, "patas": 3}, {"patas": 3}),
+        (Taburete(), {"patas": 3}),
+        (SimpleNamespace(**FURNITURE, patas=3), {}),
+    ],
+)
+def test_what_a_producer_takes_is_published(furniture: object, further: dict[str, int]) -> None:
+    """A mapping, a dataclass and an object with the seven names, as the producer takes them."""
+    with capture_events() as events:
+        publish("furniture_updated", furniture)
+    (event,) = events
+    assert event["furniture"] == {**FURNITURE, "altura": 75.5} | further
+
+
+def test_a_mapped_instance_is_published_as_its_row(piece: Mueble) -> None:
+    """What was assigned and not saved is not said; a lazy instance is one too."""
+    piece.material = "pino"
+    with capture_events() as events:
+        publish("furniture_updated", piece)
+        publish("furniture_deleted", SimpleLazyObject(lambda: piece))
+    assert told(events, "material") == [("updated", "roble"), ("deleted", "roble")]
+
+
+def test_the_id_is_the_idempotency_key() -> None:
+    """The one that is given, or a new one for each event."""
+    with capture_events() as events:
+        publish("furniture_updated", FURNITURE, id="mine")
+        publish("furniture_updated", FURNITURE)
+        publish("furniture_updated", FURNITURE)
+    assert events[0]["id"] == "mine"
+    assert len({event["id"] for event in events}) == 3
+
+
+def test_events_are_in_the_order_of_the_calls() -> None:
+    """In one transaction and over several."""
+    with capture_events() as events:
+        with transaction.atomic():
+            publish("furniture_created", FURNITURE)
+            publish("furniture_updated", FURNITURE)
+        publish("furniture_deleted", FURNITURE)
+    assert told(events) == [("created",), ("updated",), ("deleted",)]
+    assert [row.furniture_id for row in OutboxEvent.objects.all()] == ["x-1"] * 3
+
+
+@pytest.mark.parametrize(
+    ("type", "furniture", "error"),
+    [
+        ("furniture_painted", FURNITURE, ValueError),
+        ("furniture_updated", {"nombre": "Mesa"}, InvalidFurniture),
+        ("furniture_updated", {**FURNITURE, "altura": float("nan")}, InvalidFurniture),
+        ("furniture_updated", mueble(User(username="juan")), InvalidFurniture),
+    ],
+)
+def test_what_cannot_be_published_is_refused_at_once(
+    type: str, furniture: object, error: type[Exception]
+) -> None:
+    """And the transaction around it can go on."""
+    with capture_events() as events, transaction.atomic():
+        with pytest.raises(error):
+            publish(type, furniture)
+        publish("furniture_created", FURNITURE)
+    assert told(events) == [("created",)]
