@@ -2,6 +2,7 @@
 
 SECRET_KEY = "not-a-secret"
 USE_TZ = True
+ALLOWED_HOSTS = ["127.0.0.1", "testserver"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGGING_CONFIG = None

@@ -79,7 +79,7 @@ class _Position:
     def __init__(self) -> None:
         self._seconds = config().position_seconds
         timeout = config().position_timeout
-        self._producer = config().producer(
+        self.producer = config().producer(
             attempts=1, deadline=timeout, timeout=timeout, connect_timeout=timeout
         )
         self._last: str | None = None
@@ -90,7 +90,7 @@ class _Position:
         if now >= self._ask_at:
             self._ask_at = now + self._seconds
             try:
-                self._last = self._producer.position()
+                self._last = self.producer.position()
             except FurnitureEventsError as error:
                 _logger.warning("position_unknown reason=%s", type(error).__name__)
         return self._last
@@ -100,7 +100,8 @@ _position = cache(_Position)
 
 
 def _forget(*, setting: str, **_: object) -> None:
-    if setting == "FURNITURE_EVENTS":
+    if setting == "FURNITURE_EVENTS" and _position.cache_info().currsize:
+        _position().producer.close()
         _position.cache_clear()
 
 

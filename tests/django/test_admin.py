@@ -1,0 +1,130 @@
+"""The admin: what is done in it is published, and what the broker refused is looked at in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.admin import AdminSite
+from django.contrib.auth.models import Permission, User
+from django.test import Client, override_settings
+from django.urls import path
+from furniture_events.django import publish
+from furniture_events.django.models import OutboxEvent
+from furniture_events.django.testing import capture_events
+
+from tests.django.catalog.models import Destacado, Mueble
+from tests.django.pieces import mueble, told
+from tests.django.test_publishing import FURNITURE
+
+site = AdminSite(name="admin")
+site.register([Mueble, Destacado, User])
+urlpatterns = [path("admin/", site.urls)]
+
+LIST = "/admin/furniture_events/outboxevent/"
+
+
+@pytest.fixture
+def client(db: None) -> Client:
+    """Return a browser in which an administrator is signed in."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("admin"))
+    return client
+
+
+def form(autor: User, **changes: object) -> dict[str, Any]:
+    """Return what the form of a piece sends."""
+    values = {"nombre": "Mesa", "altura": "1.50", "ancho": "2", "material": "roble"}
+    return {**values, "descripcion": "", "notas": "", "autor": autor.pk, **changes}
+
+
+def send(client: Client, url: str, data: dict[str, Any]) -> None:
+    """Send a form, which the admin answers with a redirect."""
+    answer = client.post(url, data)
+    assert answer.status_code == 302, answer.content.decode()
+
+
+@override_settings(ROOT_URLCONF=__name__)
+@pytest.mark.parametrize("model", ["mueble", "destacado"])
+def test_adding_changing_and_deleting_is_published(client: Client, autor: User, model: str) -> None:
+    """Also by a proxy's pages; a form that is sent unchanged is no event."""
+    pages = f"/admin/catalog/{model}/"
+    with capture_events() as events:
+        send(client, f"{pages}add/", form(autor))
+        page = f"{pages}{Mueble.objects.get().pk}/"
+        send(client, f"{page}change/", form(autor))
+        send(client, f"{page}change/", form(autor, notas="rayada"))
+        send(client, f"{page}change/", form(autor, material="pino"))
+        send(client, f"{page}delete/", {"post": "yes"})
+    assert told(events, "material", "altura") == [
+        ("created", "roble", 1.5),
+        ("updated", "pino", 1.5),
+        ("deleted", "pino", 1.5),
+    ]
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_deleting_several_is_published(client: Client, autor: User) -> None:
+    """The action on the list, and an author's page, which takes the pieces along."""
+    pieces = [mueble(autor, nombre=nombre) for nombre in "abc"]
+    for piece in pieces:
+        piece.save()
+    chosen = {"action": "delete_selected", "_selected_action": [each.pk for each in pieces[:2]]}
+    with capture_events() as events:
+        send(client, "/admin/catalog/mueble/", {**chosen, "post": "yes"})
+        send(client, f"/admin/auth/user/{autor.pk}/delete/", {"post": "yes"})
+    assert sorted(told(events, "nombre")) == [("deleted", "a"), ("deleted", "b"), ("deleted", "c")]
+
+
+@pytest.fixture
+def refused(db: None) -> OutboxEvent:
+    """Return the first of two events in the outbox, which the broker has refused."""
+    publish("furniture_created", {**FURNITURE, "furniture_id": "x-bad"})
+    publish("furniture_created", {**FURNITURE, "furniture_id": "x-good"})
+    row = OutboxEvent.objects.get(furniture_id="x-bad")
+    row.error = "furniture.altura: must be above 0"
+    row.save()
+    return row
+
+
+def test_refused_events_are_shown_with_their_error(client: Client, refused: OutboxEvent) -> None:
+    """The list tells the refused from the waiting, and a row's page shows the whole event."""
+    everything = client.get(LIST).content.decode()
+    assert refused.error in everything
+    assert "x-good" in everything
+    only_refused = client.get(LIST, {"state": "refused"}).content.decode()
+    assert ("x-bad" in only_refused, "x-good" in only_refused) == (True, False)
+    only_waiting = client.get(LIST, {"state": "waiting"}).content.decode()
+    assert ("x-bad" in only_waiting, "x-good" in only_waiting) == (False, True)
+    assert "autor_username" in client.get(f"{LIST}{refused.pk}/change/").content.decode()
+    assert "x-bad" in client.get(LIST, {"q": "x-bad"}).content.decode()
+
+
+def test_retrying_lets_refused_events_wait_again(client: Client, refused: OutboxEvent) -> None:
+    """They keep their place and their id; what waits already is not counted."""
+    rows = list(OutboxEvent.objects.values_list("pk", "event"))
+    chosen = {"action": "retry", "_selected_action": [pk for pk, _ in rows]}
+    answer = client.post(LIST, chosen, follow=True)
+    assert "1 refused events wait again." in answer.content.decode()
+    assert not OutboxEvent.objects.exclude(error="").exists()
+    assert list(OutboxEvent.objects.values_list("pk", "event")) == rows
+
+
+def test_events_are_neither_added_nor_changed_by_hand(client: Client, refused: OutboxEvent) -> None:
+    """But may be deleted."""
+    assert client.get(f"{LIST}add/").status_code == 403
+    assert client.post(f"{LIST}{refused.pk}/change/", {"event": "{}"}).status_code == 403
+    send(client, f"{LIST}{refused.pk}/delete/", {"post": "yes"})
+    assert [row.furniture_id for row in OutboxEvent.objects.all()] == ["x-good"]
+
+
+def test_who_may_only_look_cannot_retry(refused: OutboxEvent) -> None:
+    """Retrying takes the permission to delete."""
+    user = User.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_outboxevent"))
+    client = Client()
+    client.force_login(user)
+    assert client.get(LIST).status_code == 200
+    client.post(LIST, {"action": "retry", "_selected_action": [refused.pk]})
+    refused.refresh_from_db()
+    assert refused.error != ""
