@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from django.db import connection, connections  # noqa: E402
 
 from tests.django.catalog.models import Mueble  # noqa: E402
 from tests.django.pieces import mueble  # noqa: E402
+from tests.django.relays import Relay, site_environment  # noqa: E402
 from tests.support.postgres import Postgres  # noqa: E402
 
 
@@ -90,3 +91,18 @@ def piece(autor: User) -> Mueble:
     saved = mueble(autor)
     saved.save()
     return saved
+
+
+@pytest.fixture
+def start_relay(db: None) -> Iterator[Callable[..., Relay]]:
+    """Start relays of the test's database, with options and keys of the setting of one's own."""
+    relays: list[Relay] = []
+
+    def start(*options: str, **setting: object) -> Relay:
+        database = connection.settings_dict
+        relays.append(Relay(*options, environment=site_environment(database, **setting)))
+        return relays[-1]
+
+    yield start
+    for relay in relays:
+        relay.kill()

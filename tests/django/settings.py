@@ -1,9 +1,22 @@
-"""A small site with models of every kind that can be furniture."""
+"""A small site with models of every kind that can be furniture.
+
+A test that runs a part of it as a process says in the environment, as JSON, which database it has
+(`SITE_DATABASE`) and what is different in its `FURNITURE_EVENTS` (`SITE_FURNITURE_EVENTS`).
+"""
+
+import json
+import os
 
 SECRET_KEY = "not-a-secret"
 USE_TZ = True
 ALLOWED_HOSTS = ["127.0.0.1", "testserver"]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+DATABASES = {
+    "default": json.loads(
+        os.environ.get(
+            "SITE_DATABASE", '{"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}'
+        )
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGGING_CONFIG = None
 ROOT_URLCONF = "tests.django.urls"
@@ -52,4 +65,5 @@ FURNITURE_EVENTS = {
             "precio": "price",
         },
     },
+    **json.loads(os.environ.get("SITE_FURNITURE_EVENTS", "{}")),
 }

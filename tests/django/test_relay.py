@@ -2,25 +2,348 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
+import loopback
+import pytest
 from django.contrib.auth.models import User
-from django.core.management import call_command
-from django.test import override_settings
+from django.db import connection, connections, transaction
+from django.test import Client
+from django.urls import reverse
 from furniture_events.django.models import OutboxEvent
+from furniture_events.django.publishing import publish
+from furniture_events.django.relay import rounds
 
+from tests.django.catalog.models import Mueble
+from tests.django.relays import (
+    Relay,
+    published,
+    site_environment,
+    wait_for_events,
+    wait_until_sent,
+)
 from tests.django.test_saving import mueble
-from tests.support.server import Server
+from tests.support.postgres import Postgres
+from tests.support.server import Server, wait_until
+
+StartRelay = Callable[..., Relay]
+StartServer = Callable[..., Server]
+
+SOUND = {
+    "furniture_id": "by-hand",
+    "nombre": "Mesa",
+    "descripcion": "",
+    "altura": 75,
+    "ancho": 120,
+    "material": "roble",
+    "autor_username": "juan",
+}
 
 
-def test_once_publishes_what_waits(autor: User, start_server: Callable[..., Server]) -> None:
-    """`--once` sends what waits and ends, `--status` counts it."""
-    server = start_server(producer_keys="a-producer-key")
+@pytest.fixture
+def broker() -> Iterator[loopback.Broker]:
+    """Return a broker that answers as a test scripts it."""
+    running = loopback.Broker()
+    yield running
+    running.stop()
+
+
+def refused() -> dict[str, str]:
+    """Return the error of each piece that was set aside."""
+    rows = OutboxEvent.objects.exclude(error="")
+    return {row.furniture_id: row.error for row in rows}
+
+
+def of(events: list[dict[str, Any]], piece: Mueble) -> list[tuple[str, int]]:
+    """Return what was published of a piece, in order: the events' types and its width then."""
+    return [
+        (event["type"].removeprefix("furniture_"), event["furniture"]["ancho"])
+        for event in events
+        if event["furniture"]["furniture_id"] == str(piece.pk)
+    ]
+
+
+def test_what_is_committed_arrives_piece_by_piece_in_order(
+    autor: User, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """All that waits and all that comes is published, each piece's events in their order."""
+    server = start_server()
+    pieces = [mueble(autor) for _ in range(3)]
+    for ancho in (1, 2):
+        for piece in pieces:
+            piece.ancho = Decimal(ancho)
+            piece.save()
+    start_relay(URL=server.url)
+    wait_for_events(server, 6)
+    for piece in pieces:
+        piece.ancho = Decimal(3)
+        with transaction.atomic():
+            piece.save()
+            Mueble.objects.get(pk=piece.pk).delete()
+    events = wait_for_events(server, 12)
+    for piece in pieces:
+        assert of(events, piece) == [("created", 1), ("updated", 2), ("updated", 3), ("deleted", 3)]
+    wait_until_sent()
+    assert not OutboxEvent.objects.exists()
+
+
+def test_a_batch_holds_one_event_of_a_piece() -> None:
+    """An event is sent with others only once the one before it of its piece was answered."""
+    rows = [OutboxEvent(pk=number, furniture_id=piece) for number, piece in enumerate("abacaab")]
+    assert [[row.pk for row in batch] for batch in rounds(rows)] == [[0, 1, 3], [2, 6], [4], [5]]
+    assert rounds([]) == []
+
+
+def test_a_transaction_that_commits_late_is_not_jumped_over(
+    autor: User,
+    database: str,
+    start_server: StartServer,
+    start_relay: StartRelay,
+) -> None:
+    """An event is sent though its row stands before others that were sent long ago."""
+    if database == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    server = start_server()
+    start_relay(URL=server.url)
+    written, commit = threading.Event(), threading.Event()
+    late = mueble(autor, nombre="tarde")
+
+    def commit_late() -> None:
+        with transaction.atomic():
+            late.save()
+            written.set()
+            assert commit.wait(20)
+        connections.close_all()
+
+    thread = threading.Thread(target=commit_late)
+    thread.start()
+    try:
+        assert written.wait(20)
+        for count in (1, 2):
+            mueble(autor, nombre="pronto").save()
+            wait_for_events(server, count)
+        wait_until_sent()
+    finally:
+        commit.set()
+        thread.join()
+    names = [event["furniture"]["nombre"] for event in wait_for_events(server, 3)]
+    assert names == ["pronto", "pronto", "tarde"]
+
+
+def test_what_is_refused_for_good_is_set_aside(
+    autor: User, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """It keeps its error; others of its batch and of its piece go on, and no log line tells it."""
+    server = start_server()
+    unnamed = mueble(autor, nombre="")
+    unnamed.save()
+    unnamed.nombre = "Mesa"
+    unnamed.save()
+    large = mueble(autor, descripcion="secreta" * 10_000)
+    large.save()
+    publish("furniture_created", SOUND, id="the-same")
+    publish("furniture_created", {**SOUND, "furniture_id": "conflict"}, id="the-same")
+    sound = mueble(autor)
+    sound.save()
+    relay = start_relay("-v2", URL=server.url)
+    events = wait_for_events(server, 3)
+    wait_until_sent()
+    assert of(events, unnamed) == [("updated", 120)]
+    assert of(events, sound) == [("created", 120)]
+    errors = refused()
+    assert errors.keys() == {str(unnamed.pk), str(large.pk), "conflict"}
+    assert "nombre" in errors[str(unnamed.pk)]
+    assert "65536 bytes" in errors[str(large.pk)]
+    assert errors["conflict"].startswith("id_conflict")
+    assert len(relay.wait_for("event_refused", 3)) == 3
+    relay.stop()
+    assert "exchange method=POST" in relay.output, "the log tells all that it can"
+    for word in ("Mesa", "secreta", "roble", "juan", "by-hand", "the-same"):
+        assert word not in relay.output
+
+
+def test_a_refused_event_is_retried_from_the_admin(
+    autor: User, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """Once the broker takes more, the admin's action sends what was too large for it."""
+    server = start_server(max_message_bytes=1024)
+    large = mueble(autor, descripcion="larga " * 300)
+    large.save()
+    start_relay(URL=server.url)
+    wait_until(lambda: refused().keys() == {str(large.pk)}, "it is set aside")
+    server.stop()
+    server = start_server(port=server.port)
+    admin = Client()
+    admin.force_login(User.objects.create_superuser("ana"))
+    answer = admin.post(
+        reverse("admin:furniture_events_outboxevent_changelist"),
+        {"action": "retry", "_selected_action": [OutboxEvent.objects.get().pk]},
+    )
+    assert answer.status_code == 302
+    assert of(wait_for_events(server, 1), large) == [("created", 120)]
+    wait_until_sent()
+    assert refused() == {}
+
+
+def test_a_broker_with_smaller_batches_gets_smaller_batches(
+    autor: User, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """Nothing is set aside for being sent with too much else, but what is too large alone is."""
+    server = start_server(max_batch_bytes=2048)
+    for number in range(30):
+        mueble(autor, nombre=f"Mesa {number}").save()
+    large = mueble(autor, descripcion="larga " * 400)
+    large.save()
+    mueble(autor, nombre="Mesa 30").save()
+    relay = start_relay("--once", URL=server.url)
+    assert relay.wait() == 0, relay.output
+    assert "batch_refused" in relay.output
+    names = [event["furniture"]["nombre"] for event in published(server)]
+    assert names == [f"Mesa {number}" for number in range(31)]
+    assert refused().keys() == {str(large.pk)}
+    assert OutboxEvent.objects.count() == 1
+
+
+def test_a_wrong_key_sets_nothing_aside(
+    autor: User, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """What is wrong with the relay is no fault of the events: they wait until it is right."""
+    server = start_server(open_publish="off", producer_keys="another")
     mueble(autor).save()
-    from django.conf import settings
+    relay = start_relay(URL=server.url, KEY="the-relays")
+    assert "unauthorized" in relay.wait_for("relay_waits", 2)[1]
+    assert "the-relays" not in relay.output
+    assert OutboxEvent.objects.filter(error="").count() == 1
+    server.stop()
+    server = start_server(port=server.port, open_publish="off", producer_keys="another,the-relays")
+    wait_for_events(server, 1)
+    wait_until_sent()
 
-    with override_settings(FURNITURE_EVENTS={**settings.FURNITURE_EVENTS, "URL": server.url}):
-        call_command("relay_furniture_events", "--status")
-        call_command("relay_furniture_events", "--once")
-        call_command("relay_furniture_events", "--status")
-    assert OutboxEvent.objects.count() == 0
+
+def test_a_broker_that_is_down_is_waited_for(
+    autor: User, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """It tries again, less and less often up to the bound, and starts anew after a success."""
+    server = start_server()
+    server.stop()
+    mueble(autor).save()
+    relay = start_relay(URL=server.url, BACKOFF_SECONDS=0.01, BACKOFF_MAX_SECONDS=0.1)
+    waits = [
+        re.search(r"failures=(\d+) delay=([\d.]+) reason='no connection", line)
+        for line in relay.wait_for("relay_waits", 6)
+    ]
+    for number, wait in enumerate(waits[:6], start=1):
+        assert wait is not None
+        assert int(wait[1]) == number
+        assert float(wait[2]) <= min(0.01 * 2 ** (number - 1), 0.1)
+    server = start_server(port=server.port)
+    wait_for_events(server, 1)
+    wait_until_sent()
+    server.stop()
+    mueble(autor).save()
+    relay.wait_for("relay_waits failures=1 ", 2)
+
+
+def test_it_waits_as_long_as_the_broker_asks(
+    autor: User, broker: loopback.Broker, start_relay: StartRelay
+) -> None:
+    """A Retry-After comes on top of its own wait."""
+    broker.script.append(loopback.refuse(429, "rate_limited", Retry_After="1"))
+    mueble(autor).save()
+    relay = start_relay(URL=broker.url, BACKOFF_SECONDS=0.01)
+    (line,) = relay.wait_for("relay_waits")
+    assert 1 <= float(line.partition("delay=")[2].split()[0]) <= 1.01
+    wait_until_sent()
+    assert len(broker.log) == 1
+
+
+def test_sigterm_finishes_the_batch(
+    autor: User, broker: loopback.Broker, start_relay: StartRelay
+) -> None:
+    """What is under way is answered and leaves the outbox, no more is begun, the status is 0."""
+    answer_now = threading.Event()
+
+    def answer_late(handler: loopback.Handler) -> None:
+        assert answer_now.wait(20)
+        loopback.follow_the_contract(handler)
+
+    broker.script.append(answer_late)
+    for _ in range(2):
+        mueble(autor).save()
+    relay = start_relay(URL=broker.url, BATCH_EVENTS=1)
+    assert broker.arrived.wait(20)
+    relay.signal(signal.SIGTERM)
+    relay.signal(signal.SIGTERM)
+    with pytest.raises(AssertionError):
+        wait_until(lambda: relay.process.poll() is not None, "it ends", timeout=0.3)
+    answer_now.set()
+    assert relay.wait() == 0, relay.output
+    assert len(broker.log) == len(broker.seen) == 1
+    assert OutboxEvent.objects.count() == 1
+
+
+def test_once_sends_what_waits_and_ends(
+    autor: User, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """`--once` succeeds when all is sent; else its status and one line say why it is not."""
+    server = start_server()
+    mueble(autor).save()
+    assert start_relay("--once", URL=server.url).wait() == 0
+    assert len(published(server)) == 1
+    assert not OutboxEvent.objects.exists()
+    mueble(autor).save()
+    active = start_relay(URL=server.url)
+    active.wait_for("relay_active")
+    second = start_relay("--once", URL=server.url)
+    assert second.wait() == 1
+    assert second.lines == ["CommandError: another relay is at work on this database\n"]
+    assert active.stop() == 0
+    server.stop()
+    mueble(autor).save()
+    down = start_relay("--once", URL=server.url)
+    assert down.wait() == 1
+    assert down.lines[-1].startswith("CommandError: the broker takes nothing: no connection")
+    assert "Traceback" not in down.output
+    assert OutboxEvent.objects.filter(error="").count() == 1
+
+
+def test_status_counts_and_sends_nothing(autor: User, start_relay: StartRelay) -> None:
+    """`--status` is one line for a person or a script."""
+    empty = start_relay("--status")
+    assert empty.wait() == 0
+    assert empty.output == "waiting=0 oldest_seconds=none refused=0\n"
+    for _ in range(3):
+        mueble(autor).save()
+    row = OutboxEvent.objects.order_by("id")[1]
+    row.error = "no"
+    row.save()
+    status = start_relay("--status")
+    assert status.wait() == 0
+    assert re.fullmatch(r"waiting=2 oldest_seconds=\d+\.\d{3} refused=1\n", status.output)
+    assert OutboxEvent.objects.count() == 3
+
+
+@pytest.mark.parametrize("options", [[], ["--once"], ["--status"]])
+def test_a_database_that_is_not_migrated_is_told_in_a_line(
+    options: list[str], database: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Whoever forgot to migrate is told to, without a traceback."""
+    if database == "postgres":
+        postgres: Postgres = request.getfixturevalue("postgres")
+        empty = postgres.create(f"empty{'_'.join(options).replace('-', '')}")
+    else:
+        empty = {**connection.settings_dict, "NAME": str(tmp_path / "empty.db")}
+    relay = Relay(*options, environment=site_environment(empty))
+    try:
+        assert relay.wait() == 1
+    finally:
+        relay.kill()
+    (line,) = relay.lines
+    assert line.startswith("CommandError: ")
+    assert "manage.py migrate" in line

@@ -4,6 +4,7 @@ It spares work, no more: two relays at once would send the same events with the 
 of a piece only once the one before it was taken, so that nothing is doubled or out of order.
 """
 
+import math
 import secrets
 from datetime import timedelta
 from typing import Any, Protocol
@@ -23,6 +24,9 @@ _LOCK = 0x667572_6E69_7475  # "furnitu": advisory locks are numbers, each databa
 class Leadership(Protocol):
     """Who may send."""
 
+    renew_seconds: float
+    """How often the one that sends must say `hold` again to stay it."""
+
     def hold(self) -> bool:
         """Become or stay the one that sends; tell whether it worked. Raises `DatabaseError`."""
 
@@ -39,6 +43,8 @@ def leadership(using: str) -> Leadership:
 
 class AdvisoryLock:
     """PostgreSQL's: it ends with the connection that took it, however that ends."""
+
+    renew_seconds = math.inf
 
     def __init__(self, using: str) -> None:
         self._using = using
@@ -69,6 +75,7 @@ class Lease:
     def __init__(self, using: str, length: timedelta) -> None:
         self._using = using
         self._length = length
+        self.renew_seconds = length.total_seconds() / 2
         self._holder = secrets.token_hex(16)
         self._renew_at = timezone.now()
 

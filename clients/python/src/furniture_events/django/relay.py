@@ -58,7 +58,7 @@ class Relay:
             batch_bytes=self._config.batch_bytes,
         )
         self._leadership = leadership(using)
-        self._active = False
+        self._active: bool | None = None  # it is not known yet
         self._wakers: list[WakeSocket | Notifications] = []
         self._failures = 0
         self._most = self._config.batch_events
@@ -86,12 +86,12 @@ class Relay:
             try:
                 if self._lead():
                     self.drain()
-                wait, sources = self._config.poll_seconds, [self._alarm, *self._wakers]
+                longest = min(self._config.poll_seconds, self._leadership.renew_seconds)
+                sleep(longest, [self._alarm, *self._wakers])
             except (FurnitureEventsError, DatabaseError) as error:
                 if isinstance(error, DatabaseError):
                     self._disconnect()
-                wait, sources = self._back_off(error), [self._alarm]
-            sleep(wait, sources)
+                sleep(self._back_off(error), [self._alarm])
         self._close()
 
     def drain(self) -> None:
@@ -134,12 +134,12 @@ class Relay:
 
     def _lead(self) -> bool:
         active = self._leadership.hold()
-        if active and not self._active:
-            _logger.info("relay_active database=%s", self._using)
-            self._wakers = self._open_wakers()
-        elif self._active and not active:
-            _logger.warning("relay_stands_by database=%s", self._using)
+        if active != self._active:
+            state = "relay_active" if active else "relay_stands_by"
+            _logger.info("%s database=%s", state, self._using)
             self._close_wakers()
+            if active:
+                self._wakers = self._open_wakers()
         self._active = active
         return active
 
@@ -160,11 +160,12 @@ class Relay:
         self._wakers = []
 
     def _disconnect(self) -> None:
-        self._active = False
+        self._active = None
         self._close_wakers()
         connections[self._using].close()
 
     def _close(self) -> None:
+        self._close_wakers()  # before there is another relay, which opens its own
         with suppress(DatabaseError):
             self._leadership.release()
         self._disconnect()

@@ -78,7 +78,8 @@ class Alarm:
     def ring(self) -> None:
         """End this sleep, and every one after it."""
         self._rung = True
-        self._sender.send(b"\0")
+        with suppress(OSError):  # it is closed: the sleeps are over
+            self._sender.send(b"\0")
 
     def fileno(self) -> int:
         return self._receiver.fileno()
@@ -99,9 +100,10 @@ class WakeSocket:
         self._path = _socket_path(using)
         self._bell = _unix_socket()
         try:
-            with suppress(FileNotFoundError):
-                Path(self._path).unlink()  # of a relay that was killed
+            if Path(self._path).is_socket():  # of a relay that was killed, or lost its lead
+                Path(self._path).unlink(missing_ok=True)
             self._bell.bind(self._path)
+            self._file = Path(self._path).stat()
         except OSError:
             self._bell.close()
             raise
@@ -118,34 +120,43 @@ class WakeSocket:
         return rung
 
     def close(self) -> None:
-        """Leave the path to the next relay."""
-        self._bell.close()
+        """Leave the path to the next relay, if that has not taken it already."""
         with suppress(OSError):
-            Path(self._path).unlink()
+            if os.path.samestat(self._file, Path(self._path).stat()):
+                Path(self._path).unlink()
+        self._bell.close()
 
 
 class Notifications:
-    """Rung by PostgreSQL, whichever host commits. The connection is psycopg 3's."""
+    """Rung by PostgreSQL, whichever host commits. The connection is psycopg 3's.
+
+    All raise `DatabaseError` where it is lost.
+    """
 
     def __init__(self, using: str) -> None:
         with connections[using].cursor() as cursor:
             cursor.execute(f"LISTEN {_CHANNEL}")
+        self._errors = connections[using].wrap_database_errors
         self._connection: Any = connections[using].connection
 
     def fileno(self) -> int:
-        fileno: int = self._connection.fileno()
-        return fileno
+        with self._errors:
+            return int(self._connection.fileno())
 
     def rang(self) -> bool:
         # Those that came with the answer to a query wait here too, not on the socket.
-        return bool(list(self._connection.notifies(timeout=0)))
+        with self._errors:
+            return bool(list(self._connection.notifies(timeout=0)))
 
     def close(self) -> None:
         """Nothing: it ends with the connection."""
 
 
 def sleep(seconds: float, sources: Sequence[Source]) -> None:
-    """Sleep until the time is over or a source rings; one that rang already ends it at once."""
+    """Sleep until the time is over or a source rings; one that rang already ends it at once.
+
+    Raises as the sources.
+    """
     if any(source.rang() for source in sources):
         return
     select.select(sources, [], [], seconds)

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -9,6 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from furniture_events import FurnitureEventsError
 from furniture_events.django import outbox
+from furniture_events.django.models import OutboxEvent
 from furniture_events.django.relay import Relay
 
 
@@ -42,12 +44,15 @@ class Command(BaseCommand):
             raise CommandError(f"the outbox on {database!r} cannot be used: {error}") from error
 
     def _run(self, database: str) -> None:
+        with suppress(DatabaseError):  # one that is down is waited for
+            _check_tables(database)
         relay = Relay(database)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: relay.stop())
         relay.run()
 
     def _once(self, database: str) -> None:
+        _check_tables(database)
         try:
             if not Relay(database).run_once():
                 raise CommandError("another relay is at work on this database")
@@ -55,9 +60,15 @@ class Command(BaseCommand):
             raise CommandError(f"the broker takes nothing: {error}") from error
 
     def _print_status(self, database: str) -> None:
+        _check_tables(database)
         waiting, oldest, refused = outbox.status(database)
         age = "none" if oldest is None else f"{oldest.total_seconds():.3f}"
         self.stdout.write(f"waiting={waiting} oldest_seconds={age} refused={refused}")
+
+
+def _check_tables(database: str) -> None:
+    if OutboxEvent._meta.db_table not in connections[database].introspection.table_names():
+        raise CommandError(f"there is no outbox on {database!r} yet: manage.py migrate")
 
 
 def _log_to(stream: Any, verbosity: int) -> None:

@@ -1,0 +1,125 @@
+"""The relay as sites run it: a process of its own, which is told its database and its broker."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from furniture_events.django.models import OutboxEvent
+
+from tests.support.server import ROOT, TIMEOUT, Server, wait_until
+
+_HASTE = {"BACKOFF_SECONDS": 0.05, "BACKOFF_MAX_SECONDS": 0.2}
+_DATABASE = ("ENGINE", "NAME", "USER", "HOST", "PORT", "OPTIONS")
+
+
+def site_environment(database: Mapping[str, Any], **setting: object) -> dict[str, str]:
+    """Return the environment of a process of the test site: its database, its setting's keys."""
+    path = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "DJANGO_SETTINGS_MODULE": "tests.django.settings",
+        "SITE_DATABASE": json.dumps({key: database[key] for key in _DATABASE if key in database}),
+        "SITE_FURNITURE_EVENTS": json.dumps({**_HASTE, **setting}),
+    }
+
+
+class Relay:
+    """A running relay, or whatever else `program` runs in its place."""
+
+    def __init__(
+        self,
+        *options: str,
+        environment: Mapping[str, str],
+        program: tuple[str, ...] = ("-m", "django", "relay_furniture_events"),
+    ) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", *program, *options],
+            env=dict(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as stream:
+            self.lines.extend(stream)
+
+    @property
+    def output(self) -> str:
+        """What it has said so far."""
+        return "".join(list(self.lines))
+
+    def wait_for(self, text: str, times: int = 1) -> list[str]:
+        """Return the lines with this text, when there are so many."""
+
+        def find() -> list[str]:
+            found = [line for line in list(self.lines) if text in line]
+            if len(found) >= times:
+                return found
+            assert self._reader.is_alive(), f"the relay has ended: {self.output}"
+            return []
+
+        found: list[str] = wait_until(find, f"{times} times {text!r} from the relay")
+        return found
+
+    def wait(self) -> int:
+        """Return the exit status, once it has ended by itself."""
+        status = self.process.wait(TIMEOUT)
+        self._reader.join(TIMEOUT)
+        return status
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """Ask it to stop, as a supervisor does; return its exit status."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def kill(self) -> None:
+        """End it without warning. Nothing where it has ended."""
+        self.process.kill()
+        self.wait()
+
+
+def published(server: Server) -> list[dict[str, Any]]:
+    """Return all events of the broker's log, oldest first, page after page."""
+    events: list[dict[str, Any]] = []
+    query = {"limit": "1000"}
+    while True:
+        url = f"{server.url}/api/events?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+            page = json.load(answer)
+        if not page["events"]:
+            return events
+        events += page["events"]
+        query["since"] = page["position"]
+
+
+def wait_for_events(server: Server, count: int) -> list[dict[str, Any]]:
+    """Return all events of the broker's log, once there are so many."""
+    events: list[dict[str, Any]] = wait_until(
+        lambda: len(events := published(server)) >= count and events, f"{count} events are there"
+    )
+    assert len(events) == count
+    return events
+
+
+def wait_until_sent() -> None:
+    """Wait until the outbox holds nothing but what was refused."""
+    wait_until(lambda: not OutboxEvent.objects.filter(error="").exists(), "nothing waits")

@@ -1,0 +1,157 @@
+"""One relay of a database is active; another one stands by, and goes on where it ends."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.utils import timezone
+from furniture_events.django.leadership import Lease
+from furniture_events.django.models import RelayLease
+
+from tests.django.relays import Relay, wait_for_events, wait_until_sent
+from tests.django.test_saving import mueble
+from tests.django.test_wake import NEVER, save_and_see_each, with_setting
+from tests.support.server import Server
+
+StartRelay = Callable[..., Relay]
+StartServer = Callable[..., Server]
+
+
+def terminate_others() -> int:
+    """End the other connections to this database, as an operator does; return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return len(cursor.fetchall())
+
+
+def test_a_standby_goes_on_where_the_active_one_is_killed(
+    autor: User, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """On PostgreSQL at once, elsewhere when the lease is over; nothing is lost or doubled."""
+    server = start_server()
+    # An advisory lock knows no lease: were it for the lease there, this would never end.
+    lease = 1 if connection.vendor == "sqlite" else NEVER
+    active = start_relay(URL=server.url, LEASE_SECONDS=lease)
+    active.wait_for("relay_active")
+    standby = start_relay(URL=server.url, LEASE_SECONDS=lease)
+    standby.wait_for("relay_stands_by")
+    save_and_see_each(autor, server)
+    assert "relay_active" not in standby.output
+    active.kill()
+    mueble(autor).save()
+    standby.wait_for("relay_active")
+    wait_for_events(server, 4)
+
+
+def test_a_relay_that_is_stopped_leaves_at_once(
+    autor: User, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """However long its lease is, the standby goes on, and is woken by the next commits."""
+    server = start_server()
+    active = start_relay(URL=server.url, LEASE_SECONDS=NEVER)
+    active.wait_for("relay_active")
+    standby = start_relay(URL=server.url, LEASE_SECONDS=NEVER)
+    standby.wait_for("relay_stands_by")
+    assert active.stop() == 0
+    standby.wait_for("relay_active")
+    save_and_see_each(autor, server)
+    assert standby.stop() == 0
+    assert not RelayLease.objects.exists()
+
+
+def test_a_standby_can_be_stopped(start_server: StartServer, start_relay: StartRelay) -> None:
+    """It ends with status 0, and the active one stays what it is."""
+    server = start_server()
+    active = start_relay(URL=server.url)
+    active.wait_for("relay_active")
+    standby = start_relay(URL=server.url)
+    standby.wait_for("relay_stands_by")
+    assert standby.stop() == 0
+    third = start_relay(URL=server.url)
+    third.wait_for("relay_stands_by")
+    assert len(active.wait_for("relay_active")) == 1
+    assert "relay_stands_by" not in active.output
+
+
+def test_a_relay_whose_connection_is_ended_connects_again(
+    autor: User, database: str, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """It takes the lock and listens anew: commits wake it as before."""
+    if database == "sqlite":
+        pytest.skip("SQLite has no connections to end")
+    server = start_server()
+    relay = start_relay(URL=server.url, WAKE="listen", POLL_SECONDS=NEVER)
+    relay.wait_for("relay_active")
+    with with_setting(WAKE="listen"):
+        for times in (1, 2):
+            save_and_see_each(autor, server, before=3 * (times - 1))
+            assert terminate_others() == 1
+            relay.wait_for("relay_waits", times)
+            relay.wait_for("relay_active", times + 1)
+        save_and_see_each(autor, server, before=6)
+    assert relay.stop() == 0
+
+
+def test_a_relay_that_slept_through_its_lease_stands_by(
+    autor: User, database: str, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """It finds another one active, sends nothing more, and does not silence the other's bell."""
+    if database == "postgres":
+        pytest.skip("PostgreSQL's lock knows no lease")
+    server = start_server()
+    first = start_relay(URL=server.url, LEASE_SECONDS=1)
+    first.wait_for("relay_active")
+    save_and_see_each(autor, server)
+    second = start_relay(URL=server.url, LEASE_SECONDS=NEVER)
+    second.wait_for("relay_stands_by")
+    first.signal(signal.SIGSTOP)
+    mueble(autor).save()
+    second.wait_for("relay_active")
+    wait_for_events(server, 4)
+    first.signal(signal.SIGCONT)
+    first.wait_for("relay_stands_by")
+    save_and_see_each(autor, server, before=4)
+    wait_until_sent()
+
+
+def test_a_lease_is_kept_by_a_relay_that_seldom_looks(
+    autor: User, database: str, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """It renews its lease in time however rarely it polls: a standby stays one."""
+    if database == "postgres":
+        pytest.skip("PostgreSQL's lock knows no lease")
+    active = start_relay(POLL_SECONDS=NEVER, LEASE_SECONDS=1)
+    active.wait_for("relay_active")
+    expiries = [RelayLease.objects.get().expires_at]
+    standby = start_relay(LEASE_SECONDS=1)
+    standby.wait_for("relay_stands_by")
+    while expiries[-1] < expiries[0] + timedelta(seconds=2):
+        lease = RelayLease.objects.get()
+        if lease.expires_at != expiries[-1]:
+            expiries.append(lease.expires_at)
+    assert "relay_active" not in standby.output
+    assert "relay_stands_by" not in active.output
+
+
+def test_a_lease_is_one_holders_until_it_is_over() -> None:
+    """Who has it renews it, who has not waits; one that is over is anybody's."""
+    first, second = (Lease("default", timedelta(seconds=NEVER)) for _ in range(2))
+    assert first.hold()
+    assert not second.hold()
+    assert first.hold()
+    second.release()
+    assert RelayLease.objects.exists(), "only its holder gives it up"
+    RelayLease.objects.update(expires_at=timezone.now())
+    assert second.hold()
+    first.release()
+    assert not Lease("default", timedelta(seconds=NEVER)).hold()
+    second.release()
+    assert first.hold()

@@ -1,0 +1,162 @@
+"""What wakes the relay: a commit on this host, PostgreSQL's word, or else the time."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import OperationalError, connection, transaction
+from django.test import override_settings
+from furniture_events.django.conf import config
+from furniture_events.django.wake import Notifications, WakeSocket, wake_relay
+
+from tests.django import settings as site
+from tests.django.relays import Relay, wait_for_events, wait_until_sent
+from tests.django.test_saving import mueble
+from tests.support.server import Server, wait_until
+
+StartRelay = Callable[..., Relay]
+StartServer = Callable[..., Server]
+
+NEVER = 3600
+ASLEEP = {"POLL_SECONDS": NEVER, "LEASE_SECONDS": 2 * NEVER}
+"""A relay with these does nothing more, before a test is over, unless something wakes it."""
+
+
+def with_setting(**setting: object) -> override_settings:
+    """Change keys of the setting in this process."""
+    return override_settings(FURNITURE_EVENTS={**site.FURNITURE_EVENTS, **setting})
+
+
+def save_and_see_each(autor: User, server: Server, before: int = 0) -> None:
+    """Commit pieces, each once the one before it has arrived and left the outbox."""
+    for count in (1, 2, 3):
+        mueble(autor).save()
+        wait_for_events(server, before + count)
+        wait_until_sent()
+
+
+def test_a_commit_on_the_host_wakes_the_relay(
+    autor: User, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """A relay that looks by itself never again publishes each commit."""
+    server = start_server()
+    start_relay(URL=server.url, **ASLEEP).wait_for("relay_active")
+    save_and_see_each(autor, server)
+
+
+def test_a_rollback_does_not(autor: User, tmp_path: Path) -> None:
+    """The bell is rung by the commit alone, however many events it has."""
+    with with_setting(WAKE_SOCKET=str(tmp_path / "bell")):
+        bell = WakeSocket("default")
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            mueble(autor).save()
+            raise ZeroDivisionError
+        assert not bell.rang()
+        with transaction.atomic():
+            mueble(autor).save()
+            assert not bell.rang()
+        assert bell.rang()
+        assert not bell.rang()
+        bell.close()
+
+
+def test_postgresql_wakes_the_relay(
+    autor: User, database: str, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """With `WAKE = "listen"` each commit does, whichever host it comes from."""
+    if database == "sqlite":
+        pytest.skip("PostgreSQL's")
+    server = start_server()
+    start_relay(URL=server.url, WAKE="listen", **ASLEEP).wait_for("relay_active")
+    with with_setting(WAKE="listen"):
+        save_and_see_each(autor, server)
+
+
+def test_a_connection_that_is_lost_is_told_as_djangos_error(database: str) -> None:
+    """Whatever the relay asks of a lost connection, it can connect again."""
+    if database == "sqlite":
+        pytest.skip("PostgreSQL's")
+    bell = Notifications("default")
+    assert not bell.rang()
+    connection.connection.close()
+    for ask in (bell.rang, bell.fileno):
+        with pytest.raises(OperationalError):
+            ask()
+    connection.close()
+
+
+def test_without_a_bell_the_relay_looks_by_itself(
+    autor: User, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """Polling is always enough."""
+    server = start_server()
+    start_relay(URL=server.url, WAKE="poll", POLL_SECONDS=0.02).wait_for("relay_active")
+    with with_setting(WAKE="poll"):
+        save_and_see_each(autor, server)
+
+
+def test_a_path_that_is_somebody_elses_is_left_alone(
+    autor: User, start_server: StartServer, start_relay: StartRelay, tmp_path: Path
+) -> None:
+    """The relay says that nothing will wake it, polls, and the file there stays as it is."""
+    path = tmp_path / "precious"
+    path.write_text("precious")
+    server = start_server()
+    relay = start_relay(URL=server.url, WAKE_SOCKET=str(path), POLL_SECONDS=0.02)
+    relay.wait_for("WARNING wake_socket_failed")
+    with with_setting(WAKE_SOCKET=str(path)):
+        save_and_see_each(autor, server)
+    assert relay.stop() == 0
+    assert path.read_text() == "precious"
+
+
+def test_a_killed_relays_socket_is_taken_over(
+    autor: User, start_server: StartServer, start_relay: StartRelay, tmp_path: Path
+) -> None:
+    """The next relay is woken though the last one left its file behind, and leaves none itself."""
+    path = tmp_path / "bell"
+    wake = {"WAKE_SOCKET": str(path)}
+    server = start_server()
+    with with_setting(**wake):
+        killed = start_relay(URL=server.url, LEASE_SECONDS=0.5, **wake)
+        killed.wait_for("relay_active")
+        killed.kill()
+        mueble(autor).save()  # rings where nobody listens: no error
+        assert stat.S_ISSOCK(path.stat().st_mode)
+        # Its standby comes in between, until the lease of the killed one is over.
+        relay = start_relay(URL=server.url, POLL_SECONDS=0.1, LEASE_SECONDS=2 * NEVER, **wake)
+        relay.wait_for("relay_active")
+        wait_for_events(server, 1)
+        assert relay.stop() == 0
+        assert not path.exists()
+        start_relay(URL=server.url, **wake, **ASLEEP).wait_for("relay_active")
+        save_and_see_each(autor, server, before=1)
+
+
+def test_a_relay_that_lost_its_lead_leaves_the_next_ones_socket(tmp_path: Path) -> None:
+    """The path belongs to who took it last: closing an older bell does not silence it."""
+    with with_setting(WAKE_SOCKET=str(tmp_path / "bell")):
+        first = WakeSocket("default")
+        second = WakeSocket("default")
+        first.close()
+        with transaction.atomic():
+            wake_relay("default")
+        assert second.rang()
+        second.close()
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_waits_for_the_bell(tmp_path: Path) -> None:
+    """A relay that does not come to listen, for however long, holds up no commit."""
+    with with_setting(WAKE_SOCKET=str(tmp_path / "bell")):
+        assert config().wake == "socket"
+        bell = WakeSocket("default")
+        for _ in range(2000):  # more than a socket's buffer holds
+            with transaction.atomic():
+                wake_relay("default")
+        wait_until(bell.rang, "it rings")
+        bell.close()
