@@ -14,7 +14,7 @@ from furniture_events.django.leadership import Lease
 from furniture_events.django.models import RelayLease
 
 from tests.django.relays import Relay, wait_for_events, wait_until_sent
-from tests.django.test_saving import mueble
+from tests.django.pieces import mueble
 from tests.django.test_wake import NEVER, save_and_see_each, with_setting
 from tests.support.server import Server
 

@@ -28,7 +28,7 @@ from tests.django.relays import (
     wait_for_events,
     wait_until_sent,
 )
-from tests.django.test_saving import mueble
+from tests.django.pieces import mueble
 from tests.support.postgres import Postgres
 from tests.support.server import Server, wait_until
 

@@ -15,7 +15,7 @@ from furniture_events.django.wake import Notifications, WakeSocket, wake_relay
 
 from tests.django import settings as site
 from tests.django.relays import Relay, wait_for_events, wait_until_sent
-from tests.django.test_saving import mueble
+from tests.django.pieces import mueble
 from tests.support.server import Server, wait_until
 
 StartRelay = Callable[..., Relay]
