@@ -16,6 +16,9 @@ from sio_server.rooms import CATALOG
 PAGE_EVENTS = 100
 """Events that a cursor reads at a time."""
 
+TURN_EVENTS = 200
+"""Events that a cursor gets from memory before everybody else has a turn."""
+
 RETRY_SECONDS = 1.0
 """How long a cursor waits for a log that can't be reached."""
 
@@ -75,6 +78,16 @@ class CatchUp:
         self._slow_seconds = slow_seconds
         self._delivered = delivered
 
+    def begin(self, cursor: Cursor) -> int:
+        """Write the next page at once where memory has it; return how many events."""
+        stretch = self._recent.after(cursor.position, TURN_EVENTS)
+        if stretch is None:
+            return 0
+        written, within = self._write(cursor, stretch)
+        if within:
+            cursor.position = stretch.end
+        return written
+
     async def run(self, cursor: Cursor) -> int | None:
         """Write what lies between a cursor and the tip; return how many events, None if it ended.
 
@@ -129,7 +142,7 @@ class CatchUp:
 
     async def _next(self, cursor: Cursor) -> tuple[Iterable[Entry], Page]:
         """Return the next page for a cursor, from memory where it is there."""
-        stretch = self._recent.after(cursor.position, PAGE_EVENTS)
+        stretch = self._recent.after(cursor.position, TURN_EVENTS)
         if stretch is None:
             page = await self.read(cursor, PAGE_EVENTS)
             return _taken(page.records), page

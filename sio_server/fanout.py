@@ -128,15 +128,16 @@ class Fanout:
         """Let a cursor begin: at the end, or with all that came after ``since``.
 
         Without ``since``, or where nothing has come after it, it is live on return, and ``started``
-        has been called. Where ``since`` is ``kept``, the log has it for sure.
+        has been called. Where ``since`` is ``kept``, the log has it for sure; it is live on return
+        also if a page of memory has all that came.
         """
-        if since is None or since == self.position:
-            cursor.position = self.position
-            started(cursor.position, False, 0)
+        cursor.position = self.position if since is None else since
+        replayed = self._catch_up.begin(cursor) if kept else 0
+        if cursor.position == self.position:
+            started(cursor.position, False, replayed)
             self._go_live(cursor)
-            return
-        cursor.position = since
-        self._start(cursor, self._replay(cursor, started, kept=kept))
+        else:
+            self._start(cursor, self._replay(cursor, started, replayed, kept=kept))
 
     def leave(self, cursor: Cursor) -> None:
         """Forget a cursor. A second call does nothing."""
@@ -218,7 +219,7 @@ class Fanout:
         if await self._catch_up.drained(cursor) and await self._catch_up.run(cursor) is not None:
             self._go_live(cursor)
 
-    async def _replay(self, cursor: Cursor, started: Started, *, kept: bool) -> None:
+    async def _replay(self, cursor: Cursor, started: Started, replayed: int, *, kept: bool) -> None:
         gap = False
         if not kept:
             page = await self._catch_up.read(cursor, limit=0)
@@ -226,11 +227,11 @@ class Fanout:
         if gap:
             cursor.position = page.position
             started(cursor.position, bool(cursor.rooms), 0)
-        replayed = await self._catch_up.run(cursor)
-        if replayed is None or cursor.left:
+        more = await self._catch_up.run(cursor)
+        if more is None or cursor.left:
             return
         if not gap:
-            started(cursor.position, False, replayed)
+            started(cursor.position, False, replayed + more)
         self._go_live(cursor)
 
 

@@ -88,8 +88,8 @@ class TakenConnection(asyncio.Protocol):
         "_ended",
         "_gone",
         "_hard_limit",
+        "_held",
         "_loop",
-        "_pieces",
         "_transport",
         "max_buffer_bytes",
     )
@@ -99,7 +99,7 @@ class TakenConnection(asyncio.Protocol):
         self._hard_limit = 2 * max_buffer_bytes + max_write_bytes
         self._ended = False  # nothing more can be written
         self._gone = False
-        self._pieces: list[bytes] | None = None  # written, while it is kept together
+        self._held: bytearray | None = None  # written, while it is kept together
         self._drained: asyncio.Future[None] | None = None  # while the buffer is over its bound
         self._transport: asyncio.Transport
         self._loop: asyncio.AbstractEventLoop
@@ -128,13 +128,13 @@ class TakenConnection(asyncio.Protocol):
         if rest:
             self.data_received(rest)
 
-    def write_bytes(self, data: bytes) -> bool:
+    def write_bytes(self, data: bytes | bytearray) -> bool:
         """Write without waiting; False while the buffer is over its bound."""
         if self._ended:
             return True
-        if self._pieces is not None:
-            self._pieces.append(data)
-            return True
+        if self._held is not None:
+            self._held += data
+            return len(self._held) <= self.max_buffer_bytes
         self._transport.write(data)
         if self._drained is None:
             return True
@@ -145,16 +145,16 @@ class TakenConnection(asyncio.Protocol):
     @contextmanager
     def together(self) -> Iterator[None]:
         """Let what is written within leave as one piece: in one system call, and one segment."""
-        self._pieces = []
+        self._held = bytearray()
         try:
             yield
         finally:
-            self._write_pieces()
+            self._write_held()
 
-    def _write_pieces(self) -> None:
-        pieces, self._pieces = self._pieces, None
-        if pieces:
-            self.write_bytes(b"".join(pieces))
+    def _write_held(self) -> None:
+        held, self._held = self._held, None
+        if held:
+            self.write_bytes(held)
 
     def buffered(self) -> int:
         """Return how many bytes the kernel has not taken."""
@@ -177,7 +177,7 @@ class TakenConnection(asyncio.Protocol):
 
     def close_after(self, last: bytes) -> None:
         """Send what is buffered and these last bytes, then close; at once where nobody reads."""
-        self._write_pieces()
+        self._write_held()
         if self._drained is not None:
             self.abort()
         else:

@@ -100,7 +100,7 @@ class WebSocket(TakenConnection):
         """
         if self._ended:
             return
-        self._write_pieces()
+        self._write_held()
         if self._drained is not None:
             self.abort()
             return

@@ -194,11 +194,13 @@ class Node:
         since: int | None = None,
         outlet: Outlet | None = None,
         started: Callable[..., None] = lambda *report: None,
+        *,
+        kept: bool = False,
     ) -> tuple[Cursor, Outlet]:
         """Let a consumer begin."""
         outlet = outlet or Outlet()
         cursor = Cursor(outlet, rooms, self.fanout.position)
-        self.fanout.join(cursor, None if since is None else offset(since), started)
+        self.fanout.join(cursor, None if since is None else offset(since), started, kept=kept)
         return cursor, outlet
 
 
@@ -1038,6 +1040,45 @@ async def test_what_is_recent_is_caught_up_from_memory() -> None:
     assert outlet.seqs == another.seqs == list(range(1, 9))
     assert all(ours is theirs for ours, theirs in zip(outlet.frames, another.frames, strict=True))
     assert node.log.reads == 0
+
+
+@pytest.mark.parametrize("rooms", [["catalog"], ["a"], ["nothing"]])
+async def test_who_has_missed_little_that_is_kept_is_live_at_once(rooms: list[str]) -> None:
+    """So that all of it can go out as one piece, with what is written before and after it."""
+    node = Node(recent_events=10)
+    for _ in range(4):
+        node.publish("catalog")
+        node.publish("catalog", "a")
+    started: list[Any] = []
+    cursor, outlet = node.join(rooms, since=2, started=lambda *it: started.append(it), kept=True)
+    missed = {"catalog": [3, 4, 5, 6, 7, 8], "a": [4, 6, 8], "nothing": []}[rooms[0]]
+    assert cursor.live
+    assert outlet.seqs == missed
+    assert started == [(offset(8), False, len(missed))]
+
+
+@pytest.mark.parametrize("bound", [0, 3, 7])
+async def test_who_has_missed_much_that_is_kept_lets_others_have_their_turn(
+    bound: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a page, or what its buffer holds; all is counted."""
+    monkeypatch.setattr(catchup, "TURN_EVENTS", 5)
+    monkeypatch.setattr(recent, "PIECE_BYTES", 1)
+    node = Node(recent_events=20)
+    for _ in range(17):
+        node.publish("catalog")
+    started: list[Any] = []
+    cursor, outlet = node.join(
+        since=1, outlet=Outlet(bound), started=lambda *it: started.append(it), kept=True
+    )
+    assert outlet.seqs == list(range(2, min(bound + 3, 7)))
+    assert not cursor.live
+    async with asyncio.timeout(10):
+        while not cursor.live:
+            outlet.read()
+            await turns()
+    assert outlet.seqs == list(range(2, 18))
+    assert started == [(offset(17), False, 16)]
 
 
 async def test_what_is_not_recent_any_more_is_read_from_the_log() -> None:

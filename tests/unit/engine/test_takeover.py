@@ -105,6 +105,13 @@ async def test_what_is_written_together_is_one_write(
     assert transport.writes == [b"1", b"23", b"4"]
 
 
+async def test_what_is_written_together_has_the_same_bound(connection: TakenConnection) -> None:
+    """Whoever writes much is told where to wait."""
+    with connection.together():
+        assert connection.write_bytes(bytes(100))
+        assert not connection.write_bytes(b"1")
+
+
 async def test_nothing_written_together_is_no_write(
     connection: TakenConnection, transport: Transport
 ) -> None:
