@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hmac
 import ipaddress
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from multidict import MultiMapping
 
 from sio_server.errors import Forbidden, Unauthorized
 
-FORWARDING_HEADERS = frozenset(("forwarded", "x-real-ip", "via"))
+_FORWARDING = re.compile(r"(?:forwarded|x-real-ip|via)\Z|x-forwarded-", re.IGNORECASE)
 LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
@@ -83,10 +84,7 @@ def locate(
         trusted_proxies: addresses or networks whose forwarding headers count.
     """
     host = headers.get("Host", "")
-    forwarded = any(
-        name.lower() in FORWARDING_HEADERS or name.lower().startswith("x-forwarded-")
-        for name in headers
-    )
+    forwarded = any(map(_FORWARDING.match, headers))
     is_local = (
         _is_loopback(peer)
         and not forwarded
@@ -226,6 +224,7 @@ def _is_loopback(address: str) -> bool:
     return (mapped or ip).is_loopback
 
 
+@functools.lru_cache(maxsize=64)
 def _names_loopback(url: str) -> bool:
     try:
         parts = urlsplit(url)

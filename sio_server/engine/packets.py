@@ -201,7 +201,7 @@ def _is_event_name(name: Any) -> bool:
 
 def _decode_json(text: str, *, is_event: bool) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        return _decode(text)
     except json.JSONDecodeError:
         raise ProtocolError("packet data that is not JSON") from None
     except (RecursionError, ValueError):  # ValueError: NaN, or a number that is too large
@@ -219,6 +219,9 @@ def _finite(number: str) -> float:
     if value in (math.inf, -math.inf):
         raise ValueError(number)
     return value
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
 
 
 def _decode_event_name(text: str) -> Any:
