@@ -155,8 +155,15 @@ class Access:
         self, producer_keys: Collection[str], open_publish: str, require_auth: bool
     ) -> None:
         self._keys = [key.encode() for key in producer_keys]
-        self._open_publish = open_publish
-        self._require_auth = require_auth
+        self._near, self._far = (
+            Principal(
+                "anonymous",
+                may_publish=open_publish in to_whom,
+                may_consume=not require_auth,
+                why_not=_why_not(open_publish),
+            )
+            for to_whom in (("anyone", "loopback"), ("anyone",))
+        )
 
     def identify(self, credential: str | None, source: Source) -> Principal:
         """Return whom a client speaks for.
@@ -174,15 +181,7 @@ class Access:
             if self._is_key(credential):
                 return Principal("key", may_publish=True, may_consume=True)
             raise Unauthorized("the credential is not valid")
-        may_publish = self._open_publish == "anyone" or (
-            self._open_publish == "loopback" and source.is_local
-        )
-        return Principal(
-            "anonymous",
-            may_publish=may_publish,
-            may_consume=not self._require_auth,
-            why_not=self._why_not(),
-        )
+        return self._near if source.is_local else self._far
 
     def _is_key(self, credential: str) -> bool:
         presented = credential.encode(errors="surrogatepass")
@@ -191,13 +190,14 @@ class Access:
             found |= hmac.compare_digest(presented, key)
         return found
 
-    def _why_not(self) -> str:
-        if self._open_publish == "loopback":
-            return (
-                "without a key it is open to this machine alone (SIO_OPEN_PUBLISH=loopback); "
-                "send a key of SIO_PRODUCER_KEYS"
-            )
-        return "send a key of SIO_PRODUCER_KEYS, or open it with SIO_OPEN_PUBLISH"
+
+def _why_not(open_publish: str) -> str:
+    if open_publish == "loopback":
+        return (
+            "without a key it is open to this machine alone (SIO_OPEN_PUBLISH=loopback); "
+            "send a key of SIO_PRODUCER_KEYS"
+        )
+    return "send a key of SIO_PRODUCER_KEYS, or open it with SIO_OPEN_PUBLISH"
 
 
 def _is_address(text: str) -> bool:
