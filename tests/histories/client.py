@@ -18,6 +18,7 @@ class Client:
         line: what carries its connection; None: it has none.
         connection: what it is owed over that.
         pid: of its last session.
+        former: that of the session before.
         got: the positions of the events that it has read in that.
         answers: what it was answered to its last command.
         patience: how often in a row it was waited for, as a slow consumer.
@@ -28,6 +29,7 @@ class Client:
         self.engine: EngineSession | None = None
         self.connection: Connection | None = None
         self.pid: str | None = None
+        self.former: str | None = None
         self.got: list[Position] = []
         self.answers: list[Any] = []
         self.patience = 0

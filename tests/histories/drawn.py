@@ -85,6 +85,7 @@ how = st.builds(
     rarely(st.integers(0, 3)),
     st.booleans(),
 )
+share = st.sampled_from((0.6, 1.1))
 _places = (
     st.builds(Point, st.just("end"), st.integers(0, 4))
     | st.builds(Point, st.just("oldest"), st.integers(-1, 1))

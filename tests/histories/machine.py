@@ -81,25 +81,44 @@ class Histories(World):
         if not self.ways(client.pid, claimed).lost:
             self.open(client, how, client.pid, claimed, None, [], twin=Client())
 
+    @rule(who=drawn.who, how=drawn.how, claim=drawn.claim)
+    def come_back_earlier(self, who: int, how: How, claim: Point | None) -> None:
+        """Come back to the session before the last, which may be one that was refused."""
+        client = self.clients[who]
+        client.pid, client.former, client.got = client.former, client.pid, []
+        self.come_back(who, how, claim, None, [])
+
     # They change their rooms.
 
     @rule(who=drawn.who, rooms=drawn.rooms)
     def subscribe(self, who: int, rooms: list[str]) -> None:
         """Ask for rooms, some of which it may have."""
-        client = self.clients[who]
-        if client.connection is not None:
-            for room in rooms:
-                client.connection.rooms.setdefault(room, self.log.end)
-            self.change_rooms(client, "subscribe", rooms)
+        self.change_rooms(self.clients[who], ("subscribe", rooms))
 
     @rule(who=drawn.who, rooms=drawn.rooms)
     def unsubscribe(self, who: int, rooms: list[str]) -> None:
         """Leave rooms, some of which it may not be in."""
-        client = self.clients[who]
-        if client.connection is not None:
-            for room in rooms:
-                client.connection.rooms.pop(room, None)
-            self.change_rooms(client, "unsubscribe", rooms)
+        self.change_rooms(self.clients[who], ("unsubscribe", rooms))
+
+    @rule(who=drawn.who, left=drawn.rooms, rooms=drawn.rooms)
+    def change_at_once(self, who: int, left: list[str], rooms: list[str]) -> None:
+        """Leave rooms and ask for others, without waiting for the first answer."""
+        self.change_rooms(self.clients[who], ("unsubscribe", left), ("subscribe", rooms))
+
+    @rule(
+        who=drawn.who,
+        how=drawn.how,
+        number=st.integers(1, 4),
+        rooms=drawn.rooms,
+        drafts=drawn.drafts,
+    )
+    def come_back_to_before(
+        self, who: int, how: How, number: int, rooms: list[str], drafts: list[Draft]
+    ) -> None:
+        """Ask for rooms, and come back to a place before that: they count from when it asked."""
+        self.publish_with(drafts)
+        self.subscribe(who, rooms)
+        self.come_back(who, how, Point("end", number), None, [])
 
     @rule(
         who=drawn.who,
@@ -135,6 +154,18 @@ class Histories(World):
     def read_on(self, who: int) -> None:
         """Read all, and go on reading."""
         self.read(self.clients[who], None)
+
+    @rule(who=drawn.who, bound=st.integers(0, 3), drafts=drawn.drafts, reads=st.booleans())
+    def be_slow(self, who: int, bound: int, drafts: list[Draft], reads: bool) -> None:
+        """Stop reading while events come; then read on, or never."""
+        self.stall(who, bound)
+        self.publish_with(drafts)
+        self.hear(self.clients[who])
+        if reads:
+            self.read_on(who)
+        else:
+            self.wait()
+            self.wait()
 
     @rule(hold=st.sampled_from(("asked", "answered")))
     def hold_reads(self, hold: Hold) -> None:
@@ -215,13 +246,31 @@ class Histories(World):
         for client, waited in zip(slow, patience, strict=True):
             assert client.line is None or not waited, "as slow as it likes"
 
-    @rule(share=st.sampled_from((0.6, 1.1)))
+    @rule(share=drawn.share)
     def age(self, share: float) -> None:
         """Let much time pass."""
         self.let_reads_go()
         for client in self.clients:
             self.read(client, None)
         self.loop.advance(LIFETIME * share)
+
+    @rule(
+        who=drawn.who,
+        how=drawn.how,
+        claim=drawn.claim,
+        share=drawn.share,
+        cut=st.sampled_from(("before", "after", "never")),
+    )
+    def come_back_late(
+        self, who: int, how: How, claim: Point | None, share: float, cut: str
+    ) -> None:
+        """Come back after much time, for which it was away or connected."""
+        if cut == "before":
+            self.cut(who)
+        self.age(share)
+        if cut == "after":
+            self.cut(who)
+        self.come_back(who, how, claim, None, [])
 
     # What must hold.
 

@@ -184,20 +184,30 @@ class World(Broker):
             start = since or Position(self.log.epoch, low)
             session = Session(connected["pid"], connected["sid"], start, place, rooms)
             self.sessions[session.pid] = session
-            client.pid, client.got = session.pid, []
+            client.former, client.pid, client.got = client.pid, session.pid, []
         else:
             assert connected.keys() == {"sid"}
         client.connection = Connection(
             self.log, rooms, beginning, session, place, behind=since is not None
         )
 
-    def change_rooms(self, client: Client, verb: str, rooms: list[str]) -> None:
-        """Ask for a change; the answer tells all the rooms."""
-        assert client.connection is not None
-        self.node.receive(client.engine, f'21["{verb}",{json.dumps(rooms)}]')
+    def change_rooms(self, client: Client, *changes: tuple[str, list[str]]) -> None:
+        """Ask for changes, at once; each answer tells all the rooms as they are then."""
+        if client.connection is None:
+            return
+        mine = client.connection.rooms
+        answers = []
+        for verb, rooms in changes:
+            for room in rooms:
+                if verb == "subscribe":
+                    mine.setdefault(room, self.log.end)
+                else:
+                    mine.pop(room, None)
+            self.node.receive(client.engine, f'2{len(answers)}["{verb}",{json.dumps(rooms)}]')
+            answers.append({"ok": True, "rooms": sorted(mine)})
         self.loop.settle()
         self.hear(client)
-        assert client.answers == [{"ok": True, "rooms": sorted(client.connection.rooms)}]
+        assert client.answers == answers
 
     def hear(self, client: Client) -> None:
         """Hold a connection to what it was written, and to its end if it has come to that."""
