@@ -46,10 +46,28 @@ def database(
         chosen = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "site.db")}
     before = dict(connections.settings["default"])
     _use(chosen)
-    call_command("migrate", verbosity=0)
-    call_command("migrate", verbosity=0, run_syncdb=True)  # the catalog, which refers to users
+    migrate("default")
     yield request.param
     _use(before)
+
+
+def migrate(alias: str) -> None:
+    """Make the site's tables in a database."""
+    call_command("migrate", verbosity=0, database=alias)
+    # The catalog, which refers to users.
+    call_command("migrate", verbosity=0, database=alias, run_syncdb=True)
+
+
+@pytest.fixture
+def other(db: None, tmp_path: Path) -> Iterator[str]:
+    """Return the alias of a second database, an SQLite with nothing in it."""
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "other.db")}
+    connections.settings["other"] = connections.configure_settings(
+        {"default": {}, "other": database}
+    )["other"]
+    yield "other"
+    connections["other"].close()
+    del connections["other"], connections.settings["other"]
 
 
 def _use(database: dict[str, Any]) -> None:

@@ -1,0 +1,233 @@
+"""The setting's mistakes: each has its check, and none of them breaks the start of the site."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.checks import CheckMessage, registry
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.test import override_settings
+from furniture_events.django.checks import check_outbox, check_setting
+from furniture_events.django.conf import config
+
+from tests.django.setting import setting
+from tests.support.server import ROOT, TIMEOUT
+
+AUTHOR = {"autor_username": "autor__username"}
+
+
+def only(found: list[CheckMessage]) -> tuple[str, str, str]:
+    """Return the id, without the app's name, the message and the hint of the only finding."""
+    (finding,) = found
+    return str(finding.id).removeprefix("furniture_events."), finding.msg, str(finding.hint)
+
+
+def without(name: str) -> override_settings:
+    """Leave a key of the setting away."""
+    rest = {key: value for key, value in settings.FURNITURE_EVENTS.items() if key != name}
+    return override_settings(FURNITURE_EVENTS=rest)
+
+
+def test_a_correct_setting_is_not_remarked_on() -> None:
+    """With everything given, by whatever asks for the checks."""
+    sound = setting(
+        KEY=None,
+        MODE="direct",
+        WAKE="poll",
+        WAKE_SOCKET="/run/site/relay.sock",
+        TIMEOUT=1,
+        DIRECT_TIMEOUT=0.5,
+        BATCH_EVENTS=1,
+        BATCH_BYTES=1,
+        PUBLIC_URL="https://broker.example",
+        TOKEN_SECRET="x" * 32,
+        TOKEN_SECONDS=settings.SESSION_COOKIE_AGE,
+    )
+    with sound:
+        assert (check_setting(), config().timeout) == ([], 1)
+    assert (check_setting(), check_outbox(databases=["default"])) == ([], [])
+    assert {check_setting, check_outbox} <= registry.registry.registered_checks
+
+
+@pytest.mark.parametrize("nonsense", [None, "http://127.0.0.1:8765", []])
+def test_no_setting(nonsense: object) -> None:
+    """E001, also for one that is no dict."""
+    with override_settings(FURNITURE_EVENTS=nonsense):
+        id, message, hint = only(check_setting())
+    assert (id, message) == ("E001", "FURNITURE_EVENTS is missing.")
+    assert hint == "Set it to a dict with URL, KEY and MODELS."
+
+
+@pytest.mark.parametrize(
+    ("name", "id", "hint"),
+    [("URL", "E001", "http://127.0.0.1:8765"), ("KEY", "E002", "SIO_PRODUCER_KEYS")],
+)
+def test_what_has_no_default_is_missed(name: str, id: str, hint: str) -> None:
+    """E001 and E002, by which `config` fails as well."""
+    with without(name):
+        found = only(check_setting())
+        with pytest.raises(ImproperlyConfigured, match=f"has no {name}"):
+            config()
+    assert found[0] == id
+    assert hint in found[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "id", "hint"),
+    [
+        ("URL", "127.0.0.1:8765", "E001", "http:// or https://"),
+        ("URL", None, "E001", "not a NoneType"),
+        ("PUBLIC_URL", "", "E001", "http:// or https://"),
+        ("PUBLIC_URL", "https://user@broker.example", "E001", "not in the URL"),
+        ("KEY", "", "E002", "printable ASCII"),
+        ("KEY", ["a"], "E002", "not a list"),
+        ("URLS", "x", "E003", "Known are URL, KEY, MODELS"),
+        (7, "x", "E003", "Known are URL, KEY, MODELS"),
+        ("MODELS", ["catalog.Mueble"], "E003", "README"),
+        ("MODE", "fast", "E003", "README"),
+        ("MODE", ["direct"], "E003", "README"),
+        ("WAKE", None, "E003", "README"),
+        ("WAKE_SOCKET", "", "E003", "README"),
+        ("WAKE_SOCKET", Path("/run/x"), "E003", "README"),
+        ("TOKEN_SECRET", b"x", "E003", "README"),
+        ("BATCH_EVENTS", 0, "E003", "README"),
+        ("BATCH_BYTES", 1.5, "E003", "README"),
+        ("BATCH_BYTES", True, "E003", "README"),
+        ("TIMEOUT", 0, "E003", "README"),
+        ("DIRECT_TIMEOUT", "1", "E003", "README"),
+        ("POLL_SECONDS", None, "E003", "README"),
+        ("BACKOFF_SECONDS", -1, "E003", "README"),
+        ("BACKOFF_MAX_SECONDS", float("inf"), "E003", "README"),
+        ("LEASE_SECONDS", float("nan"), "E003", "README"),
+        ("POSITION_SECONDS", True, "E003", "README"),
+        ("POSITION_TIMEOUT", 0, "E003", "README"),
+        ("TOKEN_SECONDS", -1, "E003", "README"),
+    ],
+)
+def test_a_value_that_cannot_be_right(name: Any, value: object, id: str, hint: str) -> None:
+    """The finding names the key and never the value, and `config` fails by it."""
+    with override_settings(FURNITURE_EVENTS={**settings.FURNITURE_EVENTS, name: value}):
+        found = only(check_setting())
+        with pytest.raises(ImproperlyConfigured) as failure:
+            config()
+    assert found[0] == id
+    assert str(name) in found[1]
+    assert hint in found[2]
+    assert str(failure.value) == f"{found[1]} {found[2]}"
+
+
+@pytest.mark.parametrize("label", ["catalog.Nothing", "nowhere.Mueble", "Mueble", "a.b.c"])
+def test_a_model_that_does_not_exist(label: str) -> None:
+    """E004, with the label."""
+    with setting(MODELS={label: AUTHOR}):
+        id, message, hint = only(check_setting())
+    assert (id, label in message) == ("E004", True)
+    assert hint == "Name it as in AUTH_USER_MODEL: app.Model."
+
+
+@pytest.mark.parametrize("how", ["catalog.nothing", "tests.django.settings.MIDDLEWARE", {"a": 1}])
+def test_what_maps_nothing(how: object) -> None:
+    """E005, with the model's label."""
+    with setting(MODELS={"catalog.Mueble": how}):
+        id, message, hint = only(check_setting())
+    assert (id, "'catalog.Mueble'" in message) == ("E005", True)
+    assert hint == "Write a dict of lookups, or a function's dotted name."
+
+
+@pytest.mark.parametrize(
+    ("lookups", "name"),
+    [
+        ({}, "autor_username"),
+        ({**AUTHOR, "nombre": "name"}, "nombre"),
+        ({"autor_username": "autor__nickname"}, "autor_username"),
+        ({**AUTHOR, "grupos": "autor__groups__name"}, "grupos"),
+    ],
+)
+def test_a_lookup_that_leads_to_no_column(lookups: dict[str, str], name: str) -> None:
+    """E006, with the field; many rows of another table are no column either."""
+    with setting(MODELS={"catalog.Mueble": lookups}):
+        id, message, hint = only(check_setting())
+    assert (id, f"{name} is not mapped" in message) == ("E006", True)
+    assert hint == f"Map it, such as {{{name!r}: 'autor__username'}}, or use a function."
+
+
+def test_listening_takes_postgresql(database: str) -> None:
+    """E007 where no database can do it."""
+    with setting(WAKE="listen"):
+        found = check_setting()
+    if database == "postgres":
+        assert found == []
+    else:
+        id, _, hint = only(found)
+        assert id == "E007"
+        assert hint == (
+            "It needs PostgreSQL with psycopg 3; 'socket' works with any on the same host."
+        )
+
+
+def test_a_token_that_outlives_the_session() -> None:
+    """E008, whatever else is remarked on; without a secret there are no tokens."""
+    nullable = {"catalog.Mueble": {**AUTHOR, "material": "autor__last_login"}}
+    with override_settings(SESSION_COOKIE_AGE=299):
+        assert check_setting() == []
+        with setting(TOKEN_SECRET="x" * 32):
+            id, _, hint = only(check_setting())
+        with setting(TOKEN_SECRET="x" * 32, MODELS=nullable):
+            assert {str(each.id)[-4:] for each in check_setting()} == {"E008", "W002"}
+    assert (id, hint) == ("E008", "A page's token would outlive the session of its user.")
+
+
+def test_an_outbox_that_is_not_migrated(other: str) -> None:
+    """W001, for each database that is asked about, and for none unless asked."""
+    id, message, hint = only(check_outbox(databases=["default", other]))
+    assert (id, "'other'" in message) == ("W001", True)
+    assert hint == "Run manage.py migrate --database other."
+    call_command("migrate", "furniture_events", verbosity=0, database=other)
+    assert check_outbox(databases=["default", other]) == []
+    assert check_outbox() == []
+
+
+def test_a_column_that_may_be_null() -> None:
+    """W002 for what the contract requires; a further field may be NULL."""
+    with setting(MODELS={"catalog.Mueble": {**AUTHOR, "material": "autor__last_login"}}):
+        id, message, hint = only(check_setting())
+    assert (id, "'autor__last_login' may be NULL" in message) == ("W002", True)
+    assert hint == "Such events are refused by the broker: give a value with a function."
+    with setting(MODELS={"catalog.Mueble": {**AUTHOR, "entrada": "autor__last_login"}}):
+        assert check_setting() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "id"),
+    [
+        ('"http://127.0.0.1:8765"', "E001"),
+        ('{"URL": "http://127.0.0.1:8765", "KEY": None, "MODELS": ["catalog.Mueble"]}', "E003"),
+        ('{"URL": "http://127.0.0.1:8765", "KEY": None, "MODELS": {7: {}}}', "E004"),
+        ('{"URL": "http://127.0.0.1:8765", "KEY": None, "MODELS": {"catalog.No": {}}}', "E004"),
+        ('{"URL": "http://127.0.0.1:8765", "KEY": None, "MODELS": {"catalog.Mueble": 7}}', "E005"),
+    ],
+)
+def test_the_command_line_tells_it(given: str, id: str, tmp_path: Path) -> None:
+    """`manage.py check` fails by the id and not by a traceback: the site starts as far as that."""
+    module = f"from tests.django.settings import *\nFURNITURE_EVENTS = {given}\n"
+    (tmp_path / "mistaken.py").write_text(module)
+    places = [str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, "-m", "django", "check"],
+        env=os.environ
+        | {"DJANGO_SETTINGS_MODULE": "mistaken", "PYTHONPATH": os.pathsep.join(places)},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"(furniture_events.{id})" in done.stderr
+    assert "Traceback" not in done.stderr

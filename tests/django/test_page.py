@@ -1,0 +1,201 @@
+"""What a page needs to stay live."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import AnonymousUser, User
+from django.http import HttpRequest, HttpResponse
+from django.template import engines
+from django.test import AsyncClient, Client, RequestFactory, override_settings
+from django.urls import path
+from django.utils.decorators import method_decorator
+from django.views import View
+from furniture_events import Producer
+from furniture_events.django.page import describe, live, position
+
+from tests.django.setting import setting
+from tests.django.test_publishing import FURNITURE
+from tests.support.server import Server, wait_until
+
+SECRET = "a secret that the broker knows as well"
+
+
+def broker(server: Server, **changes: Any) -> override_settings:
+    """Use this broker; as a rule its position is asked for only once."""
+    return setting(
+        **{"URL": server.url, "POSITION_SECONDS": 1000, "POSITION_TIMEOUT": 10} | changes
+    )
+
+
+def published_since(server: Server, since: str | None) -> list[Any]:
+    """Return what a page that begins at this position is sent."""
+    with urllib.request.urlopen(f"{server.url}/api/events?since={since}") as answer:
+        return [event["furniture"]["furniture_id"] for event in json.load(answer)["events"]]
+
+
+def publish(server: Server, furniture_id: str) -> None:
+    """Put an event into the broker's log."""
+    with Producer(server.url, key="a-producer-key") as producer:
+        producer.furniture_updated({**FURNITURE, "furniture_id": furniture_id})
+
+
+@pytest.fixture
+def server(start_server: Callable[..., Server]) -> Server:
+    """Return a broker whose log has an event."""
+    started = start_server(producer_keys="a-producer-key")
+    publish(started, "before")
+    return started
+
+
+during: list[Callable[[], None]] = []
+"""What happens while a view is at its query."""
+
+
+def render(request: HttpRequest) -> HttpResponse:
+    """Query, which takes its time, and render a page with the tag."""
+    for happens in during:
+        happens()
+    template = engines["django"].from_string("{% load furniture_events %}{% furniture_events %}")
+    return HttpResponse(template.render({}, request))
+
+
+@live
+async def render_async(request: HttpRequest) -> HttpResponse:
+    """Do the same in an async view."""
+    request.user = await request.auser()  # type: ignore[attr-defined]
+    return render(request)
+
+
+@method_decorator(live, name="dispatch")
+class Page(View):
+    """Does the same in a class."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Render."""
+        return render(request)
+
+
+urlpatterns = [
+    path("function/", live(render)),
+    path("class/", Page.as_view()),
+    path("async/", render_async),
+    path("late/", render),
+]
+
+
+def script(answer: HttpResponse) -> dict[str, Any]:
+    """Return what the page's script reads."""
+    found = re.fullmatch(
+        r'<script id="furniture-events" type="application/json">(.*)</script>',
+        answer.content.decode(),
+    )
+    assert found
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
+@override_settings(ROOT_URLCONF=__name__)
+@pytest.mark.parametrize(
+    ("page", "sent"),
+    [
+        ("function", ["during", "after"]),
+        ("class", ["during", "after"]),
+        ("async", ["during", "after"]),
+        ("late", ["after"]),
+    ],
+)
+def test_a_live_view_misses_nothing(server: Server, page: str, sent: list[str]) -> None:
+    """Its position is older than its query; one that is read when the tag is met is not."""
+    during[:] = [lambda: publish(server, "during")]
+    with broker(server):
+        if page == "async":
+            answer = async_to_sync(AsyncClient().get)(f"/{page}/")
+        else:
+            answer = Client().get(f"/{page}/")
+    publish(server, "after")
+    configuration = script(answer)
+    assert published_since(server, configuration.pop("since")) == sent
+    assert configuration == {"url": server.url, "token": None}
+
+
+def test_the_position_is_handed_out_again_for_a_while(server: Server) -> None:
+    """A thousand pages ask the broker once; after POSITION_SECONDS it is asked anew."""
+    with broker(server):
+        first = position()
+        publish(server, "later")
+        assert (position(), published_since(server, first)) == (first, ["later"])
+    with broker(server, POSITION_SECONDS=0.001):
+        first = position()
+        publish(server, "latest")
+        wait_until(lambda: position() != first, "the position is asked for anew")
+
+
+def test_while_the_broker_is_down_the_last_position_is_good_enough(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is older, so that nothing is missed; where none was ever known there is none."""
+    with broker(server, POSITION_SECONDS=0.001):
+        known = position()
+        server.kill()
+        wait_until(lambda: position() and "position_unknown" in caplog.text, "it is asked again")
+        assert position() == known
+    with broker(server):
+        assert position() is None
+
+
+def request_of(user: Any) -> HttpRequest:
+    """Return a user's request."""
+    request = RequestFactory().get("/")
+    request.user = user
+    return request
+
+
+def test_the_token_is_for_the_user_and_for_a_while(server: Server, autor: User) -> None:
+    """It names the user, allows to subscribe and nothing else, and expires."""
+    with broker(server, TOKEN_SECRET=SECRET, TOKEN_SECONDS=60):
+        begun = int(time.time())
+        token = describe(request_of(autor))["token"]
+        assert token is not None
+        claims = jwt.decode(token, SECRET, algorithms=["HS256"], options={"require": ["exp"]})
+        assert begun + 60 <= claims.pop("exp") <= time.time() + 60
+        assert claims == {"sub": str(autor.pk), "scope": "subscribe"}
+        assert describe(request_of(AnonymousUser()))["token"] is None
+        assert describe(RequestFactory().get("/"))["token"] is None
+    with broker(server):
+        assert describe(request_of(autor))["token"] is None
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_nothing_in_the_script_ends_it(server: Server) -> None:
+    """The URL is the one that browsers reach the broker by, escaped as Django does."""
+    hostile = "https://broker.example/</script><b>&"
+    during.clear()
+    with broker(server, PUBLIC_URL=hostile):
+        answer = Client().get("/function/")
+    assert answer.content.count(b"<") == 2
+    assert script(answer)["url"] == hostile
+
+
+def test_the_same_as_json(server: Server, autor: User) -> None:
+    """For single-page apps: to read, never to cache, with the token of who is signed in."""
+    client = Client()
+    client.force_login(autor)
+    with broker(server, TOKEN_SECRET=SECRET):
+        answer = client.get("/furniture-events/")
+        assert answer.headers["Content-Type"] == "application/json"
+        assert {"no-store", "private"} <= set(answer.headers["Cache-Control"].split(", "))
+        configuration = answer.json()
+        assert jwt.decode(configuration["token"], SECRET, algorithms=["HS256"])
+        assert (configuration["url"], configuration["since"]) == (server.url, position())
+        assert client.head("/furniture-events/").status_code == 200
+        for method in (client.post, client.put, client.delete, client.options):
+            assert method("/furniture-events/").status_code == 405
