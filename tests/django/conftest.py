@@ -46,12 +46,12 @@ def database(
         chosen = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "site.db")}
     before = dict(connections.settings["default"])
     _use(chosen)
-    migrate("default")
+    _migrate("default")
     yield request.param
     _use(before)
 
 
-def migrate(alias: str) -> None:
+def _migrate(alias: str) -> None:
     """Make the site's tables in a database."""
     call_command("migrate", verbosity=0, database=alias)
     # The catalog, which refers to users.
@@ -68,6 +68,13 @@ def other(db: None, tmp_path: Path) -> Iterator[str]:
     yield "other"
     connections["other"].close()
     del connections["other"], connections.settings["other"]
+
+
+@pytest.fixture
+def other_site(other: str) -> str:
+    """Return the alias of a second database, with the site's tables."""
+    _migrate(other)
+    return other
 
 
 def _use(database: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, override_settings
 from django.urls import path
-from furniture_events.django import outbox, publish
+from furniture_events.django import bulk, outbox, publish
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Mueble, Sofa
@@ -182,3 +182,28 @@ def test_a_late_commit_is_not_jumped_over(autor: User, database: str) -> None:
             pool.submit(connections.close_all).result(TIMEOUT)
     late, last = outbox.waiting("default")
     assert (late.pk < early, last.pk) == (True, early)
+
+
+def test_each_database_has_an_outbox_of_its_own(autor: User, other_site: str) -> None:
+    """What is written with `using=` is told in that database, in its transaction."""
+    there = User.objects.db_manager(other_site).create_user("ana")
+    with capture_events() as here_events, capture_events(other_site) as events:
+        with transaction.atomic():
+            piece = mueble(there)
+            piece.save(using=other_site)
+            transaction.set_rollback(True)  # of the default database
+        with pytest.raises(ZeroDivisionError), transaction.atomic(using=other_site):
+            mueble(there).save(using=other_site)
+            raise ZeroDivisionError
+        publish("furniture_updated", piece, using=other_site)
+        bulk.update(Mueble.objects.using(other_site), material="pino")
+        bulk.bulk_create(Mueble.objects.using(other_site), [mueble(there, nombre="Silla")])
+        piece.delete()
+    assert told(events, "nombre", "material", "autor_username") == [
+        ("created", "Mesa", "roble", "ana"),
+        ("updated", "Mesa", "roble", "ana"),
+        ("updated", "Mesa", "pino", "ana"),
+        ("created", "Silla", "roble", "ana"),
+        ("deleted", "Mesa", "pino", "ana"),
+    ]
+    assert here_events == []
