@@ -4,6 +4,7 @@
 # make fuzz   a million cases of fuzzing, new ones each time (FUZZ_CASES, FUZZ_SEED)
 # make histories  ten thousand histories against a model of delivery (HISTORIES, HISTORIES_SEED)
 # make chaos  kill, cut and fill the disk for long (CHAOS_KILLS, CHAOS_PUBLISHES, CHAOS_SEED, CHAOS_LOG)
+# make django-kills  kill relays of a Django site for long (DJANGO_KILLS, DJANGO_KILLS_TRANSACTIONS, DJANGO_KILLS_SEED)
 # make check  format, lint, types, import contract
 # make bench  measure beside other servers, in twenty minutes; ARGS=--quick: in two; ARGS=--help
 # make bench-django  measure what Django, its outbox and its relay cost
@@ -18,7 +19,7 @@ BROWSER_CLIENT := sio_server/static/socket.io
 # environment or .env says goes first.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: run cluster test fuzz histories chaos check format bench bench-django docs clean browser-client
+.PHONY: run cluster test fuzz histories chaos django-kills check format bench bench-django docs clean browser-client
 .DEFAULT_GOAL := run
 
 run: $(VENV)/server
@@ -47,6 +48,12 @@ chaos: $(VENV)/tests tests/node/node_modules/.ready
 	CHAOS_KILLS=$${CHAOS_KILLS-100} CHAOS_PUBLISHES=$${CHAOS_PUBLISHES-20000} \
 		CHAOS_SEED=$${CHAOS_SEED-random} \
 		$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/chaos $(ARGS)
+
+# Writers on PostgreSQL, relays that die at every point, and a checker of all that was delivered.
+django-kills: $(VENV)/tests postgres
+	DJANGO_KILLS=$${DJANGO_KILLS-50} DJANGO_KILLS_TRANSACTIONS=$${DJANGO_KILLS_TRANSACTIONS-500} \
+		DJANGO_KILLS_SEED=$${DJANGO_KILLS_SEED-random} \
+		$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/django/test_kills.py $(ARGS)
 
 check: $(VENV)/tests
 	$(BIN)/ruff format --check .

@@ -20,6 +20,7 @@ from django.core.management.color import no_style  # noqa: E402
 from django.db import connection, connections  # noqa: E402
 
 from tests.django.catalog.models import Mueble  # noqa: E402
+from tests.django.kills.options import reports  # noqa: E402
 from tests.django.pieces import mueble  # noqa: E402
 from tests.django.relays import Relay, site_environment  # noqa: E402
 from tests.support.postgres import Postgres  # noqa: E402
@@ -131,3 +132,11 @@ def start_relay(db: None) -> Iterator[Callable[..., Relay]]:
     yield start
     for relay in relays:
         relay.kill()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what came of relays being killed."""
+    if reports:
+        terminalreporter.section("relays killed")
+        for report in reports:
+            terminalreporter.line(report)

@@ -13,8 +13,8 @@ from django.utils import timezone
 from furniture_events.django.leadership import Lease
 from furniture_events.django.models import RelayLease
 
-from tests.django.relays import Relay, wait_for_events, wait_until_sent
 from tests.django.pieces import mueble
+from tests.django.relays import Relay, wait_for_events, wait_until_sent
 from tests.django.test_wake import NEVER, save_and_see_each, with_setting
 from tests.support.server import Server
 
@@ -97,6 +97,7 @@ def test_a_relay_whose_connection_is_ended_connects_again(
             relay.wait_for("relay_waits", times)
             relay.wait_for("relay_active", times + 1)
         save_and_see_each(autor, server, before=6)
+    start_relay(URL=server.url).wait_for("relay_stands_by")
     assert relay.stop() == 0
 
 

@@ -21,6 +21,7 @@ from furniture_events.django.publishing import publish
 from furniture_events.django.relay import rounds
 
 from tests.django.catalog.models import Mueble
+from tests.django.pieces import mueble
 from tests.django.relays import (
     Relay,
     published,
@@ -28,7 +29,6 @@ from tests.django.relays import (
     wait_for_events,
     wait_until_sent,
 )
-from tests.django.pieces import mueble
 from tests.support.postgres import Postgres
 from tests.support.server import Server, wait_until
 
@@ -98,6 +98,29 @@ def test_a_batch_holds_one_event_of_a_piece() -> None:
     rows = [OutboxEvent(pk=number, furniture_id=piece) for number, piece in enumerate("abacaab")]
     assert [[row.pk for row in batch] for batch in rounds(rows)] == [[0, 1, 3], [2, 6], [4], [5]]
     assert rounds([]) == []
+
+
+def test_an_event_that_fails_for_now_is_not_overtaken(
+    autor: User, broker: loopback.Broker, start_relay: StartRelay
+) -> None:
+    """The next event of its piece waits for it, while other pieces' events go on."""
+
+    def fail_the_first(handler: loopback.Handler) -> None:
+        first, *others = handler.seen.json["events"]
+        assert first["furniture"]["ancho"] == 1
+        failed = {"ok": False, "error": {"code": "log_unavailable", "message": "no"}}
+        handler.answer(200, {"results": [failed, *map(broker.append, others)]})
+
+    broker.script.append(fail_the_first)
+    piece = mueble(autor, ancho=1)
+    piece.save()
+    piece.ancho = 2
+    piece.save()
+    mueble(autor, ancho=3).save()
+    start_relay(URL=broker.url)
+    wait_until_sent()
+    events = {event["id"]: event for seen in broker.seen for event in seen.json["events"]}
+    assert [events[key]["furniture"]["ancho"] for key in broker.log] == [3, 1, 2]
 
 
 def test_a_transaction_that_commits_late_is_not_jumped_over(

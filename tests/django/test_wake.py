@@ -14,8 +14,8 @@ from furniture_events.django.conf import config
 from furniture_events.django.wake import Notifications, WakeSocket, wake_relay
 
 from tests.django import settings as site
-from tests.django.relays import Relay, wait_for_events, wait_until_sent
 from tests.django.pieces import mueble
+from tests.django.relays import Relay, wait_for_events, wait_until_sent
 from tests.support.server import Server, wait_until
 
 StartRelay = Callable[..., Relay]
