@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
-from furniture_events.django.leadership import Lease
+from furniture_events.django.leadership import AdvisoryLock, Lease
 from furniture_events.django.models import RelayLease
+from furniture_events.django.relay import Relay as ActiveRelay
 
 from tests.django.pieces import mueble
 from tests.django.relays import Relay, wait_for_events, wait_until_sent
@@ -99,6 +102,26 @@ def test_a_relay_whose_connection_is_ended_connects_again(
         save_and_see_each(autor, server, before=6)
     start_relay(URL=server.url).wait_for("relay_stands_by")
     assert relay.stop() == 0
+
+
+def test_a_relay_that_disconnects_keeps_no_lock(database: str) -> None:
+    """After an error it can lead again, also where a pool has kept its connection open."""
+    if database == "sqlite":
+        pytest.skip("SQLite has no locks that are a connection's")
+    relay = ActiveRelay("default")
+    assert relay._lead()
+    with mock.patch.object(connection, "close"):
+        relay._disconnect()
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(_try_to_lead).result()
+    relay._close()
+
+
+def _try_to_lead() -> bool:
+    try:
+        return AdvisoryLock("default").hold()
+    finally:
+        connection.close()
 
 
 def test_a_relay_that_slept_through_its_lease_stands_by(

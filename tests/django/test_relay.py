@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -350,6 +351,25 @@ def test_status_counts_and_sends_nothing(autor: User, start_relay: StartRelay) -
     assert status.wait() == 0
     assert re.fullmatch(r"waiting=2 oldest_seconds=\d+\.\d{3} refused=1\n", status.output)
     assert OutboxEvent.objects.count() == 3
+
+
+def test_a_database_that_is_down_is_waited_for(database: str) -> None:
+    """The relay may be started before PostgreSQL is, and can be stopped; `--once` fails."""
+    if database == "sqlite":
+        pytest.skip("SQLite is never down")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = site_environment({**connection.settings_dict, "PORT": str(port)})
+    relay, once = Relay(environment=environment), Relay("--once", environment=environment)
+    try:
+        relay.wait_for("relay_waits", 2)
+        assert relay.stop() == 0
+        assert once.wait() == 1
+    finally:
+        relay.kill()
+        once.kill()
+    assert "CommandError: the outbox on 'default' cannot be used" in once.output
+    assert "Traceback" not in relay.output + once.output
 
 
 @pytest.mark.parametrize("options", [[], ["--once"], ["--status"]])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -151,12 +153,14 @@ def _writing(
     writers = subprocess.Popen(
         [sys.executable, "-m", "tests.django.kills.writers", folder, *map(str, numbers)],
         env=dict(environment),
+        start_new_session=True,
     )
     try:
         yield writers
     finally:
-        writers.kill()
-        writers.wait()
+        if writers.poll() is None:
+            os.killpg(writers.pid, signal.SIGKILL)
+            writers.wait()
 
 
 @contextmanager
@@ -171,11 +175,11 @@ def _listening(url: str) -> Iterator[Consumer]:
     async def open_consumer() -> PlainConsumer:
         return PlainConsumer("live", url, [], start)
 
+    consumer = asyncio.run_coroutine_threadsafe(open_consumer(), loop).result()
     try:
-        consumer = asyncio.run_coroutine_threadsafe(open_consumer(), loop).result()
         yield consumer.consumer
-        asyncio.run_coroutine_threadsafe(consumer.stop(), loop).result()
     finally:
+        asyncio.run_coroutine_threadsafe(consumer.stop(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

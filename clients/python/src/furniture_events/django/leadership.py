@@ -31,7 +31,7 @@ class Leadership(Protocol):
         """Become or stay the one that sends; tell whether it worked. Raises `DatabaseError`."""
 
     def release(self) -> None:
-        """Let the next one."""
+        """Let the next one. Raises `DatabaseError`."""
 
 
 def leadership(using: str) -> Leadership:
@@ -59,9 +59,9 @@ class AdvisoryLock:
         return self._held_by is not None
 
     def release(self) -> None:
-        if self._held_by is not None:
+        held_by, self._held_by = self._held_by, None
+        if held_by is not None and held_by is connections[self._using].connection:
             self._ask("SELECT pg_advisory_unlock(%s)")
-            self._held_by = None
 
     def _ask(self, query: str) -> bool:
         with connections[self._using].cursor() as cursor:

@@ -161,13 +161,12 @@ class Relay:
 
     def _disconnect(self) -> None:
         self._active = None
-        self._close_wakers()
+        self._close_wakers()  # before there is another relay, which opens its own
+        with suppress(DatabaseError):
+            self._leadership.release()  # a pool keeps the connection, and with it the lock
         connections[self._using].close()
 
     def _close(self) -> None:
-        self._close_wakers()  # before there is another relay, which opens its own
-        with suppress(DatabaseError):
-            self._leadership.release()
         self._disconnect()
         self._producer.close()
         self._alarm.close()
