@@ -1,0 +1,64 @@
+"""Processes that live together: when one ends, or at Ctrl-C, all end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine
+
+
+class Processes:
+    """To be made in a running event loop: from then on it takes Ctrl-C and SIGTERM."""
+
+    def __init__(self) -> None:
+        self._started: list[asyncio.subprocess.Process] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ended: list[str] = []
+        self._over = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._over.set)
+
+    async def start(self, name: str, *command: str, **environment: str) -> None:
+        """Start one, out of reach of the terminal's Ctrl-C; what it says carries its name."""
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env={**os.environ, **environment},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+        async def tell() -> None:
+            assert process.stdout is not None
+            async for line in process.stdout:
+                print(f"{name:7}| {line.decode(errors='replace')}", end="", flush=True)
+
+        async def watch() -> None:
+            await process.wait()
+            self._ended.append(name)
+            self._over.set()
+
+        self._started.append(process)
+        self._tasks += [asyncio.create_task(tell()), asyncio.create_task(watch())]
+
+    async def until(self, condition: Coroutine[None, None, None]) -> bool:
+        """Wait for something; False where one of them ends before, or we are asked to stop."""
+        waits = [asyncio.create_task(condition), asyncio.create_task(self._over.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
+            task.cancel()
+        return not self._over.is_set()
+
+    async def until_end(self) -> int:
+        """Wait until one ends or we are asked to stop, and end all; return the exit status."""
+        await self._over.wait()
+        ended = " and ".join(self._ended)
+        for process in reversed(self._started):
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+        await asyncio.gather(*self._tasks)
+        if ended:
+            print(f"{ended} has ended, and so has all else", flush=True)
+        return 1 if ended else 0
