@@ -1,5 +1,6 @@
 # make run    start the server on port 8765, with what it needs installed first
 # make cluster  Valkey and two servers over it, on ports 8765 and 8766; Ctrl-C stops all
+# make demo   a Django site that stays live, on ports 8000 and 8765; Ctrl-C stops all
 # make test   run every test, with what they need installed first
 # make fuzz   a million cases of fuzzing, new ones each time (FUZZ_CASES, FUZZ_SEED)
 # make histories  ten thousand histories against a model of delivery (HISTORIES, HISTORIES_SEED)
@@ -19,7 +20,7 @@ BROWSER_CLIENT := sio_server/static/socket.io
 # environment or .env says goes first.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: run cluster test fuzz histories chaos django-kills check format bench bench-django docs clean browser-client
+.PHONY: run cluster demo test fuzz histories chaos django-kills check format bench bench-django docs clean browser-client
 .DEFAULT_GOAL := run
 
 run: $(VENV)/server
@@ -29,6 +30,11 @@ run: $(VENV)/server
 
 cluster: $(VENV)/tests
 	@exec env $(OPEN_PUBLISH) $(BIN)/python examples/cluster.py
+
+demo: $(VENV)/demo
+	@$(MAKE) --no-print-directory -s browser-client || \
+		{ echo "The page needs the browser client: install Node.js 20 or newer, with npm"; exit 1; }
+	@exec $(BIN)/python examples/demo.py
 
 test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx postgres
 	$(BIN)/python -m pytest $(ARGS)
@@ -78,7 +84,7 @@ clean:
 	rm -rf $(VENV) clients/javascript/node_modules tests/node/node_modules \
 		benchmarks/peers/node_modules $(BROWSER_CLIENT)
 
-# The virtual environment, with what the server needs; with what the tests need.
+# The virtual environment, with what the server needs; the demo beside it; the tests beside both.
 $(VENV)/server: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, $(PYTHON) is missing or older: make PYTHON=/path/to/python"; exit 1; }
@@ -86,8 +92,13 @@ $(VENV)/server: requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/tests: $(VENV)/server tests/requirements.txt clients/python/pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt -e 'clients/python[django]'
+$(VENV)/demo: $(VENV)/server examples/django_catalog/requirements.txt clients/python/pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-r examples/django_catalog/requirements.txt -e 'clients/python[django]'
+	@touch $@
+
+$(VENV)/tests: $(VENV)/demo tests/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
 # The official browser client, which the server hands out at /socket.io/socket.io.js.

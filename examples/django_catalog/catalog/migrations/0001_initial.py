@@ -1,0 +1,42 @@
+"""The first table."""
+
+import django.db.models.deletion
+from django.conf import settings
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    """Make the table of the pieces."""
+
+    initial = True
+    dependencies = (migrations.swappable_dependency(settings.AUTH_USER_MODEL),)
+    operations = (
+        migrations.CreateModel(
+            name="Mueble",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("nombre", models.CharField(max_length=255)),
+                (
+                    "descripcion",
+                    models.TextField(blank=True, max_length=10000, verbose_name="descripción"),
+                ),
+                ("altura", models.PositiveIntegerField(verbose_name="altura (cm)")),
+                ("ancho", models.PositiveIntegerField(verbose_name="ancho (cm)")),
+                ("material", models.CharField(max_length=255)),
+                (
+                    "autor",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="muebles",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={"ordering": ("-id",)},
+        ),
+    )

@@ -1,0 +1,13 @@
+"""The catalogue's pages."""
+
+from django.urls import path
+
+from catalog import views
+
+app_name = "catalog"
+urlpatterns = [
+    path("", views.MuebleList.as_view(), name="list"),
+    path("muebles/nuevo/", views.MuebleCreate.as_view(), name="create"),
+    path("muebles/<int:pk>/", views.MuebleUpdate.as_view(), name="update"),
+    path("muebles/<int:pk>/borrar/", views.MuebleDelete.as_view(), name="delete"),
+]
