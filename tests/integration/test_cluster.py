@@ -12,19 +12,10 @@ from pathlib import Path
 
 from tests.conftest import load_vectors
 from tests.support.raw import plain
-from tests.support.server import ROOT, TIMEOUT, readiness, wait_until
+from tests.support.server import ROOT, TIMEOUT, free_ports, readiness, wait_until
 from tests.support.transports import PRODUCERS
 
 EVENT = load_vectors("events.json")[0]["publish"]
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody has."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [it.getsockname()[1] for it in sockets]
-    for it in sockets:
-        it.close()
-    return ports
 
 
 async def test_two_servers_share_a_log_and_end_together(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -32,10 +33,19 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = TIMEOUT
     return value
 
 
-def readiness(url: str) -> int | None:
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody has."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [it.getsockname()[1] for it in sockets]
+    for it in sockets:
+        it.close()
+    return ports
+
+
+def readiness(url: str, path: str = "/readyz") -> int | None:
     """Return how the server there answers whether it can do its work; None where nothing does."""
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=TIMEOUT) as answer:
+        with urllib.request.urlopen(f"{url}{path}", timeout=TIMEOUT) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()

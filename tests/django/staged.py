@@ -1,0 +1,50 @@
+"""The demo's settings, with places where a test steps in: see `Staged`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.apps import AppConfig
+from site_muebles.settings import *  # noqa: F403
+
+from tests.support.demo import DOOMED, Gate
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.django.staged.Staged"]  # noqa: F405
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+FURNITURE_EVENTS = FURNITURE_EVENTS | {"POSITION_SECONDS": 0.001}  # noqa: F405
+
+
+class Staged(AppConfig):
+    """Requests that fail after their save, and a list that waits before and after its query."""
+
+    name = "tests.django.staged"
+
+    def ready(self) -> None:
+        """Step in."""
+        from catalog.views import MuebleCreate, MuebleList
+        from django.contrib.admin.models import LogEntry
+        from django.db.models.signals import post_save
+
+        before, after = (Gate(Path(os.environ["GATES"]), name) for name in ("before", "after"))
+        get_queryset, get_success_url = MuebleList.get_queryset, MuebleCreate.get_success_url
+
+        def fail_the_admin(instance: LogEntry, **_: Any) -> None:
+            assert instance.object_repr != DOOMED
+
+        def fail_the_site(self: MuebleCreate) -> str:
+            assert self.object.nombre != DOOMED
+            return get_success_url(self)
+
+        def wait_at_gates(self: MuebleList) -> Any:
+            pieces = get_queryset(self)
+            if "gates" in self.request.GET:
+                before.stand()
+                len(pieces)  # the query
+                after.stand()
+            return pieces
+
+        post_save.connect(fail_the_admin, sender=LogEntry, weak=False)
+        MuebleCreate.get_success_url = fail_the_site
+        MuebleList.get_queryset = wait_at_gates

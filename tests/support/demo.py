@@ -1,0 +1,167 @@
+"""The demo's site, relay and broker, each a process of its own, so that each can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.support.server import ROOT, TIMEOUT, Server, free_ports, readiness, wait_until
+
+SITE = ROOT / "examples/django_catalog"
+KEY = "a-producer-key"
+DOOMED = "Falla"
+"""The name of pieces whose requests fail after they were saved; see ``tests.django.staged``."""
+
+ROWS = """
+import json
+from catalog.models import Mueble
+fields = "pk", "nombre", "descripcion", "material", "altura", "ancho", "autor__username"
+print(json.dumps([[str(value) for value in row] for row in Mueble.objects.values_list(*fields)]))
+"""
+
+
+def site_environment(folder: Path, database: dict[str, Any] | None) -> dict[str, str]:
+    """Return the environment of a site with its data in a folder, or in a PostgreSQL database."""
+    mine = ("SIO_", "DJANGO_SETTINGS_MODULE")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+    if database is None:
+        return environment | {"CATALOG_SQLITE": str(folder / "catalog.sqlite3")}
+    where = {f"PG{name}": str(database[name]) for name in ("HOST", "PORT", "USER")}
+    return environment | where | {"CATALOG_POSTGRES": str(database["NAME"])}
+
+
+class Gate:
+    """A place where a request in the site stands until a test lets it pass."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._reached, self._opened = (folder / f"{name}-{what}" for what in ("reached", "opened"))
+
+    def stand(self) -> None:
+        """Say that it is reached, and wait."""
+        self._reached.touch()
+        wait_until(self._opened.exists, f"{self._opened} is there")
+
+    def wait_until_reached(self) -> None:
+        """Wait until a request stands there."""
+        wait_until(self._reached.exists, f"{self._reached} is there")
+
+    def open(self) -> None:
+        """Let it pass."""
+        self._opened.touch()
+
+
+class Demo:
+    """A site with three workers.
+
+    Args:
+        folder: where its files are.
+        database: a PostgreSQL one, as Django's DATABASES says it; None: SQLite.
+        settings: the site's settings module.
+    """
+
+    def __init__(self, folder: Path, database: dict[str, Any] | None, settings: str) -> None:
+        self.folder = folder
+        self._port, self._broker_port = free_ports(2)
+        self.url = f"http://127.0.0.1:{self._port}"
+        path = [str(SITE), str(ROOT), os.environ.get("PYTHONPATH", "")]
+        self._environment = site_environment(folder, database) | {
+            "PYTHONPATH": os.pathsep.join(filter(None, path)),
+            "DJANGO_SETTINGS_MODULE": settings,
+            "FURNITURE_EVENTS_URL": f"http://127.0.0.1:{self._broker_port}",
+            "FURNITURE_EVENTS_KEY": KEY,
+            "GATES": str(folder),
+        }
+        self._run("-m", "django", "migrate", "--skip-checks")
+        self._run("-m", "django", "seed")
+        self.start_broker()
+        self.start_relay()
+        self.start_site()
+
+    def revive(self) -> None:
+        """Start again what has been ended."""
+        for process, start in (
+            (self.broker.process, self.start_broker),
+            (self.relay, self.start_relay),
+            (self.site, self.start_site),
+        ):
+            if process.poll() is not None:
+                start()
+
+    def start_broker(self) -> None:
+        """Start the broker, on the port and the log that it always has."""
+        self.broker = Server(
+            self.folder,
+            port=self._broker_port,
+            event_log=f"sqlite:///{self.folder}/events.db",
+            producer_keys=KEY,
+            open_publish="off",
+            cors_origins=self.url,
+        )
+
+    def start_relay(self) -> None:
+        """Start the relay."""
+        self.relay = self._start("-m", "django", "relay_furniture_events")
+
+    def start_site(self) -> None:
+        """Start the site, and wait until it answers."""
+        options = f"--workers 3 --bind 127.0.0.1:{self._port} --no-control-socket"
+        self.site = self._start("-m", "gunicorn", *options.split(), "site_muebles.wsgi")
+        wait_until(lambda: readiness(self.url, "/cuenta/login/") == 200, "the site answers")
+
+    def restart_site(self) -> None:
+        """Make that its workers remember nothing."""
+        _end(self.site)
+        self.start_site()
+
+    def script(self, code: str) -> str:
+        """Run Python in the site; return what it prints."""
+        return self._run("-c", f"import django\ndjango.setup()\n{code}")
+
+    def start_script(self, code: str) -> subprocess.Popen[bytes]:
+        """Run Python in the site, meanwhile."""
+        return self._start("-c", f"import django\ndjango.setup()\n{code}")
+
+    def rows(self) -> list[list[str]]:
+        """Return what the database says that the list shows."""
+        rows: list[list[str]] = json.loads(self.script(ROWS))
+        return rows
+
+    def wait_until_published(self) -> None:
+        """Wait until the broker has all that was committed."""
+        status = ("-m", "django", "relay_furniture_events", "--status")
+        wait_until(lambda: "waiting=0" in self._run(*status), "nothing waits in the outbox")
+
+    def stop(self) -> None:
+        """End what runs."""
+        _end(self.site)
+        _end(self.relay)
+        assert self.broker.stop() == 0
+
+    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "output").open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=self.folder,
+                env=self._environment,
+                stdout=output,
+                stderr=output,
+            )
+
+    def _run(self, *arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait(TIMEOUT)
