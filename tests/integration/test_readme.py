@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,8 +20,9 @@ from aiohttp import web
 from playwright.async_api import async_playwright
 
 from tests.support import browser, readme
+from tests.support.demo import site_environment
 from tests.support.raw import plain
-from tests.support.server import ROOT, TIMEOUT, wait_until
+from tests.support.server import ROOT, TIMEOUT, free_ports, readiness, wait_until
 from tests.support.wscat import wscat
 
 FURNITURE_HTML, *_ = readme.blocks("html")
@@ -30,7 +32,7 @@ SHELL = readme.blocks("sh")
 def test_every_kind_of_block_is_run_here() -> None:
     """Know each language: a new one needs a test of its own."""
     assert readme.languages() == {"", "sh", "wscat", "html", "python"}
-    assert len(SHELL) == 4
+    assert len(SHELL) == 5
 
 
 def test_the_settings_table_is_the_code_s() -> None:
@@ -148,7 +150,7 @@ def test_the_producer_installs(tmp_path: Path) -> None:
     pip = f"{sys.executable} -m pip --disable-pip-version-check"
     subprocess.run(
         [
-            *command.replace("pip", pip, 1).split(),
+            *shlex.split(command.replace("pip", pip, 1)),
             "--quiet",
             "--no-deps",
             "--target",
@@ -160,32 +162,29 @@ def test_the_producer_installs(tmp_path: Path) -> None:
     assert (tmp_path / "furniture_events" / "py.typed").is_file()
 
 
-DJANGO = """
-import django
+MODELS = """
 from django.conf import settings
+from django.db import models
 
-settings.configure(
-    INSTALLED_APPS=["catalogo"],
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-)
-django.setup()
 
-from django.db import connection, transaction
+class Mueble(models.Model):
+    nombre = models.CharField(max_length=255)
+    descripcion = models.TextField()
+    altura = models.FloatField()
+    ancho = models.IntegerField()
+    material = models.CharField(max_length=255)
+    autor = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
+"""
+
+CHANGES = """
 from catalogo.models import Mueble
+from django.contrib.auth.models import User
+from django.db import transaction
 
-import catalogo.events
-
-with connection.schema_editor() as editor:
-    editor.create_model(Mueble)
-
-piece = Mueble(
-    furniture_id="dj", nombre="Mesa", descripcion="", altura=75, ancho=120, material="roble",
-    autor_username="Juan",
+piece = Mueble.objects.create(
+    nombre="Mesa", descripcion="", altura=75, ancho=120, material="wengue",
+    autor=User.objects.create_user("Juan"),
 )
-piece.save()
-with transaction.atomic():
-    piece.nombre = "Mesa grande"
-    piece.save()
 try:
     with transaction.atomic():
         piece.nombre = "never"
@@ -194,43 +193,68 @@ try:
 except ValueError:
     pass
 piece.nombre = "Mesa grande"
+piece.save()
 piece.delete()
-"""
-
-MODELS = """
-from django.db import models
-
-
-class Mueble(models.Model):
-    furniture_id = models.CharField(max_length=128)
-    nombre = models.CharField(max_length=255)
-    descripcion = models.TextField()
-    altura = models.FloatField()
-    ancho = models.IntegerField()
-    material = models.CharField(max_length=255)
-    autor_username = models.CharField(max_length=255)
 """
 
 
 async def test_django(made: str, tmp_path: Path) -> None:
-    """Save and delete in a real Django; what was committed is published, the rest is not."""
-    (code,) = readme.blocks("python")
-    app = tmp_path / "catalogo"
-    app.mkdir()
-    (app / "__init__.py").touch()
-    (app / "models.py").write_text(MODELS)
-    (app / "events.py").write_text(code.replace("localhost:8765", made))
-    async with plain(f"http://{made}/ws?room=furniture:dj") as client:
+    """Set up a new Django site as shown; what it commits is published, the rest is not."""
+    environment = site_environment(tmp_path, None)
+
+    def run(command: str) -> None:
+        subprocess.run(shlex.split(command), cwd=tmp_path, env=environment, check=True)
+
+    python = sys.executable
+    (settings,) = readme.blocks("python")
+    (commands,) = (block for block in SHELL if "manage.py" in block)
+    migrate, relay = commands.replace("python", python).splitlines()
+    run(f"{python} -m django startproject sitio .")
+    run(f"{python} -m django startapp catalogo")
+    (tmp_path / "catalogo/models.py").write_text(MODELS)
+    with (tmp_path / "sitio/settings.py").open("a") as file:
+        file.write("INSTALLED_APPS += ['catalogo']\n" + settings.replace("localhost:8765", made))
+    run(f"{python} manage.py makemigrations catalogo")
+    run(migrate)
+    async with plain(f"http://{made}/ws?room=material:wengue") as client:
         await client.send({"type": "ping"})
         await client.receive_type("pong")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", DJANGO, cwd=tmp_path, stderr=asyncio.subprocess.PIPE
+        relaying = await asyncio.create_subprocess_exec(
+            *shlex.split(relay), cwd=tmp_path, env=environment
         )
-        _, errors = await process.communicate()
-        assert process.returncode == 0, errors.decode()
+        run(f"{python} manage.py shell -c {shlex.quote(CHANGES)}")
         seen = [await client.receive() for _ in range(3)]
-    assert [(event["type"], event["furniture"]["nombre"]) for event in seen] == [
-        ("furniture_created", "Mesa"),
-        ("furniture_updated", "Mesa grande"),
-        ("furniture_deleted", "Mesa grande"),
+        relaying.terminate()
+        assert await relaying.wait() == 0
+    assert [
+        (event["type"], event["furniture"]["nombre"], event["furniture"]["autor_username"])
+        for event in seen
+    ] == [
+        ("furniture_created", "Mesa", "Juan"),
+        ("furniture_updated", "Mesa grande", "Juan"),
+        ("furniture_deleted", "Mesa grande", "Juan"),
     ]
+
+
+def test_make_demo(tmp_path: Path) -> None:
+    """Run ``make demo`` on other ports, with its files elsewhere, and end it as Ctrl-C does."""
+    assert "`make demo`" in readme.README.read_text()
+    site, broker = free_ports(2)
+    environment = site_environment(tmp_path, None) | {
+        "DEMO_PORT": str(site),
+        "DEMO_BROKER_PORT": str(broker),
+        "DEMO_DATA": str(tmp_path),
+        "PYTHON": sys.executable,
+    }
+    url, log = f"http://127.0.0.1:{site}/", tmp_path / "output"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            ["make", "demo"], cwd=ROOT, env=environment, stdout=output, start_new_session=True
+        )
+        try:
+            wait_until(lambda: url in log.read_text(), "the demo says where it is", timeout=120)
+            assert readiness(url, "") == 200
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(TIMEOUT)
+    assert readiness(url, "") is None
