@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
+from django.utils.asyncio import async_unsafe
 from django.utils.decorators import method_decorator
 from django.views import View
 from furniture_events import Producer
@@ -84,10 +85,20 @@ class Page(View):
         return render(request)
 
 
+class AsyncPage(View):
+    """Does the same in a class with async handlers."""
+
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        """Render."""
+        request.user = await request.auser()  # type: ignore[attr-defined]
+        return render(request)
+
+
 urlpatterns = [
     path("function/", live(render)),
     path("class/", Page.as_view()),
     path("async/", render_async),
+    path("async-class/", live(AsyncPage.as_view())),
     path("late/", render),
 ]
 
@@ -110,14 +121,21 @@ def script(answer: HttpResponse) -> dict[str, Any]:
         ("function", ["during", "after"]),
         ("class", ["during", "after"]),
         ("async", ["during", "after"]),
+        ("async-class", ["during", "after"]),
         ("late", ["after"]),
     ],
 )
-def test_a_live_view_misses_nothing(server: Server, page: str, sent: list[str]) -> None:
-    """Its position is older than its query; one that is read when the tag is met is not."""
+def test_a_live_view_misses_nothing(
+    server: Server, page: str, sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its position is older than its query; one that is read when the tag is met is not.
+
+    Nor does an async view hold its event loop up for it.
+    """
+    monkeypatch.setattr("furniture_events.django.page.position", async_unsafe(position))
     during[:] = [lambda: publish(server, "during")]
     with broker(server):
-        if page == "async":
+        if page.startswith("async"):
             answer = async_to_sync(AsyncClient().get)(f"/{page}/")
         else:
             answer = Client().get(f"/{page}/")

@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache, wraps
-from inspect import iscoroutinefunction
 from typing import Any
 
 import jwt
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.core.signals import setting_changed
 from django.http import HttpRequest
 
@@ -30,7 +29,8 @@ _ATTRIBUTE = "furniture_events_since"
 def live(view: Callable[..., Any]) -> Callable[..., Any]:
     """Read the log's position before the view, sync or async, asks the database for anything.
 
-    On a class-based view: `@method_decorator(live, name="dispatch")`.
+    On a class-based view: `live(Page.as_view())`; with sync handlers also
+    `@method_decorator(live, name="dispatch")`.
     """
     if iscoroutinefunction(view):
 
