@@ -188,7 +188,7 @@ def test_an_outbox_that_is_not_migrated(other: str) -> None:
     """W001, for each database that is asked about, and for none unless asked."""
     id, message, hint = only(check_outbox(databases=["default", other]))
     assert (id, "'other'" in message) == ("W001", True)
-    assert hint == "Run manage.py migrate --database other."
+    assert hint == "manage.py migrate --database other makes it."
     call_command("migrate", "furniture_events", verbosity=0, database=other)
     assert check_outbox(databases=["default", other]) == []
     assert check_outbox() == []

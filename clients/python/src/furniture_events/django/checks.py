@@ -56,7 +56,7 @@ def check_outbox(databases: Sequence[str] | None = None, **_: object) -> list[Ch
     return [
         CheckWarning(
             f"The outbox is not migrated on the database {alias!r}.",
-            hint=f"Run manage.py migrate --database {alias}.",
+            hint=f"manage.py migrate --database {alias} makes it.",
             id="furniture_events.W001",
         )
         for alias in databases or ()

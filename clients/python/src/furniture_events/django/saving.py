@@ -4,7 +4,9 @@ Django commits a save before it says that it is saved, unless somebody opened a 
 `save_base`, which every save goes through, is wrapped on each mapped model: the row before, the
 save and the row after are one transaction, with the outbox's row in it. Deleting is one already.
 
-`bulk_create`, `bulk_update`, `QuerySet.update` and fixtures do not come by here: see `bulk`.
+`bulk_create`, `bulk_update`, `QuerySet.update` and fixtures do not come by here: see `bulk`. Nor
+does what changes through another row: an author who is renamed, or deleted with `SET_NULL`, and
+a migration's historical models. The piece's next change tells it, or `publish` by hand.
 """
 
 import logging
