@@ -20,7 +20,7 @@ from playwright.async_api import Page, async_playwright
 from playwright.async_api import TimeoutError as NotInTime
 
 from tests.support import browser
-from tests.support.demo import DOOMED, Demo, Gate, site_environment
+from tests.support.demo import DOOMED, Demo, Gate, demo_environment
 from tests.support.postgres import Postgres
 from tests.support.server import ROOT, TIMEOUT, free_ports, readiness, wait_until
 
@@ -131,8 +131,8 @@ async def agree(demo: Demo, *pages: Page) -> None:
 @contextmanager
 def no_reload(page: Page) -> Iterator[None]:
     """Fail where the browser loads another document meanwhile."""
-    loaded: list[object] = []
-    page.on("domcontentloaded", lambda page: loaded.append(page.url))
+    loaded: list[str] = []
+    page.on("domcontentloaded", lambda there: loaded.append(there.url))
     yield
     assert loaded == []
 
@@ -313,12 +313,12 @@ def command(
     with subprocess.Popen(
         [sys.executable, str(ROOT / "examples/demo.py")],
         cwd=tmp_path,
-        env=site_environment(tmp_path, create_database()) | ports,
+        env=demo_environment(tmp_path, create_database()) | ports,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
         yield process
-        process.kill()
+        process.terminate()
 
 
 def said_until(process: subprocess.Popen[str], what: str) -> str:
@@ -345,9 +345,7 @@ def runs(process: int) -> bool:
     return Path(f"/proc/{process}").exists()
 
 
-async def test_one_command_starts_it_and_ctrl_c_ends_it(
-    command: subprocess.Popen[str], tmp_path: Path
-) -> None:
+async def test_one_command_starts_it_and_ctrl_c_ends_it(command: subprocess.Popen[str]) -> None:
     """Sign in where and as it says, see a piece come, and have nothing left afterwards."""
     said = said_until(command, "Ctrl-C")
     urls = re.findall(r"http://127\.0\.0\.1:\d+", said)

@@ -20,7 +20,7 @@ from aiohttp import web
 from playwright.async_api import async_playwright
 
 from tests.support import browser, readme
-from tests.support.demo import site_environment
+from tests.support.demo import demo_environment
 from tests.support.raw import plain
 from tests.support.server import ROOT, TIMEOUT, free_ports, readiness, wait_until
 from tests.support.wscat import wscat
@@ -200,7 +200,7 @@ piece.delete()
 
 async def test_django(made: str, tmp_path: Path) -> None:
     """Set up a new Django site as shown; what it commits is published, the rest is not."""
-    environment = site_environment(tmp_path, None)
+    environment = demo_environment(tmp_path, None)
 
     def run(command: str) -> None:
         subprocess.run(shlex.split(command), cwd=tmp_path, env=environment, check=True)
@@ -240,7 +240,7 @@ def test_make_demo(tmp_path: Path) -> None:
     """Run ``make demo`` on other ports, with its files elsewhere, and end it as Ctrl-C does."""
     assert "`make demo`" in readme.README.read_text()
     site, broker = free_ports(2)
-    environment = site_environment(tmp_path, None) | {
+    environment = demo_environment(tmp_path, None) | {
         "DEMO_PORT": str(site),
         "DEMO_BROKER_PORT": str(broker),
         "DEMO_DATA": str(tmp_path),

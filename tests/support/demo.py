@@ -24,8 +24,8 @@ print(json.dumps([[str(value) for value in row] for row in Mueble.objects.values
 """
 
 
-def site_environment(folder: Path, database: dict[str, Any] | None) -> dict[str, str]:
-    """Return the environment of a site with its data in a folder, or in a PostgreSQL database."""
+def demo_environment(folder: Path, database: dict[str, Any] | None) -> dict[str, str]:
+    """Return the environment of the demo with its data in a folder, or in a PostgreSQL database."""
     mine = ("SIO_", "DJANGO_SETTINGS_MODULE")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
     if database is None:
@@ -68,7 +68,7 @@ class Demo:
         self._port, self._broker_port = free_ports(2)
         self.url = f"http://127.0.0.1:{self._port}"
         path = [str(SITE), str(ROOT), os.environ.get("PYTHONPATH", "")]
-        self._environment = site_environment(folder, database) | {
+        self._environment = demo_environment(folder, database) | {
             "PYTHONPATH": os.pathsep.join(filter(None, path)),
             "DJANGO_SETTINGS_MODULE": settings,
             "FURNITURE_EVENTS_URL": f"http://127.0.0.1:{self._broker_port}",
