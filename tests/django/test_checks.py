@@ -90,25 +90,26 @@ def test_what_has_no_default_is_missed(name: str, id: str, hint: str) -> None:
         ("KEY", ["a"], "E002", "not a list"),
         ("URLS", "x", "E003", "Known are URL, KEY, MODELS"),
         (7, "x", "E003", "Known are URL, KEY, MODELS"),
-        ("MODELS", ["catalog.Mueble"], "E003", "README"),
-        ("MODE", "fast", "E003", "README"),
-        ("MODE", ["direct"], "E003", "README"),
-        ("WAKE", None, "E003", "README"),
-        ("WAKE_SOCKET", "", "E003", "README"),
-        ("WAKE_SOCKET", Path("/run/x"), "E003", "README"),
-        ("TOKEN_SECRET", b"x", "E003", "README"),
-        ("BATCH_EVENTS", 0, "E003", "README"),
-        ("BATCH_BYTES", 1.5, "E003", "README"),
-        ("BATCH_BYTES", True, "E003", "README"),
-        ("TIMEOUT", 0, "E003", "README"),
-        ("DIRECT_TIMEOUT", "1", "E003", "README"),
-        ("POLL_SECONDS", None, "E003", "README"),
-        ("BACKOFF_SECONDS", -1, "E003", "README"),
-        ("BACKOFF_MAX_SECONDS", float("inf"), "E003", "README"),
-        ("LEASE_SECONDS", float("nan"), "E003", "README"),
-        ("POSITION_SECONDS", True, "E003", "README"),
-        ("POSITION_TIMEOUT", 0, "E003", "README"),
-        ("TOKEN_SECONDS", -1, "E003", "README"),
+        ("MODELS", ["catalog.Mueble"], "E003", "docs/django.md"),
+        ("MODE", "fast", "E003", "docs/django.md"),
+        ("MODE", ["direct"], "E003", "docs/django.md"),
+        ("WAKE", None, "E003", "docs/django.md"),
+        ("WAKE_SOCKET", "", "E003", "docs/django.md"),
+        ("WAKE_SOCKET", Path("/run/x"), "E003", "docs/django.md"),
+        ("TOKEN_SECRET", b"x" * 32, "E003", "docs/django.md"),
+        ("TOKEN_SECRET", "x" * 31, "E003", "docs/django.md"),
+        ("BATCH_EVENTS", 0, "E003", "docs/django.md"),
+        ("BATCH_BYTES", 1.5, "E003", "docs/django.md"),
+        ("BATCH_BYTES", True, "E003", "docs/django.md"),
+        ("TIMEOUT", 0, "E003", "docs/django.md"),
+        ("DIRECT_TIMEOUT", "1", "E003", "docs/django.md"),
+        ("POLL_SECONDS", None, "E003", "docs/django.md"),
+        ("BACKOFF_SECONDS", -1, "E003", "docs/django.md"),
+        ("BACKOFF_MAX_SECONDS", float("inf"), "E003", "docs/django.md"),
+        ("LEASE_SECONDS", float("nan"), "E003", "docs/django.md"),
+        ("POSITION_SECONDS", True, "E003", "docs/django.md"),
+        ("POSITION_TIMEOUT", 0, "E003", "docs/django.md"),
+        ("TOKEN_SECONDS", -1, "E003", "docs/django.md"),
     ],
 )
 def test_a_value_that_cannot_be_right(name: Any, value: object, id: str, hint: str) -> None:
@@ -188,6 +189,8 @@ def test_an_outbox_that_is_not_migrated(other: str) -> None:
     """W001, for each database that is asked about, and for none unless asked."""
     id, message, hint = only(check_outbox(databases=["default", other]))
     assert (id, "'other'" in message) == ("W001", True)
+    with setting(MODE="direct"):
+        assert check_outbox(databases=[other]) == []
     assert hint == "manage.py migrate --database other makes it."
     call_command("migrate", "furniture_events", verbosity=0, database=other)
     assert check_outbox(databases=["default", other]) == []

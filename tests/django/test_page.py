@@ -7,6 +7,7 @@ import re
 import time
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jwt
@@ -217,3 +218,11 @@ def test_the_same_as_json(server: Server, autor: User) -> None:
         assert client.head("/furniture-events/").status_code == 200
         for method in (client.post, client.put, client.delete, client.options):
             assert method("/furniture-events/").status_code == 405
+
+
+def test_the_first_pages_wait_for_one_answer(server: Server) -> None:
+    """A process that has just started tells none of them that nobody knows the position."""
+    with broker(server), ThreadPoolExecutor(8) as threads:
+        known = set(threads.map(lambda _: position(), range(8)))
+    assert len(known) == 1
+    assert known != {None}

@@ -195,7 +195,7 @@ def test_each_database_has_an_outbox_of_its_own(autor: User, other_site: str) ->
         with pytest.raises(ZeroDivisionError), transaction.atomic(using=other_site):
             mueble(there).save(using=other_site)
             raise ZeroDivisionError
-        publish("furniture_updated", piece, using=other_site)
+        publish("furniture_updated", piece)  # where it was saved
         bulk.update(Mueble.objects.using(other_site), material="pino")
         bulk.bulk_create(Mueble.objects.using(other_site), [mueble(there, nombre="Silla")])
         piece.delete()

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import router
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -44,7 +45,7 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.action(description="Publish the selected refused events again", permissions=["delete"])
     def retry(self, request: HttpRequest, queryset: "QuerySet[OutboxEvent]") -> None:
         """Let the selected refused events wait again."""
-        count = outbox.retry(queryset)
+        count = outbox.retry(queryset.using(router.db_for_write(OutboxEvent)))
         self.message_user(request, f"{count} refused events wait again.", messages.SUCCESS)
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002

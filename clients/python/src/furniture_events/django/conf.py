@@ -20,6 +20,9 @@ __all__ = ["Config", "Problem", "config", "models", "problems"]
 
 _NAME = "FURNITURE_EVENTS"
 
+_SECRET_BYTES = 32
+"""RFC 7518 asks for a key as long as the hash's output: HS256."""
+
 
 class Problem(NamedTuple):
     """Something wrong with the setting: the number of its check, what, and what to do."""
@@ -117,7 +120,7 @@ def problems() -> Iterator[Problem]:
         yield from _refused_by_the_producer(setting)
     for name, check in _CHECKS.items():
         if name in setting and (wanted := check(setting[name])):
-            yield Problem(3, f"{_NAME}[{name!r}] must be {wanted}.", "See the README's table.")
+            yield Problem(3, f"{_NAME}[{name!r}] must be {wanted}.", "See docs/django.md.")
 
 
 def _refused_by_the_producer(setting: Mapping[str, Any]) -> Iterator[Problem]:
@@ -153,6 +156,11 @@ def _text_or_none(value: object) -> str:
     return "" if value is None or (isinstance(value, str) and value) else "a string or None"
 
 
+def _secret_or_none(value: object) -> str:
+    sound = value is None or (isinstance(value, str) and len(value.encode()) >= _SECRET_BYTES)
+    return "" if sound else f"a string of at least {_SECRET_BYTES} bytes, or None"
+
+
 def _models(value: object) -> str:
     sound = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
     return "" if sound else 'a dict from "app.Model" to what maps it'
@@ -163,7 +171,7 @@ _CHECKS: dict[str, Callable[[object], str]] = {
     "MODE": _one_of("outbox", "direct"),
     "WAKE": _one_of("socket", "listen", "poll"),
     "WAKE_SOCKET": _text_or_none,
-    "TOKEN_SECRET": _text_or_none,
+    "TOKEN_SECRET": _secret_or_none,
     "BATCH_EVENTS": _count,
     "BATCH_BYTES": _count,
 } | {

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache, wraps
+from threading import Lock
 from typing import Any
 
 import jwt
@@ -84,16 +85,23 @@ class _Position:
         )
         self._last: str | None = None
         self._ask_at = 0.0
+        self._asking = Lock()
 
     def read(self) -> str | None:
-        now = time.monotonic()
-        if now >= self._ask_at:
-            self._ask_at = now + self._seconds
-            try:
-                self._last = self.producer.position()
-            except FurnitureEventsError as error:
-                _logger.warning("position_unknown reason=%s", type(error).__name__)
+        if self._last is None or time.monotonic() >= self._ask_at:
+            with self._asking:  # the first pages wait for one answer; later ones have the last
+                self._ask()
         return self._last
+
+    def _ask(self) -> None:
+        now = time.monotonic()
+        if now < self._ask_at:
+            return
+        self._ask_at = now + self._seconds
+        try:
+            self._last = self.producer.position()
+        except FurnitureEventsError as error:
+            _logger.warning("position_unknown reason=%s", type(error).__name__)
 
 
 _position = cache(_Position)

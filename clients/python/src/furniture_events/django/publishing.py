@@ -6,7 +6,7 @@ Nothing is sent from here.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, router, transaction
 from django.db.models import Model
 
 from furniture_events import InvalidFurniture
@@ -22,8 +22,12 @@ UPDATED: Final = "furniture_updated"
 DELETED: Final = "furniture_deleted"
 
 
-def publish(type: str, furniture: object, *, id: str | None = None, using: str = "default") -> None:
+def publish(
+    type: str, furniture: object, *, id: str | None = None, using: str | None = None
+) -> None:
     """Publish an event by hand, with the transaction that is open on the database `using`.
+
+    By default that is the one where an instance is saved, else the default one.
 
     `furniture` is an instance of a mapped model, of which the database's row is published, or
     what a producer takes: a mapping with the seven fields, a dataclass, an object with their
@@ -33,6 +37,9 @@ def publish(type: str, furniture: object, *, id: str | None = None, using: str =
     """
     if type not in {CREATED, UPDATED, DELETED}:
         raise ValueError(f"no such event type: {type!r}")
+    if using is None and isinstance(furniture, Model):
+        using = router.db_for_write(furniture.__class__, instance=furniture)
+    using = using or DEFAULT_DB_ALIAS
     with transaction.atomic(using=using):
         if isinstance(furniture, Model) and (mapper := mapper_of(furniture.__class__)):
             rows = rows_of(mapper.model, using).filter(pk=furniture.pk)
