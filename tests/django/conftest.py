@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import django
+import loopback
 import pytest
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.django.settings"
@@ -132,6 +133,14 @@ def start_relay(db: None) -> Iterator[Callable[..., Relay]]:
     yield start
     for relay in relays:
         relay.kill()
+
+
+@pytest.fixture
+def broker() -> Iterator[loopback.Broker]:
+    """Return a broker that answers as a test scripts it."""
+    running = loopback.Broker()
+    yield running
+    running.stop()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

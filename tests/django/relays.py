@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+import loopback
 from furniture_events.django.models import OutboxEvent
 
 from tests.support.server import ROOT, TIMEOUT, Server, wait_until
@@ -95,6 +96,16 @@ class Relay:
         """End it without warning. Nothing where it has ended."""
         self.process.kill()
         self.wait()
+
+
+def answer_after(event: threading.Event) -> loopback.Action:
+    """Answer as the broker would, once a test says so."""
+
+    def action(handler: loopback.Handler) -> None:
+        assert event.wait(TIMEOUT)
+        loopback.follow_the_contract(handler)
+
+    return action
 
 
 def published(server: Server) -> list[dict[str, Any]]:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from unittest import mock
 
+import loopback
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, connections
 from django.utils import timezone
 from furniture_events.django.leadership import AdvisoryLock, Lease
-from furniture_events.django.models import RelayLease
+from furniture_events.django.models import OutboxEvent, RelayLease
 from furniture_events.django.relay import Relay as ActiveRelay
 
 from tests.django.pieces import mueble
-from tests.django.relays import Relay, wait_for_events, wait_until_sent
+from tests.django.relays import Relay, answer_after, wait_for_events, wait_until_sent
 from tests.django.test_wake import NEVER, save_and_see_each, with_setting
-from tests.support.server import Server
+from tests.support.server import Server, wait_until
 
 StartRelay = Callable[..., Relay]
 StartServer = Callable[..., Server]
@@ -117,6 +120,21 @@ def test_a_relay_that_disconnects_keeps_no_lock(database: str) -> None:
     relay._close()
 
 
+def test_a_lock_ends_with_its_connection(database: str) -> None:
+    """Who has another connection by now asks again, and is told that somebody else has it."""
+    if database == "sqlite":
+        pytest.skip("SQLite has no locks that are a connection's")
+    first, second = AdvisoryLock("default"), AdvisoryLock("default")
+    assert first.hold()
+    connection.close()
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(second.hold).result()
+        assert not first.hold()
+        thread.submit(connections.close_all).result()
+    assert first.hold()
+    connection.close()
+
+
 def _try_to_lead() -> bool:
     try:
         return AdvisoryLock("default").hold()
@@ -144,6 +162,42 @@ def test_a_relay_that_slept_through_its_lease_stands_by(
     first.wait_for("relay_stands_by")
     save_and_see_each(autor, server, before=4)
     wait_until_sent()
+
+
+def test_a_relay_that_loses_its_lease_over_a_request_sends_no_more(
+    autor: User, database: str, broker: loopback.Broker, start_relay: StartRelay
+) -> None:
+    """What was answered leaves the outbox, and the rest is for the other relay."""
+    if database == "postgres":
+        pytest.skip("PostgreSQL's lock knows no lease")
+    answer_now = threading.Event()
+    broker.script.append(answer_after(answer_now))
+    for _ in range(2):
+        mueble(autor).save()
+    relay = start_relay(URL=broker.url, BATCH_EVENTS=1, LEASE_SECONDS=0.1)
+    assert broker.arrived.wait(20)
+    over = RelayLease.objects.get().expires_at
+    RelayLease.objects.update(holder="another", expires_at=over + timedelta(days=1))
+    wait_until(lambda: timezone.now() > over, "the lease is over")
+    answer_now.set()
+    relay.wait_for("relay_stands_by")
+    assert len(broker.log) == len(broker.seen) == 1
+    assert OutboxEvent.objects.count() == 1
+
+
+def test_a_relay_that_stands_by_is_not_woken(database: str, tmp_path: Path) -> None:
+    """It leaves the bell to the active one."""
+    if database == "postgres":
+        pytest.skip("PostgreSQL's lock knows no lease")
+    with with_setting(WAKE_SOCKET=str(tmp_path / "bell"), LEASE_SECONDS=0.01):
+        relay = ActiveRelay("default")
+        assert relay._lead()
+        assert len(list(tmp_path.iterdir())) == len(relay._wakers) == 1
+        until = timezone.now() + timedelta(days=1)
+        RelayLease.objects.update(holder="another", expires_at=until)
+        wait_until(lambda: not relay._lead(), "the lease is over")
+        assert list(tmp_path.iterdir()) == relay._wakers == []
+        relay._close()
 
 
 def test_a_lease_is_kept_by_a_relay_that_seldom_looks(

@@ -6,7 +6,7 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tests.django.catalog.models import Mueble
 from tests.django.pieces import mueble
 from tests.django.relays import (
     Relay,
+    answer_after,
     published,
     site_environment,
     wait_for_events,
@@ -45,14 +46,6 @@ SOUND = {
     "material": "roble",
     "autor_username": "juan",
 }
-
-
-@pytest.fixture
-def broker() -> Iterator[loopback.Broker]:
-    """Return a broker that answers as a test scripts it."""
-    running = loopback.Broker()
-    yield running
-    running.stop()
 
 
 def refused() -> dict[str, str]:
@@ -292,12 +285,7 @@ def test_sigterm_finishes_the_batch(
 ) -> None:
     """What is under way is answered and leaves the outbox, no more is begun, the status is 0."""
     answer_now = threading.Event()
-
-    def answer_late(handler: loopback.Handler) -> None:
-        assert answer_now.wait(20)
-        loopback.follow_the_contract(handler)
-
-    broker.script.append(answer_late)
+    broker.script.append(answer_after(answer_now))
     for _ in range(2):
         mueble(autor).save()
     relay = start_relay(URL=broker.url, BATCH_EVENTS=1)
