@@ -57,9 +57,9 @@ chaos: $(VENV)/tests tests/node/node_modules/.ready
 
 # Writers on PostgreSQL, relays that die at every point, and a checker of all that was delivered.
 django-kills: $(VENV)/tests postgres
-	DJANGO_KILLS=$${DJANGO_KILLS-50} DJANGO_KILLS_TRANSACTIONS=$${DJANGO_KILLS_TRANSACTIONS-500} \
+	DJANGO_KILLS=$${DJANGO_KILLS-250} DJANGO_KILLS_TRANSACTIONS=$${DJANGO_KILLS_TRANSACTIONS-500} \
 		DJANGO_KILLS_SEED=$${DJANGO_KILLS_SEED-random} \
-		$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/django/test_kills.py $(ARGS)
+		$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/django/test_kills.py -k postgres $(ARGS)
 
 check: $(VENV)/tests
 	$(BIN)/ruff format --check .

@@ -169,7 +169,7 @@ def test_listening_takes_postgresql(database: str) -> None:
         id, _, hint = only(found)
         assert id == "E007"
         assert hint == (
-            "It needs PostgreSQL with psycopg 3; 'socket' works with any on the same host."
+            "It needs PostgreSQL with psycopg 3.2; 'socket' works with any on the same host."
         )
 
 

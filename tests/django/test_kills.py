@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from tests.django.kills.checker import DELETED, Change, Written, change_of, check, read_written
-from tests.django.kills.options import DELAY_SECONDS, KILLS, LONG, SEED, TRANSACTIONS, reports
+from tests.django.kills.options import DELAY_SECONDS, KILLS, SEED, TRANSACTIONS, reports
 from tests.django.kills.run import POINTS, Plan, carry_out
 
 CREATED, UPDATED = "furniture_created", "furniture_updated"
@@ -36,8 +36,6 @@ def test_committed_is_delivered_wherever_relays_die(
     autor: User, database: str, tmp_path: Path
 ) -> None:
     """Relays die at each point and the broker is away: each commit is told once, in order."""
-    if LONG and database == "sqlite":
-        pytest.skip("the long run is PostgreSQL's")
     chosen = dict(connection.settings_dict)
     writers = 8
     if database == "sqlite":  # one at a time writes; a transaction that reads first would fail

@@ -11,7 +11,6 @@ from pathlib import Path
 from unittest import mock
 
 import loopback
-import pytest
 from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.utils import timezone
@@ -19,6 +18,7 @@ from furniture_events.django.leadership import AdvisoryLock, Lease
 from furniture_events.django.models import OutboxEvent, RelayLease
 from furniture_events.django.relay import Relay as ActiveRelay
 
+from tests.django.databases import on_postgres, on_sqlite
 from tests.django.pieces import mueble
 from tests.django.relays import Relay, answer_after, wait_for_events, wait_until_sent
 from tests.django.test_wake import NEVER, save_and_see_each, with_setting
@@ -87,12 +87,11 @@ def test_a_standby_can_be_stopped(start_server: StartServer, start_relay: StartR
     assert "relay_stands_by" not in active.output
 
 
+@on_postgres
 def test_a_relay_whose_connection_is_ended_connects_again(
     autor: User, database: str, start_server: StartServer, start_relay: StartRelay
 ) -> None:
     """It takes the lock and listens anew: commits wake it as before."""
-    if database == "sqlite":
-        pytest.skip("SQLite has no connections to end")
     server = start_server()
     relay = start_relay(URL=server.url, WAKE="listen", POLL_SECONDS=NEVER)
     relay.wait_for("relay_active")
@@ -107,10 +106,9 @@ def test_a_relay_whose_connection_is_ended_connects_again(
     assert relay.stop() == 0
 
 
+@on_postgres
 def test_a_relay_that_disconnects_keeps_no_lock(database: str) -> None:
     """After an error it can lead again, also where a pool has kept its connection open."""
-    if database == "sqlite":
-        pytest.skip("SQLite has no locks that are a connection's")
     relay = ActiveRelay("default")
     assert relay._lead()
     with mock.patch.object(connection, "close"):
@@ -120,10 +118,9 @@ def test_a_relay_that_disconnects_keeps_no_lock(database: str) -> None:
     relay._close()
 
 
+@on_postgres
 def test_a_lock_ends_with_its_connection(database: str) -> None:
     """Who has another connection by now asks again, and is told that somebody else has it."""
-    if database == "sqlite":
-        pytest.skip("SQLite has no locks that are a connection's")
     first, second = AdvisoryLock("default"), AdvisoryLock("default")
     assert first.hold()
     connection.close()
@@ -142,12 +139,11 @@ def _try_to_lead() -> bool:
         connection.close()
 
 
+@on_sqlite
 def test_a_relay_that_slept_through_its_lease_stands_by(
     autor: User, database: str, start_server: StartServer, start_relay: StartRelay
 ) -> None:
     """It finds another one active, sends nothing more, and does not silence the other's bell."""
-    if database == "postgres":
-        pytest.skip("PostgreSQL's lock knows no lease")
     server = start_server()
     first = start_relay(URL=server.url, LEASE_SECONDS=1)
     first.wait_for("relay_active")
@@ -164,12 +160,11 @@ def test_a_relay_that_slept_through_its_lease_stands_by(
     wait_until_sent()
 
 
+@on_sqlite
 def test_a_relay_that_loses_its_lease_over_a_request_sends_no_more(
     autor: User, database: str, broker: loopback.Broker, start_relay: StartRelay
 ) -> None:
     """What was answered leaves the outbox, and the rest is for the other relay."""
-    if database == "postgres":
-        pytest.skip("PostgreSQL's lock knows no lease")
     answer_now = threading.Event()
     broker.script.append(answer_after(answer_now))
     for _ in range(2):
@@ -185,10 +180,9 @@ def test_a_relay_that_loses_its_lease_over_a_request_sends_no_more(
     assert OutboxEvent.objects.count() == 1
 
 
+@on_sqlite
 def test_a_relay_that_stands_by_is_not_woken(database: str, tmp_path: Path) -> None:
     """It leaves the bell to the active one."""
-    if database == "postgres":
-        pytest.skip("PostgreSQL's lock knows no lease")
     with with_setting(WAKE_SOCKET=str(tmp_path / "bell"), LEASE_SECONDS=0.01):
         relay = ActiveRelay("default")
         assert relay._lead()
@@ -200,12 +194,11 @@ def test_a_relay_that_stands_by_is_not_woken(database: str, tmp_path: Path) -> N
         relay._close()
 
 
+@on_sqlite
 def test_a_lease_is_kept_by_a_relay_that_seldom_looks(
     autor: User, database: str, start_server: StartServer, start_relay: StartRelay
 ) -> None:
     """It renews its lease in time however rarely it polls: a standby stays one."""
-    if database == "postgres":
-        pytest.skip("PostgreSQL's lock knows no lease")
     active = start_relay(POLL_SECONDS=NEVER, LEASE_SECONDS=1)
     active.wait_for("relay_active")
     expiries = [RelayLease.objects.get().expires_at]

@@ -22,6 +22,7 @@ from furniture_events.django.publishing import publish
 from furniture_events.django.relay import rounds
 
 from tests.django.catalog.models import Mueble
+from tests.django.databases import on_postgres
 from tests.django.pieces import mueble
 from tests.django.relays import (
     Relay,
@@ -117,6 +118,7 @@ def test_an_event_that_fails_for_now_is_not_overtaken(
     assert [events[key]["furniture"]["ancho"] for key in broker.log] == [3, 1, 2]
 
 
+@on_postgres
 def test_a_transaction_that_commits_late_is_not_jumped_over(
     autor: User,
     database: str,
@@ -124,8 +126,6 @@ def test_a_transaction_that_commits_late_is_not_jumped_over(
     start_relay: StartRelay,
 ) -> None:
     """An event is sent though its row stands before others that were sent long ago."""
-    if database == "sqlite":
-        pytest.skip("SQLite has one writer at a time")
     server = start_server()
     start_relay(URL=server.url)
     written, commit = threading.Event(), threading.Event()
@@ -341,10 +341,9 @@ def test_status_counts_and_sends_nothing(autor: User, start_relay: StartRelay) -
     assert OutboxEvent.objects.count() == 3
 
 
+@on_postgres
 def test_a_database_that_is_down_is_waited_for(database: str) -> None:
     """The relay may be started before PostgreSQL is, and can be stopped; `--once` fails."""
-    if database == "sqlite":
-        pytest.skip("SQLite is never down")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = site_environment({**connection.settings_dict, "PORT": str(port)})

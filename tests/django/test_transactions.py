@@ -19,6 +19,7 @@ from furniture_events.django import bulk, outbox, publish
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Mueble, Sofa
+from tests.django.databases import on_postgres
 from tests.django.pieces import mueble, told
 from tests.support.server import TIMEOUT, wait_until
 
@@ -169,10 +170,9 @@ def test_many_writers_of_one_piece(autor: User) -> None:
     assert [event["furniture"]["ancho"] for event in events] == list(range(1, 21))
 
 
+@on_postgres
 def test_a_late_commit_is_not_jumped_over(autor: User, database: str) -> None:
     """What waits is looked at from the start: a row comes to stand before one already seen."""
-    if database != "postgres":
-        pytest.skip("SQLite has one writer at a time")
     with transaction.atomic():
         mueble(autor, nombre="late").save()
         with ThreadPoolExecutor(1) as pool:

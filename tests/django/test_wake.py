@@ -14,6 +14,7 @@ from furniture_events.django.conf import config
 from furniture_events.django.wake import Notifications, WakeSocket, wake_relay
 
 from tests.django import settings as site
+from tests.django.databases import on_postgres
 from tests.django.pieces import mueble
 from tests.django.relays import Relay, wait_for_events, wait_until_sent
 from tests.support.server import Server, wait_until
@@ -64,22 +65,20 @@ def test_a_rollback_does_not(autor: User, tmp_path: Path) -> None:
         bell.close()
 
 
+@on_postgres
 def test_postgresql_wakes_the_relay(
     autor: User, database: str, start_server: StartServer, start_relay: StartRelay
 ) -> None:
     """With `WAKE = "listen"` each commit does, whichever host it comes from."""
-    if database == "sqlite":
-        pytest.skip("PostgreSQL's")
     server = start_server()
     start_relay(URL=server.url, WAKE="listen", **ASLEEP).wait_for("relay_active")
     with with_setting(WAKE="listen"):
         save_and_see_each(autor, server)
 
 
+@on_postgres
 def test_a_connection_that_is_lost_is_told_as_djangos_error(database: str) -> None:
     """Whatever the relay asks of a lost connection, it can connect again."""
-    if database == "sqlite":
-        pytest.skip("PostgreSQL's")
     bell = Notifications("default")
     assert not bell.rang()
     connection.connection.close()

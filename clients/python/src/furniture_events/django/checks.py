@@ -7,7 +7,7 @@ E003 an unknown key in the setting, or a value that cannot be right
 E004 a model that does not exist
 E005 a function that cannot be imported, or what else maps nothing
 E006 a lookup that leads to no column, so that a field of the furniture is not mapped
-E007 `WAKE = "listen"` without PostgreSQL and psycopg 3
+E007 `WAKE = "listen"` without PostgreSQL and psycopg 3.2
 E008 a token that outlives the session of the user it is for
 W001 an outbox that is not migrated
 W002 a column that may be NULL where the contract needs a value
@@ -133,7 +133,7 @@ def _check_together(given: Config) -> Iterator[CheckMessage]:
         yield _error(
             7,
             "FURNITURE_EVENTS['WAKE'] is 'listen', and no database can do that.",
-            "It needs PostgreSQL with psycopg 3; 'socket' works with any on the same host.",
+            "It needs PostgreSQL with psycopg 3.2; 'socket' works with any on the same host.",
         )
     if given.token_secret is not None and given.token_seconds > settings.SESSION_COOKIE_AGE:
         yield _error(

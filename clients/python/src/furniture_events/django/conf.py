@@ -7,8 +7,8 @@ here; `problems` feeds the system checks, `config` raises the first of them.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from functools import cache
-from typing import Any, Literal, NamedTuple
+from threading import Lock
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -16,7 +16,9 @@ from django.core.signals import setting_changed
 
 from furniture_events import ConfigurationError, Producer
 
-__all__ = ["Config", "Problem", "config", "models", "problems"]
+__all__ = ["Config", "Problem", "config", "models", "per_setting", "problems"]
+
+Made = TypeVar("Made")
 
 _NAME = "FURNITURE_EVENTS"
 
@@ -72,7 +74,29 @@ class Config:
         return Producer(self.url, key=self.key, **options)
 
 
-@cache
+def per_setting(make: Callable[[], Made]) -> Callable[[], Made]:
+    """Let what `make` returns be made once, whichever thread is first, until the setting changes.
+
+    What has a `close` is closed then.
+    """
+    made: list[Made] = []
+    making = Lock()
+
+    def get() -> Made:
+        with making:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    def forget(*, setting: str, **_: object) -> None:
+        if setting == _NAME and made:
+            getattr(made.pop(), "close", lambda: None)()
+
+    setting_changed.connect(forget, weak=False)
+    return get
+
+
+@per_setting
 def config() -> Config:
     """Return the setting. Raises `ImproperlyConfigured` with the first of its problems."""
     for problem in problems():
@@ -85,14 +109,6 @@ def models() -> Mapping[object, object]:
     setting = getattr(settings, _NAME, None)
     given = setting.get("MODELS") if isinstance(setting, Mapping) else None
     return given if isinstance(given, Mapping) else {}
-
-
-def _forget(*, setting: str, **_: object) -> None:
-    if setting == _NAME:
-        config.cache_clear()
-
-
-setting_changed.connect(_forget)
 
 
 def _given() -> dict[str, Any]:

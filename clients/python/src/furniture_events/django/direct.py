@@ -9,15 +9,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
-from django.core.signals import setting_changed
 from django.db import transaction
 
 from furniture_events import FurnitureEventsError, Producer, TransportError
 from furniture_events._encoding import EncodedEvent
-from furniture_events.django.conf import config
+from furniture_events.django.conf import config, per_setting
 
 __all__ = ["counts", "publish_on_commit"]
 
@@ -34,15 +32,16 @@ class _Direct:
         seconds = config().direct_timeout
         self._pause = seconds
         self._resume_at = 0.0
-        self.producer: Producer = config().producer(
+        self._producer: Producer = config().producer(
             attempts=1, deadline=seconds, timeout=seconds, connect_timeout=seconds
         )
+        self.close = self._producer.close
 
     def publish(self, event: dict[str, Any]) -> None:
         if time.monotonic() < self._resume_at:
             return self._lose("the broker did not answer a moment ago")
         try:
-            self.producer.publish(event)
+            self._producer.publish(event)
         except FurnitureEventsError as error:
             if isinstance(error, TransportError):
                 self._resume_at = time.monotonic() + self._pause
@@ -56,16 +55,7 @@ class _Direct:
         _logger.error("event_lost reason=%r", reason)
 
 
-_direct = cache(_Direct)
-
-
-def _forget(*, setting: str, **_: object) -> None:
-    if setting == "FURNITURE_EVENTS" and _direct.cache_info().currsize:
-        _direct().producer.close()
-        _direct.cache_clear()
-
-
-setting_changed.connect(_forget)
+_direct = per_setting(_Direct)
 
 
 def publish_on_commit(events: Sequence[EncodedEvent], using: str) -> None:

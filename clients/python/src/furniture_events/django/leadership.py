@@ -83,12 +83,15 @@ class Lease:
         now = timezone.now()
         if now < self._renew_at:
             return True
-        mine = {"holder": self._holder, "expires_at": now + self._length}
         rows = RelayLease.objects.using(self._using)
-        held = bool(
-            rows.filter(Q(holder=self._holder) | Q(expires_at__lte=now), pk=1).update(**mine)
-        )
-        if not held and not rows.filter(pk=1).exists():
+        lease = rows.filter(pk=1).first()
+        if lease is not None and lease.holder != self._holder and now < lease.expires_at:
+            return False  # a standby only reads: on SQLite who writes keeps all others from it
+        mine = {"holder": self._holder, "expires_at": now + self._length}
+        if lease is not None:
+            free = Q(holder=self._holder) | Q(expires_at__lte=now)
+            held = bool(rows.filter(free, pk=1).update(**mine))
+        else:
             try:
                 rows.create(pk=1, **mine)
                 held = True

@@ -8,17 +8,16 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache, wraps
+from functools import wraps
 from threading import Lock
 from typing import Any
 
 import jwt
 from asgiref.sync import iscoroutinefunction, sync_to_async
-from django.core.signals import setting_changed
 from django.http import HttpRequest
 
 from furniture_events import FurnitureEventsError
-from furniture_events.django.conf import config
+from furniture_events.django.conf import config, per_setting
 
 __all__ = ["describe", "live", "position"]
 
@@ -80,9 +79,10 @@ class _Position:
     def __init__(self) -> None:
         self._seconds = config().position_seconds
         timeout = config().position_timeout
-        self.producer = config().producer(
+        self._producer = config().producer(
             attempts=1, deadline=timeout, timeout=timeout, connect_timeout=timeout
         )
+        self.close = self._producer.close
         self._last: str | None = None
         self._ask_at = 0.0
         self._asking = Lock()
@@ -99,21 +99,12 @@ class _Position:
             return
         self._ask_at = now + self._seconds
         try:
-            self._last = self.producer.position()
+            self._last = self._producer.position()
         except FurnitureEventsError as error:
             _logger.warning("position_unknown reason=%s", type(error).__name__)
 
 
-_position = cache(_Position)
-
-
-def _forget(*, setting: str, **_: object) -> None:
-    if setting == "FURNITURE_EVENTS" and _position.cache_info().currsize:
-        _position().producer.close()
-        _position.cache_clear()
-
-
-setting_changed.connect(_forget)
+_position = per_setting(_Position)
 
 
 def _token(user: Any) -> str | None:

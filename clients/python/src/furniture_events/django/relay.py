@@ -106,7 +106,7 @@ class Relay:
                 if not self._send(batch):
                     break
                 self._failures = 0
-                self._most = min(2 * self._most, self._config.batch_events)
+                self._most = min(self._most + 1, self._config.batch_events)
 
     def _send(self, rows: Sequence[OutboxEvent]) -> bool:
         """Publish rows; False where it takes smaller requests to tell which of them is at fault."""

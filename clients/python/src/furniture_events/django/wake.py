@@ -33,8 +33,11 @@ def wake_relay(using: str) -> None:
 
 
 def can_listen(connection: Any) -> bool:
-    """Tell whether a database connection can notify and listen: PostgreSQL, with psycopg 3."""
-    return connection.vendor == "postgresql" and str(connection.Database.__version__) > "3"
+    """Tell whether a database connection can notify and listen: PostgreSQL, with psycopg 3.2."""
+    if connection.vendor != "postgresql":
+        return False
+    major, minor = connection.Database.__version__.split(".")[:2]
+    return (int(major), int(minor)) >= (3, 2)
 
 
 def _ring(using: str) -> None:

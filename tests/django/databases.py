@@ -1,0 +1,8 @@
+"""Marks for what only one kind of database does."""
+
+from __future__ import annotations
+
+import pytest
+
+on_postgres = pytest.mark.parametrize("database", ["postgres"], indirect=True)
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
