@@ -333,11 +333,14 @@ def said_until(process: subprocess.Popen[str], what: str) -> str:
 
 def descendants(process: int) -> set[int]:
     """Return the processes that it started, and those that they did."""
-    found = set()
-    for children in Path(f"/proc/{process}/task").glob("*/children"):
-        for child in map(int, children.read_text().split()):
-            found |= {child} | descendants(child)
-    return found
+    found = children(process)
+    return found.union(*map(descendants, found))
+
+
+def children(process: int) -> set[int]:
+    """Return the processes that it started."""
+    tasks = Path(f"/proc/{process}/task").glob("*/children")
+    return {int(child) for task in tasks for child in task.read_text().split()}
 
 
 def runs(process: int) -> bool:
@@ -371,7 +374,11 @@ def test_one_that_ends_ends_all(command: subprocess.Popen[str]) -> None:
     """Kill gunicorn, which leaves its workers: all end, and the last line says why."""
     said_until(command, "Ctrl-C")
     started = descendants(command.pid)
-    gunicorn = min(it for it in started if "gunicorn" in Path(f"/proc/{it}/cmdline").read_text())
+    (gunicorn,) = (
+        child
+        for child in children(command.pid)
+        if "gunicorn" in Path(f"/proc/{child}/cmdline").read_text()
+    )
     os.kill(gunicorn, signal.SIGKILL)
     said, _ = command.communicate(timeout=TIMEOUT)
     assert command.returncode == 1
