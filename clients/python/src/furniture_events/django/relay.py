@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 
 from furniture_events import (
     FurnitureEventsError,
@@ -88,8 +88,8 @@ class Relay:
                     self.drain()
                 longest = min(self._config.poll_seconds, self._leadership.renew_seconds)
                 sleep(longest, [self._alarm, *self._wakers])
-            except (FurnitureEventsError, DatabaseError) as error:
-                if isinstance(error, DatabaseError):
+            except (FurnitureEventsError, Error) as error:
+                if isinstance(error, Error):
                     self._disconnect()
                 sleep(self._back_off(error), [self._alarm])
         self._close()
@@ -97,7 +97,7 @@ class Relay:
     def drain(self) -> None:
         """Publish until nothing waits, or `stop`.
 
-        Raises the error for which the broker takes nothing now, or the database's `DatabaseError`.
+        Raises the error for which the broker takes nothing now, or the database's `Error`.
         """
         while rows := list(outbox.waiting(self._using)[: self._most]):
             for batch in rounds(rows):
@@ -162,7 +162,7 @@ class Relay:
     def _disconnect(self) -> None:
         self._active = None
         self._close_wakers()  # before there is another relay, which opens its own
-        with suppress(DatabaseError):
+        with suppress(Error):
             self._leadership.release()  # a pool keeps the connection, and with it the lock
         connections[self._using].close()
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from furniture_events import FurnitureEventsError
 from furniture_events.django import outbox
@@ -40,11 +40,11 @@ class Command(BaseCommand):
                 self._once(database)
             else:
                 self._run(database)
-        except DatabaseError as error:
+        except Error as error:
             raise CommandError(f"the outbox on {database!r} cannot be used: {error}") from error
 
     def _run(self, database: str) -> None:
-        with suppress(DatabaseError):  # one that is down is waited for
+        with suppress(Error):  # one that is down is waited for
             _check_tables(database)
         relay = Relay(database)
         for number in (signal.SIGTERM, signal.SIGINT):
