@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ from django.contrib.auth.models import User
 from django.core import serializers
 from django.core.management import call_command
 from django.db import transaction
-from django.db.models import F, Q
-from furniture_events.django import bulk
+from django.db.models import F, Q, Subquery
+from furniture_events.django import bulk, publish
 from furniture_events.django.testing import capture_events
 
-from tests.django.catalog.models import Mesa, Mueble, Sofa
+from tests.django.catalog.models import Maker, Mesa, Mueble, Pieza, Sofa
 from tests.django.pieces import mueble, told
 from tests.django.test_mapping import VALUES
+from tests.django.test_transactions import race
 
 
 @pytest.fixture
@@ -139,3 +141,36 @@ def test_a_model_that_is_not_mapped_is_refused(work: Any) -> None:
     """Rather than be written in silence."""
     with pytest.raises(ValueError, match=r"auth.User is not in FURNITURE_EVENTS\['MODELS'\]"):
         work()
+
+
+def test_an_update_writes_only_what_still_matches(autor: User) -> None:
+    """A row that another transaction has changed meanwhile is nobody's twice."""
+    mueble(autor).save()
+    taken: list[int] = []
+
+    def take(material: str) -> None:
+        taken.append(bulk.update(Mueble.objects.filter(material="roble"), material=material))
+
+    with capture_events() as events:
+        race(lambda: take("pino"), lambda: take("haya"))
+    assert (taken, told(events, "material")) == ([1, 0], [("updated", "pino")])
+
+
+def test_an_update_is_one_statement(pieces: list[Mueble], monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many rows are read at a time, none is written by what another one became."""
+    monkeypatch.setattr(bulk, "_CHUNK", 1)
+    highest = Mueble.objects.order_by("-ancho").values("ancho")[:1]
+    with capture_events() as events:
+        bulk.update(Mueble.objects.annotate(most=Subquery(highest)), ancho=F("most") + F("id"))
+    assert told(events, "ancho") == [("updated", 120 + piece.pk) for piece in pieces]
+
+
+def test_keys_may_be_given_as_text(autor: User) -> None:
+    """As Django takes them."""
+    key = str(uuid.uuid4())
+    maker = Maker.objects.create(user=autor)
+    piece = Pieza(id=key, name="x", height=1, width=1, material="m", price=1, maker=maker)
+    with capture_events() as events:
+        bulk.bulk_create(Pieza.objects, [piece])
+        publish("furniture_updated", piece)
+    assert told(events, "furniture_id") == [("created", key), ("updated", key)]

@@ -156,7 +156,7 @@ def test_a_lookup_that_leads_to_no_column(lookups: dict[str, str], name: str) ->
     with setting(MODELS={"catalog.Mueble": lookups}):
         id, message, hint = only(check_setting())
     assert (id, f"{name} is not mapped" in message) == ("E006", True)
-    assert hint == f"Map it, such as {{{name!r}: 'autor__username'}}, or use a function."
+    assert hint == f"Map it, such as {{{name!r}: 'another_column'}}, or use a function."
 
 
 def test_listening_takes_postgresql(database: str) -> None:

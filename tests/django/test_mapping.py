@@ -160,3 +160,14 @@ def test_what_maps_nothing_is_told(model: type[models.Model], how: object, why: 
     """Each mistake has its own words."""
     with pytest.raises(MappingError, match=why):
         make_mapper(model, how)
+
+
+def test_dates_are_text(autor: User) -> None:
+    """As ISO 8601 has them."""
+    mapper = make_mapper(
+        Mueble, {"autor_username": "autor__username", "alta": "autor__date_joined"}
+    )
+    piece = mueble(autor)
+    piece.save()
+    (furniture,) = mapper.read(Mueble.objects.all()).values()
+    assert furniture["alta"] == autor.date_joined.isoformat()

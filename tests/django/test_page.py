@@ -14,12 +14,14 @@ import jwt
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
 from django.utils.asyncio import async_unsafe
 from django.utils.decorators import method_decorator
+from django.utils.functional import SimpleLazyObject
 from django.views import View
 from furniture_events import Producer
 from furniture_events.django.page import describe, live, position
@@ -226,3 +228,25 @@ def test_the_first_pages_wait_for_one_answer(server: Server) -> None:
         known = set(threads.map(lambda _: position(), range(8)))
     assert len(known) == 1
     assert known != {None}
+
+
+@live
+async def render_for_the_user(request: HttpRequest) -> HttpResponse:
+    """Render, and ask nowhere before who the user is."""
+    return render(request)
+
+
+def test_an_async_view_has_the_token(server: Server) -> None:
+    """Who is signed in is found out before the view, where that may ask the database."""
+    request = RequestFactory().get("/")
+    request.user = SimpleLazyObject(lambda: User.objects.create_user("ana"))
+    with broker(server, TOKEN_SECRET=SECRET):
+        answer = async_to_sync(render_for_the_user)(request)
+    assert jwt.decode(script(answer)["token"], SECRET, algorithms=["HS256"])["sub"].isdigit()
+
+
+def test_the_tag_needs_the_request() -> None:
+    """It says which setting puts it into the context."""
+    template = engines["django"].from_string("{% load furniture_events %}{% furniture_events %}")
+    with pytest.raises(ImproperlyConfigured, match="context processor"):
+        template.render({})

@@ -14,6 +14,7 @@ from django.utils.functional import SimpleLazyObject
 from furniture_events import InvalidFurniture
 from furniture_events.django import publish
 from furniture_events.django.models import OutboxEvent
+from furniture_events.django.publishing import record_changes
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Mueble
@@ -109,3 +110,13 @@ def test_what_cannot_be_published_is_refused_at_once(
             publish(type, furniture)
         publish("furniture_created", FURNITURE)
     assert told(events) == [("created",)]
+
+
+def test_another_furniture_id_is_another_piece() -> None:
+    """Pages that show the one that it was are told that it is gone."""
+    with capture_events() as events:
+        record_changes({1: FURNITURE}, {1: {**FURNITURE, "furniture_id": "new"}}, "default")
+    assert told(events, "furniture_id") == [
+        ("deleted", FURNITURE["furniture_id"]),
+        ("created", "new"),
+    ]

@@ -377,3 +377,27 @@ def test_a_database_that_is_not_migrated_is_told_in_a_line(
     (line,) = relay.lines
     assert line.startswith("CommandError: ")
     assert "manage.py migrate" in line
+
+
+def test_no_answer_makes_it_wait_for_a_day(
+    autor: User, broker: loopback.Broker, start_relay: StartRelay
+) -> None:
+    """A Retry-After is waited for up to a bound."""
+    broker.script.append(loopback.refuse(503, "shutting_down", Retry_After="86400"))
+    mueble(autor).save()
+    start_relay(URL=broker.url, BACKOFF_SECONDS=0.01, RETRY_AFTER_MAX_SECONDS=0.01)
+    wait_until_sent()
+
+
+def test_an_event_larger_than_a_batch_hinders_no_other(
+    autor: User, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """It has a request of its own: what is too large is known without asking again."""
+    server = start_server(max_batch_bytes=2048)
+    mueble(autor).save()
+    large = mueble(autor, descripcion="larga " * 400)
+    large.save()
+    relay = start_relay("--once", URL=server.url, BATCH_BYTES=2048)
+    assert relay.wait() == 0, relay.output
+    assert "batch_refused" not in relay.output
+    assert (refused().keys(), len(published(server))) == ({str(large.pk)}, 1)

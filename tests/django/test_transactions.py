@@ -18,7 +18,7 @@ from django.urls import path
 from furniture_events.django import bulk, outbox, publish
 from furniture_events.django.testing import capture_events
 
-from tests.django.catalog.models import Mueble, Sofa
+from tests.django.catalog.models import Mueble, Nota, Sofa
 from tests.django.databases import on_postgres
 from tests.django.pieces import mueble, told
 from tests.support.server import TIMEOUT, wait_until
@@ -207,3 +207,13 @@ def test_each_database_has_an_outbox_of_its_own(autor: User, other_site: str) ->
         ("deleted", "Mesa", "pino", "ana"),
     ]
     assert here_events == []
+
+
+@on_postgres
+def test_what_refers_to_a_piece_need_not_wait(autor: User, database: str) -> None:
+    """A save locks its row as an UPDATE does, no more."""
+    piece = mueble(autor)
+    piece.save()
+    with transaction.atomic(), ThreadPoolExecutor(1) as pool:
+        piece.save()
+        pool.submit(alone(lambda: Nota.objects.create(mueble=piece))).result(TIMEOUT)

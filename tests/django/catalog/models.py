@@ -64,6 +64,12 @@ def lamp_as_furniture(lamp: Lampara) -> dict[str, Any]:
     }
 
 
+class Nota(models.Model):
+    """What refers to a piece, and is not one."""
+
+    mueble = models.ForeignKey(Mueble, models.CASCADE)
+
+
 class Maker(models.Model):
     """Somebody with a user."""
 

@@ -7,10 +7,18 @@ in one transaction. Deleting needs none: `QuerySet.delete` is seen.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from django.db import NotSupportedError, router, transaction
+from django.db import NotSupportedError, connections, router, transaction
 from django.db.models import Manager, Model, QuerySet
 
-from furniture_events.django.mapping import Mapper, lock, mapper_of, read, rows_of
+from furniture_events.django.mapping import (
+    Furniture,
+    Mapper,
+    key_of,
+    lock,
+    mapper_of,
+    read,
+    rows_of,
+)
 from furniture_events.django.publishing import CREATED, record, record_changes
 
 __all__ = ["bulk_create", "bulk_update", "publish_created", "update"]
@@ -34,7 +42,7 @@ def bulk_create(
         created: list[Piece] = rows.bulk_create(list(pieces), batch_size=batch_size)
         if any(piece.pk is None for piece in created):
             raise NotSupportedError("bulk_create: the database does not tell the primary keys")
-        for keys in _chunks([piece.pk for piece in created]):
+        for keys in _chunks([key_of(piece, mapper) for piece in created]):
             furniture = read(mapper, rows_of(mapper.model, rows.db).filter(pk__in=keys))
             record([(CREATED, furniture[key]) for key in keys], rows.db)
     return created
@@ -47,8 +55,10 @@ def bulk_update(
     rows, mapper = _mapped(rows)
     changed = 0
     with transaction.atomic(using=rows.db):
-        for chunk in _chunks(list(pieces)):
-            mine = rows_of(mapper.model, rows.db).filter(pk__in=[piece.pk for piece in chunk])
+        # In the order of the keys: two of these cannot wait for each other.
+        for chunk in _chunks(sorted(pieces, key=lambda piece: key_of(piece, mapper))):
+            keys = [key_of(piece, mapper) for piece in chunk]
+            mine = rows_of(mapper.model, rows.db).filter(pk__in=keys)
             before = read(mapper, lock(mine))
             changed += rows.bulk_update(chunk, fields, batch_size=batch_size)
             record_changes(before, read(mapper, mine), rows.db)
@@ -58,13 +68,14 @@ def bulk_update(
 def update(rows: Rows, **values: Any) -> int:
     """Do `rows.update(**values)` and publish `furniture_updated` for each row that it changed."""
     rows, mapper = _mapped(rows)
-    changed = 0
     with transaction.atomic(using=rows.db):
-        for keys in _chunks(_locked_keys(rows, mapper)):
-            mine = rows_of(mapper.model, rows.db).filter(pk__in=keys)
-            before = read(mapper, mine)
-            changed += rows_of(rows.model, rows.db).filter(pk__in=keys).update(**values)
-            record_changes(before, read(mapper, mine), rows.db)
+        keys = _locked_keys(rows, mapper)
+        before = _read(keys, mapper, rows.db)
+        if connections[rows.db].features.has_select_for_update:
+            # What matches only by now is not locked; what matches no more is not written either.
+            rows = rows.filter(**{f"{_key_name(mapper)}__in": keys})
+        changed = rows.update(**values)
+        record_changes(before, _read(keys, mapper, rows.db), rows.db)
     return changed
 
 
@@ -82,8 +93,20 @@ def publish_created(rows: Rows) -> int:
 
 def _locked_keys(rows: "QuerySet[Any]", mapper: Mapper) -> list[Any]:
     # The rows in a query of their own: those of a distinct or sliced one cannot be locked.
-    chosen = rows_of(mapper.model, rows.db).filter(pk__in=rows.values("pk"))
+    chosen = rows_of(mapper.model, rows.db).filter(pk__in=rows.values(_key_name(mapper)))
     return list(lock(chosen).values_list("pk", flat=True))
+
+
+def _key_name(mapper: Mapper) -> str:
+    field: Any = mapper.model._meta.pk
+    return str(field.name)
+
+
+def _read(keys: Sequence[Any], mapper: Mapper, using: str) -> dict[Any, Furniture]:
+    furniture: dict[Any, Furniture] = {}
+    for chunk in _chunks(keys):
+        furniture |= read(mapper, rows_of(mapper.model, using).filter(pk__in=chunk))
+    return furniture
 
 
 def _mapped(rows: Rows) -> "tuple[QuerySet[Any], Mapper]":

@@ -104,7 +104,7 @@ def _check_lookup(where: str, model: type[Model], name: str, lookup: str) -> Ite
         yield _error(
             6,
             f"{where}: {name} is not mapped: {lookup!r} is no column of {model.__name__}.",
-            f"Map it, such as {{{name!r}: 'autor__username'}}, or use a function.",
+            f"Map it, such as {{{name!r}: 'another_column'}}, or use a function.",
         )
     elif name in FURNITURE_FIELDS and any(field.null for field in fields):
         yield CheckWarning(

@@ -55,6 +55,8 @@ class Config:
     """How often the relay, or its standby, looks when nothing wakes it."""
     backoff_seconds: float = 0.25
     backoff_max_seconds: float = 5.0
+    retry_after_max_seconds: float = 60.0
+    """How much of an answer's Retry-After is waited for, be it the broker's or a proxy's."""
     lease_seconds: float = 10.0
     """How long a relay that is silent stays the active one (not on PostgreSQL)."""
     wake: Literal["socket", "listen", "poll"] = "socket"

@@ -5,6 +5,7 @@ columns hold (a rounded price, the author's new name), whatever the instance in 
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import date, time
 from typing import Any, Protocol, TypeAlias
 
 from django.db import connections
@@ -19,6 +20,7 @@ __all__ = [
     "Mapper",
     "MappingError",
     "children_of",
+    "key_of",
     "lock",
     "make_mapper",
     "mapper_of",
@@ -134,6 +136,12 @@ def children_of(mapper: Mapper) -> list[Mapper]:
     )
 
 
+def key_of(piece: Model, mapper: Mapper) -> Any:
+    """Return the primary key of a piece's row in the mapper's model, as the database gives it."""
+    field: Any = mapper.model._meta.pk
+    return field.to_python(getattr(piece, field.attname))
+
+
 def read(mapper: Mapper, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
     """Return each row's furniture by its primary key; what is a child's row, as that is mapped."""
     furniture = mapper.read(rows)
@@ -154,7 +162,11 @@ def lock(rows: "QuerySet[Any]") -> "QuerySet[Any]":
     """
     connection = connections[rows.db]
     if connection.features.has_select_for_update_of:
-        return rows.select_for_update(of=("self", *_parent_links(rows.model)))
+        # As an UPDATE locks: what only refers to the row may still be written beside it.
+        return rows.select_for_update(
+            of=("self", *_parent_links(rows.model)),
+            no_key=connection.features.has_select_for_no_key_update,
+        )
     if connection.features.has_select_for_update:
         return rows.select_for_update()
     # SQLite has one lock, which a transaction that began by reading may not get any more.
@@ -173,7 +185,10 @@ def _parent_links(model: type[Model]) -> Iterator[str]:
 
 
 def _furniture(pk: object, values: Mapping[str, object]) -> Furniture:
-    furniture = {"furniture_id": pk, **values}
+    furniture = {
+        name: value.isoformat() if isinstance(value, date | time) else value
+        for name, value in {"furniture_id": pk, **values}.items()
+    }
     return furniture | {"furniture_id": str(furniture["furniture_id"])}
 
 

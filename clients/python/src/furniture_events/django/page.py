@@ -23,7 +23,7 @@ __all__ = ["describe", "live", "position"]
 
 _logger = logging.getLogger("furniture_events.django")
 
-_ATTRIBUTE = "furniture_events_since"
+_ATTRIBUTE = "furniture_events_page"
 
 
 def live(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,14 +36,14 @@ def live(view: Callable[..., Any]) -> Callable[..., Any]:
 
         @wraps(view)
         async def live_async_view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            setattr(request, _ATTRIBUTE, await sync_to_async(position)())
+            setattr(request, _ATTRIBUTE, await sync_to_async(_describe)(request))
             return await view(request, *args, **kwargs)
 
         return live_async_view
 
     @wraps(view)
     def live_view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        setattr(request, _ATTRIBUTE, position())
+        setattr(request, _ATTRIBUTE, _describe(request))
         return view(request, *args, **kwargs)
 
     return live_view
@@ -56,10 +56,14 @@ def describe(request: HttpRequest) -> dict[str, str | None]:
     told it: then the page reloads its list once it is connected, as after a gap. `token` is None
     without `TOKEN_SECRET`, and for who is not signed in.
     """
-    since = getattr(request, _ATTRIBUTE) if hasattr(request, _ATTRIBUTE) else position()
+    described: dict[str, str | None] | None = getattr(request, _ATTRIBUTE, None)
+    return described or _describe(request)
+
+
+def _describe(request: HttpRequest) -> dict[str, str | None]:
     return {
         "url": config().public_url or config().url,
-        "since": since,
+        "since": position(),  # first: who the user is may be a query
         "token": _token(getattr(request, "user", None)),
     }
 
@@ -84,13 +88,15 @@ class _Position:
         )
         self.close = self._producer.close
         self._last: str | None = None
+        self._has_asked = False
         self._ask_at = 0.0
         self._asking = Lock()
 
     def read(self) -> str | None:
-        if self._last is None or time.monotonic() >= self._ask_at:
+        if not self._has_asked or time.monotonic() >= self._ask_at:
             with self._asking:  # the first pages wait for one answer; later ones have the last
                 self._ask()
+                self._has_asked = True
         return self._last
 
     def _ask(self) -> None:

@@ -13,7 +13,7 @@ from furniture_events import InvalidFurniture
 from furniture_events._encoding import EncodedEvent, encode_event
 from furniture_events._ids import new_event_id
 from furniture_events.django.conf import config
-from furniture_events.django.mapping import Furniture, lock, mapper_of, read, rows_of
+from furniture_events.django.mapping import Furniture, key_of, lock, mapper_of, read, rows_of
 
 __all__ = ["CREATED", "DELETED", "UPDATED", "publish", "record", "record_changes"]
 
@@ -42,8 +42,9 @@ def publish(
     using = using or DEFAULT_DB_ALIAS
     with transaction.atomic(using=using):
         if isinstance(furniture, Model) and (mapper := mapper_of(furniture.__class__)):
-            rows = rows_of(mapper.model, using).filter(pk=furniture.pk)
-            furniture = read(mapper, lock(rows)).get(furniture.pk)
+            key = key_of(furniture, mapper)
+            rows = rows_of(mapper.model, using).filter(pk=key)
+            furniture = read(mapper, lock(rows)).get(key)
             if furniture is None:
                 raise InvalidFurniture("furniture: is not in the database")
         record([(type, furniture)], using, id=id)
@@ -52,15 +53,19 @@ def publish(
 def record_changes(
     before: Mapping[Any, Furniture], after: Mapping[Any, Furniture], using: str
 ) -> None:
-    """Record what became of rows, by primary key: created, or updated where they differ."""
-    record(
-        (
-            (UPDATED if pk in before else CREATED, furniture)
-            for pk, furniture in after.items()
-            if furniture != before.get(pk)
-        ),
-        using,
-    )
+    """Record what became of rows, by primary key: created, or updated where they differ.
+
+    A row that has another `furniture_id` now is another piece: the one that it was is deleted.
+    """
+    events: list[tuple[str, Furniture]] = []
+    for pk, furniture in after.items():
+        old = before.get(pk)
+        if old is not None and old["furniture_id"] != furniture["furniture_id"]:
+            events.append((DELETED, old))
+            old = None
+        if furniture != old:
+            events.append((CREATED if old is None else UPDATED, furniture))
+    record(events, using)
 
 
 def record(events: Iterable[tuple[str, object]], using: str, *, id: str | None = None) -> None:

@@ -68,17 +68,14 @@ class Relay:
         self._alarm.ring()
 
     def run_once(self) -> bool:
-        """Publish what waits, and close; False where another relay is the active one.
+        """Publish what waits, and close; False where another relay is, or became, the active one.
 
         Raises as `drain`.
         """
         try:
-            if not self._leadership.hold():
-                return False
-            self.drain()
+            return self._leadership.hold() and self.drain()
         finally:
             self._close()
-        return True
 
     def run(self) -> None:
         """Relay until `stop`, or stand by while another relay is the active one."""
@@ -94,33 +91,31 @@ class Relay:
                 sleep(self._back_off(error), [self._alarm])
         self._close()
 
-    def drain(self) -> None:
-        """Publish until nothing waits, or `stop`.
+    def drain(self) -> bool:
+        """Publish until nothing waits; False where `stop`, or another relay, came before.
 
         Raises the error for which the broker takes nothing now, or the database's `Error`.
         """
         while rows := list(outbox.waiting(self._using)[: self._most]):
             for batch in rounds(rows):
                 if self._alarm.rang() or not self._leadership.hold():
-                    return
+                    return False
                 if not self._send(batch):
                     break
                 self._failures = 0
                 self._most = min(self._most + 1, self._config.batch_events)
+        return True
 
     def _send(self, rows: Sequence[OutboxEvent]) -> bool:
         """Publish rows; False where it takes smaller requests to tell which of them is at fault."""
         results = self._producer.publish_many([json.loads(row.event) for row in rows])
-        errors = [result for result in results if isinstance(result, FurnitureEventsError)]
-        if len(rows) > 1 and any(_is_too_much(error) for error in errors):
-            self._most = len(rows) // 2
-            _logger.warning("batch_refused reason=%r most=%d", str(errors[0]), self._most)
-            return False
-        taken, refused, failure = [], [], None
+        taken, refused, undecided, failure = [], [], [], None
         for row, result in zip(rows, results, strict=True):
             if isinstance(result, Published):
                 taken.append(row)
-            elif isinstance(result, _POISON) or _is_too_much(result):
+            elif _is_too_much(result) and len(rows) > 1 and not self._was_alone(row):
+                undecided.append(result)
+            elif _is_too_much(result) or isinstance(result, _POISON):
                 refused.append((row, result))
             else:
                 failure = failure or result
@@ -130,7 +125,14 @@ class Relay:
             outbox.refuse(row, str(error), self._using)
         if failure is not None:
             raise failure
-        return True
+        if undecided:
+            self._most = max(1, len(undecided) // 2)
+            _logger.warning("batch_refused reason=%r most=%d", str(undecided[0]), self._most)
+        return not undecided
+
+    def _was_alone(self, row: OutboxEvent) -> bool:
+        """Tell whether it is larger than a batch, and so has had a request of its own."""
+        return len(row.event.encode()) > self._config.batch_bytes
 
     def _lead(self) -> bool:
         active = self._leadership.hold()
@@ -175,8 +177,9 @@ class Relay:
         """Return how long to wait: random, up to a doubling bound, on top of what is asked for."""
         doubled = self._config.backoff_seconds * 2.0 ** min(self._failures, 32)
         self._failures += 1
-        asked = retry_after(error) if isinstance(error, FurnitureEventsError) else None
-        delay = random.random() * min(doubled, self._config.backoff_max_seconds) + (asked or 0.0)  # noqa: S311
+        asked = (retry_after(error) if isinstance(error, FurnitureEventsError) else None) or 0.0
+        delay = random.random() * min(doubled, self._config.backoff_max_seconds)  # noqa: S311
+        delay += min(asked, self._config.retry_after_max_seconds)
         _logger.warning(
             "relay_waits failures=%d delay=%.3f reason=%r", self._failures, delay, str(error)
         )

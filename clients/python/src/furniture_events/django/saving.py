@@ -27,6 +27,7 @@ from furniture_events.django.mapping import (
     Mapper,
     MappingError,
     children_of,
+    key_of,
     lock,
     make_mapper,
     mapper_of,
@@ -119,17 +120,21 @@ def _record(before: Mapping[Any, Furniture], piece: Model, mapper: Mapper, using
 
 
 def _same(one: Model, other: Model) -> bool:
-    """Tell whether both are one piece; of a parent and its child, it is the same."""
-    mapped = [mapper.model for each in (one, other) if (mapper := mapper_of(type(each)))]
-    return one.pk == other.pk and (issubclass(*mapped) or issubclass(*reversed(mapped)))
+    """Tell whether both are one piece; a parent and its child are where they are one row."""
+    first, second = (mapper_of(type(each)) for each in (one, other))
+    if first is None or second is None:
+        return False
+    related = issubclass(first.model, second.model) or issubclass(second.model, first.model)
+    return related and key_of(one, first) == key_of(other, second)
 
 
 def _read(
     piece: Model, mapper: Mapper, using: str, *, locked: bool = False
 ) -> Mapping[Any, Furniture]:
-    if piece.pk is None:
+    key = key_of(piece, mapper)
+    if key is None:
         return {}
-    rows = rows_of(mapper.model, using).filter(pk=piece.pk)
+    rows = rows_of(mapper.model, using).filter(pk=key)
     return read(mapper, lock(rows) if locked else rows)
 
 
@@ -145,7 +150,7 @@ def _on_delete(instance: Model, using: str, **_: object) -> None:
     if mapper is None:
         return
     for child in children_of(mapper):  # it goes too, and is told of by itself
-        if rows_of(child.model, using).filter(pk=instance.pk).exists():
+        if rows_of(child.model, using).filter(pk=key_of(instance, mapper)).exists():
             return
     before = _read(instance, mapper, using, locked=True)
     record([(DELETED, furniture) for furniture in before.values()], using)

@@ -46,6 +46,8 @@ def _ring(using: str) -> None:
 
 
 def _unix_socket() -> socket.socket:
+    if not hasattr(socket, "AF_UNIX"):
+        raise OSError("this system has no Unix sockets")
     bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     bell.setblocking(False)
     return bell
@@ -57,8 +59,9 @@ def _socket_path(using: str) -> str:
         return path
     database = connections[using].settings_dict
     names = [str(database[name]) for name in ("ENGINE", "NAME", "HOST", "PORT")]
+    user = os.getuid() if hasattr(os, "getuid") else 0
     name = hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]
-    return str(Path(tempfile.gettempdir()) / f"furniture-events-{os.getuid()}-{name}.sock")
+    return str(Path(tempfile.gettempdir()) / f"furniture-events-{user}-{name}.sock")
 
 
 class Source(Protocol):
