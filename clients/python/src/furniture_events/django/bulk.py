@@ -26,7 +26,7 @@ __all__ = ["bulk_create", "bulk_update", "publish_created", "update"]
 Piece = TypeVar("Piece", bound=Model)
 Rows: TypeAlias = "Manager[Any] | QuerySet[Any]"
 
-_CHUNK = 500  # rows at a time: bounds memory, and what a database takes in one IN (...)
+_CHUNK = 500  # rows at a time: what a database takes in one IN (...)
 
 
 def bulk_create(
@@ -42,9 +42,9 @@ def bulk_create(
         created: list[Piece] = rows.bulk_create(list(pieces), batch_size=batch_size)
         if any(piece.pk is None for piece in created):
             raise NotSupportedError("bulk_create: the database does not tell the primary keys")
-        for keys in _chunks([key_of(piece, mapper) for piece in created]):
-            furniture = read(mapper, rows_of(mapper.model, rows.db).filter(pk__in=keys))
-            record([(CREATED, furniture[key]) for key in keys], rows.db)
+        keys = [key_of(piece, mapper) for piece in created]
+        furniture = _read(keys, mapper, rows.db)
+        record([(CREATED, furniture[key]) for key in keys], rows.db)
     return created
 
 
@@ -82,13 +82,10 @@ def update(rows: Rows, **values: Any) -> int:
 def publish_created(rows: Rows) -> int:
     """Publish `furniture_created` for rows as they are, such as a fixture's; return how many."""
     rows, mapper = _mapped(rows)
-    published = 0
     with transaction.atomic(using=rows.db):
-        for keys in _chunks(_locked_keys(rows, mapper)):
-            furniture = read(mapper, rows_of(mapper.model, rows.db).filter(pk__in=keys))
-            record([(CREATED, each) for each in furniture.values()], rows.db)
-            published += len(furniture)
-    return published
+        furniture = _read(_locked_keys(rows, mapper), mapper, rows.db)
+        record([(CREATED, each) for each in furniture.values()], rows.db)
+    return len(furniture)
 
 
 def _locked_keys(rows: "QuerySet[Any]", mapper: Mapper) -> list[Any]:

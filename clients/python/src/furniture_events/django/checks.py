@@ -27,6 +27,7 @@ from django.db import connections, router
 from django.db.models import Model
 
 from furniture_events._encoding import FURNITURE_FIELDS
+from furniture_events.django import outbox
 from furniture_events.django.conf import Config, config, models, problems
 from furniture_events.django.mapping import Lookups, MappingError, make_mapper
 from furniture_events.django.models import OutboxEvent
@@ -62,14 +63,8 @@ def check_outbox(databases: Sequence[str] | None = None, **_: object) -> list[Ch
             id="furniture_events.W001",
         )
         for alias in databases or ()
-        if router.allow_migrate_model(alias, OutboxEvent) and not _has_outbox(alias)
+        if router.allow_migrate_model(alias, OutboxEvent) and not outbox.exists(alias)
     ]
-
-
-def _has_outbox(alias: str) -> bool:
-    connection = connections[alias]
-    with connection.cursor() as cursor:
-        return OutboxEvent._meta.db_table in connection.introspection.table_names(cursor)
 
 
 def _check_model(label: object, how: object) -> Iterator[CheckMessage]:

@@ -142,18 +142,16 @@ def problems() -> Iterator[Problem]:
 
 
 def _refused_by_the_producer(setting: Mapping[str, Any]) -> Iterator[Problem]:
-    for number, (name, url, key) in enumerate(
-        [("URL", setting["URL"], None), ("KEY", "http://localhost", setting["KEY"])], start=1
+    public_url = setting.get("PUBLIC_URL")
+    for number, name, url, key in (
+        (1, "URL", setting["URL"], None),
+        (2, "KEY", "http://localhost", setting["KEY"]),
+        (1, "PUBLIC_URL", "http://localhost" if public_url is None else public_url, None),
     ):
         try:
             Producer(url, key=key).close()
         except ConfigurationError as error:
             yield Problem(number, f"{_NAME}[{name!r}] cannot be right.", f"{error}.")
-    if setting.get("PUBLIC_URL") is not None:
-        try:
-            Producer(setting["PUBLIC_URL"]).close()
-        except ConfigurationError as error:
-            yield Problem(1, f"{_NAME}['PUBLIC_URL'] cannot be right.", f"{error}.")
 
 
 def _one_of(*words: str) -> Callable[[object], str]:

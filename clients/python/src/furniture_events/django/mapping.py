@@ -25,6 +25,7 @@ __all__ = [
     "make_mapper",
     "mapper_of",
     "read",
+    "read_piece",
     "register",
     "rows_of",
 ]
@@ -148,6 +149,17 @@ def read(mapper: Mapper, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
     for child in children_of(mapper) if furniture else ():
         furniture |= child.read(rows_of(child.model, rows.db).filter(pk__in=list(furniture)))
     return furniture
+
+
+def read_piece(
+    piece: Model, mapper: Mapper, using: str, *, locked: bool = False
+) -> dict[Any, Furniture]:
+    """Return the furniture of a piece's row by its primary key; nothing where there is no row."""
+    key = key_of(piece, mapper)
+    if key is None:
+        return {}
+    rows = rows_of(mapper.model, using).filter(pk=key)
+    return read(mapper, lock(rows) if locked else rows)
 
 
 def rows_of(model: type[Model], using: str) -> "QuerySet[Any]":

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import Min, QuerySet
 from django.utils import timezone
 
@@ -13,7 +13,11 @@ from furniture_events._encoding import EncodedEvent
 from furniture_events.django.models import OutboxEvent
 from furniture_events.django.wake import wake_relay
 
-__all__ = ["Status", "append", "refuse", "retry", "status", "take", "waiting"]
+__all__ = ["Status", "append", "exists", "refuse", "retry", "status", "take", "waiting"]
+
+
+_ROWS = 500
+"""How many events one INSERT has at most."""
 
 
 class Status(NamedTuple):
@@ -24,6 +28,11 @@ class Status(NamedTuple):
     refused: int
 
 
+def exists(using: str) -> bool:
+    """Tell whether the database `using` is migrated, so that it has an outbox."""
+    return OutboxEvent._meta.db_table in connections[using].introspection.table_names()
+
+
 def append(events: Sequence[EncodedEvent], using: str) -> None:
     """Add events to the transaction that is open on the database `using`, and wake the relay.
 
@@ -31,7 +40,8 @@ def append(events: Sequence[EncodedEvent], using: str) -> None:
     which holds the lock of the piece: so it is the order of the commits as well.
     """
     OutboxEvent.objects.using(using).bulk_create(
-        [_row(json.loads(event.body), event.body.decode()) for event in events]
+        [_row(json.loads(event.body), event.body.decode()) for event in events],
+        batch_size=_ROWS,
     )
     wake_relay(using)
 

@@ -13,7 +13,7 @@ from furniture_events import InvalidFurniture
 from furniture_events._encoding import EncodedEvent, encode_event
 from furniture_events._ids import new_event_id
 from furniture_events.django.conf import config
-from furniture_events.django.mapping import Furniture, key_of, lock, mapper_of, read, rows_of
+from furniture_events.django.mapping import Furniture, mapper_of, read_piece
 
 __all__ = ["CREATED", "DELETED", "UPDATED", "publish", "record", "record_changes"]
 
@@ -42,11 +42,10 @@ def publish(
     using = using or DEFAULT_DB_ALIAS
     with transaction.atomic(using=using):
         if isinstance(furniture, Model) and (mapper := mapper_of(furniture.__class__)):
-            key = key_of(furniture, mapper)
-            rows = rows_of(mapper.model, using).filter(pk=key)
-            furniture = read(mapper, lock(rows)).get(key)
-            if furniture is None:
+            rows = read_piece(furniture, mapper, using, locked=True)
+            if not rows:
                 raise InvalidFurniture("furniture: is not in the database")
+            (furniture,) = rows.values()
         record([(type, furniture)], using, id=id)
 
 

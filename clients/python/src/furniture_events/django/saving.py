@@ -28,10 +28,9 @@ from furniture_events.django.mapping import (
     MappingError,
     children_of,
     key_of,
-    lock,
     make_mapper,
     mapper_of,
-    read,
+    read_piece,
     register,
     rows_of,
 )
@@ -98,7 +97,7 @@ def _publishing(piece: Model, mapper: Mapper, using: str) -> Iterator[None]:
     connection = connections[using]
     outer = nullcontext() if connection.in_atomic_block else transaction.atomic(using=using)
     with outer:
-        before = _read(piece, mapper, using, locked=True)
+        before = read_piece(piece, mapper, using, locked=True)
         token = _saving.set((*_saving.get(), (piece, using)))
         try:
             yield
@@ -116,7 +115,7 @@ def _publishing(piece: Model, mapper: Mapper, using: str) -> Iterator[None]:
 def _record(before: Mapping[Any, Furniture], piece: Model, mapper: Mapper, using: str) -> None:
     # The row is written: whoever catches what is raised here must not commit it without its event.
     with transaction.atomic(using=using, savepoint=False):
-        record_changes(before, _read(piece, mapper, using), using)
+        record_changes(before, read_piece(piece, mapper, using), using)
 
 
 def _same(one: Model, other: Model) -> bool:
@@ -126,16 +125,6 @@ def _same(one: Model, other: Model) -> bool:
         return False
     related = issubclass(first.model, second.model) or issubclass(second.model, first.model)
     return related and key_of(one, first) == key_of(other, second)
-
-
-def _read(
-    piece: Model, mapper: Mapper, using: str, *, locked: bool = False
-) -> Mapping[Any, Furniture]:
-    key = key_of(piece, mapper)
-    if key is None:
-        return {}
-    rows = rows_of(mapper.model, using).filter(pk=key)
-    return read(mapper, lock(rows) if locked else rows)
 
 
 def _watch_deletes(mapper: Mapper) -> None:
@@ -152,5 +141,5 @@ def _on_delete(instance: Model, using: str, **_: object) -> None:
     for child in children_of(mapper):  # it goes too, and is told of by itself
         if rows_of(child.model, using).filter(pk=key_of(instance, mapper)).exists():
             return
-    before = _read(instance, mapper, using, locked=True)
+    before = read_piece(instance, mapper, using, locked=True)
     record([(DELETED, furniture) for furniture in before.values()], using)

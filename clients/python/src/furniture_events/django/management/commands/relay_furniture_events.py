@@ -10,7 +10,6 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from furniture_events import FurnitureEventsError
 from furniture_events.django import outbox
-from furniture_events.django.models import OutboxEvent
 from furniture_events.django.relay import Relay
 
 
@@ -45,14 +44,14 @@ class Command(BaseCommand):
 
     def _run(self, database: str) -> None:
         with suppress(Error):  # one that is down is waited for
-            _check_tables(database)
+            _check_outbox(database)
         relay = Relay(database)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: relay.stop())
         relay.run()
 
     def _once(self, database: str) -> None:
-        _check_tables(database)
+        _check_outbox(database)
         try:
             if not Relay(database).run_once():
                 raise CommandError("another relay is at work on this database")
@@ -60,14 +59,14 @@ class Command(BaseCommand):
             raise CommandError(f"the broker takes nothing: {error}") from error
 
     def _print_status(self, database: str) -> None:
-        _check_tables(database)
+        _check_outbox(database)
         waiting, oldest, refused = outbox.status(database)
         age = "none" if oldest is None else f"{oldest.total_seconds():.3f}"
         self.stdout.write(f"waiting={waiting} oldest_seconds={age} refused={refused}")
 
 
-def _check_tables(database: str) -> None:
-    if OutboxEvent._meta.db_table not in connections[database].introspection.table_names():
+def _check_outbox(database: str) -> None:
+    if not outbox.exists(database):
         raise CommandError(f"there is no outbox on {database!r} yet: manage.py migrate")
 
 
