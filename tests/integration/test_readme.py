@@ -45,7 +45,11 @@ def test_the_settings_table_is_the_code_s() -> None:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run ``make run`` as the README says, on another port, with its files elsewhere."""
     (command,) = (block for block in SHELL if block.startswith("make run"))
-    environment = {name: value for name, value in os.environ.items() if name[:4] != "SIO_"}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SIO_", "ARGS", "MAKE"))  # those of the `make test` that runs this
+    }
     environment |= {
         "SIO_PORT": "0",
         "SIO_EVENT_LOG": f"sqlite:///{tmp_path_factory.mktemp('made')}/events.db",
