@@ -21,7 +21,8 @@ from furniture_events.django.relay import Relay as ActiveRelay
 from tests.django.databases import on_postgres, on_sqlite
 from tests.django.pieces import mueble
 from tests.django.relays import Relay, answer_after, wait_for_events, wait_until_sent
-from tests.django.test_wake import NEVER, save_and_see_each, with_setting
+from tests.django.setting import setting
+from tests.django.test_wake import NEVER, save_and_see_each
 from tests.support.server import Server, wait_until
 
 StartRelay = Callable[..., Relay]
@@ -95,7 +96,7 @@ def test_a_relay_whose_connection_is_ended_connects_again(
     server = start_server()
     relay = start_relay(URL=server.url, WAKE="listen", POLL_SECONDS=NEVER)
     relay.wait_for("relay_active")
-    with with_setting(WAKE="listen"):
+    with setting(WAKE="listen"):
         for times in (1, 2):
             save_and_see_each(autor, server, before=3 * (times - 1))
             assert terminate_others() == 1
@@ -183,7 +184,7 @@ def test_a_relay_that_loses_its_lease_over_a_request_sends_no_more(
 @on_sqlite
 def test_a_relay_that_stands_by_is_not_woken(database: str, tmp_path: Path) -> None:
     """It leaves the bell to the active one."""
-    with with_setting(WAKE_SOCKET=str(tmp_path / "bell"), LEASE_SECONDS=0.01):
+    with setting(WAKE_SOCKET=str(tmp_path / "bell"), LEASE_SECONDS=0.01):
         relay = ActiveRelay("default")
         assert relay._lead()
         assert len(list(tmp_path.iterdir())) == len(relay._wakers) == 1

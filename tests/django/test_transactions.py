@@ -214,6 +214,6 @@ def test_what_refers_to_a_piece_need_not_wait(autor: User, database: str) -> Non
     """A save locks its row as an UPDATE does, no more."""
     piece = mueble(autor)
     piece.save()
-    with transaction.atomic(), ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
         piece.save()
         pool.submit(alone(lambda: Nota.objects.create(mueble=piece))).result(TIMEOUT)

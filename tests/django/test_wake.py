@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection, transaction
-from django.test import override_settings
 from furniture_events.django.conf import config
 from furniture_events.django.wake import Notifications, WakeSocket, wake_relay
 
-from tests.django import settings as site
 from tests.django.databases import on_postgres
 from tests.django.pieces import mueble
 from tests.django.relays import Relay, wait_for_events, wait_until_sent
+from tests.django.setting import setting
 from tests.support.server import Server, wait_until
 
 StartRelay = Callable[..., Relay]
@@ -25,11 +24,6 @@ StartServer = Callable[..., Server]
 NEVER = 3600
 ASLEEP = {"POLL_SECONDS": NEVER, "LEASE_SECONDS": 2 * NEVER}
 """A relay with these does nothing more, before a test is over, unless something wakes it."""
-
-
-def with_setting(**setting: object) -> override_settings:
-    """Change keys of the setting in this process."""
-    return override_settings(FURNITURE_EVENTS={**site.FURNITURE_EVENTS, **setting})
 
 
 def save_and_see_each(autor: User, server: Server, before: int = 0) -> None:
@@ -51,7 +45,7 @@ def test_a_commit_on_the_host_wakes_the_relay(
 
 def test_a_rollback_does_not(autor: User, tmp_path: Path) -> None:
     """The bell is rung by the commit alone, however many events it has."""
-    with with_setting(WAKE_SOCKET=str(tmp_path / "bell")):
+    with setting(WAKE_SOCKET=str(tmp_path / "bell")):
         bell = WakeSocket("default")
         with pytest.raises(ZeroDivisionError), transaction.atomic():
             mueble(autor).save()
@@ -72,7 +66,7 @@ def test_postgresql_wakes_the_relay(
     """With `WAKE = "listen"` each commit does, whichever host it comes from."""
     server = start_server()
     start_relay(URL=server.url, WAKE="listen", **ASLEEP).wait_for("relay_active")
-    with with_setting(WAKE="listen"):
+    with setting(WAKE="listen"):
         save_and_see_each(autor, server)
 
 
@@ -94,7 +88,7 @@ def test_without_a_bell_the_relay_looks_by_itself(
     """Polling is always enough."""
     server = start_server()
     start_relay(URL=server.url, WAKE="poll", POLL_SECONDS=0.02).wait_for("relay_active")
-    with with_setting(WAKE="poll"):
+    with setting(WAKE="poll"):
         save_and_see_each(autor, server)
 
 
@@ -107,7 +101,7 @@ def test_a_path_that_is_somebody_elses_is_left_alone(
     server = start_server()
     relay = start_relay(URL=server.url, WAKE_SOCKET=str(path), POLL_SECONDS=0.02)
     relay.wait_for("WARNING wake_socket_failed")
-    with with_setting(WAKE_SOCKET=str(path)):
+    with setting(WAKE_SOCKET=str(path)):
         save_and_see_each(autor, server)
     assert relay.stop() == 0
     assert path.read_text() == "precious"
@@ -120,7 +114,7 @@ def test_a_killed_relays_socket_is_taken_over(
     path = tmp_path / "bell"
     wake = {"WAKE_SOCKET": str(path)}
     server = start_server()
-    with with_setting(**wake):
+    with setting(**wake):
         killed = start_relay(URL=server.url, LEASE_SECONDS=0.5, **wake)
         killed.wait_for("relay_active")
         killed.kill()
@@ -138,7 +132,7 @@ def test_a_killed_relays_socket_is_taken_over(
 
 def test_a_relay_that_lost_its_lead_leaves_the_next_ones_socket(tmp_path: Path) -> None:
     """The path belongs to who took it last: closing an older bell does not silence it."""
-    with with_setting(WAKE_SOCKET=str(tmp_path / "bell")):
+    with setting(WAKE_SOCKET=str(tmp_path / "bell")):
         first = WakeSocket("default")
         second = WakeSocket("default")
         first.close()
@@ -151,7 +145,7 @@ def test_a_relay_that_lost_its_lead_leaves_the_next_ones_socket(tmp_path: Path) 
 
 def test_nobody_waits_for_the_bell(tmp_path: Path) -> None:
     """A relay that does not come to listen, for however long, holds up no commit."""
-    with with_setting(WAKE_SOCKET=str(tmp_path / "bell")):
+    with setting(WAKE_SOCKET=str(tmp_path / "bell")):
         assert config().wake == "socket"
         bell = WakeSocket("default")
         for _ in range(2000):  # more than a socket's buffer holds
