@@ -166,39 +166,53 @@ class PlainWebSocket:
         self._heartbeat = Heartbeat(hub.settings.ping_interval, hub.settings.ping_timeout)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Open one client's socket."""
+        """Open one client's socket; once it has the answer, it misses nothing."""
         hub = self._hub
         source = source_of(request, hub)
         client = Client(hub, self._heartbeat)
         try:
-            client.socket.open(Request.of(request))
-        except BadHandshake as error:
-            raise InvalidMessage(str(error)) from None
-        try:
             leave = hub.connection_limits.enter(source.address)
-        except RateLimited as error:
-            client.close(TRY_AGAIN, error.message)
+        except RateLimited as full:
+            _open(client, request)
+            client.close(TRY_AGAIN, full.message)
             return HANDED_OVER
         try:
-            await hub.catch_up()
-            connection, since = self._handshake(request, client)
-        except ContractError as error:
+            opened = await self._handshake(request, client)
+            _open(client, request)
+        except BaseException:
             leave()
-            error = hub.refusal(error, hub.address_rates.of(source.address))
+            raise
+        if isinstance(opened, ContractError):
+            leave()
+            error = hub.refusal(opened, hub.address_rates.of(source.address))
             client.send_error(error)
             client.close(_close_code(error), error.code)
         else:
-            client.start(connection, since, leave)
+            client.start(*opened, leave)
         return HANDED_OVER
 
-    def _handshake(self, request: web.Request, client: Client) -> tuple[Connection, Offset | None]:
+    async def _handshake(
+        self, request: web.Request, client: Client
+    ) -> tuple[Connection, Offset | None] | ContractError:
         hub = self._hub
-        principal = identify(request, hub, token=request.query.get("token"))
-        principal.check_consume()
-        since = since_in(request.query)
-        cursor = Cursor(client, rooms_in(request.query, hub), hub.fanout.position)
+        try:
+            principal = identify(request, hub, token=request.query.get("token"))
+            principal.check_consume()
+            since = since_in(request.query)
+            rooms = rooms_in(request.query, hub)
+            await hub.catch_up()
+        except ContractError as error:
+            return error
+        cursor = Cursor(client, rooms, hub.fanout.position)
         rate = RateLimit(hub.settings.rate_limit)
         return Connection("websocket", principal, source_of(request, hub), cursor, rate), since
+
+
+def _open(client: Client, request: web.Request) -> None:
+    try:
+        client.socket.open(Request.of(request))
+    except BadHandshake as error:
+        raise InvalidMessage(str(error)) from None
 
 
 def _close_code(error: ContractError) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import aiohttp
 import pytest
 
 from tests.conftest import load_vectors
-from tests.support.raw import Closed, plain, raw_socketio
+from tests.support.proxy import proxied
+from tests.support.raw import TIMEOUT, Closed, plain, raw_socketio
 from tests.support.server import Server, start_expecting_failure, wait_until
 from tests.support.valkey import Valkey
 
@@ -99,6 +101,29 @@ async def test_servers_share_a_log(own_valkey: Valkey, start_server: Start) -> N
     again, receipt = await publish(servers[1].url, id="0")
     assert (again, receipt["offset"], receipt["duplicate"]) == (200, offsets[0], True)
     assert [server.stop() for server in servers] == [0, 0]
+
+
+async def test_who_is_in_misses_nothing_from_then_on(
+    own_valkey: Valkey, start_server: Start
+) -> None:
+    """Not even what another server takes at once, while Valkey is slow to answer this one."""
+    own_valkey.start()
+    near = start_server(event_log=own_valkey.url)
+    async with proxied(own_valkey.port) as slow, aiohttp.ClientSession() as http:
+        url = own_valkey.url.replace(f":{own_valkey.port}", f":{slow.port}")
+        far = await asyncio.to_thread(start_server, event_log=url)  # the proxy is in this thread
+        await asyncio.to_thread(far.wait_until_ready)
+        slow.delay = 0.1
+        async with plain(far.url) as client:
+            _, receipt = await publish(near.url)
+            assert (await client.receive())["offset"] == receipt["offset"]
+        async with raw_socketio(far.url, "websocket") as client:
+            _, receipt = await publish(near.url)
+            assert receipt["offset"] in await client.receive("42[")
+        async with http.get(f"{far.url}/api/stream") as response:
+            _, receipt = await publish(near.url)
+            async with asyncio.timeout(TIMEOUT):
+                await response.content.readuntil(f"id: {receipt['offset']}".encode())
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])

@@ -15,6 +15,7 @@ class Proxy:
         target: the server's port, where it connects to for each new connection.
         open: whether it takes new connections; those that it doesn't are reset.
         mute: new connections go silent too.
+        delay: how long it keeps what comes, in seconds.
     """
 
     def __init__(self, target: int) -> None:
@@ -25,6 +26,7 @@ class Proxy:
         self._server: asyncio.Server
         self.open = True
         self.mute = False
+        self.delay = 0.0
         self.port = 0
 
     @property
@@ -77,6 +79,8 @@ class Proxy:
             while data := await source.read(65_536):
                 if sink in self._silent:
                     continue
+                if self.delay:
+                    await asyncio.sleep(self.delay)
                 sink.write(data)
                 await sink.drain()
         if sink not in self._silent:
