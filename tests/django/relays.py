@@ -16,7 +16,7 @@ from typing import Any
 import loopback
 from furniture_events.django.models import OutboxEvent
 
-from tests.support.server import ROOT, TIMEOUT, Server, wait_until
+from tests.support.server import ROOT, TIMEOUT, Server, python_path, wait_until
 
 _HASTE = {"BACKOFF_SECONDS": 0.05, "BACKOFF_MAX_SECONDS": 0.2}
 _DATABASE = ("ENGINE", "NAME", "USER", "HOST", "PORT", "OPTIONS")
@@ -24,10 +24,9 @@ _DATABASE = ("ENGINE", "NAME", "USER", "HOST", "PORT", "OPTIONS")
 
 def site_environment(database: Mapping[str, Any], **setting: object) -> dict[str, str]:
     """Return the environment of a process of the test site: its database, its setting's keys."""
-    path = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "PYTHONPATH": python_path(ROOT),
         "DJANGO_SETTINGS_MODULE": "tests.django.settings",
         "SITE_DATABASE": json.dumps({key: database[key] for key in _DATABASE if key in database}),
         "SITE_FURNITURE_EVENTS": json.dumps({**_HASTE, **setting}),

@@ -18,7 +18,7 @@ from furniture_events.django.checks import check_outbox, check_setting
 from furniture_events.django.conf import config
 
 from tests.django.setting import setting
-from tests.support.server import ROOT, TIMEOUT
+from tests.support.server import ROOT, TIMEOUT, python_path
 
 AUTHOR = {"autor_username": "autor__username"}
 
@@ -221,11 +221,10 @@ def test_the_command_line_tells_it(given: str, id: str, tmp_path: Path) -> None:
     """`manage.py check` fails by the id and not by a traceback: the site starts as far as that."""
     module = f"from tests.django.settings import *\nFURNITURE_EVENTS = {given}\n"
     (tmp_path / "mistaken.py").write_text(module)
-    places = [str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-m", "django", "check"],
         env=os.environ
-        | {"DJANGO_SETTINGS_MODULE": "mistaken", "PYTHONPATH": os.pathsep.join(places)},
+        | {"DJANGO_SETTINGS_MODULE": "mistaken", "PYTHONPATH": python_path(tmp_path, ROOT)},
         capture_output=True,
         text=True,
         timeout=TIMEOUT,

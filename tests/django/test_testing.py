@@ -16,7 +16,7 @@ from furniture_events.django.testing import Events, capture_events
 from tests.django.pieces import mueble, told
 from tests.django.setting import setting
 from tests.django.test_publishing import FURNITURE
-from tests.support.server import ROOT, TIMEOUT
+from tests.support.server import ROOT, TIMEOUT, python_path
 
 
 def test_the_events_of_the_block_and_no_others(autor: User) -> None:
@@ -143,12 +143,11 @@ def test_a_sites_own_tests(
     (tmp_path / "project_settings.py").write_text(SETTINGS % (database, mode))
     (tmp_path / "test_project.py").write_text(tests)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    places = [str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=tmp_path,
         env=os.environ
-        | {"DJANGO_SETTINGS_MODULE": "project_settings", "PYTHONPATH": os.pathsep.join(places)},
+        | {"DJANGO_SETTINGS_MODULE": "project_settings", "PYTHONPATH": python_path(tmp_path, ROOT)},
         capture_output=True,
         text=True,
         timeout=3 * TIMEOUT,

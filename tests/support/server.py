@@ -54,6 +54,11 @@ def readiness(url: str, path: str = "/readyz") -> int | None:
         return None
 
 
+def python_path(*folders: Path) -> str:
+    """Return a PYTHONPATH for other processes: these folders before what this one was given."""
+    return os.pathsep.join(filter(None, [*map(str, folders), os.environ.get("PYTHONPATH")]))
+
+
 class Server:
     """A running server.
 
