@@ -13,7 +13,10 @@ from tests.support.demo import DOOMED, Gate
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.django.staged.Staged"]  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-FURNITURE_EVENTS = FURNITURE_EVENTS | {"POSITION_SECONDS": 0.001}  # noqa: F405
+FURNITURE_EVENTS = FURNITURE_EVENTS | {  # noqa: F405
+    "POSITION_SECONDS": 0.001,
+    "LEASE_SECONDS": 2,
+}
 
 
 class Staged(AppConfig):

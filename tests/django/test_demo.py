@@ -16,13 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, Page
 from playwright.async_api import TimeoutError as NotInTime
 
-from tests.support import browser
+from tests.support.browser import chromium
+from tests.support.browser import windows as empty_windows
 from tests.support.demo import DOOMED, Demo, Gate, demo_environment
 from tests.support.postgres import Postgres
 from tests.support.server import ROOT, TIMEOUT, free_ports, readiness, wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # the browser's
 
 SHOWN = """() => [...document.querySelectorAll("#muebles tr")].map(row =>
   [row.dataset.id, ...[...row.querySelectorAll("[data-field]")].map(cell => cell.textContent)])"""
@@ -83,13 +87,17 @@ def demo(shared: Demo) -> Demo:
     return shared
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Run a browser."""
+    async with chromium() as running:
+        yield running
+
+
 @asynccontextmanager
-async def windows(url: str, *users: str | None) -> AsyncIterator[list[Page]]:
-    """Open the list in a browser for each user, signed in where it is one, and wait until live."""
-    async with (
-        async_playwright() as playwright,
-        browser.windows(playwright, len(users)) as opened,
-    ):
+async def windows(browser: Browser, url: str, *users: str | None) -> AsyncIterator[list[Page]]:
+    """Open the list in a window for each user, signed in where it is one, and wait until live."""
+    async with empty_windows(browser, len(users)) as opened:
         for page, user in zip(opened, users, strict=True):
             page.set_default_timeout(TIMEOUT * 1000)
             if user is None:
@@ -147,11 +155,13 @@ def new_piece(**values: str) -> dict[str, str]:
     return piece | {"material": "cerezo"} | values
 
 
-async def test_what_is_done_in_one_window_is_seen_in_the_other(demo: Demo) -> None:
+async def test_what_is_done_in_one_window_is_seen_in_the_other(
+    demo: Demo, browser: Browser
+) -> None:
     """Create, edit and delete a piece; the other window shows each, and can go on from there."""
     piece = new_piece()
     nombre = piece["nombre"]
-    async with windows(demo.url, "ana", "admin") as (ana, admin):
+    async with windows(browser, demo.url, "ana", "admin") as (ana, admin):
         with no_reload(admin):
             await ana.get_by_text("Nuevo mueble").click()
             await submit(ana, **piece)
@@ -169,10 +179,10 @@ async def test_what_is_done_in_one_window_is_seen_in_the_other(demo: Demo) -> No
             await agree(demo, ana, admin)
 
 
-async def test_what_is_done_in_the_admin_is_seen(demo: Demo) -> None:
+async def test_what_is_done_in_the_admin_is_seen(demo: Demo, browser: Browser) -> None:
     """Add, change and delete in the admin; the list shows each."""
     piece, renamed = new_piece(autor="ana"), new_piece()["nombre"]
-    async with windows(demo.url, "admin", None) as (admin, visitor):
+    async with windows(browser, demo.url, "admin", None) as (admin, visitor):
         results = admin.locator("#result_list")
         with no_reload(visitor):
             await admin.goto(f"{demo.url}/admin/catalog/mueble/add/")
@@ -196,9 +206,11 @@ HEAR = """() => {
 }"""
 
 
-async def test_a_request_that_fails_after_its_save_is_not_seen(demo: Demo) -> None:
+async def test_a_request_that_fails_after_its_save_is_not_seen(
+    demo: Demo, browser: Browser
+) -> None:
     """Fail a view and the admin once the piece is saved; what is saved next is all that comes."""
-    async with windows(demo.url, "admin", None) as (admin, visitor):
+    async with windows(browser, demo.url, "admin", None) as (admin, visitor):
         await visitor.evaluate(HEAR)
         for path, author in (
             ("/muebles/nuevo/", {}),
@@ -218,9 +230,11 @@ async def test_a_request_that_fails_after_its_save_is_not_seen(demo: Demo) -> No
     assert DOOMED not in str(demo.rows())
 
 
-async def test_nothing_falls_between_the_position_and_the_query(demo: Demo) -> None:
+async def test_nothing_falls_between_the_position_and_the_query(
+    demo: Demo, browser: Browser
+) -> None:
     """Publish before the list is read, and before the page is told where to begin."""
-    async with windows(demo.url, None) as (page,):
+    async with windows(browser, demo.url, None) as (page,):
         opening = asyncio.create_task(page.goto(f"{demo.url}/?gates"))
         for name in ("before", "after"):
             gate = Gate(demo.folder, name)
@@ -233,9 +247,9 @@ async def test_nothing_falls_between_the_position_and_the_query(demo: Demo) -> N
         await agree(demo, page)
 
 
-async def test_pages_opened_while_others_write_miss_nothing(demo: Demo) -> None:
+async def test_pages_opened_while_others_write_miss_nothing(demo: Demo, browser: Browser) -> None:
     """Open page after page while two processes write; each ends with the database's list."""
-    async with windows(demo.url, None) as (first,):
+    async with windows(browser, demo.url, None) as (first,):
         pages, writers = [first], [demo.start_script(WRITE) for _ in range(2)]
         await first.get_by_text("pieza").first.wait_for()
         for _ in range(5):
@@ -246,9 +260,9 @@ async def test_pages_opened_while_others_write_miss_nothing(demo: Demo) -> None:
         await agree(demo, *pages)
 
 
-async def test_a_broker_that_was_killed(demo: Demo) -> None:
+async def test_a_broker_that_was_killed(demo: Demo, browser: Browser) -> None:
     """Kill the broker and save: the site does not mind, and open pages show it afterwards."""
-    async with windows(demo.url, "ana", None) as (ana, visitor):
+    async with windows(browser, demo.url, "ana", None) as (ana, visitor):
         demo.script(f"{CREATE}\ncreate('antes')")
         await agree(demo, ana, visitor)
         demo.broker.kill()
@@ -261,9 +275,9 @@ async def test_a_broker_that_was_killed(demo: Demo) -> None:
             await agree(demo, ana, visitor)
 
 
-async def test_a_relay_that_was_killed(demo: Demo) -> None:
+async def test_a_relay_that_was_killed(demo: Demo, browser: Browser) -> None:
     """Kill the relay and save; once there is another one, open pages show it."""
-    async with windows(demo.url, None) as (visitor,):
+    async with windows(browser, demo.url, None) as (visitor,):
         with no_reload(visitor):
             demo.relay.kill()
             demo.relay.wait(TIMEOUT)
@@ -277,9 +291,9 @@ SILENT = "from catalog.models import Mueble\nMueble.objects.update(ancho={})"
 """A change that no event tells of: only who reads the database again can know."""
 
 
-async def test_a_gap_loads_the_list_anew(demo: Demo) -> None:
+async def test_a_gap_loads_the_list_anew(demo: Demo, browser: Browser) -> None:
     """Lose the broker's log, and with it what nobody is told of: the page asks the site."""
-    async with windows(demo.url, None) as (visitor,):
+    async with windows(browser, demo.url, None) as (visitor,):
         with no_reload(visitor):
             demo.broker.kill()
             for file in demo.folder.glob("events.db*"):
@@ -289,9 +303,9 @@ async def test_a_gap_loads_the_list_anew(demo: Demo) -> None:
             await agree(demo, visitor)
 
 
-async def test_a_page_that_nobody_could_tell_a_position(demo: Demo) -> None:
+async def test_a_page_that_nobody_could_tell_a_position(demo: Demo, browser: Browser) -> None:
     """Open a page of a site that never saw its broker; it loads its list anew once it is live."""
-    async with windows(demo.url, None) as (visitor,):
+    async with windows(browser, demo.url, None) as (visitor,):
         demo.broker.kill()
         demo.restart_site()
         await visitor.goto(demo.url)
@@ -343,17 +357,24 @@ def children(process: int) -> set[int]:
     return {int(child) for task in tasks for child in task.read_text().split()}
 
 
+def command_line(process: int) -> str:
+    """Return what it runs."""
+    return Path(f"/proc/{process}/cmdline").read_text()
+
+
 def runs(process: int) -> bool:
     """Tell whether there is such a process."""
     return Path(f"/proc/{process}").exists()
 
 
-async def test_one_command_starts_it_and_ctrl_c_ends_it(command: subprocess.Popen[str]) -> None:
+async def test_one_command_starts_it_and_ctrl_c_ends_it(
+    command: subprocess.Popen[str], browser: Browser
+) -> None:
     """Sign in where and as it says, see a piece come, and have nothing left afterwards."""
     said = said_until(command, "Ctrl-C")
     urls = re.findall(r"http://127\.0\.0\.1:\d+", said)
     site, _, broker = urls[-3:]
-    async with windows(site, "ana", None) as (ana, visitor):
+    async with windows(browser, site, "ana", None) as (ana, visitor):
         with no_reload(visitor):
             await ana.get_by_text("Nuevo mueble").click()
             piece = new_piece()
@@ -370,15 +391,11 @@ async def test_one_command_starts_it_and_ctrl_c_ends_it(command: subprocess.Pope
     assert readiness(broker) is None
 
 
-def test_one_that_ends_ends_all(command: subprocess.Popen[str]) -> None:
+async def test_one_that_ends_ends_all(command: subprocess.Popen[str]) -> None:
     """Kill gunicorn, which leaves its workers: all end, and the last line says why."""
     said_until(command, "Ctrl-C")
     started = descendants(command.pid)
-    (gunicorn,) = (
-        child
-        for child in children(command.pid)
-        if "gunicorn" in Path(f"/proc/{child}/cmdline").read_text()
-    )
+    (gunicorn,) = (child for child in children(command.pid) if "gunicorn" in command_line(child))
     os.kill(gunicorn, signal.SIGKILL)
     said, _ = command.communicate(timeout=TIMEOUT)
     assert command.returncode == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import aiohttp
 import pytest
-from playwright.async_api import async_playwright
 
 from sio_server.endpoints.pages import CLIENT_FILES
 from tests.conftest import load_vectors
@@ -23,7 +22,7 @@ async def publish(url: str, **furniture: str) -> None:
 
 async def test_the_first_page_shows_events_as_they_come(server: Server) -> None:
     """Say what this is and how to connect; show each event, and never run what one holds."""
-    async with async_playwright() as playwright, browser.page(playwright) as page:
+    async with browser.page() as page:
         page.set_default_timeout(TIMEOUT * 1000)
         await page.goto(server.url)
         await page.get_by_role("status").get_by_text("live", exact=True).wait_for()

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from playwright.async_api import async_playwright
 
 from tests.support import browser, readme
 from tests.support.demo import demo_environment
@@ -135,7 +134,7 @@ async def test_the_frontend(made: str) -> None:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     example = json.loads(readme.blocks("wscat")[0].splitlines()[0][2:])
     try:
-        async with async_playwright() as playwright, browser.page(playwright) as page:
+        async with browser.page() as page:
             await page.goto(f"http://127.0.0.1:{runner.addresses[0][1]}/")
             item = page.get_by_text(f"furniture_created: {example['furniture']['nombre']}")
             async with asyncio.timeout(TIMEOUT):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from playwright.async_api import Page, Playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 FLAGS = [
     "--no-sandbox",
@@ -21,25 +21,36 @@ FLAGS = [
 
 
 @asynccontextmanager
-async def page(playwright: Playwright) -> AsyncIterator[Page]:
+async def chromium() -> AsyncIterator[Browser]:
+    """Run a browser."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.fail("Chromium is needed for the tests of the pages: install it")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def page() -> AsyncIterator[Page]:
     """Open an empty page in a browser of its own; an error in it fails the test."""
-    async with windows(playwright, 1) as (opened,):
+    async with chromium() as browser, windows(browser, 1) as (opened,):
         yield opened
 
 
 @asynccontextmanager
-async def windows(playwright: Playwright, count: int) -> AsyncIterator[list[Page]]:
+async def windows(browser: Browser, count: int) -> AsyncIterator[list[Page]]:
     """Open empty pages in a browser, each with cookies of its own; an error fails the test."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.fail("Chromium is needed for the tests of the pages: install it")
-    browser = await playwright.chromium.launch(executable_path=program, args=FLAGS)
     errors: list[str] = []
+    contexts = [await browser.new_context() for _ in range(count)]
     try:
-        opened = [await (await browser.new_context()).new_page() for _ in range(count)]
-        for each in opened:
-            each.context.on("weberror", lambda found: errors.append(str(found.error)))
-        yield opened
+        for each in contexts:
+            each.on("weberror", lambda found: errors.append(str(found.error)))
+        yield [await each.new_page() for each in contexts]
     finally:
-        await browser.close()
+        for each in contexts:
+            await each.close()
     assert errors == []

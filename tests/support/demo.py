@@ -9,12 +9,31 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.server import ROOT, TIMEOUT, Server, free_ports, readiness, wait_until
+from tests.support.server import (
+    ROOT,
+    TIMEOUT,
+    Server,
+    free_ports,
+    python_path,
+    readiness,
+    wait_until,
+)
 
 SITE = ROOT / "examples/django_catalog"
 KEY = "a-producer-key"
 DOOMED = "Falla"
 """The name of pieces whose requests fail after they were saved; see ``tests.django.staged``."""
+
+SHELL = """
+import contextlib, io, json, sys
+import django
+django.setup()
+for line in sys.stdin:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        exec(json.loads(line), {})
+    print(json.dumps(said.getvalue()), flush=True)
+"""
+"""Runs what it is told, as ``manage.py shell`` does, and answers with what that printed."""
 
 ROWS = """
 import json
@@ -23,10 +42,18 @@ fields = "pk", "nombre", "descripcion", "material", "altura", "ancho", "autor__u
 print(json.dumps([[str(value) for value in row] for row in Mueble.objects.values_list(*fields)]))
 """
 
+STATUS = """
+from django.core.management import call_command
+call_command("relay_furniture_events", "--status")
+"""
+
 
 def demo_environment(folder: Path, database: dict[str, Any] | None) -> dict[str, str]:
     """Return the environment of the demo with its data in a folder, or in a PostgreSQL database."""
-    mine = ("SIO_", "DJANGO_SETTINGS_MODULE")
+    mine = (
+        *("SIO_", "DJANGO_SETTINGS_MODULE", "DEMO_", "CATALOG_", "FURNITURE_EVENTS_"),
+        *("SECRET_KEY", "DEBUG", "ALLOWED_HOSTS"),
+    )
     environment = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
     if database is None:
         return environment | {"CATALOG_SQLITE": str(folder / "catalog.sqlite3")}
@@ -67,9 +94,8 @@ class Demo:
         self.folder = folder
         self._port, self._broker_port = free_ports(2)
         self.url = f"http://127.0.0.1:{self._port}"
-        path = [str(SITE), str(ROOT), os.environ.get("PYTHONPATH", "")]
         self._environment = demo_environment(folder, database) | {
-            "PYTHONPATH": os.pathsep.join(filter(None, path)),
+            "PYTHONPATH": python_path(SITE, ROOT),
             "DJANGO_SETTINGS_MODULE": settings,
             "FURNITURE_EVENTS_URL": f"http://127.0.0.1:{self._broker_port}",
             "FURNITURE_EVENTS_KEY": KEY,
@@ -77,6 +103,7 @@ class Demo:
         }
         self._run("-m", "django", "migrate", "--skip-checks")
         self._run("-m", "django", "seed")
+        self._shell = self._start("-c", SHELL, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.start_broker()
         self.start_relay()
         self.start_site()
@@ -118,8 +145,14 @@ class Demo:
         self.start_site()
 
     def script(self, code: str) -> str:
-        """Run Python in the site; return what it prints."""
-        return self._run("-c", f"import django\ndjango.setup()\n{code}")
+        """Run Python in the site's shell; return what it prints."""
+        stdin, stdout = self._shell.stdin, self._shell.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(json.dumps(code).encode() + b"\n")
+        stdin.flush()
+        said: str = json.loads(stdout.readline())  # none where it has ended, by what is in `output`
+        return said
 
     def start_script(self, code: str) -> subprocess.Popen[bytes]:
         """Run Python in the site, meanwhile."""
@@ -132,36 +165,30 @@ class Demo:
 
     def wait_until_published(self) -> None:
         """Wait until the broker has all that was committed."""
-        status = ("-m", "django", "relay_furniture_events", "--status")
-        wait_until(lambda: "waiting=0" in self._run(*status), "nothing waits in the outbox")
+        wait_until(lambda: "waiting=0" in self.script(STATUS), "nothing waits in the outbox")
 
     def stop(self) -> None:
         """End what runs."""
+        _end(self._shell)
         _end(self.site)
         _end(self.relay)
         assert self.broker.stop() == 0
 
-    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def _start(self, *arguments: str, **pipes: int) -> subprocess.Popen[bytes]:
         with (self.folder / "output").open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=self.folder,
                 env=self._environment,
-                stdout=output,
-                stderr=output,
+                **{"stdout": output, "stderr": output, **pipes},
             )
 
-    def _run(self, *arguments: str) -> str:
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        ).stdout
+    def _run(self, *arguments: str) -> None:
+        subprocess.run(
+            [sys.executable, *arguments], cwd=self.folder, env=self._environment, check=True
+        )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
-    process.wait(TIMEOUT)
+    process.communicate(timeout=TIMEOUT)  # closes its pipes, too
