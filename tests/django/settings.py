@@ -55,7 +55,11 @@ FURNITURE_EVENTS = {
     "MODELS": {
         "catalog.Mueble": {"autor_username": "autor__username"},
         "catalog.Lampara": "tests.django.catalog.models.lamp_as_furniture",
-        "catalog.Sofa": {"autor_username": "autor__username", "plazas": "plazas"},
+        "catalog.Sofa": {
+            "autor_username": "autor__username",
+            "plazas": "plazas",
+            "detalles": "detalles",
+        },
         "catalog.Pieza": {
             "nombre": "name",
             "descripcion": "text",

@@ -120,3 +120,16 @@ def test_another_furniture_id_is_another_piece() -> None:
         ("deleted", FURNITURE["furniture_id"]),
         ("created", "new"),
     ]
+
+
+def test_two_pieces_that_swap_their_ids_are_both_there() -> None:
+    """What was is told as gone before what is is told as there."""
+    one, other = FURNITURE, {**FURNITURE, "furniture_id": "x-2"}
+    with capture_events() as events:
+        record_changes({1: one, 2: other}, {1: other, 2: one}, "default")
+    assert told(events, "furniture_id") == [
+        ("deleted", "x-1"),
+        ("deleted", "x-2"),
+        ("created", "x-2"),
+        ("created", "x-1"),
+    ]

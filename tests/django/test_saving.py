@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -11,12 +12,16 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import F
-from django.db.models.signals import ModelSignal, post_save, pre_save
+from django.db.models.signals import ModelSignal, post_delete, post_save, pre_delete, pre_save
 from django.test.utils import CaptureQueriesContext
 from furniture_events.django.testing import capture_events
 
-from tests.django.catalog.models import Mueble
+from tests.django.catalog.models import Maker, Mueble, Pieza, Sofa
+from tests.django.databases import on_postgres
 from tests.django.pieces import mueble, told
+from tests.django.test_mapping import VALUES
+from tests.django.test_transactions import alone
+from tests.support.server import TIMEOUT
 
 
 @contextmanager
@@ -256,3 +261,141 @@ def test_a_row_that_is_deleted_by_a_receiver_is_not_told_as_there(piece: Mueble)
         with capture_events() as events:
             piece.save()
     assert told(events) == [("deleted",)]
+
+
+def test_a_row_that_comes_and_goes_within_a_save_is_not_told(autor: User) -> None:
+    """A piece that a receiver deletes as soon as it is created was never there."""
+    with receiving(post_save, lambda piece: piece.delete()), capture_events() as events:
+        mueble(autor).save()
+    assert (events, Mueble.objects.count()) == ([], 0)
+
+
+def test_a_receiver_that_writes_the_row_anew_updates_it(piece: Mueble) -> None:
+    """A row that is there at the end of the save is not told of as deleted."""
+
+    def write_anew(instance: Mueble) -> None:
+        Mueble.objects.filter(pk=instance.pk).delete()
+        mueble(instance.autor, pk=instance.pk, material="pino").save()
+
+    with receiving(post_save, write_anew), capture_events() as events:
+        piece.save()
+    assert told(events, "material") == [("updated", "pino")]
+
+
+def test_a_receiver_that_makes_a_copy_leaves_the_row(piece: Mueble) -> None:
+    """The instance has another key after the save: its old row is there all the same."""
+
+    def copy(instance: Mueble) -> None:
+        instance.pk = None
+        instance._state.adding = True
+        instance.save()
+
+    piece.material = "pino"
+    key = str(piece.pk)
+    with receiving(post_save, copy), capture_events() as events:
+        piece.save()
+    assert sorted(told(events, "furniture_id", "material")) == [
+        ("created", str(piece.pk), "pino"),
+        ("updated", key, "pino"),
+    ]
+
+
+def test_a_piece_that_is_saved_as_it_goes_is_told_as_gone(piece: Mueble) -> None:
+    """The last word is that it is deleted, also where a receiver saves it before."""
+    piece.material = "pino"
+    with receiving(pre_delete, lambda piece: piece.save()), capture_events() as events:
+        piece.delete()
+    assert told(events) == [("updated",), ("deleted",)]
+
+
+def test_a_piece_that_is_saved_once_it_is_gone_is_told_as_there(piece: Mueble) -> None:
+    """The last word is that it is created, where a receiver saves it after."""
+    with receiving(post_delete, lambda piece: piece.save()), capture_events() as events:
+        piece.delete()
+    assert told(events) == [("deleted",), ("created",)]
+    assert Mueble.objects.count() == 1
+
+
+def test_another_json_value_is_a_change(autor: User) -> None:
+    """What Python takes for equal, JSON does not; the order of keys says nothing."""
+    sofa = Sofa.objects.create(**VALUES, autor=autor, detalles={"cama": True, "largo": 1})
+    with capture_events() as events:
+        for detalles in (
+            {"largo": 1, "cama": True},
+            {"cama": 1, "largo": 1},
+            {"cama": 1, "largo": 1.5},
+            {"cama": 0, "largo": 1.5},
+            {"cama": False, "largo": 1.5},
+        ):
+            sofa.detalles = detalles
+            sofa.save()
+    assert [repr(event["furniture"]["detalles"]["cama"]) for event in events] == [
+        "1",
+        "1",
+        "0",
+        "False",
+    ]
+
+
+def pieza(autor: User, **changes: Any) -> Pieza:
+    """Return a piece with a key of its own, which can be saved."""
+    maker, _ = Maker.objects.get_or_create(user=autor)
+    values = {"name": "Atril", "height": 1, "width": 1, "material": "haya", "price": 1}
+    return Pieza(**values | {"maker": maker} | changes)
+
+
+def test_a_row_that_is_created_is_not_looked_for(autor: User) -> None:
+    """`create` inserts or fails: only what was inserted is read."""
+    piece = pieza(autor)
+    with CaptureQueriesContext(connection) as queries, capture_events() as events:
+        piece.save(force_insert=True)
+    selects = [each["sql"] for each in queries if each["sql"].startswith("SELECT")]
+    assert len([each for each in selects if "catalog_pieza" in each]) == 1
+    assert told(events) == [("created",)]
+
+
+def test_a_row_that_was_there_is_not_told_as_created(autor: User) -> None:
+    """Creating it once more fails, before or at the insert, and says nothing."""
+    there = pieza(autor)
+    there.save()
+    again = pieza(autor, pk=there.pk, material="pino")
+    with capture_events() as events:
+        with receiving(pre_save, lambda piece: 1 / 0, Pieza), transaction.atomic():
+            with pytest.raises(ZeroDivisionError):
+                again.save(force_insert=True)
+        with pytest.raises(IntegrityError):
+            again.save(force_insert=True)
+    assert events == []
+
+
+@on_postgres
+def test_a_row_that_comes_in_between_is_updated(autor: User, database: str) -> None:
+    """Whoever inserts it first has created it, whatever the other one looked for."""
+
+    def come_first(instance: Mueble) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(alone(mueble(autor, pk=7).save)).result(TIMEOUT)
+
+    with receiving(pre_save, come_first), capture_events() as events:
+        mueble(autor, pk=7, material="pino").save()
+    assert told(events, "material") == [("created", "roble"), ("updated", "pino")]
+
+
+def test_creators_that_read_first_find_no_database_locked(autor: User) -> None:
+    """A receiver may look at the table before the insert, whoever writes meanwhile."""
+
+    def look(instance: Mueble, **_: object) -> None:
+        Mueble.objects.count()
+
+    def create() -> None:
+        for _ in range(10):
+            mueble(autor).save()
+
+    pre_save.connect(look, sender=Mueble)
+    try:
+        with capture_events() as events, ThreadPoolExecutor(4) as pool:
+            for creator in [pool.submit(alone(create)) for _ in range(4)]:
+                creator.result(TIMEOUT)
+    finally:
+        pre_save.disconnect(look, sender=Mueble)
+    assert told(events) == [("created",)] * 40

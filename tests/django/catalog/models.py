@@ -38,12 +38,20 @@ class Sofa(Mueble):
     """A child with a table of its own, mapped in its own way."""
 
     plazas = models.IntegerField(default=2)
+    detalles = models.JSONField(default=dict)
 
 
 class Mesa(Mueble):
     """A child that is mapped as its parent is."""
 
     patas = models.IntegerField(default=4)
+
+
+class Banco(Mueble):
+    """One with a key of its own, so that the link to its parent is not its key."""
+
+    codigo = models.CharField(max_length=16, primary_key=True)
+    mueble_ptr = models.OneToOneField(Mueble, models.CASCADE, parent_link=True)
 
 
 class Lampara(Furniture):
@@ -53,7 +61,9 @@ class Lampara(Furniture):
 
 
 def lamp_as_furniture(lamp: Lampara) -> dict[str, Any]:
-    """Map what lookups cannot."""
+    """Map what lookups cannot. Raises `ValueError` for a lamp without a name."""
+    if not lamp.nombre:
+        raise ValueError("a lamp has no name")
     return {
         "nombre": lamp.nombre.upper(),
         "descripcion": f"{lamp.vatios} W",

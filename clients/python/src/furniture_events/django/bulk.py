@@ -17,6 +17,8 @@ from furniture_events.django.mapping import (
     lock,
     mapper_of,
     read,
+    read_before,
+    rows_at,
     rows_of,
 )
 from furniture_events.django.publishing import CREATED, record, record_changes
@@ -58,8 +60,8 @@ def bulk_update(
         # In the order of the keys: two of these cannot wait for each other.
         for chunk in _chunks(sorted(pieces, key=lambda piece: key_of(piece, mapper))):
             keys = [key_of(piece, mapper) for piece in chunk]
-            mine = rows_of(mapper.model, rows.db).filter(pk__in=keys)
-            before = read(mapper, lock(mine))
+            mine = rows_at(keys, mapper, rows.db)
+            before = read_before(mapper, lock(mine))
             changed += rows.bulk_update(chunk, fields, batch_size=batch_size)
             record_changes(before, read(mapper, mine), rows.db)
     return changed
@@ -70,7 +72,11 @@ def update(rows: Rows, **values: Any) -> int:
     rows, mapper = _mapped(rows)
     with transaction.atomic(using=rows.db):
         keys = _locked_keys(rows, mapper)
-        before = _read(keys, mapper, rows.db)
+        before = {
+            pk: each
+            for chunk in _chunks(keys)
+            for pk, each in read_before(mapper, rows_at(chunk, mapper, rows.db)).items()
+        }
         if connections[rows.db].features.has_select_for_update:
             # What matches only by now is not locked; what matches no more is not written either.
             rows = rows.filter(**{f"{_key_name(mapper)}__in": keys})
@@ -102,7 +108,7 @@ def _key_name(mapper: Mapper) -> str:
 def _read(keys: Sequence[Any], mapper: Mapper, using: str) -> dict[Any, Furniture]:
     furniture: dict[Any, Furniture] = {}
     for chunk in _chunks(keys):
-        furniture |= read(mapper, rows_of(mapper.model, using).filter(pk__in=chunk))
+        furniture |= read(mapper, rows_at(chunk, mapper, using))
     return furniture
 
 

@@ -17,7 +17,7 @@ from furniture_events import FurnitureEventsError, Producer, TransportError
 from furniture_events._encoding import EncodedEvent
 from furniture_events.django.conf import config, per_setting
 
-__all__ = ["counts", "publish_on_commit"]
+__all__ = ["counts", "lose_on_commit", "publish_on_commit"]
 
 _logger = logging.getLogger("furniture_events.django")
 
@@ -39,20 +39,21 @@ class _Direct:
 
     def publish(self, event: dict[str, Any]) -> None:
         if time.monotonic() < self._resume_at:
-            return self._lose("the broker did not answer a moment ago")
+            return _lose("the broker did not answer a moment ago")
         try:
             self._producer.publish(event)
         except FurnitureEventsError as error:
             if isinstance(error, TransportError):
                 self._resume_at = time.monotonic() + self._pause
-            self._lose(type(error).__name__)
+            _lose(type(error).__name__)
         else:
             counts["published"] += 1
         return None
 
-    def _lose(self, reason: str) -> None:
-        counts["lost"] += 1
-        _logger.error("event_lost reason=%r", reason)
+
+def _lose(reason: str) -> None:
+    counts["lost"] += 1
+    _logger.error("event_lost reason=%r", reason)
 
 
 _direct = per_setting(_Direct)
@@ -62,6 +63,12 @@ def publish_on_commit(events: Sequence[EncodedEvent], using: str) -> None:
     """Publish events, in order, once the transaction on the database `using` is committed."""
     for event in events:
         transaction.on_commit(_publishing(json.loads(event.body)), using=using, robust=True)
+
+
+def lose_on_commit(error: Exception, using: str) -> None:
+    """Log and count an event that cannot be said, once its transaction is committed."""
+    reason = type(error).__name__
+    transaction.on_commit(lambda: _lose(reason), using=using, robust=True)
 
 
 def _publishing(event: dict[str, Any]) -> Callable[[], None]:

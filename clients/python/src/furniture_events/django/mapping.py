@@ -8,13 +8,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date, time
 from typing import Any, Protocol, TypeAlias
 
-from django.db import connections
+from django.db import Error, connections
 from django.db.models import Field, Model, QuerySet
 from django.utils.module_loading import import_string
 
 from furniture_events._encoding import FURNITURE_FIELDS
 
 __all__ = [
+    "Before",
     "Furniture",
     "Lookups",
     "Mapper",
@@ -24,13 +25,18 @@ __all__ = [
     "lock",
     "make_mapper",
     "mapper_of",
+    "parent_of",
     "read",
-    "read_piece",
+    "read_before",
     "register",
+    "rows_at",
     "rows_of",
 ]
 
 Furniture: TypeAlias = dict[str, object]
+
+Before: TypeAlias = Mapping[Any, Furniture | Exception]
+"""Rows before a change, by primary key; of one that cannot be mapped, why not."""
 
 _SAME_NAMES = {name: name for name in FURNITURE_FIELDS} | {"furniture_id": "pk"}
 
@@ -87,7 +93,8 @@ class Function:
         self._function = function
 
     def read(self, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
-        return {row.pk: _furniture(row.pk, self._function(row)) for row in rows}
+        # As they are now: a queryset keeps the rows that it was read with.
+        return {row.pk: _furniture(row.pk, self._function(row)) for row in rows.all()}
 
     def concerns(self, fields: Collection[str]) -> bool:  # noqa: ARG002 - who knows what it reads
         return True
@@ -137,6 +144,12 @@ def children_of(mapper: Mapper) -> list[Mapper]:
     )
 
 
+def parent_of(mapper: Mapper) -> Mapper | None:
+    """Return the mapper of the nearest model of which a mapper's rows are rows as well."""
+    parents = (_mappers[base] for base in mapper.model.__mro__[1:] if base in _mappers)
+    return next((parent for parent in parents if mapper in children_of(parent)), None)
+
+
 def key_of(piece: Model, mapper: Mapper) -> Any:
     """Return the primary key of a piece's row in the mapper's model, as the database gives it."""
     field: Any = mapper.model._meta.pk
@@ -147,19 +160,33 @@ def read(mapper: Mapper, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
     """Return each row's furniture by its primary key; what is a child's row, as that is mapped."""
     furniture = mapper.read(rows)
     for child in children_of(mapper) if furniture else ():
-        furniture |= child.read(rows_of(child.model, rows.db).filter(pk__in=list(furniture)))
+        furniture |= child.read(rows_at(list(furniture), child, rows.db))
     return furniture
 
 
-def read_piece(
-    piece: Model, mapper: Mapper, using: str, *, locked: bool = False
-) -> dict[Any, Furniture]:
-    """Return the furniture of a piece's row by its primary key; nothing where there is no row."""
-    key = key_of(piece, mapper)
-    if key is None:
-        return {}
-    rows = rows_of(mapper.model, using).filter(pk=key)
-    return read(mapper, lock(rows) if locked else rows)
+def read_before(mapper: Mapper, rows: "QuerySet[Any]") -> Before:
+    """Return as `read` what is about to change: a row that cannot be mapped can be mended, or go.
+
+    Raises the database's `Error`, after which the transaction may take nothing more.
+    """
+    try:
+        return read(mapper, rows)
+    except Error:
+        raise
+    except Exception as error:  # noqa: BLE001 - a project's function may raise anything
+        keys = list(rows.values_list("pk", flat=True))
+        if len(keys) <= 1:
+            return dict.fromkeys(keys, error)
+    return {
+        pk: each
+        for key in keys
+        for pk, each in read_before(mapper, rows_at([key], mapper, rows.db)).items()
+    }
+
+
+def rows_at(keys: Collection[Any], mapper: Mapper, using: str) -> "QuerySet[Any]":
+    """Return the rows of a mapper's model that have these primary keys; none has None."""
+    return rows_of(mapper.model, using).filter(pk__in=[key for key in keys if key is not None])
 
 
 def rows_of(model: type[Model], using: str) -> "QuerySet[Any]":

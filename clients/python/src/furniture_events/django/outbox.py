@@ -1,6 +1,7 @@
 """The outbox's table: what appends to it, reads from it and takes from it. It sends nothing."""
 
 import json
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -10,11 +11,23 @@ from django.db.models import Min, QuerySet
 from django.utils import timezone
 
 from furniture_events._encoding import EncodedEvent
+from furniture_events._ids import new_event_id
 from furniture_events.django.models import OutboxEvent
 from furniture_events.django.wake import wake_relay
 
-__all__ = ["Status", "append", "exists", "refuse", "retry", "status", "take", "waiting"]
+__all__ = [
+    "Status",
+    "append",
+    "append_refused",
+    "exists",
+    "refuse",
+    "retry",
+    "status",
+    "take",
+    "waiting",
+]
 
+_logger = logging.getLogger("furniture_events.django")
 
 _ROWS = 500
 """How many events one INSERT has at most."""
@@ -44,6 +57,21 @@ def append(events: Sequence[EncodedEvent], using: str) -> None:
         batch_size=_ROWS,
     )
     wake_relay(using)
+
+
+def append_refused(type: str, furniture_id: str, error: Exception, using: str) -> None:
+    """Keep an event that cannot be said, as far as it is known, among those refused."""
+    furniture_id = _plain(furniture_id)
+    event = {"type": type, "furniture": {"furniture_id": furniture_id}, "id": new_event_id()}
+    row = _row(event, json.dumps(event, ensure_ascii=False))
+    row.error = _plain(f"{error.__class__.__name__}: {error}")
+    row.save(using=using)
+    _logger.error("event_refused row=%d reason=%s", row.pk, error.__class__.__name__)
+
+
+def _plain(text: str) -> str:
+    """Replace what a database does not take, such as NUL and lone surrogates."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def _row(event: Mapping[str, Any], text: str) -> OutboxEvent:
