@@ -70,11 +70,13 @@ def test_it_can_be_deleted(
 ) -> None:
     """The event that would have said so is kept among the refused, with the reason."""
     model, key = type(spoilt), str(spoilt.pk)
-    if by_queryset:
-        model.objects.only("pk").delete()
-    else:
-        spoilt.delete()
+    with capture_events() as events:
+        if by_queryset:
+            model.objects.only("pk").delete()
+        else:
+            spoilt.delete()
     assert not model.objects.exists()
+    assert events == []
     assert refused() == [("furniture_deleted", key)]
     assert key in OutboxEvent.objects.get().event
     assert errors(caplog) == ["event_refused"]

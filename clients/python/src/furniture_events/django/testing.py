@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from furniture_events.django import direct
+from furniture_events.django import direct, outbox
 from furniture_events.django.conf import config
 from furniture_events.django.models import OutboxEvent
 
@@ -55,5 +55,5 @@ def capture_events(using: str = "default") -> Iterator[Events]:
         return
     before = OutboxEvent.objects.using(using).order_by("-id").first()
     yield events
-    rows = OutboxEvent.objects.using(using).filter(id__gt=before.pk if before else 0)
-    events.extend(json.loads(row.event) for row in rows.order_by("id"))
+    rows = outbox.waiting(using).filter(id__gt=before.pk if before else 0)
+    events.extend(json.loads(row.event) for row in rows)
