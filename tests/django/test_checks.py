@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -10,13 +11,16 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.checks import CheckMessage, registry
+from django.core.checks import CheckMessage, registry, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
+from django.db import connections
+from django.db.models import Model
 from django.test import override_settings
-from furniture_events.django.checks import check_outbox, check_setting
-from furniture_events.django.conf import config
+from furniture_events.django.checks import check_deployment, check_outbox, check_setting
+from furniture_events.django.conf import Config, config
 
+from tests.django.relays import site_environment
 from tests.django.setting import setting
 from tests.support.server import ROOT, TIMEOUT, python_path
 
@@ -41,7 +45,7 @@ def test_a_correct_setting_is_not_remarked_on() -> None:
         KEY=None,
         MODE="direct",
         WAKE="poll",
-        WAKE_SOCKET="/run/site/relay.sock",
+        WAKE_SOCKET="/" + "é" * 51,
         TIMEOUT=1,
         DIRECT_TIMEOUT=0.5,
         BATCH_EVENTS=1,
@@ -95,10 +99,15 @@ def test_what_has_no_default_is_missed(name: str, id: str, hint: str) -> None:
         ("MODE", ["direct"], "E003", "docs/django.md"),
         ("WAKE", None, "E003", "docs/django.md"),
         ("WAKE_SOCKET", "", "E003", "docs/django.md"),
+        ("WAKE_SOCKET", "relay.sock", "E003", "docs/django.md"),
+        ("WAKE_SOCKET", "/relay\0.sock", "E003", "docs/django.md"),
+        ("WAKE_SOCKET", "/x" + "é" * 51, "E003", "docs/django.md"),
         ("WAKE_SOCKET", Path("/run/x"), "E003", "docs/django.md"),
         ("TOKEN_SECRET", b"x" * 32, "E003", "docs/django.md"),
         ("TOKEN_SECRET", "x" * 31, "E003", "docs/django.md"),
+        ("TOKEN_SECRET", "\ud800" * 32, "E003", "docs/django.md"),
         ("BATCH_EVENTS", 0, "E003", "docs/django.md"),
+        ("BATCH_EVENTS", 1001, "E003", "docs/django.md"),
         ("BATCH_BYTES", 1.5, "E003", "docs/django.md"),
         ("BATCH_BYTES", True, "E003", "docs/django.md"),
         ("TIMEOUT", 0, "E003", "docs/django.md"),
@@ -110,6 +119,7 @@ def test_what_has_no_default_is_missed(name: str, id: str, hint: str) -> None:
         ("POSITION_SECONDS", True, "E003", "docs/django.md"),
         ("POSITION_TIMEOUT", 0, "E003", "docs/django.md"),
         ("TOKEN_SECONDS", -1, "E003", "docs/django.md"),
+        ("TIMEOUT", 10**400, "E003", "docs/django.md"),
     ],
 )
 def test_a_value_that_cannot_be_right(name: Any, value: object, id: str, hint: str) -> None:
@@ -124,16 +134,76 @@ def test_a_value_that_cannot_be_right(name: Any, value: object, id: str, hint: s
     assert str(failure.value) == f"{found[1]} {found[2]}"
 
 
+@pytest.mark.parametrize(
+    "name", [each.name.upper() for each in dataclasses.fields(Config) if each.type is float]
+)
+def test_a_time_that_overflows(name: str) -> None:
+    """E003 with the bound, two weeks, which itself is right."""
+    with setting(**{name: 1_209_600}):
+        assert check_setting() == []
+    with setting(**{name: 1e300}):
+        id, message, _ = only(check_setting())
+    assert id == "E003"
+    assert message.endswith("must be a number of seconds above 0, and 1209600 (two weeks) at most.")
+
+
+def test_a_wake_socket_in_no_folder(tmp_path: Path) -> None:
+    """E003 where the relay would listen in it; the site serves all the same."""
+    with setting(WAKE_SOCKET=str(tmp_path / "relay.sock")):
+        assert check_setting() == []
+    missing = tmp_path / "missing"
+    with setting(WAKE_SOCKET=str(missing / "relay.sock")):
+        id, message, _ = only(check_setting())
+        assert config().wake_socket == str(missing / "relay.sock")
+    assert (id, message.endswith(f"in a folder that does not exist: {missing}")) == ("E003", True)
+    for unused in ({"WAKE": "poll"}, {"MODE": "direct"}):
+        with setting(WAKE_SOCKET=str(missing / "relay.sock"), **unused):
+            assert check_setting() == []
+
+
+@pytest.mark.parametrize(
+    "flawed",
+    [
+        {"URL": "http://user:unspeakable@broker.example"},
+        {"PUBLIC_URL": "http://unspeakable@broker.example"},
+        {"KEY": "unspeakable "},
+        {"KEY": b"unspeakable"},
+        {"TOKEN_SECRET": "unspeakable"},
+        {"TOKEN_SECERT": "unspeakable"},
+    ],
+)
+def test_a_secret_is_not_told(flawed: dict[str, object]) -> None:
+    """Neither by the finding nor by what `config` raises."""
+    with setting(**flawed):
+        (found,) = check_setting()
+        with pytest.raises(ImproperlyConfigured) as failure:
+            config()
+    assert "unspeakable" not in f"{found} {failure.value}"
+
+
 @pytest.mark.parametrize("label", ["catalog.Nothing", "nowhere.Mueble", "Mueble", "a.b.c"])
 def test_a_model_that_does_not_exist(label: str) -> None:
-    """E004, with the label."""
+    """E004, with the label, and no Python of ours."""
     with setting(MODELS={label: AUTHOR}):
         id, message, hint = only(check_setting())
-    assert (id, label in message) == ("E004", True)
+    assert (id, label in message, "unpack" in message) == ("E004", True, False)
     assert hint == "Name it as in AUTH_USER_MODEL: app.Model."
 
 
-@pytest.mark.parametrize("how", ["catalog.nothing", "tests.django.settings.MIDDLEWARE", {"a": 1}])
+def test_a_model_that_is_named_twice() -> None:
+    """E004: Django takes a model's name in any case, so that two keys can be one model."""
+    with setting(MODELS={"catalog.mueble": AUTHOR}):
+        assert check_setting() == []
+    with setting(MODELS={"catalog.mueble": AUTHOR, "catalog.Mueble": AUTHOR}):
+        id, message, hint = only(check_setting())
+    assert (id, hint) == ("E004", "Name each model once.")
+    assert message == "FURNITURE_EVENTS['MODELS']['catalog.Mueble'] is catalog.Mueble again."
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["catalog.nothing", "tests.django.settings.MIDDLEWARE", {"a": 1}, "", ".", ".models.as_piece"],
+)
 def test_what_maps_nothing(how: object) -> None:
     """E005, with the model's label."""
     with setting(MODELS={"catalog.Mueble": how}):
@@ -149,6 +219,8 @@ def test_what_maps_nothing(how: object) -> None:
         ({**AUTHOR, "nombre": "name"}, "nombre"),
         ({"autor_username": "autor__nickname"}, "autor_username"),
         ({**AUTHOR, "grupos": "autor__groups__name"}, "grupos"),
+        ({**AUTHOR, "nombre": "nombre; --"}, "nombre"),
+        ({**AUTHOR, "furniture_id": "number"}, "furniture_id"),
     ],
 )
 def test_a_lookup_that_leads_to_no_column(lookups: dict[str, str], name: str) -> None:
@@ -197,6 +269,111 @@ def test_an_outbox_that_is_not_migrated(other: str) -> None:
     assert check_outbox() == []
 
 
+def test_a_database_that_does_not_answer(other: str, tmp_path: Path) -> None:
+    """W001 with the reason, since nobody knows."""
+    connections[other].settings_dict["NAME"] = str(tmp_path / "missing" / "site.db")
+    id, message, hint = only(check_outbox(databases=[other]))
+    assert (id, "'other'" in message) == ("W001", True)
+    assert hint == "The database does not answer: unable to open database file"
+
+
+class Catalog:
+    """A router: the catalog has a database of its own, which nothing else may be in."""
+
+    apps = ("catalog",)
+
+    def db_for_write(self, model: type[Model], **_: object) -> str | None:
+        """Say where it is written."""
+        return "other" if model._meta.app_label == "catalog" else None
+
+    def allow_migrate(self, db: str, app_label: str, **_: object) -> bool | None:
+        """Say what may be there."""
+        return app_label in self.apps if db == "other" else None
+
+
+class CatalogWithOutbox(Catalog):
+    """A router that lets the outbox be there, too."""
+
+    apps = ("catalog", "furniture_events")
+
+
+def test_a_router_that_parts_a_model_from_its_outbox(other: str) -> None:
+    """W001 without asking a database; where the outbox may be, it is missed once that is asked."""
+    with override_settings(DATABASE_ROUTERS=[Catalog()]):
+        id, message, hint = only(check_setting())
+        with setting(MODE="direct"):
+            assert check_setting() == []
+    assert (id, "the database 'other'" in message) == ("W001", True)
+    assert hint == "Let allow_migrate('other', 'furniture_events') be true, then migrate it."
+    with override_settings(DATABASE_ROUTERS=[CatalogWithOutbox()]):
+        assert check_setting() == []
+        assert only(check_outbox(databases=[other]))[0] == "W001"
+
+
+def test_models_that_count_alike() -> None:
+    """W003, for a child by its parent's count; not where an id is no automatic number, or theirs.
+
+    What a function makes of the key is not known.
+    """
+    for counting in ("Mueble", "Sofa"):
+        with setting(MODELS={f"catalog.{counting}": AUTHOR, "catalog.Lampara": AUTHOR}):
+            id, message, hint = only(check_setting())
+        assert id == "W003"
+        assert f"catalog.{counting} and catalog.Lampara are their furniture_id" in message
+        assert hint == "Map furniture_id to a UUID, or use a function that gives it a prefix."
+    named = {**AUTHOR, "furniture_id": "nombre"}
+    for models in (
+        {"catalog.Mueble": AUTHOR, "catalog.Sofa": AUTHOR, "catalog.Mesa": AUTHOR},
+        {"catalog.Mueble": AUTHOR, "catalog.Lampara": named},
+    ):
+        with setting(MODELS=models):
+            assert check_setting() == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8765",
+        "https://LOCALHOST",
+        "http://broker.localhost.",
+        "http://[::1]:8765",
+        "http://[::ffff:127.0.0.1]",
+        "http://0.0.0.0:8765",
+    ],
+)
+def test_browsers_sent_to_their_own_machine(url: str) -> None:
+    """W004 by `check --deploy` alone, of the URL where there is no other for browsers."""
+    with setting(URL=url):
+        id, message, hint = only(check_deployment())
+    with setting(PUBLIC_URL=url, URL="http://broker.example"):
+        deployment = run_checks(tags=["security"], include_deployment_checks=True)
+        assert only([each for each in deployment if "furniture_events" in str(each.id)])[0] == id
+        assert check_setting() == []
+    with setting(PUBLIC_URL="http://192.0.2.7", URL=url):
+        assert check_deployment() == []
+    assert (id, "['URL']" in message) == ("W004", True)
+    assert hint == "Give PUBLIC_URL, the broker's URL as browsers reach it."
+
+
+@pytest.mark.parametrize("secure", ["SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE"])
+def test_browsers_sent_from_https_to_http(secure: str) -> None:
+    """W005 by `check --deploy`, where the site's settings say that it is served by https."""
+    with setting(PUBLIC_URL="HTTP://broker.example"):
+        assert check_deployment() == []
+        with override_settings(**{secure: True}):
+            id, message, hint = only(check_deployment())
+    with setting(PUBLIC_URL="https://broker.example"), override_settings(**{secure: True}):
+        assert check_deployment() == []
+    assert (id, "['PUBLIC_URL']" in message) == ("W005", True)
+    assert hint == "Give PUBLIC_URL with https, of a proxy that ends TLS before the broker."
+
+
+def test_a_broken_setting_is_told_of_once() -> None:
+    """Not by `check --deploy` again."""
+    with without("URL"):
+        assert check_deployment() == []
+
+
 def test_a_column_that_may_be_null() -> None:
     """W002 for what the contract requires; a further field may be NULL."""
     with setting(MODELS={"catalog.Mueble": {**AUTHOR, "material": "autor__last_login"}}):
@@ -215,12 +392,17 @@ def test_a_column_that_may_be_null() -> None:
         ('{"URL": "http://127.0.0.1:8765", "KEY": None, "MODELS": {7: {}}}', "E004"),
         ('{"URL": "http://127.0.0.1:8765", "KEY": None, "MODELS": {"catalog.No": {}}}', "E004"),
         ('{"URL": "http://127.0.0.1:8765", "KEY": None, "MODELS": {"catalog.Mueble": 7}}', "E005"),
+        (
+            '{"URL": "http://127.0.0.1:8765", "KEY": None, "MODELS": {"catalog.Mueble": "no.py"}}',
+            "E005",
+        ),
     ],
 )
 def test_the_command_line_tells_it(given: str, id: str, tmp_path: Path) -> None:
     """`manage.py check` fails by the id and not by a traceback: the site starts as far as that."""
     module = f"from tests.django.settings import *\nFURNITURE_EVENTS = {given}\n"
     (tmp_path / "mistaken.py").write_text(module)
+    (tmp_path / "no.py").write_text("no Python")
     done = subprocess.run(
         [sys.executable, "-m", "django", "check"],
         env=os.environ
@@ -233,3 +415,22 @@ def test_the_command_line_tells_it(given: str, id: str, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"(furniture_events.{id})" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_migrating_is_not_told_to_migrate(tmp_path: Path) -> None:
+    """`manage.py migrate` says nothing of the outbox that it makes; `check` does, until then."""
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "site.db")}
+
+    def said(*command: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "django", *command],
+            env=site_environment(database),
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=TIMEOUT,
+            check=True,
+        ).stderr
+
+    assert "furniture_events.W001" in said("check", "--database", "default")
+    assert said("migrate", "--verbosity", "0") == ""
+    assert said("check", "--database", "default") == ""

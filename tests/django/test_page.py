@@ -206,6 +206,12 @@ def test_nothing_in_the_script_ends_it(server: Server) -> None:
     assert script(answer)["url"] == hostile
 
 
+def test_a_slash_at_the_urls_end_is_taken_away(server: Server) -> None:
+    """So that a page can put a path behind it."""
+    with broker(server, PUBLIC_URL="https://broker.example/"):
+        assert describe(HttpRequest())["url"] == "https://broker.example"
+
+
 def test_the_same_as_json(server: Server, autor: User) -> None:
     """For single-page apps: to read, never to cache, with the token of who is signed in."""
     client = Client()

@@ -11,11 +11,18 @@ E007 `WAKE = "listen"` without PostgreSQL and psycopg 3.2
 E008 a token that outlives the session of the user it is for
 W001 an outbox that is not migrated
 W002 a column that may be NULL where the contract needs a value
+W003 models whose automatic primary keys give pieces of both one `furniture_id`
+W004 browsers are sent to this machine (`check --deploy`)
+W005 browsers are sent from https to http (`check --deploy`)
 ==== ==============================================================================
 """
 
-from collections.abc import Iterator, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
@@ -23,13 +30,14 @@ from django.core.checks import CheckMessage, Error, Tags
 from django.core.checks import Warning as CheckWarning
 from django.core.checks import register as register_check
 from django.core.exceptions import FieldDoesNotExist, FieldError
+from django.db import Error as DatabaseError
 from django.db import connections, router
-from django.db.models import Model
+from django.db.models import AutoField, ForeignKey, Model
 
 from furniture_events._encoding import FURNITURE_FIELDS
 from furniture_events.django import outbox
 from furniture_events.django.conf import Config, config, models, problems
-from furniture_events.django.mapping import Lookups, MappingError, make_mapper
+from furniture_events.django.mapping import Lookups, Mapper, MappingError, make_mapper
 from furniture_events.django.models import OutboxEvent
 from furniture_events.django.wake import can_listen
 
@@ -40,41 +48,147 @@ def register() -> None:
     """Register the checks with Django."""
     register_check(check_setting)
     register_check(check_outbox, Tags.database)
+    register_check(check_deployment, Tags.security, deploy=True)
 
 
 def check_setting(**_: object) -> list[CheckMessage]:
     """Check `FURNITURE_EVENTS`, and what it names."""
     found: list[CheckMessage] = [_error(*problem) for problem in problems()]
-    if not found:
-        found += _check_together(config())
+    sound = not found
+    mappers: dict[type[Model], Mapper] = {}
     for label, how in models().items():
-        found += _check_model(label, how)
+        found += _check_model(label, how, mappers)
+    found += _check_ids(mappers)
+    if sound:
+        found += _check_together(config())
+        found += _check_routes(config(), mappers)
     return found
 
 
 def check_outbox(databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
-    """Check that there is an outbox on each of the databases that are asked about."""
-    if not any(problems()) and config().mode == "direct":
+    """Check that there is an outbox on each of the databases that are asked about.
+
+    Not when `manage.py migrate` asks, which is about to make it. (`call_command` asks nothing.)
+    """
+    migrates = sys.argv[1:2] == ["migrate"]
+    if migrates or (not any(problems()) and config().mode == "direct"):
         return []
     return [
-        CheckWarning(
-            f"The outbox is not migrated on the database {alias!r}.",
-            hint=f"manage.py migrate --database {alias} makes it.",
-            id="furniture_events.W001",
-        )
+        found
         for alias in databases or ()
-        if router.allow_migrate_model(alias, OutboxEvent) and not outbox.exists(alias)
+        if router.allow_migrate_model(alias, OutboxEvent)
+        for found in _check_table(alias)
     ]
 
 
-def _check_model(label: object, how: object) -> Iterator[CheckMessage]:
+def check_deployment(**_: object) -> list[CheckMessage]:
+    """Check that browsers elsewhere can follow the URL that pages have."""
+    if any(problems()):
+        return []
+    name = "URL" if config().public_url is None else "PUBLIC_URL"
+    url = urlsplit(config().public_url or config().url)
+    if _is_this_machine(url.hostname or ""):
+        return [
+            _warning(
+                4,
+                f"FURNITURE_EVENTS[{name!r}] sends browsers to the machine that they run on.",
+                "Give PUBLIC_URL, the broker's URL as browsers reach it.",
+            )
+        ]
+    if url.scheme == "http" and (settings.SECURE_SSL_REDIRECT or settings.SESSION_COOKIE_SECURE):
+        return [
+            _warning(
+                5,
+                f"FURNITURE_EVENTS[{name!r}] is http, which browsers block on an https page.",
+                "Give PUBLIC_URL with https, of a proxy that ends TLS before the broker.",
+            )
+        ]
+    return []
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        name = host.rstrip(".")
+        return name == "localhost" or name.endswith(".localhost")
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified
+
+
+def _check_table(alias: str) -> Iterator[CheckMessage]:
+    try:
+        if not outbox.exists(alias):
+            yield _warning(
+                1,
+                f"The outbox is not migrated on the database {alias!r}.",
+                f"manage.py migrate --database {alias} makes it.",
+            )
+    except DatabaseError as error:
+        yield _warning(
+            1,
+            f"Nobody knows whether the outbox is migrated on the database {alias!r}.",
+            f"The database does not answer: {error}",
+        )
+
+
+def _check_routes(given: Config, mappers: Mapping[type[Model], Mapper]) -> Iterator[CheckMessage]:
+    """Check that the outbox may be where the models are written, in the same transaction."""
+    if given.mode == "direct":
+        return
+    for alias in dict.fromkeys(router.db_for_write(model) for model in mappers):
+        if not router.allow_migrate_model(alias, OutboxEvent):
+            yield _warning(
+                1,
+                f"Mapped models are written to the database {alias!r}, and the routers let no "
+                "outbox be there.",
+                f"Let allow_migrate({alias!r}, 'furniture_events') be true, then migrate it.",
+            )
+
+
+def _check_ids(mappers: Mapping[type[Model], Mapper]) -> Iterator[CheckMessage]:
+    """Check that no two models count their pieces alike; parents and children count together."""
+    counting: dict[type[Model], str] = {}
+    for model, mapper in mappers.items():
+        counter = _counter(mapper) if isinstance(mapper, Lookups) else None
+        if counter is not None:
+            counting.setdefault(counter, model._meta.label)
+    if len(counting) > 1:
+        yield _warning(
+            3,
+            f"FURNITURE_EVENTS['MODELS']: the numbers of {' and '.join(counting.values())} are "
+            "their furniture_id, and the broker takes what has one number for one piece.",
+            "Map furniture_id to a UUID, or use a function that gives it a prefix.",
+        )
+
+
+def _counter(mapper: Lookups) -> type[Model] | None:
+    """Return the model whose automatic primary key is the furniture's id, if one is."""
+    lookup = mapper.lookups["furniture_id"]
+    steps = list(_fields(mapper.model, lookup))
+    if len(steps) < len(lookup.split("__")):  # a transform makes something else of it
+        return None
+    field = steps[-1]
+    while isinstance(field, ForeignKey):
+        field = field.target_field
+    return field.model if isinstance(field, AutoField) and field.primary_key else None
+
+
+def _check_model(
+    label: object, how: object, mappers: dict[type[Model], Mapper]
+) -> Iterator[CheckMessage]:
+    """Check what maps a model, and add it to the mappers if it does."""
     where = f"FURNITURE_EVENTS['MODELS'][{label!r}]"
     try:
         model = apps.get_model(str(label))
     except (LookupError, ValueError) as error:
+        reason = error if isinstance(error, LookupError) else "it is not of the form app.Model."
         yield _error(
-            4, f"{where} is no model: {error}", "Name it as in AUTH_USER_MODEL: app.Model."
+            4, f"{where} is no model: {reason}", "Name it as in AUTH_USER_MODEL: app.Model."
         )
+        return
+    if model in mappers:
+        yield _error(4, f"{where} is {model._meta.label} again.", "Name each model once.")
         return
     try:
         mapper = make_mapper(model, how)
@@ -83,6 +197,7 @@ def _check_model(label: object, how: object) -> Iterator[CheckMessage]:
             5, f"{where}: {error}.", "Write a dict of lookups, or a function's dotted name."
         )
         return
+    mappers[model] = mapper
     if isinstance(mapper, Lookups):
         for name, lookup in mapper.lookups.items():
             yield from _check_lookup(where, model, name, lookup)
@@ -93,7 +208,7 @@ def _check_lookup(where: str, model: type[Model], name: str, lookup: str) -> Ite
     try:
         model._base_manager.values_list(lookup)
         many = any(field.one_to_many or field.many_to_many for field in fields)
-    except FieldError:
+    except (FieldError, ValueError):  # the latter for what is no identifier
         many = True
     if many:
         yield _error(
@@ -102,10 +217,10 @@ def _check_lookup(where: str, model: type[Model], name: str, lookup: str) -> Ite
             f"Map it, such as {{{name!r}: 'another_column'}}, or use a function.",
         )
     elif name in FURNITURE_FIELDS and any(field.null for field in fields):
-        yield CheckWarning(
+        yield _warning(
+            2,
             f"{where}: {name} is required, and {lookup!r} may be NULL.",
-            hint="Such events are refused by the broker: give a value with a function.",
-            id="furniture_events.W002",
+            "Such events are refused by the broker: give a value with a function.",
         )
 
 
@@ -130,6 +245,14 @@ def _check_together(given: Config) -> Iterator[CheckMessage]:
             "FURNITURE_EVENTS['WAKE'] is 'listen', and no database can do that.",
             "It needs PostgreSQL with psycopg 3.2; 'socket' works with any on the same host.",
         )
+    folder = os.path.dirname(given.wake_socket or "")  # noqa: PTH120 - Path raises where it may not look
+    waits = (given.mode, given.wake) == ("outbox", "socket")
+    if folder and waits and not os.path.isdir(folder):  # noqa: PTH112
+        yield _error(
+            3,
+            f"FURNITURE_EVENTS['WAKE_SOCKET'] is in a folder that does not exist: {folder}",
+            "Make it, for the site and the relay to share, or leave WAKE_SOCKET away.",
+        )
     if given.token_secret is not None and given.token_seconds > settings.SESSION_COOKIE_AGE:
         yield _error(
             8,
@@ -140,3 +263,7 @@ def _check_together(given: Config) -> Iterator[CheckMessage]:
 
 def _error(number: int, message: str, hint: str) -> CheckMessage:
     return Error(message, hint=hint, id=f"furniture_events.E00{number}")
+
+
+def _warning(number: int, message: str, hint: str) -> CheckMessage:
+    return CheckWarning(message, hint=hint, id=f"furniture_events.W00{number}")

@@ -1,12 +1,12 @@
 """The one setting, `FURNITURE_EVENTS`: its keys, their defaults, and what is wrong with them.
 
-The only reader of Django's settings but for the check of the session's age. Nothing is opened
+The only reader of Django's settings but for those that checks hold it against. Nothing is opened
 here; `problems` feeds the system checks, `config` raises the first of them.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -25,6 +25,15 @@ _NAME = "FURNITURE_EVENTS"
 _SECRET_BYTES = 32
 """RFC 7518 asks for a key as long as the hash's output: HS256."""
 
+_MOST_SECONDS = 1_209_600
+"""Two weeks, as Django's sessions; what waits for much longer overflows somewhere below."""
+
+_MOST_EVENTS = 1000
+"""The broker's own bound of a batch."""
+
+_SOCKET_PATH_BYTES = 103
+"""macOS's bound; Linux takes 107."""
+
 
 class Problem(NamedTuple):
     """Something wrong with the setting: the number of its check, what, and what to do."""
@@ -36,7 +45,7 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The setting's keys in lower case. Times are in seconds, sizes in bytes."""
+    """The setting's keys in lower case. Times are in seconds, at most two weeks; sizes in bytes."""
 
     url: str
     """The broker's base URL, as the site and the relay reach it."""
@@ -61,7 +70,10 @@ class Config:
     """How long a relay that is silent stays the active one (not on PostgreSQL)."""
     wake: Literal["socket", "listen", "poll"] = "socket"
     wake_socket: str | None = None
-    """The path of the Unix socket that wakes the relay; None: one in the temporary directory."""
+    """The absolute path of the Unix socket that wakes the relay, 103 bytes at most.
+
+    None: one in the temporary directory.
+    """
     public_url: str | None = None
     """The broker's base URL as browsers reach it; None: `url`."""
     position_seconds: float = 1.0
@@ -160,7 +172,16 @@ def _one_of(*words: str) -> Callable[[object], str]:
 
 def _seconds(value: object) -> str:
     sound = isinstance(value, int | float) and not isinstance(value, bool)
-    return "" if sound and 0 < value < math.inf else "a number of seconds above 0"  # type: ignore[operator]
+    return (
+        ""
+        if sound and 0 < value <= _MOST_SECONDS  # type: ignore[operator]
+        else f"a number of seconds above 0, and {_MOST_SECONDS} (two weeks) at most"
+    )
+
+
+def _events(value: object) -> str:
+    sound = not _count(value) and value <= _MOST_EVENTS  # type: ignore[operator]
+    return "" if sound else f"an integer from 1 to {_MOST_EVENTS}, the broker's own limit"
 
 
 def _count(value: object) -> str:
@@ -168,13 +189,27 @@ def _count(value: object) -> str:
     return "" if sound else "an integer, 1 or more"
 
 
-def _text_or_none(value: object) -> str:
-    return "" if value is None or (isinstance(value, str) and value) else "a string or None"
+def _socket_path_or_none(value: object) -> str:
+    sound = value is None or (
+        0 < len(_encoded(value)) <= _SOCKET_PATH_BYTES
+        and "\0" not in str(value)
+        and Path(str(value)).is_absolute()
+    )
+    wanted = f"a string with an absolute path of at most {_SOCKET_PATH_BYTES} bytes, or None"
+    return "" if sound else wanted
 
 
 def _secret_or_none(value: object) -> str:
-    sound = value is None or (isinstance(value, str) and len(value.encode()) >= _SECRET_BYTES)
+    sound = value is None or len(_encoded(value)) >= _SECRET_BYTES
     return "" if sound else f"a string of at least {_SECRET_BYTES} bytes, or None"
+
+
+def _encoded(value: object) -> bytes:
+    """Return a string's UTF-8; nothing of what is no string, or holds half a character."""
+    try:
+        return value.encode() if isinstance(value, str) else b""
+    except UnicodeEncodeError:
+        return b""
 
 
 def _models(value: object) -> str:
@@ -186,9 +221,9 @@ _CHECKS: dict[str, Callable[[object], str]] = {
     "MODELS": _models,
     "MODE": _one_of("outbox", "direct"),
     "WAKE": _one_of("socket", "listen", "poll"),
-    "WAKE_SOCKET": _text_or_none,
+    "WAKE_SOCKET": _socket_path_or_none,
     "TOKEN_SECRET": _secret_or_none,
-    "BATCH_EVENTS": _count,
+    "BATCH_EVENTS": _events,
     "BATCH_BYTES": _count,
 } | {
     each.name.upper(): _seconds

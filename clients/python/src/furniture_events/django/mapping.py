@@ -111,8 +111,10 @@ def make_mapper(model: type[Model], how: object) -> Mapper:
         case str():
             try:
                 function = import_string(how)
-            except ImportError as error:
-                raise MappingError(f"{how!r} cannot be imported: {error}") from error
+            except Exception as error:
+                # Whatever its module does, or the name is: the checks tell, the site starts.
+                reason = f"{type(error).__name__}: {error}"
+                raise MappingError(f"{how!r} cannot be imported: {reason}") from error
             if callable(function):
                 return Function(model, function)
             raise MappingError(f"{how!r} is no function")

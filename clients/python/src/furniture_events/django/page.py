@@ -62,7 +62,7 @@ def describe(request: HttpRequest) -> dict[str, str | None]:
 
 def _describe(request: HttpRequest) -> dict[str, str | None]:
     return {
-        "url": config().public_url or config().url,
+        "url": (config().public_url or config().url).rstrip("/"),
         "since": position(),  # first: who the user is may be a query
         "token": _token(getattr(request, "user", None)),
     }
