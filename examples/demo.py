@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -51,8 +52,13 @@ WELCOME = f"""
 def prepare() -> bool:
     """Make the tables, and something to see; tell whether that worked."""
     return all(
-        subprocess.call([*MANAGE, *command], env={**os.environ, **SITE_SETTINGS}) == 0  # noqa: S603 - our own
-        for command in (["migrate", "--skip-checks", "--verbosity", "0"], ["seed"])
+        subprocess.call(  # noqa: S603 - our own
+            [*MANAGE, *command],
+            env={**os.environ, **SITE_SETTINGS},
+            start_new_session=True,  # Ctrl-C is ours, as it is for what runs later
+        )
+        == 0
+        for command in (["migrate", "--verbosity", "0"], ["seed"])
     )
 
 
@@ -84,4 +90,7 @@ async def main() -> int:
 
 if __name__ == "__main__":
     DATA.mkdir(parents=True, exist_ok=True)
-    sys.exit(asyncio.run(main()) if prepare() else 1)
+    try:
+        sys.exit(asyncio.run(main()) if prepare() else 1)
+    except KeyboardInterrupt:  # what runs later takes it by itself
+        sys.exit(128 + signal.SIGINT)
