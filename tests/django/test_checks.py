@@ -319,7 +319,7 @@ def test_models_that_count_alike() -> None:
         with setting(MODELS={f"catalog.{counting}": AUTHOR, "catalog.Lampara": AUTHOR}):
             id, message, hint = only(check_setting())
         assert id == "W003"
-        assert f"catalog.{counting} and catalog.Lampara are their furniture_id" in message
+        assert f"catalog.{counting} and catalog.Lampara each count their furniture_id" in message
         assert hint == "Map furniture_id to a UUID, or use a function that gives it a prefix."
     named = {**AUTHOR, "furniture_id": "nombre"}
     for models in (

@@ -156,8 +156,8 @@ def _check_ids(mappers: Mapping[type[Model], Mapper]) -> Iterator[CheckMessage]:
     if len(counting) > 1:
         yield _warning(
             3,
-            f"FURNITURE_EVENTS['MODELS']: the numbers of {' and '.join(counting.values())} are "
-            "their furniture_id, and the broker takes what has one number for one piece.",
+            f"FURNITURE_EVENTS['MODELS']: {' and '.join(counting.values())} each count their "
+            "furniture_id from 1, and the broker takes what has one number for one piece.",
             "Map furniture_id to a UUID, or use a function that gives it a prefix.",
         )
 
