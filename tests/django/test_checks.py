@@ -147,20 +147,6 @@ def test_a_time_that_overflows(name: str) -> None:
     assert message.endswith("must be a number of seconds above 0, and 1209600 (two weeks) at most.")
 
 
-def test_a_wake_socket_in_no_folder(tmp_path: Path) -> None:
-    """E003 where the relay would listen in it; the site serves all the same."""
-    with setting(WAKE_SOCKET=str(tmp_path / "relay.sock")):
-        assert check_setting() == []
-    missing = tmp_path / "missing"
-    with setting(WAKE_SOCKET=str(missing / "relay.sock")):
-        id, message, _ = only(check_setting())
-        assert config().wake_socket == str(missing / "relay.sock")
-    assert (id, message.endswith(f"in a folder that does not exist: {missing}")) == ("E003", True)
-    for unused in ({"WAKE": "poll"}, {"MODE": "direct"}):
-        with setting(WAKE_SOCKET=str(missing / "relay.sock"), **unused):
-            assert check_setting() == []
-
-
 @pytest.mark.parametrize(
     "flawed",
     [

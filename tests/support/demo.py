@@ -101,7 +101,7 @@ class Demo:
             "FURNITURE_EVENTS_KEY": KEY,
             "GATES": str(folder),
         }
-        self._run("-m", "django", "migrate", "--skip-checks")
+        self._run("-m", "django", "migrate")
         self._run("-m", "django", "seed")
         self._shell = self._start("-c", SHELL, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.start_broker()

@@ -17,7 +17,6 @@ W005 browsers are sent from https to http (`check --deploy`)
 ==== ==============================================================================
 """
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
@@ -244,14 +243,6 @@ def _check_together(given: Config) -> Iterator[CheckMessage]:
             7,
             "FURNITURE_EVENTS['WAKE'] is 'listen', and no database can do that.",
             "It needs PostgreSQL with psycopg 3.2; 'socket' works with any on the same host.",
-        )
-    folder = os.path.dirname(given.wake_socket or "")  # noqa: PTH120 - Path raises where it may not look
-    waits = (given.mode, given.wake) == ("outbox", "socket")
-    if folder and waits and not os.path.isdir(folder):  # noqa: PTH112
-        yield _error(
-            3,
-            f"FURNITURE_EVENTS['WAKE_SOCKET'] is in a folder that does not exist: {folder}",
-            "Make it, for the site and the relay to share, or leave WAKE_SOCKET away.",
         )
     if given.token_secret is not None and given.token_seconds > settings.SESSION_COOKIE_AGE:
         yield _error(
