@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import loopback
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -87,6 +88,30 @@ def test_what_is_committed_is_published(
     assert (counts, OutboxEvent.objects.count()) == ({"published": 3}, 0)
 
 
+def test_a_commit_is_one_request(
+    autor: User, broker: loopback.Broker, counts: Counter[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the events that no savepoint took back, in order; each one's answer is its own."""
+    with setting(MODE="direct", URL=broker.url, DIRECT_TIMEOUT=10):
+        for _ in range(2):
+            with transaction.atomic():
+                for nombre in ("a", "b", ""):
+                    mueble(autor, nombre=nombre).save()
+                with pytest.raises(ZeroDivisionError), transaction.atomic():
+                    mueble(autor, nombre="never").save()
+                    raise ZeroDivisionError
+                with transaction.atomic():
+                    mueble(autor, nombre="c").save()
+                    with pytest.raises(ZeroDivisionError), transaction.atomic():
+                        mueble(autor, nombre="never").save()
+                        raise ZeroDivisionError
+    assert [told(seen.json["events"], "nombre") for seen in broker.seen] == [
+        [("created", nombre) for nombre in ("a", "b", "", "c")]
+    ] * 2
+    assert counts == {"published": 6, "lost": 2}
+    assert lost_lines(caplog) == ["event_lost reason='InvalidFurniture'"] * 2
+
+
 def test_nobody_there(autor: User, counts: Counter[str], caplog: pytest.LogCaptureFixture) -> None:
     """The row is committed, the view answers, the event is lost: counted, and one line each."""
     with setting(MODE="direct", URL=f"http://127.0.0.1:{free_port()}", DIRECT_TIMEOUT=10):
@@ -103,15 +128,16 @@ def test_nobody_there(autor: User, counts: Counter[str], caplog: pytest.LogCaptu
 def test_a_broker_that_never_answers_is_left_alone_for_a_while(
     autor: User, mute: socket.socket, counts: Counter[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The first event waits for the timeout, those right after it for nothing."""
+    """The first commit waits for the timeout, once for all it has to say, the next for nothing."""
     with setting(MODE="direct", URL=url_of(mute), DIRECT_TIMEOUT=0.5):
         with transaction.atomic():
-            for nombre in "abc":
+            for nombre in "ab":
                 mueble(autor, nombre=nombre).save()
+        mueble(autor, nombre="c").save()
     assert (Mueble.objects.count(), counts) == (3, {"lost": 3})
     assert lost_lines(caplog) == [
-        "event_lost reason='AnswerTimeout'",
-        *["event_lost reason='the broker did not answer a moment ago'"] * 2,
+        *["event_lost reason='AnswerTimeout'"] * 2,
+        "event_lost reason='the broker did not answer a moment ago'",
     ]
     mute.accept()[0].close()
     with pytest.raises(BlockingIOError):
@@ -156,7 +182,7 @@ def test_what_nobody_thought_of_is_not_raised_either(
     def fail(*_: object) -> None:
         raise RuntimeError("out of threads")
 
-    monkeypatch.setattr(Producer, "publish", fail)
+    monkeypatch.setattr(Producer, "publish_many", fail)
     with setting(MODE="direct"), override_settings(ROOT_URLCONF=__name__):
         with transaction.atomic():
             mueble(autor).save()

@@ -84,6 +84,14 @@ from tests.django.pieces import mueble
 
 
 class Mixin:
+    def test_saves(self):
+        autor = User.objects.create_user("juan")
+        for nombre in ("a", "b"):
+            with capture_events() as events, self.captureOnCommitCallbacks(execute=True):
+                mueble(autor, nombre=nombre).save()
+            assert len(events) == 1, events
+            events.assert_published("furniture_created", nombre=nombre)
+
     def test_a_save(self):
         with capture_events() as events:
             with self.captureOnCommitCallbacks(execute=True):
@@ -128,7 +136,7 @@ def test_thorough(transactional_db, again):
 @pytest.mark.parametrize(
     ("command", "tests", "passed"),
     [
-        (["django", "test", "--noinput"], TESTS, "Ran 4 tests"),
+        (["django", "test", "--noinput"], TESTS, "Ran 6 tests"),
         (["pytest", "-p", "no:cacheprovider", "-p", "no:asyncio"], PYTEST_TESTS, "4 passed"),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from furniture_events.django.conf import config
 from furniture_events.django.wake import Notifications, WakeSocket, wake_relay
 
@@ -57,6 +58,47 @@ def test_a_rollback_does_not(autor: User, tmp_path: Path) -> None:
         assert bell.rang()
         assert not bell.rang()
         bell.close()
+
+
+def save_many(autor: User) -> list[object]:
+    """Save pieces, in savepoints and out of them; return what is to be called at the commit."""
+    with transaction.atomic():
+        roll_back_a_save(autor)
+        with transaction.atomic():
+            mueble(autor).save()
+            roll_back_a_save(autor)
+        for _ in range(3):
+            mueble(autor).save()
+        return [callback for _, callback, _ in connection.run_on_commit]
+
+
+def roll_back_a_save(autor: User) -> None:
+    """Save a piece in a savepoint that is rolled back."""
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        mueble(autor).save()
+        raise ZeroDivisionError
+
+
+def test_a_commit_rings_once(autor: User, tmp_path: Path) -> None:
+    """However many events a transaction has, and whichever of its savepoints are rolled back."""
+    with setting(WAKE_SOCKET=str(tmp_path / "bell")):
+        bell = WakeSocket("default")
+        for _ in range(2):
+            assert len(save_many(autor)) == 1
+            assert bell.rang()
+        bell.close()
+
+
+@on_postgres
+def test_a_commit_notifies_once(autor: User, database: str) -> None:
+    """After the commit, where it makes no other transaction wait."""
+    with setting(WAKE="listen"):
+        for _ in range(2):
+            with CaptureQueriesContext(connection) as queries:
+                save_many(autor)
+            statements = [query["sql"] for query in queries]
+            assert statements.count("NOTIFY furniture_events") == 1
+            assert statements[-1] == "NOTIFY furniture_events"
 
 
 @on_postgres

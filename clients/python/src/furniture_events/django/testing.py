@@ -50,7 +50,7 @@ def capture_events(using: str = "default") -> Iterator[Events]:
     """Capture what the block publishes on the database `using`."""
     events = Events()
     if config().mode == "direct":
-        with mock.patch.object(direct, "_publish", events.append):
+        with mock.patch.object(direct, "_publish", events.extend):
             yield events
         return
     before = OutboxEvent.objects.using(using).order_by("-id").first()

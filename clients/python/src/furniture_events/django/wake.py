@@ -8,8 +8,9 @@ import os
 import select
 import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,13 +24,27 @@ _CHANNEL = "furniture_events"
 
 
 def wake_relay(using: str) -> None:
-    """Wake the relay once the transaction that is open on the database `using` is committed."""
+    """Wake the relay, once, when the transaction open on the database `using` is committed."""
+    connection = connections[using]
     match config().wake:
         case "socket":
-            transaction.on_commit(lambda: _ring(using), using=using, robust=True)
-        case "listen" if can_listen(connections[using]):
-            with connections[using].cursor() as cursor:
-                cursor.execute(f"NOTIFY {_CHANNEL}")
+            bell = _bell(_ring, using)
+        case "listen" if can_listen(connection):
+            bell = _bell(_notify, using)
+        case _:
+            return
+    # Django has no public way to ask. One that still hangs there will ring whenever another one
+    # would: a savepoint that can yet take it away would take the other one too.
+    if all(callback is not bell for _, callback, *_ in connection.run_on_commit):
+        transaction.on_commit(bell, using=using, robust=True)
+
+
+@cache
+def _bell(ring: Callable[[str], None], using: str) -> Callable[[], None]:
+    def bell() -> None:  # no partial: Django logs what a robust one raises by its name
+        ring(using)
+
+    return bell
 
 
 def can_listen(connection: Any) -> bool:
@@ -43,6 +58,12 @@ def can_listen(connection: Any) -> bool:
 def _ring(using: str) -> None:
     with suppress(OSError), _unix_socket() as bell:  # nobody listens, or has listened for long
         bell.sendto(b"", _socket_path(using))
+
+
+def _notify(using: str) -> None:
+    # After the commit: in it, all commits that notify would wait for each other.
+    with connections[using].cursor() as cursor:
+        cursor.execute(f"NOTIFY {_CHANNEL}")
 
 
 def _unix_socket() -> socket.socket:
