@@ -110,6 +110,14 @@ def test_retrying_lets_refused_events_wait_again(client: Client, refused: Outbox
     assert list(OutboxEvent.objects.values_list("pk", "event")) == rows
 
 
+def test_refused_events_are_deleted_together(client: Client, refused: OutboxEvent) -> None:
+    """The list, filtered, has Django's own action for what nobody will correct."""
+    refused_only = f"{LIST}?state=refused"
+    chosen = {"action": "delete_selected", "select_across": "1", "_selected_action": [refused.pk]}
+    send(client, refused_only, {**chosen, "post": "yes"})
+    assert [row.furniture_id for row in OutboxEvent.objects.all()] == ["x-good"]
+
+
 def test_events_are_neither_added_nor_changed_by_hand(client: Client, refused: OutboxEvent) -> None:
     """But may be deleted."""
     assert client.get(f"{LIST}add/").status_code == 403

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 from django.test import Client
 from django.urls import reverse
+from furniture_events.django import outbox
 from furniture_events.django.models import OutboxEvent
 from furniture_events.django.publishing import publish
 from furniture_events.django.relay import rounds
@@ -93,6 +96,21 @@ def test_a_batch_holds_one_event_of_a_piece() -> None:
     rows = [OutboxEvent(pk=number, furniture_id=piece) for number, piece in enumerate("abacaab")]
     assert [[row.pk for row in batch] for batch in rounds(rows)] == [[0, 1, 3], [2, 6], [4], [5]]
     assert rounds([]) == []
+
+
+def test_a_page_of_the_outbox_is_bounded(autor: User) -> None:
+    """It has the oldest, so many and together so long; one that is longer has its own."""
+    for nombre in ("a", "b", "ñ" * 200, "d"):
+        mueble(autor, nombre=nombre, descripcion=nombre * 10).save()
+    length = max(len(row.event) for row in OutboxEvent.objects.order_by("id")[:2])
+    pages = []
+    while page := outbox.page("default", events=10, characters=2 * length):
+        pages.append([json.loads(row.event)["furniture"]["nombre"] for row in page])
+        outbox.take(page, "default")
+    assert pages == [["a", "b"], ["ñ" * 200], ["d"]]
+    for nombre in "abc":
+        mueble(autor, nombre=nombre).save()
+    assert len(outbox.page("default", events=2, characters=10 * length)) == 2
 
 
 def test_an_event_that_fails_for_now_is_not_overtaken(
@@ -329,15 +347,19 @@ def test_status_counts_and_sends_nothing(autor: User, start_relay: StartRelay) -
     """`--status` is one line for a person or a script."""
     empty = start_relay("--status")
     assert empty.wait() == 0
-    assert empty.output == "waiting=0 oldest_seconds=none refused=0\n"
+    assert empty.output == "waiting=0 oldest_seconds=none refused=0 oldest_refused_seconds=none\n"
     for _ in range(3):
         mueble(autor).save()
     row = OutboxEvent.objects.order_by("id")[1]
     row.error = "no"
+    row.created_at -= timedelta(hours=1)
     row.save()
     status = start_relay("--status")
     assert status.wait() == 0
-    assert re.fullmatch(r"waiting=2 oldest_seconds=\d+\.\d{3} refused=1\n", status.output)
+    assert re.fullmatch(
+        r"waiting=2 oldest_seconds=\d\d?\.\d{3} refused=1 oldest_refused_seconds=36\d\d\.\d{3}\n",
+        status.output,
+    )
     assert OutboxEvent.objects.count() == 3
 
 

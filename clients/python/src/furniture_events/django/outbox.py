@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from django.db import connections, transaction
 from django.db.models import Min, QuerySet
+from django.db.models.functions import Length
 from django.utils import timezone
 
 from furniture_events._encoding import EncodedEvent
@@ -20,6 +21,7 @@ __all__ = [
     "append",
     "append_refused",
     "exists",
+    "page",
     "refuse",
     "retry",
     "status",
@@ -34,11 +36,12 @@ _ROWS = 500
 
 
 class Status(NamedTuple):
-    """How many events wait, how long the oldest has (None: none waits), how many were refused."""
+    """How many events wait, and how many were refused; of each how old the oldest is, if any."""
 
     waiting: int
     oldest: timedelta | None
     refused: int
+    oldest_refused: timedelta | None
 
 
 def exists(using: str) -> bool:
@@ -89,6 +92,22 @@ def waiting(using: str) -> "QuerySet[OutboxEvent]":
     return OutboxEvent.objects.using(using).filter(error="").order_by("id")
 
 
+def page(using: str, events: int, characters: int) -> list[OutboxEvent]:
+    """Return the first of those that wait: no more events than this, and no longer together.
+
+    One that is longer by itself is a page of its own.
+    """
+    rows = waiting(using)
+    keys: list[int] = []
+    total = 0
+    for key, length in rows.values_list("pk", Length("event"))[:events]:
+        total += length
+        if keys and total > characters:
+            break
+        keys.append(key)
+    return list(rows.filter(pk__in=keys))
+
+
 def take(rows: Collection[OutboxEvent], using: str) -> None:
     """Delete what the broker has."""
     OutboxEvent.objects.using(using).filter(pk__in=[row.pk for row in rows]).delete()
@@ -109,9 +128,10 @@ def retry(rows: "QuerySet[OutboxEvent]") -> int:
 def status(using: str) -> Status:
     """Count what is in the outbox."""
     rows = waiting(using)
+    refused = OutboxEvent.objects.using(using).exclude(error="")
+    return Status(rows.count(), _age(rows), refused.count(), _age(refused))
+
+
+def _age(rows: "QuerySet[OutboxEvent]") -> timedelta | None:
     oldest = rows.aggregate(oldest=Min("created_at"))["oldest"]
-    return Status(
-        waiting=rows.count(),
-        oldest=None if oldest is None else timezone.now() - oldest,
-        refused=OutboxEvent.objects.using(using).exclude(error="").count(),
-    )
+    return None if oldest is None else timezone.now() - oldest

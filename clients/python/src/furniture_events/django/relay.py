@@ -96,7 +96,7 @@ class Relay:
 
         Raises the error for which the broker takes nothing now, or the database's `Error`.
         """
-        while rows := list(outbox.waiting(self._using)[: self._most]):
+        while rows := outbox.page(self._using, self._most, self._config.batch_bytes):
             for batch in rounds(rows):
                 if self._alarm.rang() or not self._leadership.hold():
                     return False

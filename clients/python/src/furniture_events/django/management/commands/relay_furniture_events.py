@@ -3,6 +3,7 @@
 import logging
 import signal
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -26,7 +27,7 @@ class Command(BaseCommand):
         what.add_argument(
             "--status",
             action="store_true",
-            help="Print how many events wait, the age of the oldest, how many were refused.",
+            help="Print how many events wait and how many were refused, and each one's oldest age.",
         )
 
     def handle(self, *, database: str, once: bool, status: bool, verbosity: int, **_: Any) -> None:
@@ -60,9 +61,15 @@ class Command(BaseCommand):
 
     def _print_status(self, database: str) -> None:
         _check_outbox(database)
-        waiting, oldest, refused = outbox.status(database)
-        age = "none" if oldest is None else f"{oldest.total_seconds():.3f}"
-        self.stdout.write(f"waiting={waiting} oldest_seconds={age} refused={refused}")
+        waiting, oldest, refused, oldest_refused = outbox.status(database)
+        self.stdout.write(
+            f"waiting={waiting} oldest_seconds={_seconds(oldest)}"
+            f" refused={refused} oldest_refused_seconds={_seconds(oldest_refused)}"
+        )
+
+
+def _seconds(age: timedelta | None) -> str:
+    return "none" if age is None else f"{age.total_seconds():.3f}"
 
 
 def _check_outbox(database: str) -> None:
