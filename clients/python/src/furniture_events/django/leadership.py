@@ -6,6 +6,7 @@ of a piece only once the one before it was taken, so that nothing is doubled or 
 
 import math
 import secrets
+import time
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -70,19 +71,24 @@ class AdvisoryLock:
 
 
 class Lease:
-    """A row that names the holder and until when; renewed when half of it is over."""
+    """A row that names the holder and until when; renewed when half of it is over.
+
+    By a clock that nobody sets: where the time of day is set back, the row, which would then be
+    valid for longer, is soon written anew.
+    """
 
     def __init__(self, using: str, length: timedelta) -> None:
         self._using = using
         self._length = length
         self.renew_seconds = length.total_seconds() / 2
         self._holder = secrets.token_hex(16)
-        self._renew_at = timezone.now()
+        self._renew_at = time.monotonic()
 
     def hold(self) -> bool:
-        now = timezone.now()
-        if now < self._renew_at:
+        begun = time.monotonic()
+        if begun < self._renew_at:
             return True
+        now = timezone.now()
         rows = RelayLease.objects.using(self._using)
         lease = rows.filter(pk=1).first()
         if lease is not None and lease.holder != self._holder and now < lease.expires_at:
@@ -98,9 +104,9 @@ class Lease:
             except IntegrityError:
                 held = False
         if held:
-            self._renew_at = now + self._length / 2
+            self._renew_at = begun + self.renew_seconds
         return held
 
     def release(self) -> None:
         RelayLease.objects.using(self._using).filter(pk=1, holder=self._holder).delete()
-        self._renew_at = timezone.now()
+        self._renew_at = time.monotonic()
