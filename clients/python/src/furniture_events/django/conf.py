@@ -57,7 +57,7 @@ class Config:
     timeout: float = 10.0
     """The relay's patience for a byte of the broker's answer."""
     direct_timeout: float = 1.0
-    """What publishing may add to a request in direct mode, for each event."""
+    """What a commit may add to a request in direct mode, for each batch that it publishes."""
     batch_events: int = 1000
     batch_bytes: int = 1_048_576
     poll_seconds: float = 0.25
