@@ -105,12 +105,15 @@ class _Opened:
         since: after which offset it is served; None: what is live.
         recovered: it goes on with its session.
         lost: it can't go on from where it was, and events of its rooms may have been missed.
+        left_at: the offset that it says it has, where its session is gone: to begin anywhere else
+            is to have missed something.
     """
 
     connection: Connection
     since: Offset | None
     recovered: bool = False
     lost: bool = False
+    left_at: str | None = None
 
 
 class SocketIO:
@@ -219,7 +222,7 @@ class SocketIO:
             return _Opened(connection, position, lost=lost)
         cursor = Cursor(Outlet(session), names, hub.fanout.position)
         pid, offset = auth.get("pid"), auth.get("offset")
-        resumed = None
+        resumed = left_at = None
         if isinstance(pid, str):
             resumed = await hub.recovery.resume(pid, offset, principal.kind)
         if resumed is not None:
@@ -227,8 +230,9 @@ class SocketIO:
             cursor.rooms = dict(recoverable.rooms)
             lost = False
         else:
-            if pid is not None and since is None:
-                lost = bool(names) and offset != str(hub.fanout.position)
+            if pid is not None and since is None and names:
+                left_at = str(offset)
+                lost = left_at != str(hub.fanout.position)
             recoverable = Recoverable(
                 self.server.eio.generate_id(),
                 principal.kind,
@@ -243,6 +247,7 @@ class SocketIO:
             position,
             recovered=resumed is not None,
             lost=lost,
+            left_at=left_at,
         )
 
     def _connected(self, sid: str, namespace: str) -> None:
@@ -252,7 +257,7 @@ class SocketIO:
         connection, cursor = opened.connection, opened.connection.cursor
 
         def started(position: Offset, gap: bool, replayed: int) -> None:
-            gap = gap or opened.lost
+            gap = gap or opened.lost or opened.left_at not in {None, str(position)}
             if connection.session is not None and not (opened.recovered or replayed):
                 connection.session.start, connection.session.gap = position, gap
             message = ready(cursor, position, gap, replayed, recovered=opened.recovered)

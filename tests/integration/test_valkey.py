@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import load_vectors
-from tests.support.proxy import proxied
+from tests.support.proxy import Proxy, proxied
 from tests.support.raw import TIMEOUT, Closed, plain, raw_socketio
 from tests.support.server import Server, start_expecting_failure, wait_until
 from tests.support.valkey import Valkey
@@ -103,16 +104,53 @@ async def test_servers_share_a_log(own_valkey: Valkey, start_server: Start) -> N
     assert [server.stop() for server in servers] == [0, 0]
 
 
+@asynccontextmanager
+async def near_and_far(
+    valkey: Valkey, start_server: Start
+) -> AsyncIterator[tuple[Server, Server, Proxy]]:
+    """Run two servers over one Valkey, and the proxy through which the second one reaches it."""
+    valkey.start()
+    near = start_server(event_log=valkey.url)
+    async with proxied(valkey.port) as proxy:
+        url = valkey.url.replace(f":{valkey.port}", f":{proxy.port}")
+        far = await asyncio.to_thread(start_server, event_log=url)  # the proxy is in this thread
+        await asyncio.to_thread(far.wait_until_ready)
+        yield near, far, proxy
+
+
+async def test_what_comes_while_a_lost_session_is_replaced_is_a_gap(
+    own_valkey: Valkey, start_server: Start
+) -> None:
+    """A client that had everything when it asked is not told so, once it has missed something."""
+    async with near_and_far(own_valkey, start_server) as (near, far, proxy):
+        _, receipt = await publish(near.url)
+        auth = {"pid": "forged", "offset": receipt["offset"]}
+        async with raw_socketio(far.url, "websocket", auth) as client:
+            assert client.ready["gap"] is False
+        async with plain(far.url) as live, asyncio.timeout(TIMEOUT):
+            proxy.hold = b"put"
+            async with asyncio.TaskGroup() as tasks:
+
+                async def come_back() -> dict[str, Any]:
+                    async with raw_socketio(far.url, "websocket", auth) as client:
+                        return client.ready
+
+                ready = tasks.create_task(come_back())
+                await proxy.held.wait()
+                await publish(near.url)
+                await live.receive()
+                proxy.released.set()
+        assert ready.result()["gap"] is True
+
+
 async def test_who_is_in_misses_nothing_from_then_on(
     own_valkey: Valkey, start_server: Start
 ) -> None:
     """Not even what another server takes at once, while Valkey is slow to answer this one."""
-    own_valkey.start()
-    near = start_server(event_log=own_valkey.url)
-    async with proxied(own_valkey.port) as slow, aiohttp.ClientSession() as http:
-        url = own_valkey.url.replace(f":{own_valkey.port}", f":{slow.port}")
-        far = await asyncio.to_thread(start_server, event_log=url)  # the proxy is in this thread
-        await asyncio.to_thread(far.wait_until_ready)
+    async with (
+        near_and_far(own_valkey, start_server) as (near, far, slow),
+        aiohttp.ClientSession() as http,
+    ):
         slow.delay = 0.1
         async with plain(far.url) as client:
             _, receipt = await publish(near.url)

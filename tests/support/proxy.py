@@ -16,6 +16,7 @@ class Proxy:
         open: whether it takes new connections; those that it doesn't are reset.
         mute: new connections go silent too.
         delay: how long it keeps what comes, in seconds.
+        hold: what a piece of data contains that is kept until ``released``; ``held`` says so.
     """
 
     def __init__(self, target: int) -> None:
@@ -27,6 +28,8 @@ class Proxy:
         self.open = True
         self.mute = False
         self.delay = 0.0
+        self.hold: bytes | None = None
+        self.held, self.released = asyncio.Event(), asyncio.Event()
         self.port = 0
 
     @property
@@ -79,6 +82,9 @@ class Proxy:
             while data := await source.read(65_536):
                 if sink in self._silent:
                     continue
+                if self.hold and self.hold in data:
+                    self.held.set()
+                    await self.released.wait()
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 sink.write(data)
