@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Maker, Mueble, Pieza, Sofa
-from tests.django.databases import on_postgres
+from tests.django.databases import on_postgres, on_sqlite
 from tests.django.pieces import mueble, told
 from tests.django.test_mapping import VALUES
 from tests.django.test_transactions import alone
@@ -399,3 +400,20 @@ def test_creators_that_read_first_find_no_database_locked(autor: User) -> None:
     finally:
         pre_save.disconnect(look, sender=Mueble)
     assert told(events) == [("created",)] * 40
+
+
+@on_sqlite
+def test_a_new_row_is_written_by_who_has_read(autor: User, database: str) -> None:
+    """SQLite refuses the write of one that read before another connection wrote: none does."""
+
+    def read(instance: Mueble) -> None:
+        name = str(connection.settings_dict["NAME"])
+        with closing(sqlite3.connect(name, timeout=0)) as other:
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+        seen.append(instance.nombre)
+
+    seen: list[str] = []
+    with receiving(pre_save, read):
+        Mueble.objects.create(**VALUES, autor=autor)
+    assert seen == [VALUES["nombre"]]

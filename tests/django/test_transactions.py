@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 from unittest import mock
 
@@ -217,3 +218,24 @@ def test_what_refers_to_a_piece_need_not_wait(autor: User, database: str) -> Non
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         piece.save()
         pool.submit(alone(lambda: Nota.objects.create(mueble=piece))).result(TIMEOUT)
+
+
+@on_postgres
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda piece: piece.delete(), "deleted"),
+        (lambda piece: bulk.bulk_update(Mueble.objects, [piece], ["altura"]), "updated"),
+        (lambda piece: publish("furniture_updated", piece), "updated"),
+    ],
+)
+def test_who_waited_for_a_row_sees_its_new_author(
+    piece: Mueble, database: str, change: Callable[[Mueble], object], expected: str
+) -> None:
+    """A row that another transaction gives to another author meanwhile is there all the same."""
+    stale = Mueble.objects.get()
+    stale.altura = Decimal(9)
+    piece.autor = User.objects.create_user("ana")
+    with capture_events() as events:
+        race(piece.save, lambda: change(stale))
+    assert told(events, "autor_username") == [("updated", "ana"), (expected, "ana")]

@@ -42,9 +42,9 @@ def bulk_create(
     rows, mapper = _mapped(rows)
     with transaction.atomic(using=rows.db):
         created: list[Piece] = rows.bulk_create(list(pieces), batch_size=batch_size)
-        if any(piece.pk is None for piece in created):
-            raise NotSupportedError("bulk_create: the database does not tell the primary keys")
         keys = [key_of(piece, mapper) for piece in created]
+        if None in keys:
+            raise NotSupportedError("bulk_create: the database does not tell the primary keys")
         furniture = _read(keys, mapper, rows.db)
         record([(CREATED, furniture[key]) for key in keys], rows.db)
     return created
@@ -61,7 +61,8 @@ def bulk_update(
         for chunk in _chunks(sorted(pieces, key=lambda piece: key_of(piece, mapper))):
             keys = [key_of(piece, mapper) for piece in chunk]
             mine = rows_at(keys, mapper, rows.db)
-            before = read_before(mapper, lock(mine))
+            lock(mine)
+            before = read_before(mapper, mine)
             changed += rows.bulk_update(chunk, fields, batch_size=batch_size)
             record_changes(before, read(mapper, mine), rows.db)
     return changed
@@ -97,7 +98,7 @@ def publish_created(rows: Rows) -> int:
 def _locked_keys(rows: "QuerySet[Any]", mapper: Mapper) -> list[Any]:
     # The rows in a query of their own: those of a distinct or sliced one cannot be locked.
     chosen = rows_of(mapper.model, rows.db).filter(pk__in=rows.values(_key_name(mapper)))
-    return list(lock(chosen).values_list("pk", flat=True))
+    return list(lock(chosen))
 
 
 def _key_name(mapper: Mapper) -> str:

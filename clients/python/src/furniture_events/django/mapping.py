@@ -4,12 +4,13 @@ What is published is read from the database, in the transaction that changes it:
 columns hold (a rounded price, the author's new name), whatever the instance in memory says.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, time
 from typing import Any, Protocol, TypeAlias
 
 from django.db import Error, connections
 from django.db.models import Field, Model, QuerySet
+from django.db.models.expressions import DatabaseDefault
 from django.utils.module_loading import import_string
 
 from furniture_events._encoding import FURNITURE_FIELDS
@@ -153,9 +154,13 @@ def parent_of(mapper: Mapper) -> Mapper | None:
 
 
 def key_of(piece: Model, mapper: Mapper) -> Any:
-    """Return the primary key of a piece's row in the mapper's model, as the database gives it."""
+    """Return the primary key of a piece's row in the mapper's model, as the database gives it.
+
+    None where it has none yet, also where the database is to make it.
+    """
     field: Any = mapper.model._meta.pk
-    return field.to_python(getattr(piece, field.attname))
+    key = getattr(piece, field.attname)
+    return None if isinstance(key, DatabaseDefault) else field.to_python(key)
 
 
 def read(mapper: Mapper, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
@@ -196,33 +201,25 @@ def rows_of(model: type[Model], using: str) -> "QuerySet[Any]":
     return model._base_manager.using(using).order_by("pk")
 
 
-def lock(rows: "QuerySet[Any]") -> "QuerySet[Any]":
-    """Make that nobody else changes the rows, once they are read, before our transaction ends.
+def lock(rows: "QuerySet[Any]") -> Iterable[Any]:
+    """Make that nobody else changes these rows before our transaction ends; return their keys.
 
-    So the order of their outbox rows is the order of their commits.
+    So the order of their outbox rows is the order of their commits. Read them only then, in
+    another query: one that waited for a lock has the row as it is, and what was joined to it as
+    it was; where the row refers to another author by now, an inner join does not have it at all.
     """
     connection = connections[rows.db]
-    if connection.features.has_select_for_update_of:
-        # As an UPDATE locks: what only refers to the row may still be written beside it.
-        return rows.select_for_update(
-            of=("self", *_parent_links(rows.model)),
-            no_key=connection.features.has_select_for_no_key_update,
-        )
-    if connection.features.has_select_for_update:
-        return rows.select_for_update()
-    # SQLite has one lock, which a transaction that began by reading may not get any more.
-    table = connection.ops.quote_name(rows.model._meta.db_table)
-    with connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM {table} WHERE 0")  # noqa: S608 - quoted, and no value in it
-    return rows
-
-
-def _parent_links(model: type[Model]) -> Iterator[str]:
-    """Yield the lookups of the rows that are a row's too, in the tables of the model's parents."""
-    for parent, link in (model._meta.concrete_model or model)._meta.parents.items():
-        if link is not None:
-            yield link.name
-            yield from (f"{link.name}__{further}" for further in _parent_links(parent))
+    if not connection.features.has_select_for_update:
+        # SQLite has one lock, which a transaction that began by reading may not get any more.
+        table = connection.ops.quote_name(rows.model._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {table} WHERE 0")  # noqa: S608 - quoted, and no value in it
+        return rows.values_list("pk", flat=True)
+    # As an UPDATE locks: what only refers to the row may still be written beside it.
+    locked = rows.select_for_update(no_key=connection.features.has_select_for_no_key_update)
+    if rows.model._meta.get_parent_list():  # all of a row's columns, and no others: its tables
+        return [row.pk for row in locked.select_related(None)]
+    return list(locked.values_list("pk", flat=True))
 
 
 def _furniture(pk: object, values: Mapping[str, object]) -> Furniture:

@@ -51,10 +51,12 @@ def publish(
     using = using or DEFAULT_DB_ALIAS
     with transaction.atomic(using=using):
         if isinstance(furniture, Model) and (mapper := mapper_of(furniture.__class__)):
-            rows = read(mapper, lock(rows_at([key_of(furniture, mapper)], mapper, using)))
-            if not rows:
+            row = rows_at([key_of(furniture, mapper)], mapper, using)
+            lock(row)
+            pieces = read(mapper, row)
+            if not pieces:
                 raise InvalidFurniture("furniture: is not in the database")
-            (furniture,) = rows.values()
+            (furniture,) = pieces.values()
         record([(type, furniture)], using, id=id)
 
 

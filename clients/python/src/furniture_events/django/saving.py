@@ -53,9 +53,15 @@ class _Change:
     using: str
     created: bool | None = None
     """What `post_save` says, should it come."""
+    is_over: bool = False
+    """A receiver may have started what has its context, and lives longer."""
 
     def is_of(self, piece: Model, using: str) -> bool:
-        return self.using == using and (self.piece is piece or _same(self.piece, piece))
+        return (
+            not self.is_over
+            and self.using == using
+            and (self.piece is piece or _same(self.piece, piece))
+        )
 
 
 _changes: ContextVar[tuple[_Change, ...]] = ContextVar("_changes", default=())
@@ -106,7 +112,14 @@ def _watch_saves(mapper: Mapper) -> None:
             and self._meta.concrete_model is mapper.model
         )
         with _publishing(self, mapper, alias, new=new) if concerned else nullcontext():
-            original(self, raw, force_insert, force_update, alias, update_fields)
+            original(
+                self,
+                raw=raw,
+                force_insert=force_insert,
+                force_update=force_update,
+                using=alias,
+                update_fields=update_fields,
+            )
 
     mapper.model.save_base = save_base  # type: ignore[assignment, method-assign]
 
@@ -141,21 +154,29 @@ def _publishing(piece: Model, mapper: Mapper, using: str, *, new: bool = False) 
         yield
         return
     connection = connections[using]
-    outer = nullcontext() if connection.in_atomic_block else transaction.atomic(using=using)
+    outer = (
+        nullcontext()
+        if connection.in_atomic_block
+        else transaction.atomic(using=using, savepoint=False)
+    )
     with outer:
-        row = lock(rows_at([key_of(piece, mapper)], mapper, using))
+        row = rows_at([key_of(piece, mapper)], mapper, using)
+        if not (new and connection.features.has_select_for_update):
+            lock(row)  # SQLite's one lock also for a new row: a receiver may read before it writes
         before = {} if new else read_before(mapper, row)
         change = _Change(piece, using)
         token = _changes.set((*_changes.get(), change))
         try:
             yield
         except BaseException:
+            change.is_over = True
             _changes.reset(token)
             # Whoever catches a receiver's error commits the row all the same, unless this fails.
             if not connection.needs_rollback and not (new and piece._state.adding):
                 with suppress(Exception):
                     _record(before, change, mapper)
             raise
+        change.is_over = True
         _changes.reset(token)
         _record(before, change, mapper)
 
@@ -208,7 +229,9 @@ def _to_delete(piece: Model, using: str) -> Before:
     key = key_of(piece, mapper)
     if any(rows_at([key], child, using).exists() for child in children_of(mapper)):
         return {}  # the child's row goes too, and is told of by itself
-    return read_before(mapper, lock(rows_at([key], mapper, using)))
+    row = rows_at([key], mapper, using)
+    lock(row)
+    return read_before(mapper, row)
 
 
 def _after_delete(instance: Model, using: str, **_: object) -> None:
