@@ -9,7 +9,7 @@ E005 a function that cannot be imported, or what else maps nothing
 E006 a lookup that leads to no column, so that a field of the furniture is not mapped
 E007 `WAKE = "listen"` without PostgreSQL and psycopg 3.2
 E008 a token that outlives the session of the user it is for
-W001 an outbox that is not migrated
+W001 an outbox that is not migrated, or that routers keep out
 W002 a column that may be NULL where the contract needs a value
 W003 models whose automatic primary keys give pieces of both one `furniture_id`
 W004 browsers are sent to this machine (`check --deploy`)
