@@ -4,14 +4,13 @@ Django sends no signals for these. Each function here does what Django's own doe
 in one transaction. Deleting needs none: `QuerySet.delete` is seen.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from django.db import NotSupportedError, connections, router, transaction
 from django.db.models import Manager, Model, QuerySet
 
 from furniture_events.django.mapping import (
-    Furniture,
     Mapper,
     key_of,
     lock,
@@ -26,6 +25,7 @@ from furniture_events.django.publishing import CREATED, record, record_changes
 __all__ = ["bulk_create", "bulk_update", "publish_created", "update"]
 
 Piece = TypeVar("Piece", bound=Model)
+Read = TypeVar("Read")
 Rows: TypeAlias = "Manager[Any] | QuerySet[Any]"
 
 _CHUNK = 500  # rows at a time: what a database takes in one IN (...)
@@ -45,7 +45,7 @@ def bulk_create(
         keys = [key_of(piece, mapper) for piece in created]
         if None in keys:
             raise NotSupportedError("bulk_create: the database does not tell the primary keys")
-        furniture = _read(keys, mapper, rows.db)
+        furniture = _read(read, keys, mapper, rows.db)
         record([(CREATED, furniture[key]) for key in keys], rows.db)
     return created
 
@@ -73,16 +73,12 @@ def update(rows: Rows, **values: Any) -> int:
     rows, mapper = _mapped(rows)
     with transaction.atomic(using=rows.db):
         keys = _locked_keys(rows, mapper)
-        before = {
-            pk: each
-            for chunk in _chunks(keys)
-            for pk, each in read_before(mapper, rows_at(chunk, mapper, rows.db)).items()
-        }
+        before = _read(read_before, keys, mapper, rows.db)
         if connections[rows.db].features.has_select_for_update:
             # What matches only by now is not locked; what matches no more is not written either.
             rows = rows.filter(**{f"{_key_name(mapper)}__in": keys})
         changed = rows.update(**values)
-        record_changes(before, _read(keys, mapper, rows.db), rows.db)
+        record_changes(before, _read(read, keys, mapper, rows.db), rows.db)
     return changed
 
 
@@ -90,7 +86,7 @@ def publish_created(rows: Rows) -> int:
     """Publish `furniture_created` for rows as they are, such as a fixture's; return how many."""
     rows, mapper = _mapped(rows)
     with transaction.atomic(using=rows.db):
-        furniture = _read(_locked_keys(rows, mapper), mapper, rows.db)
+        furniture = _read(read, _locked_keys(rows, mapper), mapper, rows.db)
         record([(CREATED, each) for each in furniture.values()], rows.db)
     return len(furniture)
 
@@ -106,11 +102,17 @@ def _key_name(mapper: Mapper) -> str:
     return str(field.name)
 
 
-def _read(keys: Sequence[Any], mapper: Mapper, using: str) -> dict[Any, Furniture]:
-    furniture: dict[Any, Furniture] = {}
-    for chunk in _chunks(keys):
-        furniture |= read(mapper, rows_at(chunk, mapper, using))
-    return furniture
+def _read(
+    reader: "Callable[[Mapper, QuerySet[Any]], Mapping[Any, Read]]",
+    keys: Sequence[Any],
+    mapper: Mapper,
+    using: str,
+) -> dict[Any, Read]:
+    return {
+        pk: each
+        for chunk in _chunks(keys)
+        for pk, each in reader(mapper, rows_at(chunk, mapper, using)).items()
+    }
 
 
 def _mapped(rows: Rows) -> "tuple[QuerySet[Any], Mapper]":
