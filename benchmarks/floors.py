@@ -11,11 +11,11 @@ from pathlib import Path
 
 from benchmarks import places, servers
 from benchmarks.figures import FURNITURE, LOAD, Figures, percentiles
-from sio_server.eventlog.base import Retention
-from sio_server.eventlog.sqlite_open import open_file
-from sio_server.eventlog.sqlite_store import Store
-from sio_server.eventlog.sqlite_writer import CHECKPOINT_PAGES
-from sio_server.events import parse_event
+from sio_server.contract.events import parse_event
+from sio_server.eventlog.contract import Retention
+from sio_server.eventlog.sqlite.file import open_file
+from sio_server.eventlog.sqlite.store import Store
+from sio_server.eventlog.sqlite.writer import CHECKPOINT_PAGES
 
 BODY = json.dumps(
     {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from sio_server import app, logs, settings
-from sio_server.errors import StartError
+from sio_server.contract.errors import StartError
 
 
 def main() -> int:

@@ -10,22 +10,22 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from sio_server.access import Access
+from sio_server.access.principals import Access
+from sio_server.contract.errors import StartError
 from sio_server.endpoints.http import HttpApi
+from sio_server.endpoints.middleware import HttpHandler, Middleware
 from sio_server.endpoints.ops import Ops
 from sio_server.endpoints.pages import Pages
 from sio_server.endpoints.socketio import SocketIO
 from sio_server.endpoints.sse import SseApi
 from sio_server.endpoints.websocket import PlainWebSocket
-from sio_server.engine import Front
-from sio_server.errors import StartError
-from sio_server.eventlog.base import EventLog, Retention
-from sio_server.eventlog.memory import MemoryLog
-from sio_server.eventlog.sqlite import SqliteLog
+from sio_server.eventlog.contract import EventLog, Retention
+from sio_server.eventlog.memory.log import MemoryLog
+from sio_server.eventlog.sqlite.log import SqliteLog
 from sio_server.hub import Hub
 from sio_server.logs import get_logger, server_logger
 from sio_server.metrics import Metrics
-from sio_server.middleware import HttpHandler, Middleware
+from sio_server.net.front import Front
 from sio_server.settings import Settings
 
 log = get_logger("sio_server")
@@ -45,7 +45,7 @@ def make_event_log(settings: Settings) -> EventLog:
     """
     retention = Retention(settings.retention_seconds, settings.retention_events)
     if settings.valkey_url is not None:
-        from sio_server.eventlog.valkey import ValkeyLog  # noqa: PLC0415 - others need no client
+        from sio_server.eventlog.valkey.log import ValkeyLog  # noqa: PLC0415 - others need no client
 
         return ValkeyLog(settings.valkey_url, retention)
     path = settings.sqlite_path

@@ -11,26 +11,26 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext, suppress
 from typing import Any
 
-from sio_server.access import Access, Principal
-from sio_server.catchup import PAGE_EVENTS
-from sio_server.commands import Authenticate, Command, Ping, Publish, Subscribe
-from sio_server.connections import DRAIN_PAUSE, Connection, Connections
-from sio_server.errors import (
+from sio_server.access.limits import AddressRates, ConnectionLimits, RateLimit
+from sio_server.access.principals import Access, Principal
+from sio_server.contract.commands import Authenticate, Command, Ping, Publish, Subscribe
+from sio_server.contract.errors import (
     ContractError,
     Forbidden,
     LogUnavailable,
     RateLimited,
     ShuttingDown,
 )
-from sio_server.eventlog.base import EventLog
-from sio_server.eventlog.sessions import Taken
-from sio_server.events import Event, Offset, Receipt, now_timestamp
-from sio_server.fanout import Fanout
-from sio_server.limits import AddressRates, ConnectionLimits, RateLimit
+from sio_server.contract.events import Event, Offset, Receipt, now_timestamp
+from sio_server.delivery.catchup import PAGE_EVENTS
+from sio_server.delivery.connections import DRAIN_PAUSE, Connection, Connections
+from sio_server.delivery.fanout import Fanout
+from sio_server.delivery.recent import EVENTS as RECENT_EVENTS
+from sio_server.delivery.sessions import Recovery
+from sio_server.eventlog.contract import EventLog
+from sio_server.eventlog.session_contract import Taken
 from sio_server.logs import get_logger
 from sio_server.metrics import Metrics
-from sio_server.recent import EVENTS as RECENT_EVENTS
-from sio_server.recovery import Recovery
 from sio_server.settings import Settings
 
 log = get_logger("sio_server")

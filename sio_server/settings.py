@@ -19,7 +19,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from sio_server.errors import StartError
+from sio_server.contract.errors import StartError
 
 PREFIX = "SIO_"
 ENV_FILE = ".env"

@@ -6,11 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from sio_server import strictjson
-from sio_server.endpoints.requests import identify, rooms_in, since_in, source_of
-from sio_server.endpoints.responses import json_response
-from sio_server.engine.body import BodyTooLarge, BodyUnreadable, read_body
-from sio_server.errors import (
+from sio_server.contract import strictjson
+from sio_server.contract.errors import (
     ContractError,
     InvalidJson,
     InvalidMessage,
@@ -18,9 +15,12 @@ from sio_server.errors import (
     TooManyEvents,
     UnsupportedMediaType,
 )
-from sio_server.eventlog.base import Page
-from sio_server.events import Event, Offset, parse_event
+from sio_server.contract.events import Event, Offset, parse_event
+from sio_server.endpoints.gate import identify, rooms_in, since_in, source_of
+from sio_server.endpoints.responses import json_response
+from sio_server.eventlog.contract import Page
 from sio_server.hub import Hub
+from sio_server.net.body import BodyTooLarge, BodyUnreadable, read_body
 
 MAX_BATCH_EVENTS = 1000
 MAX_PAGE_EVENTS = 1000

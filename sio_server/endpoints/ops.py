@@ -6,8 +6,8 @@ import asyncio
 
 from aiohttp import web
 
+from sio_server.contract.errors import LogUnavailable
 from sio_server.endpoints.responses import json_response
-from sio_server.errors import LogUnavailable
 from sio_server.hub import Hub
 from sio_server.metrics import CONTENT_TYPE
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sio_server.errors import NotFound
+from sio_server.contract.errors import NotFound
 
 STATIC = Path(__file__).parent.parent / "static"
 CLIENT = STATIC / "socket.io"

@@ -7,10 +7,9 @@ from typing import Any
 
 from aiohttp import web
 
-from sio_server import strictjson
-from sio_server.engine import Answer
-from sio_server.errors import ContractError, Unauthorized
-from sio_server.limits import Flooding
+from sio_server.contract import strictjson
+from sio_server.contract.errors import ContractError, Flooding, Unauthorized
+from sio_server.net.request import Answer
 
 
 def json_response(value: Any, status: int = 200) -> web.Response:

@@ -11,43 +11,36 @@ from typing import Any
 from aiohttp import web
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from sio_server import strictjson
-from sio_server.access import Source
-from sio_server.commands import Command, parse_event_arguments
-from sio_server.connections import Connection, ready
-from sio_server.cursor import Cursor
-from sio_server.endpoints.requests import (
+from sio_server.access.limits import RateLimit
+from sio_server.access.sources import Source
+from sio_server.contract import strictjson
+from sio_server.contract.commands import Command, parse_event_arguments
+from sio_server.contract.errors import (
+    ContractError,
+    Flooding,
+    InvalidJson,
+    InvalidMessage,
+    LogUnavailable,
+    ShuttingDown,
+)
+from sio_server.contract.events import Offset, Record
+from sio_server.contract.rooms import CATALOG, parse_rooms
+from sio_server.delivery.connections import Connection, ready
+from sio_server.delivery.cursor import Cursor
+from sio_server.delivery.sessions import Session as Recoverable
+from sio_server.delivery.sessions import Standing
+from sio_server.endpoints.gate import (
     answer_headers,
     check_request,
     source_of,
     source_of_session,
 )
 from sio_server.endpoints.responses import problem_answer
-from sio_server.engine import (
-    UNDECODABLE,
-    Answer,
-    Frame,
-    Front,
-    NotNow,
-    Opening,
-    Request,
-    Server,
-    Session,
-    ack_requested,
-)
-from sio_server.errors import (
-    ContractError,
-    InvalidJson,
-    InvalidMessage,
-    LogUnavailable,
-    ShuttingDown,
-)
-from sio_server.events import Offset, Record
+from sio_server.engine import UNDECODABLE, NotNow, Opening, Server, Session, ack_requested
 from sio_server.hub import Hub
-from sio_server.limits import Flooding, RateLimit
-from sio_server.recovery import Session as Recoverable
-from sio_server.recovery import Standing
-from sio_server.rooms import CATALOG, parse_rooms
+from sio_server.net.frames import Frame
+from sio_server.net.front import Front
+from sio_server.net.request import Answer, Request
 
 logger = logging.getLogger("sio_server")
 

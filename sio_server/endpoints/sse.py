@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import HttpVersion11, web
 
-from sio_server import strictjson
-from sio_server.connections import Connection, ready
-from sio_server.cursor import Cursor
-from sio_server.endpoints.requests import identify, rooms_in, since_in, source_of
-from sio_server.engine.deadlines import Deadlines
-from sio_server.engine.takeover import HANDED_OVER, TakenConnection
-from sio_server.events import Offset, Record
+from sio_server.access.limits import RateLimit
+from sio_server.contract import strictjson
+from sio_server.contract.events import Offset, Record
+from sio_server.delivery.connections import Connection, ready
+from sio_server.delivery.cursor import Cursor
+from sio_server.endpoints.gate import identify, rooms_in, since_in, source_of
 from sio_server.hub import Hub
-from sio_server.limits import RateLimit
+from sio_server.net.connection import HANDED_OVER, TakenConnection
+from sio_server.net.deadlines import Deadlines
 
 COMMENT_SECONDS = 15
 

@@ -8,20 +8,12 @@ from typing import Any
 
 from aiohttp import web
 
-from sio_server import strictjson
-from sio_server.commands import Command, parse_message, parse_ref
-from sio_server.connections import Connection, ready
-from sio_server.cursor import Cursor
-from sio_server.endpoints.requests import identify, rooms_in, since_in, source_of
-from sio_server.engine import Frame, Request
-from sio_server.engine.frames import PING
-from sio_server.engine.handlers import Handlers
-from sio_server.engine.heartbeat import Heartbeat
-from sio_server.engine.reader import FramingError
-from sio_server.engine.takeover import HANDED_OVER
-from sio_server.engine.websocket import BadHandshake, WebSocket
-from sio_server.errors import (
+from sio_server.access.limits import RateLimit
+from sio_server.contract import strictjson
+from sio_server.contract.commands import Command, parse_message, parse_ref
+from sio_server.contract.errors import (
     ContractError,
+    Flooding,
     Forbidden,
     Internal,
     InvalidMessage,
@@ -29,9 +21,18 @@ from sio_server.errors import (
     RateLimited,
     Unauthorized,
 )
-from sio_server.events import Offset, Record
+from sio_server.contract.events import Offset, Record
+from sio_server.delivery.connections import Connection, ready
+from sio_server.delivery.cursor import Cursor
+from sio_server.endpoints.gate import identify, rooms_in, since_in, source_of
 from sio_server.hub import Hub
-from sio_server.limits import Flooding, RateLimit
+from sio_server.net.connection import HANDED_OVER
+from sio_server.net.frames import PING, Frame
+from sio_server.net.heartbeat import Heartbeat
+from sio_server.net.request import Request
+from sio_server.net.tasks import Handlers
+from sio_server.net.websocket import BadHandshake, WebSocket
+from sio_server.net.websocket_reader import FramingError
 
 logger = logging.getLogger("sio_server")
 

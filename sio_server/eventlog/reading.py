@@ -6,8 +6,8 @@ import secrets
 import string
 from collections.abc import Collection, Iterable
 
-from sio_server.eventlog.base import Bounds, Page
-from sio_server.events import Offset, Record
+from sio_server.contract.events import Offset, Record
+from sio_server.eventlog.contract import Bounds, Page
 
 EXAMINED = 5_000
 """How many events one read examines at most, so that no read holds up the log."""

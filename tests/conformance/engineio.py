@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sio_server.engine.eio_server import EioServer
+from sio_server.engine.engineio.server import EioServer
 from tests.conformance.serve import main
 
 PATH = "engine.io"

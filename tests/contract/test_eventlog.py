@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sio_server.errors import IdConflict, LogUnavailable
-from sio_server.eventlog.base import Answer, EventLog, Page, Retention
-from sio_server.events import Event, Offset, Receipt, Record
+from sio_server.contract.errors import IdConflict, LogUnavailable
+from sio_server.contract.events import Event, Offset, Receipt, Record
+from sio_server.eventlog.contract import Answer, EventLog, Page, Retention
 from tests.support.eventlogs import KINDS, Clock, new_place
 from tests.support.valkey import Valkey
 

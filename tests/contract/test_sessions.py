@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import pytest
 
-from sio_server.errors import LogUnavailable
-from sio_server.eventlog.base import EventLog, Retention
-from sio_server.eventlog.sessions import SessionStore, Taken
+from sio_server.contract.errors import LogUnavailable
+from sio_server.eventlog.contract import EventLog, Retention
+from sio_server.eventlog.session_contract import SessionStore, Taken
 from tests.support import eventlogs
 from tests.support.eventlogs import Clock, Place, new_place
 from tests.support.valkey import Valkey

@@ -9,7 +9,9 @@ from typing import Any
 from hypothesis import strategies as st
 from socketio import packet as stock
 
-from sio_server.engine.packets import UNDECODABLE, Packet, ProtocolError, decode_engineio
+from sio_server.engine.engineio.packets import ProtocolError
+from sio_server.engine.engineio.packets import decode as decode_engineio
+from sio_server.engine.socketio.packets import UNDECODABLE, Packet
 from tests.fuzz.budget import CASES, fuzz, ran
 from tests.fuzz.oracle import Closed, Model
 from tests.fuzz.strategies import EVENTS, cases, engine_packets

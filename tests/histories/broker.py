@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from hypothesis.stateful import RuleBasedStateMachine
 
-from sio_server.errors import IdConflict
-from sio_server.eventlog.base import Retention
-from sio_server.events import Event, Receipt
+from sio_server.contract.errors import IdConflict
+from sio_server.contract.events import Event, Receipt
+from sio_server.eventlog.contract import Retention
 from tests.histories.drawn import Draft
 from tests.histories.loop import QuietLoop
 from tests.histories.model import Answer, Log, Session

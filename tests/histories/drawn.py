@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 
-from sio_server.events import EVENT_TYPES
+from sio_server.contract.events import EVENT_TYPES
 
 CLIENTS = 3
 PIECES, MATERIALS, AUTHORS = ("mesa", "silla"), ("roble", "pino"), ("ana", "eva")

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from sio_server.engine.frames import Frame
+from sio_server.net.frames import Frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any, Literal
 
-from sio_server.eventlog.base import EventLog, Page, Retention
-from sio_server.eventlog.memory import MemoryLog
-from sio_server.eventlog.sqlite import SqliteLog
-from sio_server.eventlog.sqlite_jobs import Job
-from sio_server.events import Offset
+from sio_server.contract.events import Offset
+from sio_server.eventlog.contract import EventLog, Page, Retention
+from sio_server.eventlog.memory.log import MemoryLog
+from sio_server.eventlog.sqlite.jobs import Job
+from sio_server.eventlog.sqlite.log import SqliteLog
 from tests.histories.loop import QuietLoop
 
 NEVER = 86_400

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sio_server.events import Event
+from sio_server.contract.events import Event
 from tests.chaos.order import rooms_of, same
 
 

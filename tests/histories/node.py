@@ -9,13 +9,14 @@ from typing import Any
 
 from multidict import CIMultiDict
 
-from sio_server.access import Access, Principal
+from sio_server.access.principals import Access, Principal
+from sio_server.contract.events import Event
 from sio_server.endpoints.socketio import SocketIO
-from sio_server.engine import Request, Session
-from sio_server.eventlog.base import Answer, Bounds, Retention
-from sio_server.events import Event
+from sio_server.engine import Session
+from sio_server.eventlog.contract import Answer, Bounds, Retention
 from sio_server.hub import Hub
 from sio_server.metrics import Metrics
+from sio_server.net.request import Request
 from sio_server.settings import Settings
 from tests.histories.line import Line
 from tests.histories.logs import Gate, make_log

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from sio_server import catchup, hub, recent
+from sio_server import hub
+from sio_server.delivery import catchup, recent
 from tests.histories.budget import run_histories
 from tests.histories.world import World
 

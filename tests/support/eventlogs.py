@@ -9,10 +9,10 @@ from typing import NamedTuple, Protocol
 
 import redis.asyncio
 
-from sio_server.eventlog.base import EventLog, Retention
-from sio_server.eventlog.memory import MemoryLog
-from sio_server.eventlog.sqlite import SqliteLog
-from sio_server.eventlog.valkey import ValkeyLog
+from sio_server.eventlog.contract import EventLog, Retention
+from sio_server.eventlog.memory.log import MemoryLog
+from sio_server.eventlog.sqlite.log import SqliteLog
+from sio_server.eventlog.valkey.log import ValkeyLog
 from tests.support.valkey import Valkey
 
 numbers = itertools.count()

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from sio_server.access import Access
-from sio_server.errors import LogUnavailable
-from sio_server.eventlog.base import Bounds, Retention
-from sio_server.eventlog.memory import MemoryLog
-from sio_server.events import Offset, Record
+from sio_server.access.principals import Access
+from sio_server.contract.errors import LogUnavailable
+from sio_server.contract.events import Offset, Record
+from sio_server.eventlog.contract import Bounds, Retention
+from sio_server.eventlog.memory.log import MemoryLog
 from sio_server.hub import Hub
 from sio_server.metrics import Metrics
 from sio_server.settings import load
-from tests.unit.test_fanout import Node, offset, turns, until
+from tests.unit.delivery.test_fanout import Node, offset, turns, until
 
 
 @pytest.fixture

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from sio_server.access import Access, Principal, Source
-from sio_server.commands import Ping, Subscribe
-from sio_server.connections import Connection
-from sio_server.cursor import Cursor
-from sio_server.errors import RateLimited, ShuttingDown, UnknownRoom
-from sio_server.eventlog.base import Answer, Retention
-from sio_server.eventlog.memory import MemoryLog
-from sio_server.events import Event, Offset
+from sio_server.access.limits import RateLimit
+from sio_server.access.principals import Access, Principal
+from sio_server.access.sources import Source
+from sio_server.contract.commands import Ping, Subscribe
+from sio_server.contract.errors import RateLimited, ShuttingDown, UnknownRoom
+from sio_server.contract.events import Event, Offset
+from sio_server.delivery.connections import Connection
+from sio_server.delivery.cursor import Cursor
+from sio_server.eventlog.contract import Answer, Retention
+from sio_server.eventlog.memory.log import MemoryLog
 from sio_server.hub import Hub
-from sio_server.limits import RateLimit
 from sio_server.metrics import Metrics
 from sio_server.settings import load
 from tests.conftest import load_vectors

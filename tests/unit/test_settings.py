@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sio_server.errors import StartError
+from sio_server.contract.errors import StartError
 from sio_server.settings import Settings, load
 
 DEFAULTS = {

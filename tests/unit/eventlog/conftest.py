@@ -16,11 +16,14 @@ from typing import Any
 import apsw
 import pytest
 
-from sio_server.eventlog import sqlite_writer, valkey_sessions, valkey_tail, valkey_writer
-from sio_server.eventlog.base import EventLog, Retention
-from sio_server.eventlog.sqlite import SqliteLog
-from sio_server.eventlog.valkey import ValkeyLog
-from sio_server.events import Event
+from sio_server.contract.events import Event
+from sio_server.eventlog.contract import EventLog, Retention
+from sio_server.eventlog.sqlite import writer as sqlite_writer
+from sio_server.eventlog.sqlite.log import SqliteLog
+from sio_server.eventlog.valkey import follower as valkey_tail
+from sio_server.eventlog.valkey import sessions as valkey_sessions
+from sio_server.eventlog.valkey import writer as valkey_writer
+from sio_server.eventlog.valkey.log import ValkeyLog
 from tests.support.valkey import Valkey
 
 numbers = itertools.count()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sio_server.contract.events import Offset, Record
 from sio_server.eventlog import reading
-from sio_server.eventlog.base import Page
-from sio_server.events import Offset, Record
+from sio_server.eventlog.contract import Page
 
 KEPT = reading.bounds("e", 10, 20)
 END = Offset("e", 20)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from sio_server.errors import LogUnavailable
-from sio_server.eventlog.base import EventLog
-from sio_server.events import Event, Receipt
+from sio_server.contract.errors import LogUnavailable
+from sio_server.contract.events import Event, Receipt
+from sio_server.eventlog.contract import EventLog
 
 
 async def append_when_possible(log: EventLog, event: Event) -> Receipt:

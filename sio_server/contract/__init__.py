@@ -1,0 +1,1 @@
+"""What the wire says: events, rooms, commands, errors and JSON. Pure: no I/O and no asyncio."""

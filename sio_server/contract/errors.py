@@ -1,0 +1,167 @@
+"""Every error that a client can see, as one tree with one code for each.
+
+    ContractError
+    ├── InvalidJson            invalid_json            400
+    ├── InvalidMessage         invalid_message         400
+    ├── UnknownRoom            unknown_room            400
+    ├── InvalidOffset          invalid_offset          400
+    ├── Unauthorized           unauthorized            401
+    │   └── TokenExpired       token_expired           401
+    ├── Forbidden              forbidden               403
+    ├── NotFound               not_found               404
+    ├── MethodNotAllowed       method_not_allowed      405
+    ├── IdConflict             id_conflict             409
+    ├── TooLarge               too_large               413
+    ├── TooManyEvents          too_many_events         413
+    ├── UnsupportedMediaType   unsupported_media_type  415
+    ├── UnknownType            unknown_type            422
+    ├── InvalidFurniture       invalid_furniture       422
+    ├── RateLimited            rate_limited            429
+    │   ├── Flooding           rate_limited            429   the connection is closed
+    │   └── TooManyConnections rate_limited            503
+    ├── Internal               internal                500
+    ├── LogUnavailable         log_unavailable         503
+    └── ShuttingDown           shutting_down           503
+
+``StartError`` stands beside the tree: no client sees it, it stops the start with one clear
+message. This module is pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Any, ClassVar, NamedTuple
+
+
+class Fault(NamedTuple):
+    """One field at fault: its dotted path and what it must be."""
+
+    field: str
+    message: str
+
+
+class ContractError(Exception):
+    """An error with a code of the wire contract.
+
+    Args:
+        message: one sentence for the person who reads the answer; never a credential.
+        details: the fields at fault, where the error is about fields.
+    """
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    retry_after: int | None = None
+    """Seconds after which a client may try again, for the ``Retry-After`` header."""
+
+    def __init__(self, message: str, details: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = tuple(details)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the error's one wire shape: ``{code, message, details?}``."""
+        shape: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.details:
+            shape["details"] = [fault._asdict() for fault in self.details]
+        return shape
+
+    @classmethod
+    def of_faults(cls, faults: Sequence[Fault]) -> ContractError:
+        """Build the error that names every field at fault at once."""
+        return cls("; ".join(f"{fault.field}: {fault.message}" for fault in faults), faults)
+
+
+class InvalidJson(ContractError):
+    code, status = "invalid_json", 400
+
+
+class InvalidMessage(ContractError):
+    code, status = "invalid_message", 400
+
+
+class UnknownRoom(ContractError):
+    code, status = "unknown_room", 400
+
+
+class InvalidOffset(ContractError):
+    code, status = "invalid_offset", 400
+
+
+class Unauthorized(ContractError):
+    code, status = "unauthorized", 401
+
+
+class TokenExpired(Unauthorized):
+    code = "token_expired"
+
+
+class Forbidden(ContractError):
+    code, status = "forbidden", 403
+
+
+class NotFound(ContractError):
+    code, status = "not_found", 404
+
+
+class MethodNotAllowed(ContractError):
+    code, status = "method_not_allowed", 405
+
+
+class IdConflict(ContractError):
+    code, status = "id_conflict", 409
+
+
+class TooLarge(ContractError):
+    code, status = "too_large", 413
+
+
+class TooManyEvents(ContractError):
+    code, status = "too_many_events", 413
+
+
+class UnsupportedMediaType(ContractError):
+    code, status = "unsupported_media_type", 415
+
+
+class UnknownType(ContractError):
+    code, status = "unknown_type", 422
+
+
+class InvalidFurniture(ContractError):
+    code, status = "invalid_furniture", 422
+
+
+class RateLimited(ContractError):
+    code, status, retry_after = "rate_limited", 429, 60
+
+
+class Flooding(RateLimited):
+    """So far over the limit that the connection is closed."""
+
+
+class TooManyConnections(RateLimited):
+    """The server has as many connections as it may have."""
+
+    status, retry_after = 503, 5
+
+
+class Internal(ContractError):
+    code, status = "internal", 500
+
+
+class LogUnavailable(ContractError):
+    code, status, retry_after = "log_unavailable", 503, 1
+
+
+class ShuttingDown(ContractError):
+    code, status, retry_after = "shutting_down", 503, 1
+
+    def __init__(self, seconds: float) -> None:
+        """Refuse, for so many seconds: until then the same server would say the same."""
+        super().__init__("the server is stopping")
+        self.retry_after = max(1, ceil(seconds))
+
+
+class StartError(Exception):
+    """The server can't start; the message says what to change."""

@@ -1,0 +1,61 @@
+"""The grammar of rooms, and which rooms an event goes to. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sio_server.contract.errors import UnknownRoom
+from sio_server.contract.events import EVENT_TYPES
+
+CATALOG = "catalog"
+_KINDS = ("furniture", "material", "author", "type")
+
+
+def parse_room(name: Any) -> str:
+    """Return the name if it is a room's.
+
+    Raises:
+        UnknownRoom: it is neither ``catalog`` nor ``kind:value`` with a known kind.
+    """
+    if isinstance(name, str):
+        kind, _, value = name.partition(":")
+        if name == CATALOG or (
+            kind in _KINDS and value and (kind != "type" or value in EVENT_TYPES)
+        ):
+            return name
+    shown = repr(name)[:80]
+    raise UnknownRoom(
+        f"{shown} is not a room; rooms are catalog, furniture:<id>, material:<material>, "
+        f"author:<username> and type:<event type>"
+    )
+
+
+def parse_rooms(names: Any) -> frozenset[str]:
+    """Return the rooms that a client named: one name or a list of them.
+
+    Raises:
+        UnknownRoom: one of them is no room; then none counts.
+    """
+    return frozenset(map(parse_room, names if isinstance(names, list) else [names]))
+
+
+def state_rooms(material: str, author: str) -> tuple[str, str]:
+    """Return the rooms that depend on a piece's state, which an update may change."""
+    return f"material:{material}", f"author:{author}"
+
+
+def event_rooms(
+    event_type: str, furniture: dict[str, Any], last_state: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return the rooms an event goes to, each once.
+
+    Args:
+        event_type: one of the three.
+        furniture: a valid piece.
+        last_state: the ``state_rooms`` of the piece as the log last knew it, so that a page
+            that shows ``material:roble`` learns that the table has left.
+    """
+    now = state_rooms(furniture["material"], furniture["autor_username"])
+    rooms = (CATALOG, f"furniture:{furniture['furniture_id']}", f"type:{event_type}", *now)
+    return tuple(dict.fromkeys((*rooms, *last_state)))

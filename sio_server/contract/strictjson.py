@@ -1,0 +1,176 @@
+"""JSON as the contract means it: what a JavaScript client can read back, and not too deep.
+
+Stricter than the standard library, which takes ``NaN``, ``1e999`` and lone surrogates and so
+would pass on text that ``JSON.parse`` refuses or changes. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from math import isfinite
+from typing import Any
+
+from sio_server.contract.errors import InvalidJson, InvalidMessage
+
+MAX_INTEGER = 10**100
+"""Integers of over 100 digits are refused: their size is a cost, and no double holds them."""
+
+_SPACE = " \t\n\r"
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[][{},]', re.DOTALL)
+"""Strings and structure. One without its end reaches to the text's: so nothing is read twice."""
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+def dumps(value: Any) -> str:
+    """Encode compactly, non-ASCII characters as they are."""
+    return _encode(value)
+
+
+def loads(text: str | bytes, max_depth: int) -> Any:
+    """Decode one JSON text.
+
+    Args:
+        text: the JSON; bytes are UTF-8.
+        max_depth: how many objects and arrays may be open at once, the outermost counted.
+
+    Raises:
+        InvalidJson: it is not JSON in the contract's sense, or is nested deeper.
+    """
+    try:
+        value = json.loads(
+            text if isinstance(text, str) else text.decode(), parse_constant=_refuse_constant
+        )
+    except RecursionError:
+        raise _too_deep(max_depth) from None
+    except ValueError:
+        raise InvalidJson("not valid JSON") from None
+    check(value, max_depth)
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def check(value: Any, max_depth: int) -> None:
+    """Hold a decoded value to the contract's rules for JSON.
+
+    Raises:
+        InvalidJson: a number, a string or the depth breaks them.
+        InvalidMessage: the value holds binary data.
+    """
+    _check(value, max_depth, max_depth)
+
+
+def _check(value: Any, levels: int, max_depth: int) -> None:
+    kind = type(value)
+    if kind is str:
+        _check_text(value)
+    elif kind is dict or kind is list:
+        if levels == 0:
+            raise _too_deep(max_depth)
+        for item in value.values() if kind is dict else value:
+            _check(item, levels - 1, max_depth)
+        for key in value if kind is dict else ():
+            _check_text(key)
+    elif kind is float or kind is int:
+        _check_number(value)
+    elif value is not None and kind is not bool:
+        raise InvalidMessage("binary data is not accepted")
+
+
+def _check_number(value: float) -> None:
+    if isinstance(value, int):
+        if not -MAX_INTEGER < value < MAX_INTEGER:
+            raise InvalidJson("integers must have at most 100 digits")
+    elif not isfinite(value):
+        raise InvalidJson("numbers must be finite and within a double")
+
+
+def _check_text(text: str) -> None:
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidJson("text must not hold lone surrogates") from None
+
+
+def _too_deep(max_depth: int) -> InvalidJson:
+    return InvalidJson(f"nested deeper than {max_depth} levels")
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Compare as JSON values: key order is nothing, 75 equals 75.0, true is not 1."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(equal(item, b[key]) for key, item in a.items())
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return bool(a == b)
+
+
+def split_members(text: str, key: str, max_depth: int) -> list[str] | None:
+    """Cut the array under ``key`` of an object into its members' own texts, undecoded.
+
+    So each member of a batch is measured, decoded and refused by itself, exactly as it would
+    be alone.
+
+    Args:
+        text: a JSON object.
+        key: the name of its array.
+        max_depth: the bound for all that stands outside the members.
+
+    Returns:
+        The members' texts in order; None where ``key`` is no array of the object.
+
+    Raises:
+        InvalidJson: the text around the members is not JSON.
+    """
+    members: list[str] = []
+    skeleton: list[str] = []  # the text with each member of a second-level array made a number
+    depth = copied = start = 0
+    in_array = False
+
+    def close_member(end: int) -> None:
+        nonlocal copied
+        member = text[start:end].strip(_SPACE)
+        if member:
+            skeleton.append(f"{text[copied:start]}{len(members)}")
+            members.append(member)
+            copied = end
+
+    for token in _TOKEN.finditer(text):
+        mark = token.group()
+        if mark in ("{", "["):
+            depth += 1
+            if depth == 2:
+                in_array, start = mark == "[", token.end()
+        elif mark in ("}", "]"):
+            if depth == 2 and in_array:
+                close_member(token.start())
+                in_array = False
+            depth -= 1
+        elif mark == "," and depth == 2 and in_array:
+            close_member(token.start())
+            start = token.end()
+    skeleton.append(text[copied:])
+    return _choose(members, loads("".join(skeleton), max_depth), key, max_depth)
+
+
+def _choose(members: list[str], envelope: Any, key: str, max_depth: int) -> list[str] | None:
+    """Return the members that the envelope's ``key`` holds; hold all others to be JSON."""
+    if not isinstance(envelope, dict):
+        raise InvalidMessage("must be a JSON object")
+    numbers = envelope.get(key)
+    if not isinstance(numbers, list):
+        numbers = None
+    chosen = set(numbers or ())
+    for number, member in enumerate(members):
+        if number not in chosen:
+            loads(member, max_depth - 2)
+    return None if numbers is None else [members[number] for number in numbers]

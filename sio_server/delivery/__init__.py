@@ -1,0 +1,1 @@
+"""The way out: every consumer is a cursor over the event log."""

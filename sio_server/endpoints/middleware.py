@@ -1,0 +1,108 @@
+"""What holds for every HTTP request: origins, draining, errors in one form."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import web
+
+from sio_server.contract.errors import (
+    ContractError,
+    Internal,
+    InvalidMessage,
+    MethodNotAllowed,
+    NotFound,
+)
+from sio_server.endpoints.gate import SERVER, answer_headers, check_request, source_of
+from sio_server.endpoints.ops import PATHS as OPS_PATHS
+from sio_server.endpoints.responses import problem
+from sio_server.hub import Hub
+
+logger = logging.getLogger("sio_server")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PREFLIGHT_HEADERS = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, Last-Event-ID",
+    "Access-Control-Max-Age": "600",
+}
+
+
+class HttpHandler(web.RequestHandler):
+    """aiohttp's protocol, whose own errors have the contract's form and tell nothing of aiohttp."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer a request that aiohttp can't read, or that no handler has answered."""
+        super().handle_error(request, status, exc, message)  # it logs
+        failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        response = problem(Internal("the server failed") if failed else InvalidMessage("bad HTTP"))
+        response.headers["Server"] = SERVER
+        response.force_close()
+        return response
+
+
+class Middleware:
+    """Stands around all endpoints."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def install(self, app: web.Application) -> None:
+        """Put it around the app's endpoints."""
+
+        @web.middleware
+        async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._handle(request, handler)
+
+        app.middlewares.append(around)
+        app.on_response_prepare.append(self._allow_origin)
+
+    async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if request.path not in OPS_PATHS:
+                check_request(request, self._hub)
+            if request.method == "OPTIONS" and "Origin" in request.headers:
+                return web.Response(status=204, headers=PREFLIGHT_HEADERS)
+            return await handler(request)
+        except ContractError as error:
+            return self._refuse(request, error)
+        except web.HTTPException as error:
+            return self._refuse(request, _translate(error), error.headers.get("Allow"))
+        except (ConnectionError, TimeoutError):
+            return web.Response(status=408)  # to nobody: the connection is gone
+        except Exception:
+            logger.exception("request_failed")
+            return problem(Internal("the server failed; its log says why"))
+
+    def _refuse(
+        self, request: web.Request, error: ContractError, allow: str | None = None
+    ) -> web.StreamResponse:
+        rate = self._hub.address_rates.of(source_of(request, self._hub).address)
+        error = self._hub.refusal(error, rate)
+        response = problem(error)
+        if allow is not None and isinstance(error, MethodNotAllowed):
+            response.headers["Allow"] = allow
+        return response
+
+    async def _allow_origin(self, request: web.Request, response: web.StreamResponse) -> None:
+        if request.path in OPS_PATHS:
+            response.headers["Server"] = SERVER
+        else:
+            response.headers.update(answer_headers(request, self._hub))
+
+
+def _translate(error: web.HTTPException) -> ContractError:
+    if error.status == 404:
+        return NotFound("there is nothing at this path")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return MethodNotAllowed(f"this path takes {', '.join(sorted(error.allowed_methods))}")
+    return InvalidMessage(error.reason or "bad request")

@@ -1,0 +1,1 @@
+"""Engine.IO 4: sessions, and the transports that carry them."""

@@ -1,0 +1,1 @@
+"""Socket.IO 5 over Engine.IO, behind python-socketio's public API."""

@@ -1,0 +1,229 @@
+"""Who is connected to which namespace and room: python-socketio's manager, made exact and lean.
+
+What a client costs does not grow with the number of the others: joining, leaving and writing to it
+look at its own rooms alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from socketio import AsyncManager
+from socketio import packet as stock
+
+from sio_server.engine.engineio.packets import MESSAGE
+from sio_server.net.frames import Frame
+
+
+def encode(packet: stock.Packet) -> list[Frame]:
+    """Encode a Socket.IO packet: its text, then its attachments."""
+    encoded = packet.encode()
+    text, *attachments = encoded if isinstance(encoded, list) else [encoded]
+    return [Frame(MESSAGE + text), *map(Frame, attachments)]
+
+
+class Manager(AsyncManager):  # type: ignore[misc]
+    """Encode an event once, write it to each recipient without a task.
+
+    A client whose connect handler is at work is *waiting*: what is emitted to it is held back, and
+    follows the CONNECT answer, or goes with the refusal. One whose disconnect handler is at work is
+    *leaving*.
+
+    Attributes:
+        rooms: for each namespace, for each of its rooms, the Engine.IO sid for each sid in it. All
+            of a namespace are in ``None``; the room that a client alone is in, its sid, is none of
+            these.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rooms: dict[str, dict[Any, dict[str, str]]] = {}
+        self._sids: dict[str, dict[str, str]] = {}  # for each namespace, by Engine.IO sid
+        self._joined: dict[str, set[Any]] = {}  # by sid, where there are any
+        self._waiting: dict[str, list[Frame]] = {}
+        self._leaving: set[str] = set()
+        self._freed: dict[str, asyncio.Future[None]] = {}
+
+    def get_participants(self, namespace: str, room: Any) -> Iterable[tuple[str, str]]:
+        """Return the sids and Engine.IO sids of those in a room, or in any of several."""
+        rooms = room if isinstance(room, (list, tuple, set, frozenset)) else (room,)
+        if len(rooms) == 1:
+            return list(self._members(namespace, next(iter(rooms))).items())
+        members: dict[str, str] = {}
+        for name in rooms:
+            members.update(self._members(namespace, name))
+        return list(members.items())
+
+    def _members(self, namespace: str, room: Any) -> Mapping[str, str]:
+        rooms = self.rooms.get(namespace, {})
+        if room not in rooms and room in rooms.get(None, {}):
+            return {room: rooms[None][room]}
+        return rooms.get(room, {})
+
+    async def pre_connect(self, eio_sid: str, namespace: str, sid: str | None = None) -> str | None:
+        """Register a client that waits for its connect handler's word.
+
+        Args:
+            eio_sid: its Engine.IO session.
+            namespace: which it connects to.
+            sid: the one that it comes back to; without: a new one.
+        """
+        if self.sid_from_eio_sid(eio_sid, namespace) is not None:
+            return None
+        sid = sid or self.server.eio.generate_id()
+        self.rooms.setdefault(namespace, {}).setdefault(None, {})[sid] = eio_sid
+        self._sids.setdefault(namespace, {})[eio_sid] = sid
+        self._waiting[sid] = []
+        return sid
+
+    async def connect(self, sid: str, namespace: str) -> str:
+        """Register an accepted client, to which CONNECT has gone out."""
+        held = self._waiting.pop(sid, ())
+        self.write(sid, self.rooms[namespace][None][sid], held)
+        return sid
+
+    def is_pre_connected(self, sid: str, namespace: str) -> bool:
+        """Tell whether a client waits for its connect handler's word."""
+        return sid in self._waiting
+
+    def is_connected(self, sid: str | None, namespace: str) -> bool:
+        """Tell whether a client is connected, neither waiting nor leaving."""
+        return (
+            sid is not None
+            and sid not in self._waiting
+            and sid not in self._leaving
+            and self.eio_sid_from_sid(sid, namespace) is not None
+        )
+
+    def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
+        """Return the sid that an Engine.IO session has in a namespace."""
+        return self._sids.get(namespace, {}).get(eio_sid)
+
+    def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
+        """Return the Engine.IO session that carries a client."""
+        return self.rooms.get(namespace, {}).get(None, {}).get(sid)
+
+    def pre_disconnect(self, sid: str, namespace: str) -> str | None:
+        """Note that a client is leaving; return its Engine.IO session."""
+        self._leaving.add(sid)
+        return self.eio_sid_from_sid(sid, namespace)
+
+    def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
+        """Forget a client."""
+        self._waiting.pop(sid, None)
+        self._leaving.discard(sid)
+        self.callbacks.pop(sid, None)
+        eio_sid = self.eio_sid_from_sid(sid, namespace)
+        if eio_sid is None:
+            return
+        for room in self.get_rooms(sid, namespace):
+            self.basic_leave_room(sid, namespace, room)
+        del self._sids[namespace][eio_sid]
+        del self.rooms[namespace][None][sid]
+        if not self.rooms[namespace][None]:
+            del self.rooms[namespace], self._sids[namespace]
+        freed = self._freed.pop(sid, None)
+        if freed is not None:
+            freed.set_result(None)
+
+    async def freed(self, sid: str) -> None:
+        """Wait until a client that is registered is forgotten."""
+        freed = self._freed.get(sid)
+        if freed is None:
+            freed = self._freed[sid] = asyncio.get_running_loop().create_future()
+        await asyncio.shield(freed)
+
+    def is_sid_room(self, namespace: str, room: Any) -> bool:
+        """Tell whether a room is a client's own."""
+        return self.eio_sid_from_sid(room, namespace) is not None
+
+    def basic_enter_room(
+        self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
+    ) -> None:
+        """Let a client into a room."""
+        if namespace not in self.rooms:
+            raise ValueError("sid is not connected to requested namespace")
+        eio_sid = self.rooms[namespace][None][sid]
+        if room == sid:
+            return
+        if room is None or self.is_sid_room(namespace, room):
+            raise ValueError("cannot enter a sid room")
+        self.rooms[namespace].setdefault(room, {})[sid] = eio_sid
+        self._joined.setdefault(sid, set()).add(room)
+
+    def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
+        """Let a client out of a room."""
+        joined = self._joined.get(sid)
+        if joined is None or room not in joined:
+            return
+        joined.discard(room)
+        if not joined:
+            del self._joined[sid]
+        members = self.rooms[namespace][room]
+        del members[sid]
+        if not members:
+            del self.rooms[namespace][room]
+
+    def get_rooms(self, sid: str, namespace: str) -> list[Any]:
+        """Return the rooms that a client is in, its own included."""
+        if self.eio_sid_from_sid(sid, namespace) is None:
+            return []
+        return [sid, *self._joined.get(sid, ())]
+
+    def write(self, sid: str, eio_sid: str, frames: Iterable[Frame]) -> None:
+        """Write frames to one client, or hold them until it is accepted."""
+        held = self._waiting.get(sid)
+        if held is not None:
+            held.extend(frames)
+            return
+        session = self.server.eio.sockets.get(eio_sid)
+        if session is not None:
+            for frame in frames:
+                session.write(frame)
+
+    async def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        skip_sid: str | list[str] | None = None,
+        callback: Callable[..., Any] | None = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Emit an event to a client, a room, several rooms, or all of a namespace."""
+        if isinstance(data, tuple):
+            arguments = [event, *data]
+        else:
+            arguments = [event] if data is None else [event, data]
+        skipped = skip_sid if isinstance(skip_sid, list) else [skip_sid]
+        frames: list[Frame] = []
+        for sid, eio_sid in self.get_participants(namespace, to or room):
+            if sid in skipped:
+                continue
+            if callback is not None or not frames:
+                ack_id = self._generate_ack_id(sid, callback) if callback is not None else None
+                frames = self._encode_event(namespace, arguments, ack_id)
+            self.write(sid, eio_sid, frames)
+
+    def write_event(self, sid: str, namespace: str, arguments: Iterable[Any]) -> None:
+        """Write one event to a client past what is held for it."""
+        session = self.server.eio.sockets.get(self.eio_sid_from_sid(sid, namespace))
+        if session is not None:
+            for frame in self._encode_event(namespace, list(arguments)):
+                session.write(frame)
+
+    def _encode_event(
+        self, namespace: str, arguments: list[Any], ack_id: int | None = None
+    ) -> list[Frame]:
+        return encode(
+            self.server.packet_class(stock.EVENT, namespace=namespace, data=arguments, id=ack_id)
+        )
+
+    async def trigger_callback(self, sid: str, id: int, data: Any) -> None:
+        """Run the callback that an acknowledgement answers; an unknown one is ignored."""
+        if id != 0 and id in self.callbacks.get(sid, ()):  # the manager keeps its counter at 0
+            await super().trigger_callback(sid, id, data)

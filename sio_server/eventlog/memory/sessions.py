@@ -1,0 +1,100 @@
+"""The session store of the memory log. No I/O."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from typing_extensions import override
+
+from sio_server.contract.errors import LogUnavailable
+from sio_server.eventlog.session_contract import SessionStore, Taken
+from sio_server.eventlog.tails import Tails
+
+
+@dataclass(slots=True)
+class _Session:
+    owner: str
+    data: str
+
+
+class MemorySessions(SessionStore):
+    """Sessions that end with the process.
+
+    Args:
+        seconds: how long a session lives without its consumer.
+        clock: seconds since the Unix epoch.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._sessions: dict[str, _Session] = {}
+        self._left: OrderedDict[str, float] = OrderedDict()  # when, the longest ago first
+        self._tails: Tails[Taken] = Tails()
+        self._closed = False
+
+    @override
+    async def put(self, key: str, owner: str, data: str) -> None:
+        self._forget_old()
+        self._sessions[key] = _Session(owner, data)
+
+    @override
+    async def take(self, key: str, owner: str) -> str | None:
+        self._forget_old()
+        session = self._sessions.get(key)
+        if session is None:
+            return None
+        session.owner = owner
+        self._left.pop(key, None)
+        self._tails.publish([Taken(key, owner)])
+        return session.data
+
+    @override
+    async def change(self, key: str, owner: str, data: str) -> bool:
+        session = self._owned(key, owner)
+        if session is None:
+            return False
+        session.data = data
+        return True
+
+    @override
+    async def leave(self, key: str, owner: str, data: str) -> bool:
+        left = await self.change(key, owner, data)
+        if left:
+            self._left[key] = self._clock()
+            self._left.move_to_end(key)
+        return left
+
+    @override
+    async def end(self, key: str, owner: str) -> bool:
+        if self._owned(key, owner) is None:
+            return False
+        del self._sessions[key]
+        self._left.pop(key, None)
+        return True
+
+    @override
+    def lost(self) -> AsyncIterator[list[Taken]]:
+        return self._tails.open()
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._closed = True
+        self._sessions.clear()
+        self._left.clear()
+        self._tails.end()
+
+    def _owned(self, key: str, owner: str) -> _Session | None:
+        self._forget_old()
+        session = self._sessions.get(key)
+        return session if session is not None and session.owner == owner else None
+
+    def _forget_old(self) -> None:
+        if self._closed:
+            raise LogUnavailable("the event log is closed")
+        last = self._clock() - self._seconds
+        while self._left and next(iter(self._left.values())) < last:
+            key, _ = self._left.popitem(last=False)
+            del self._sessions[key]

@@ -1,0 +1,146 @@
+"""What is left of clients that were closed for breaking the protocol: one line, no more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from sio_server.engine import Session
+from sio_server.net.deadlines import Deadlines
+from tests.hostile.clients import BOTH_TRANSPORTS, Client, client, fate, is_bounded, trouble
+from tests.hostile.stacks import WHILE, Stack, ours, until
+from tests.support.raw import Closed
+
+LIBRARIES = ("sio_server", "socketio", "engineio", "aiohttp")
+
+ROUNDS = 4
+
+BROKEN: list[list[str | bytes]] = [
+    ["x"],
+    [""],
+    ["b%%%"],
+    ["0{}"],
+    ["4"],
+    ["47"],
+    ["4" + "[" * 3000],
+    ["42[]"],
+    ["40"],
+    ["40/x,", "42/x,[1]"],
+    ['42["connect",{},{}]'],
+    ['4599-["x"]'],
+    ['453-["x",{"_placeholder":true,"num":0}]', b"a", "4text"],
+    ['451-["x",{"_placeholder":true,"num":9}]', b"a"],
+    [b"stray"],
+]
+
+
+@BOTH_TRANSPORTS
+async def test_each_address_has_its_line(caplog: pytest.LogCaptureFixture, transport: str) -> None:
+    """Log one line for an address, however often it comes, and for the next its own."""
+    async with ours() as stack:
+        for _ in range(3):
+            for address in ("127.0.0.1", "127.0.0.2"):
+                async with client(stack, transport, address=address) as hostile:
+                    assert await fate(stack, hostile, "x") == "closed"
+    lines = trouble(caplog)
+    assert all(map(is_bounded, lines))
+    assert len(lines) == 2
+    assert ["address=127.0.0.2" in line.getMessage() for line in lines] == [False, True]
+
+
+@BOTH_TRANSPORTS
+async def test_a_handler_s_own_failure_is_no_breach(
+    caplog: pytest.LogCaptureFixture, transport: str
+) -> None:
+    """Log an error of ours with its traceback, and keep the client."""
+
+    def fail(sid: str) -> None:
+        raise ValueError("of its own")
+
+    async with ours() as stack:
+        stack.server.on("fail", fail)
+        async with client(stack, transport) as healthy:
+            assert await fate(stack, healthy, '42["fail"]') == "open"
+            await until(lambda: trouble(caplog))
+    assert all(record.exc_info for record in trouble(caplog))
+
+
+def live() -> Counter[str]:
+    """Count the objects of the libraries' types and ours."""
+    gc.collect()
+    return Counter(
+        type(each).__qualname__
+        for each in gc.get_objects()
+        if str(type(each).__module__).partition(".")[0] in LIBRARIES
+    )
+
+
+def instances(kind: type, others: Sequence[Any] = ()) -> list[Any]:
+    """Return the live instances of a class but these others; `isinstance` would wake lazy ones."""
+    gc.collect()
+    return [
+        each
+        for each in gc.get_objects()
+        if issubclass(type(each), kind) and all(each is not other for other in others)
+    ]
+
+
+async def leave(leaving: Client, transport: str) -> None:
+    """End a session that has no connection to lose."""
+    if transport == "polling":
+        with contextlib.suppress(Closed):
+            await leaving.send("1")
+
+
+async def break_all(stack: Stack, transport: str) -> None:
+    """Break the protocol in every way, and once more by going away in the midst of it."""
+    for packets in BROKEN:
+        async with client(stack, transport) as hostile:
+            assert await fate(stack, hostile, *packets) == "closed"
+        async with client(stack, transport, join=False) as stranger:
+            await fate(stack, stranger, *packets)
+            await leave(stranger, transport)
+        async with client(stack, transport) as leaving:
+            await leaving.send('452-["x"]')
+            await leaving.send(b"half")
+            await leave(leaving, transport)
+    await until(lambda: stack.connections == 0 and not stack.sockets, "everybody is gone")
+
+
+@BOTH_TRANSPORTS
+async def test_clients_that_break_the_protocol_leave_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    """Keep no session, room, half packet, deadline or task of some hundreds of them."""
+    log = logging.getLogger("sio_server.engine")
+    monkeypatch.setattr(log, "disabled", True)  # pytest keeps each record, and what it refers to
+    sessions, clocks = instances(Session), instances(Deadlines)  # of servers that are gone
+    async with ours() as stack:
+        await break_all(stack, transport)  # what is made once and kept has been made
+        objects, tasks = live(), len(asyncio.all_tasks())
+        for _ in range(ROUNDS):
+            await break_all(stack, transport)
+        await until(lambda: len(asyncio.all_tasks()) <= tasks, "their tasks have ended")
+        await asyncio.sleep(WHILE / 3)  # for the transports' last callbacks
+        grown = {name: count for name, count in (live() - objects).items() if count > 2}
+        assert grown == {}
+        assert instances(Session, sessions) == []
+
+        def only_the_address_is_kept_quiet() -> bool:
+            return [len(clock) for clock in instances(Deadlines, clocks) if clock] == [1]
+
+        await until(only_the_address_is_kept_quiet, "the other clocks have nothing to wait for")
+        assert stack.sockets == {}
+        server = stack.server
+        assert server.environ == {}
+        assert server._binary_packet == {}
+        manager = server.manager
+        kept = (manager.rooms, manager.callbacks, manager.pending_connect)
+        assert (*kept, manager.pending_disconnect) == ({}, {}, {}, {})

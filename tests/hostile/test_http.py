@@ -1,0 +1,137 @@
+"""HTTP as it should not be: what is answered, and what is logged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.hostile.clients import BOTH_TRANSPORTS, breaks_off, client, is_bounded, trouble
+from tests.hostile.stacks import TIMEOUT, Stack, both
+
+
+async def ask(stack: Stack, method: str, query: str) -> tuple[int, Any]:
+    """Send a request; return the status, and the code and form of Engine.IO's error body."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.request(method, f"{stack.endpoint}?{query}") as response,
+    ):
+        try:
+            answer = json.loads(await response.text())
+        except ValueError:
+            return response.status, None
+        return response.status, answer.get("code") if isinstance(answer, dict) else None
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "stocks", "our"),
+    [
+        pytest.param("GET", "EIO=4", (200, None), (400, 0), id="no transport"),
+        pytest.param("GET", "EIO=4&transport=x", (400, None), (400, 0), id="unknown transport"),
+        pytest.param(
+            "GET", "EIO=4&transport=polling&sid=x", (400, None), (400, 1), id="unknown sid"
+        ),
+        pytest.param("PUT", "EIO=4&transport=polling", (405, None), (400, 2), id="method"),
+        pytest.param("POST", "EIO=4&transport=polling", (400, None), (400, 2), id="handshake"),
+        pytest.param("GET", "EIO=3&transport=polling", (400, None), (400, 5), id="version"),
+    ],
+)
+async def test_a_request_that_is_refused_is_told_why_in_the_protocol_s_form(
+    method: str, query: str, stocks: tuple[int, Any], our: tuple[int, Any]
+) -> None:
+    """Stock answers a bare string, or another status, or a handshake."""
+    assert await both(ask, method, query) == (stocks, our)
+
+
+async def test_jsonp_is_refused() -> None:
+    """Stock escapes quotes alone: one with a backslash before it breaks out of the string."""
+
+    async def observe(stack: Stack) -> str:
+        async with client(stack, "polling") as polling, aiohttp.ClientSession() as http:
+            await stack.server.emit("x", '");alert(1);("')
+            query = {**polling.query, "j": "0"}
+            async with http.get(stack.endpoint, params=query) as response:
+                answer = await response.text()
+        if response.status == 400:
+            return "refused"
+        literal = answer.removeprefix("___eio[0](").removesuffix(");")
+        try:
+            json.loads(literal)
+        except ValueError:
+            return "broken out"
+        return "quoted"
+
+    assert await both(observe) == ("broken out", "refused")
+
+
+async def test_websockets_are_not_compressed() -> None:
+    """Stock agrees to permessage-deflate, and keeps its state for every browser."""
+
+    async def observe(stack: Stack) -> bool:
+        query = "EIO=4&transport=websocket"
+        async with (
+            aiohttp.ClientSession() as http,
+            http.ws_connect(f"{stack.endpoint}?{query}", compress=15) as socket,
+        ):
+            return bool(socket.compress)
+
+    assert await both(observe) == (True, False)
+
+
+async def test_a_newline_in_a_sid_forges_no_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Stock logs the sid as it came."""
+
+    async def observe(stack: Stack) -> list[bool]:
+        caplog.clear()
+        await ask(stack, "GET", "EIO=4&transport=polling&sid=a%0AERROR%20forged")
+        return ["\nERROR forged" in record.getMessage() for record in trouble(caplog)]
+
+    assert await both(observe) == ([True], [])
+
+
+@BOTH_TRANSPORTS
+@pytest.mark.parametrize(
+    "packet",
+    [
+        "x\nforged",
+        "x\x1b[31mred",
+        "4\u2028",
+        '42["' + "x" * 9000,
+        "x" * 9000,
+        "42\u202e[",
+        "45\n-[]",
+    ],
+)
+async def test_what_a_client_wrote_is_escaped_and_cut_in_the_log(
+    caplog: pytest.LogCaptureFixture, transport: str, packet: str
+) -> None:
+    """Log no line break, no terminal's command, and no more than shows what it was."""
+    await breaks_off(caplog, transport, packet)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n broken\x00: y\r\n\r\n",
+        b"GET /socket.io/ HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
+        b"GET /socket.io/ HTTP/1.1\r\nX: " + b"y" * 20_000 + b"\r\n\r\n",
+    ],
+)
+async def test_a_bad_request_costs_no_traceback(
+    caplog: pytest.LogCaptureFixture, request_: bytes
+) -> None:
+    """Stock leaves it to aiohttp, which logs one for each."""
+
+    async def observe(stack: Stack) -> tuple[bytes, int]:
+        caplog.clear()
+        reader, writer = await asyncio.open_connection(*stack.runner.addresses[0])
+        writer.write(request_)
+        async with asyncio.timeout(TIMEOUT):
+            status = await reader.readline()
+        writer.close()
+        return status.split()[1], sum(not is_bounded(record) for record in trouble(caplog))
+
+    assert await both(observe) == ((b"400", 1), (b"400", 0))

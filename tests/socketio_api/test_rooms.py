@@ -1,0 +1,145 @@
+"""Rooms: entering, leaving, closing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sio_server.engine import Server
+from tests.socketio_api.api import TIMEOUT, clients_of, until
+
+
+async def test_a_client_is_in_its_own_room_from_the_start(transport: str) -> None:
+    """Named after its sid; in the connect handler already."""
+    server, seen = Server(), []
+    server.on("connect", lambda sid, environ: seen.append((sid, server.rooms(sid))))
+    async with clients_of(server, transport) as connect:
+        client = await connect()
+        sid = client.get_sid()
+        assert seen == [(sid, [sid])]
+        assert server.rooms(sid) == [sid]
+
+
+async def test_entering_and_leaving(transport: str) -> None:
+    """Twice is as good as once; leaving where one is not does nothing."""
+    server = Server()
+    async with clients_of(server, transport) as connect:
+        client = await connect()
+        sid = client.get_sid()
+        for _ in range(2):
+            await server.enter_room(sid, "oak")
+        await server.enter_room(sid, "pine")
+        assert set(server.rooms(sid)) == {sid, "oak", "pine"}
+        await server.emit("in", to="oak")
+        await server.leave_room(sid, "oak")
+        await server.leave_room(sid, "oak")
+        await server.leave_room(sid, "nowhere")
+        await server.emit("out", to="oak")
+        assert set(server.rooms(sid)) == {sid, "pine"}
+        assert await client.before_end(server) == [("in",)]
+        assert set(server.manager.rooms["/"]) == {None, "pine"}
+
+
+async def test_a_handler_moves_its_client(transport: str) -> None:
+    """The documentation's chat: a client enters a room and leaves it by events."""
+    server = Server()
+
+    @server.event
+    async def begin_chat(sid: str) -> None:
+        await server.enter_room(sid, "chat")
+
+    @server.event
+    async def exit_chat(sid: str) -> None:
+        await server.leave_room(sid, "chat")
+
+    async with clients_of(server, transport) as connect:
+        client = await connect()
+        for event in ("begin_chat", "exit_chat"):
+            await client.call(event, timeout=TIMEOUT)
+            await server.emit("x", event, to="chat")
+        assert await client.before_end(server) == [("x", "begin_chat")]
+
+
+async def test_closing_a_room_sends_everybody_out(transport: str) -> None:
+    """They stay connected; the room can be entered anew."""
+    server = Server()
+    async with clients_of(server, transport) as connect:
+        clients = [await connect() for _ in range(2)]
+        for client in clients:
+            await server.enter_room(client.get_sid(), "oak")
+        await server.close_room("oak")
+        await server.close_room("oak")
+        await server.close_room("oak", namespace="/nowhere")
+        await server.emit("nobody", to="oak")
+        await server.enter_room(clients[0].get_sid(), "oak")
+        await server.emit("one", to="oak")
+        assert await clients[0].before_end(server) == [("one",)]
+        assert await clients[1].before_end(server) == []
+
+
+async def test_rooms_of_one_name_in_two_namespaces(transport: str) -> None:
+    """Are two rooms."""
+    server = Server(namespaces="*")
+    async with clients_of(server, transport) as connect:
+        client = await connect("/", "/a")
+        main, other = client.get_sid(), client.get_sid("/a")
+        await server.enter_room(main, "oak")
+        await server.enter_room(other, "oak", namespace="/a")
+        await server.close_room("oak")
+        assert server.rooms(main) == [main]
+        assert set(server.rooms(other, namespace="/a")) == {other, "oak"}
+        assert server.rooms(other) == []
+
+
+@pytest.mark.parametrize("room", [1, ("a", 1), b"oak", "é✓"])
+async def test_a_room_is_anything_hashable(room: Any) -> None:
+    """A tuple can be entered, but ``emit`` takes it for a list of rooms."""
+    server = Server()
+    async with clients_of(server) as connect:
+        client = await connect()
+        sid = client.get_sid()
+        await server.enter_room(sid, room)
+        assert set(server.rooms(sid)) == {sid, room}
+        if isinstance(room, int | str):
+            await server.emit("x", to=room)
+            assert await client.before_end(server) == [("x",)]
+
+
+async def test_nobody_enters_or_closes_a_clients_own_room(transport: str) -> None:
+    """Or they would get what is meant for that client."""
+    server = Server()
+    async with clients_of(server, transport) as connect:
+        one, two = (await connect()).get_sid(), (await connect()).get_sid()
+        with pytest.raises(ValueError, match="sid room"):
+            await server.enter_room(one, two)
+        with pytest.raises(ValueError, match="sid room"):
+            await server.close_room(two)
+        assert (server.rooms(one), server.rooms(two)) == ([one], [two])
+
+
+async def test_who_is_not_there_enters_nothing() -> None:
+    """It is the caller's mistake."""
+    server = Server()
+    with pytest.raises(ValueError, match="not connected"):
+        await server.enter_room("nobody", "oak")
+    async with clients_of(server) as connect:
+        await connect()
+        with pytest.raises(KeyError):
+            await server.enter_room("nobody", "oak")
+    assert server.rooms("nobody") == []
+
+
+async def test_rooms_end_with_their_last_client(transport: str) -> None:
+    """Nothing of a client is left when it has gone."""
+    server = Server()
+    async with clients_of(server, transport) as connect:
+        client = await connect()
+        await server.enter_room(client.get_sid(), "oak")
+        await server.emit("x", to=client.get_sid(), callback=print)
+        await client.disconnect()
+        await until(lambda: not server.eio.sockets, "the end of the session")
+    manager = server.manager
+    state = (manager.rooms, manager.callbacks, manager.pending_connect, manager.pending_disconnect)
+    assert state == ({}, {}, {}, {})
+    assert (manager._waiting, server.environ, server._binary_packet) == ({}, {}, {})

@@ -1,0 +1,110 @@
+"""The tree of errors: one class for each code, one status for each code, one wire shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sio_server.contract import errors
+from sio_server.contract.errors import ContractError, Fault
+
+STATUSES = {
+    "invalid_json": 400,
+    "invalid_message": 400,
+    "unknown_room": 400,
+    "invalid_offset": 400,
+    "unauthorized": 401,
+    "token_expired": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "unsupported_media_type": 415,
+    "id_conflict": 409,
+    "too_large": 413,
+    "too_many_events": 413,
+    "unknown_type": 422,
+    "invalid_furniture": 422,
+    "rate_limited": 429,
+    "internal": 500,
+    "log_unavailable": 503,
+    "shutting_down": 503,
+}
+RETRY_LATER = {"rate_limited", "log_unavailable", "shutting_down"}
+
+
+def tree(kind: type[ContractError]) -> Iterator[type[ContractError]]:
+    """Yield every error of the module below ``kind``."""
+    for child in kind.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield child
+            yield from tree(child)
+
+
+ERRORS = [error for error in tree(ContractError) if "code" in vars(error)]
+"""The others share the code of their parent: they differ in what the server does next."""
+
+
+def test_the_tree_has_each_code_of_the_contract_once() -> None:
+    """No code is missing, none is there twice, none is new."""
+    assert sorted(error.code for error in ERRORS) == sorted(STATUSES)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
+def test_each_code_has_its_status(error: type[ContractError]) -> None:
+    """The HTTP status is the contract's."""
+    assert error.status == STATUSES[error.code]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
+def test_only_errors_that_pass_say_when_to_retry(error: type[ContractError]) -> None:
+    """``Retry-After`` goes with the codes that have it, and is at least a second."""
+    if error.code in RETRY_LATER:
+        assert isinstance(error.retry_after, int)
+        assert error.retry_after >= 1
+    else:
+        assert error.retry_after is None
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
+def test_an_error_is_named_after_its_code(error: type[ContractError]) -> None:
+    """The class's name and the code are the same words."""
+    assert error.__name__.lower() == error.code.replace("_", "")
+
+
+def test_an_error_without_details_has_no_such_key() -> None:
+    """The wire shape is ``{code, message}`` then."""
+    assert errors.NotFound("no such page").as_dict() == {
+        "code": "not_found",
+        "message": "no such page",
+    }
+
+
+def test_faults_are_the_message_and_the_details() -> None:
+    """Every field at fault is named at once, in words and as data."""
+    error = errors.InvalidFurniture.of_faults(
+        [Fault("furniture.altura", "must be a number ≥ 0"), Fault("furniture.nombre", "no")]
+    )
+    assert error.as_dict() == {
+        "code": "invalid_furniture",
+        "message": "furniture.altura: must be a number ≥ 0; furniture.nombre: no",
+        "details": [
+            {"field": "furniture.altura", "message": "must be a number ≥ 0"},
+            {"field": "furniture.nombre", "message": "no"},
+        ],
+    }
+
+
+def test_the_message_is_what_the_exception_says() -> None:
+    """A log that shows the exception shows its message."""
+    assert str(errors.Forbidden("not yours")) == "not yours"
+
+
+def test_an_expired_token_counts_as_unauthorized() -> None:
+    """Whoever handles the one handles the other."""
+    assert issubclass(errors.TokenExpired, errors.Unauthorized)
+
+
+def test_a_start_error_is_never_shown_to_a_client() -> None:
+    """It stands beside the tree."""
+    assert not issubclass(errors.StartError, ContractError)

@@ -1,0 +1,1094 @@
+"""Fan-out: live cursors, parked ones, replays; without holes and without duplicates."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sio_server.contract.errors import LogUnavailable
+from sio_server.contract.events import Event, Offset, Record
+from sio_server.delivery import catchup, recent
+from sio_server.delivery.cursor import Cursor
+from sio_server.delivery.fanout import Fanout
+from sio_server.eventlog import reading
+from sio_server.eventlog.contract import Answer, Bounds, EventLog, Page
+
+EPOCH = "epoch"
+Check = Callable[[], object]
+
+
+def offset(seq: int) -> Offset:
+    """Return an offset in the log of the tests."""
+    return Offset(EPOCH, seq)
+
+
+class Log(EventLog):
+    """A log that a test fills, trims, pauses and takes away.
+
+    Like one on disk it learns at once which rooms a read is for, and looks at the events later.
+
+    Attributes:
+        oldest: how many events are trimmed.
+        examined: how many events one read looks at.
+        available: whether reads succeed.
+        gate: reads wait until it is set.
+        reads: how many reads there were.
+        before_read: called right before a read looks at the events.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.oldest = 0
+        self.examined = 1000
+        self.available = True
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.reads = 0
+        self.before_read: Callable[[], None] = lambda: None
+
+    def add(self, *rooms: str) -> Record:
+        """Append a record that goes to these rooms."""
+        record = Record(offset(len(self.records) + 1), "furniture_created", rooms, "{}")
+        self.records.append(record)
+        return record
+
+    async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
+        """Wait for the gate, then read."""
+        wanted = None if rooms is None else frozenset(rooms)
+        self.reads += 1
+        await self.gate.wait()
+        await asyncio.sleep(0)
+        self.before_read()
+        if not self.available:
+            raise LogUnavailable("the disk is away")
+        kept = reading.bounds(EPOCH, self.oldest, len(self.records))
+        seqs = reading.plan(after, wanted, limit, kept, self.examined)
+        if isinstance(seqs, Page):
+            return seqs
+        records = [self.records[seq - 1] for seq in seqs]
+        found = [it for it in records if wanted is None or not wanted.isdisjoint(it.rooms)]
+        return reading.page(found[:limit], seqs, limit, kept)
+
+    async def bounds(self) -> Bounds:
+        """Return what is kept."""
+        return reading.bounds(EPOCH, self.oldest, len(self.records))
+
+    async def open(self) -> None:
+        """Do nothing: it is open."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    async def append(self, events: Sequence[Event]) -> list[Answer]:
+        """Fail: the fan-out never appends."""
+        raise NotImplementedError
+
+    def tail(self) -> AsyncIterator[list[Record]]:
+        """Fail: records are delivered by the tests."""
+        raise NotImplementedError
+
+
+class Outlet:
+    """A consumer that reads when it is told to.
+
+    Attributes:
+        bound: how many unread frames are within its buffer.
+        seqs: what was written to it.
+        frames: the same, as frames.
+        closed: how often it was closed as too slow.
+    """
+
+    encoded: list[Record]
+
+    def __init__(self, bound: int = 1000) -> None:
+        self.bound = bound
+        self.unread = 0
+        self.seqs: list[int] = []
+        self.frames: list[Any] = []
+        self.closed = 0
+        self._read = asyncio.Event()
+
+    @staticmethod
+    def encode(record: Record) -> Any:
+        """Encode and note it."""
+        return [record]
+
+    def write(self, frame: Any) -> bool:
+        """Buffer a frame."""
+        self.frames.append(frame)
+        self.seqs.append(frame[0].offset.seq)
+        self.unread += 1
+        return self.unread <= self.bound
+
+    def write_all(self, frames: Sequence[Any]) -> bool:
+        """Buffer frames."""
+        within = True
+        for frame in frames:
+            within = self.write(frame)
+        return within
+
+    def unacknowledged(self) -> int:
+        """Return how many events are unread."""
+        return self.unread
+
+    async def drain(self) -> None:
+        """Wait until it has read."""
+        while self.unread > self.bound:
+            self._read.clear()
+            await self._read.wait()
+
+    def drop(self) -> None:
+        """Note the end."""
+        self.closed += 1
+
+    def read(self) -> None:
+        """Read all that is buffered."""
+        self.unread = 0
+        self._read.set()
+
+
+class Node:
+    """A log, the fan-out over it, and what it reported.
+
+    Attributes:
+        delivered: how many events it says were written.
+        parked: how many times it says a consumer was parked.
+    """
+
+    def __init__(self, slow_seconds: float = 30, recent_events: int = 0) -> None:
+        self.log = Log()
+        self.delivered = 0
+        self.parked = 0
+        self.fanout = Fanout(
+            self.log, slow_seconds, self._count, self._park, recent_events=recent_events
+        )
+        self.fanout.go_on_from(offset(0))
+
+    def _count(self, events: int) -> None:
+        self.delivered += events
+
+    def _park(self) -> None:
+        self.parked += 1
+
+    def publish(self, *rooms: str) -> int:
+        """Append a record and deliver it; return to how many."""
+        self.log.add(*rooms)
+        (recipients,) = self.deliver()
+        return recipients
+
+    def deliver(self, most: int | None = None) -> list[int]:
+        """Deliver what the log has and the fan-out has not; return to how many each."""
+        behind = self.log.records[self.fanout.position.seq :][:most]
+        return [self.fanout.deliver(record) for record in behind]
+
+    def join(
+        self,
+        rooms: Iterable[str] = ("catalog",),
+        since: int | None = None,
+        outlet: Outlet | None = None,
+        started: Callable[..., None] = lambda *report: None,
+        *,
+        kept: bool = False,
+    ) -> tuple[Cursor, Outlet]:
+        """Let a consumer begin."""
+        outlet = outlet or Outlet()
+        cursor = Cursor(outlet, rooms, self.fanout.position)
+        self.fanout.join(cursor, None if since is None else offset(since), started, kept=kept)
+        return cursor, outlet
+
+
+@pytest.fixture
+async def node() -> Node:
+    """Return a node with an empty log and nobody connected."""
+    return Node()
+
+
+async def turns(count: int = 30) -> None:
+    """Let everything that is ready run."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def until(condition: Check) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await turns(1)
+
+
+async def test_an_event_reaches_the_members_of_its_rooms(node: Node) -> None:
+    """And nobody else; the answer is how many there are."""
+    _, everything = node.join(["catalog"])
+    _, oak = node.join(["material:roble"])
+    _, pine = node.join(["material:pino"])
+    _, nothing = node.join([])
+    assert node.publish("catalog", "material:roble") == 2
+    assert node.publish("catalog", "material:pino") == 2
+    assert node.publish("nowhere") == 0
+    assert everything.seqs == [1, 2]
+    assert (oak.seqs, pine.seqs, nothing.seqs) == ([1], [2], [])
+    assert node.delivered == 4
+
+
+async def test_a_member_of_several_rooms_gets_one_copy(node: Node) -> None:
+    """However many of the event's rooms it is in."""
+    rooms = ("catalog", "material:roble", "author:ana", "type:furniture_created", "furniture:1")
+    _, outlet = node.join(rooms)
+    _, other = node.join(rooms[1:3])
+    assert node.publish(*rooms) == 2
+    assert outlet.seqs == other.seqs == [1]
+
+
+async def test_an_event_that_came_before_is_passed_over(node: Node) -> None:
+    """A tail may begin before the position that the server began at."""
+    _, outlet = node.join()
+    node.publish("catalog")
+    node.publish("catalog")
+    for record in node.log.records:
+        assert node.fanout.deliver(record) == 0
+    assert outlet.seqs == [1, 2]
+    assert node.fanout.position == offset(2)
+    assert node.publish("catalog") == 1
+
+
+async def test_an_event_is_encoded_once_for_each_class_of_outlet(node: Node) -> None:
+    """All of a class get the same frame."""
+    encoded: list[type] = []
+
+    class Plain(Outlet):
+        @staticmethod
+        def encode(record: Record) -> Any:
+            encoded.append(Plain)
+            return [record, "plain"]
+
+    class Other(Outlet):
+        @staticmethod
+        def encode(record: Record) -> Any:
+            encoded.append(Other)
+            return [record, "other"]
+
+    plain = [node.join(outlet=Plain())[1] for _ in range(3)]
+    other = [node.join(outlet=Other())[1] for _ in range(3)]
+    assert node.publish("catalog") == 6
+    assert sorted(kind.__name__ for kind in encoded) == ["Other", "Plain"]
+    for outlets, form in ((plain, "plain"), (other, "other")):
+        assert all(outlet.frames[0] is outlets[0].frames[0] for outlet in outlets)
+        assert outlets[0].frames[0][1] == form
+
+
+async def test_without_since_a_cursor_is_live_at_once(node: Node) -> None:
+    """It starts at the end, without a gap, with nothing replayed."""
+    node.publish("catalog")
+    reports: list[Any] = []
+    cursor, outlet = node.join(started=lambda *report: reports.append(report))
+    assert reports == [(offset(1), False, 0)]
+    assert cursor.live
+    assert node.log.reads == 0
+    node.publish("catalog")
+    assert outlet.seqs == [2]
+
+
+@pytest.mark.parametrize("since", range(6))
+async def test_with_since_the_missed_events_come_first(since: int, node: Node) -> None:
+    """Then ``started``, then what is live; those that matter only."""
+    for number in range(5):
+        node.publish("catalog", f"parity:{number % 2}")
+    story: list[Any] = []
+
+    class Teller(Outlet):
+        def write(self, frame: Any) -> bool:
+            story.append(frame[0].offset.seq)
+            return super().write(frame)
+
+    cursor, _ = node.join(
+        ["parity:0"], since, Teller(), started=lambda *report: story.append(report)
+    )
+    await until(lambda: cursor.live)
+    node.publish("catalog", "parity:0")
+    missed = [seq for seq in (1, 3, 5) if seq > since]
+    assert story == [*missed, (offset(5), False, len(missed)), 6]
+
+
+async def test_a_long_replay_is_read_in_pages(node: Node) -> None:
+    """Also where the log looks at fewer events in a read than were asked for."""
+    for number in range(1050):
+        node.log.add("catalog", f"hundredth:{number % 100}")
+    node.deliver()
+    node.log.examined = 70
+    cursor, outlet = node.join(since=0, outlet=Outlet(2000))
+    rare, rare_outlet = node.join(["hundredth:7"], since=0)
+    await until(lambda: cursor.live and rare.live)
+    assert outlet.seqs == list(range(1, 1051))
+    assert rare_outlet.seqs == list(range(8, 1051, 100))
+    assert node.delivered == 1050 + 11
+
+
+async def test_what_comes_during_a_replay_is_neither_lost_nor_repeated(node: Node) -> None:
+    """It belongs to the replay, in its order."""
+    for _ in range(300):
+        node.publish("catalog")
+    reports: list[Any] = []
+    cursor, outlet = node.join(since=0, started=lambda *report: reports.append(report))
+    while not cursor.live:
+        if node.fanout.position.seq < 700:
+            node.publish("catalog")
+        await asyncio.sleep(0)
+    end = node.fanout.position.seq
+    node.publish("catalog")
+    assert outlet.seqs == list(range(1, end + 2))
+    assert reports == [(offset(end), False, end)]
+
+
+async def test_a_log_ahead_of_its_tail_is_waited_for(node: Node) -> None:
+    """An event that a replay has read comes by the tail as well, and is written once."""
+    for _ in range(5):
+        node.log.add("catalog")
+    node.deliver(2)
+    reports: list[Any] = []
+    cursor, outlet = node.join(since=0, started=lambda *report: reports.append(report))
+    await turns()
+    assert outlet.seqs == [1, 2, 3, 4, 5]
+    assert not cursor.live
+    assert reports == []
+    reads = node.log.reads
+    await turns()
+    assert node.log.reads == reads, "it waits, and does not ask again and again"
+    node.deliver()
+    await until(lambda: cursor.live)
+    assert reports == [(offset(5), False, 5)]
+    node.publish("catalog")
+    assert outlet.seqs == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("bound", [0, 1, 5])
+async def test_a_consumer_over_its_bound_is_parked(bound: int, node: Node) -> None:
+    """It gets no more until it reads; then all it missed, and what is live again."""
+    cursor, outlet = node.join(outlet=Outlet(bound))
+    _, other = node.join()
+    for _ in range(10):
+        node.publish("catalog")
+    assert not cursor.live
+    assert node.parked == 1
+    await turns()
+    assert outlet.seqs == list(range(1, bound + 2))
+    assert other.seqs == list(range(1, 11))
+    while not cursor.live:
+        outlet.read()
+        await turns()
+    node.publish("catalog")
+    assert outlet.seqs == list(range(1, 12))
+    assert node.delivered == 22
+    assert outlet.closed == 0
+
+
+async def test_the_event_that_parks_a_consumer_is_delivered_to_it(node: Node) -> None:
+    """It counts among the recipients, alone in a room or not."""
+    node.join(outlet=Outlet(0))
+    assert node.publish("catalog") == 1
+    assert node.delivered == 1
+    node.join(["a", "b"], outlet=Outlet(0))
+    node.join(["b"], outlet=Outlet(0))
+    assert node.publish("a", "b") == 2
+    assert node.delivered == 3
+
+
+async def test_a_parked_consumer_costs_no_reads(node: Node) -> None:
+    """It is the log's affair only once it reads."""
+    _, outlet = node.join(outlet=Outlet(0))
+    for _ in range(100):
+        node.publish("catalog")
+        await asyncio.sleep(0)
+    assert node.log.reads == 0
+    assert outlet.seqs == [1]
+
+
+async def test_a_replay_flows_at_the_consumers_pace(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never more than its bound and one piece is buffered."""
+    monkeypatch.setattr(recent, "PIECE_BYTES", 1)
+    for _ in range(500):
+        node.publish("catalog")
+    most = 0
+    cursor, outlet = node.join(since=0, outlet=Outlet(7))
+    async with asyncio.timeout(10):
+        while not cursor.live:
+            most = max(most, outlet.unread)
+            if outlet.unread > 7:
+                await turns(3)
+                outlet.read()
+            await asyncio.sleep(0)
+    assert most == 8
+    assert outlet.seqs == list(range(1, 501))
+
+
+class Packet:
+    """A frame that can be watched."""
+
+
+watched: weakref.WeakSet[Packet] = weakref.WeakSet()
+
+
+class Forgetful(Outlet):
+    """A consumer that keeps nothing.
+
+    Attributes:
+        alive: how many frames there were at each write.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive: list[int] = []
+
+    @staticmethod
+    def encode(record: Record) -> Packet:
+        """Encode and watch what becomes of it."""
+        packet = Packet()
+        watched.add(packet)
+        return packet
+
+    def write_all(self, frames: Sequence[Any]) -> bool:
+        """Count what is in memory."""
+        self.alive.append(len(watched))
+        return True
+
+
+async def test_who_catches_up_holds_no_frames_but_a_piece(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written of a page goes: a page's frames take several times what it does."""
+    monkeypatch.setattr(recent, "PIECE_BYTES", 1)
+    for _ in range(50):
+        node.log.add("catalog")
+    node.deliver()
+    outlet = Forgetful()
+    node.join(since=0, outlet=outlet)
+    await until(lambda: len(outlet.alive) == 50)
+    assert max(outlet.alive) <= 2  # the one before is let go with the next
+
+
+async def test_a_room_counts_from_the_position_of_its_subscribe(node: Node) -> None:
+    """For a live cursor: what comes from now on."""
+    cursor, outlet = node.join(["a"])
+    node.publish("b")
+    node.fanout.subscribe(cursor, ["b", "a"])
+    node.publish("b")
+    node.publish("a")
+    assert outlet.seqs == [2, 3]
+    assert set(cursor.rooms) == {"a", "b"}
+
+
+async def test_a_room_that_a_parked_cursor_adds_counts_from_then(node: Node) -> None:
+    """Though the cursor itself is further back."""
+    cursor, outlet = node.join(["a"], outlet=Outlet(0))
+    node.publish("a")
+    node.publish("b")
+    node.publish("a")
+    node.fanout.subscribe(cursor, ["b", "a"])
+    node.publish("b")
+    node.publish("a", "b")
+    while not cursor.live:
+        outlet.read()
+        await turns()
+    assert outlet.seqs == [1, 3, 4, 5]
+    outlet.read()
+    node.publish("b")
+    assert outlet.seqs == [1, 3, 4, 5, 6]
+
+
+async def test_the_catalogue_that_a_parked_cursor_adds_counts_from_then(node: Node) -> None:
+    """It does not open up what came before."""
+    cursor, outlet = node.join(["a"], outlet=Outlet(0))
+    node.publish("catalog", "a")
+    node.publish("catalog", "b")
+    node.publish("catalog", "a")
+    node.fanout.subscribe(cursor, ["catalog"])
+    node.publish("catalog", "b")
+    while not cursor.live:
+        outlet.read()
+        await turns()
+    assert outlet.seqs == [1, 3, 4]
+
+
+async def test_a_room_that_was_left_and_entered_again_counts_anew(node: Node) -> None:
+    """What came between is not for it."""
+    cursor, outlet = node.join(["a"], outlet=Outlet(0))
+    node.publish("a")
+    node.publish("a")
+    node.fanout.unsubscribe(cursor, ["a"])
+    node.publish("a")
+    node.fanout.subscribe(cursor, ["a"])
+    node.publish("a")
+    while not cursor.live:
+        outlet.read()
+        await turns()
+    assert outlet.seqs == [1, 4]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("room", ["b", "catalog"])
+async def test_a_room_added_while_the_log_is_read_misses_nothing(
+    number: int, room: str, node: Node
+) -> None:
+    """The read was for the old rooms; what came since the subscribe is for the new one, too."""
+    node.log.examined = 2
+    for _ in range(3):
+        node.publish("catalog", "a")
+
+    def subscribe_and_publish() -> None:
+        if node.log.reads == number:
+            node.log.before_read = lambda: None
+            node.fanout.subscribe(cursor, [room])
+            node.publish("catalog", "b")
+
+    node.log.before_read = subscribe_and_publish
+    cursor, outlet = node.join(["a"], since=0)
+    await until(lambda: cursor.live)
+    assert outlet.seqs == [1, 2, 3, 4]
+
+
+async def test_unsubscribing_takes_effect_at_once(node: Node) -> None:
+    """Live or parked, for the rooms that it names; others it may name as well."""
+    live, in_live = node.join(["a", "b"])
+    parked, in_parked = node.join(["a", "b"], outlet=Outlet(0))
+    node.publish("a")
+    node.publish("a")
+    for cursor in (live, parked):
+        node.fanout.unsubscribe(cursor, ["a", "nowhere"])
+    node.publish("a")
+    node.publish("b")
+    while not parked.live:
+        in_parked.read()
+        await turns()
+    assert in_live.seqs == [1, 2, 4]
+    assert in_parked.seqs == [1, 4]
+    assert set(live.rooms) == set(parked.rooms) == {"b"}
+    assert node.publish("a") == 0
+
+
+async def test_a_cursor_without_rooms_is_there_still(node: Node) -> None:
+    """It gets what it subscribes to later."""
+    cursor, outlet = node.join(["a"])
+    node.fanout.unsubscribe(cursor, ["a"])
+    assert node.publish("a") == 0
+    node.fanout.subscribe(cursor, ["a"])
+    assert node.publish("a") == 1
+    assert outlet.seqs == [2]
+
+
+async def test_leaving_live_ends_it(node: Node) -> None:
+    """A second time is no trouble, and the rooms are not kept."""
+    cursor, outlet = node.join(["a", "b"])
+    for _ in range(2):
+        node.fanout.leave(cursor)
+    assert node.publish("a", "b") == 0
+    assert outlet.seqs == []
+    assert not any(node.fanout._rooms.values())
+
+
+async def test_leaving_before_joining_ends_it(node: Node) -> None:
+    """The end of a connection may come before its beginning."""
+    node.publish("catalog")
+    outlet = Outlet()
+    cursor = Cursor(outlet, ["catalog"], offset(0))
+    node.fanout.leave(cursor)
+    assert node.publish("catalog") == 0
+    assert outlet.seqs == []
+
+
+async def test_leaving_while_it_starts_ends_it(node: Node) -> None:
+    """Whether it starts at once or after a replay."""
+    node.publish("catalog")
+    for since in (None, 0):
+        outlet = Outlet()
+        cursor = Cursor(outlet, ["catalog"], offset(0))
+        position = None if since is None else offset(since)
+        node.fanout.join(cursor, position, lambda *report, it=cursor: node.fanout.leave(it))
+        await turns()
+        before = list(outlet.seqs)
+        assert node.publish("catalog") == 0
+        await turns()
+        assert outlet.seqs == before
+
+
+@pytest.mark.parametrize("moment", range(14))
+async def test_leaving_at_any_moment_of_a_replay_ends_it(moment: int, node: Node) -> None:
+    """Nothing is written any more, ``started`` is not called, no task is left."""
+    for _ in range(250):
+        node.publish("catalog")
+    reports: list[Any] = []
+    tasks = asyncio.all_tasks()
+    cursor, outlet = node.join(since=0, started=lambda *report: reports.append(report))
+    await turns(moment)
+    node.fanout.leave(cursor)
+    before = list(outlet.seqs), list(reports)
+    node.publish("catalog")
+    await turns()
+    assert (outlet.seqs, reports) == before
+    assert outlet.closed == 0
+    assert asyncio.all_tasks() == tasks
+
+
+@pytest.mark.parametrize("moment", range(10))
+@pytest.mark.parametrize("reads", [False, True])
+async def test_leaving_at_any_moment_of_parking_ends_it(
+    moment: int, reads: bool, node: Node
+) -> None:
+    """While it waits for the consumer, or for the log."""
+    tasks = asyncio.all_tasks()
+    cursor, outlet = node.join(outlet=Outlet(2))
+    for _ in range(10):
+        node.publish("catalog")
+    if reads:
+        outlet.read()
+    await turns(moment)
+    node.fanout.leave(cursor)
+    before = list(outlet.seqs)
+    outlet.read()
+    node.publish("catalog")
+    await turns()
+    assert outlet.seqs == before
+    assert outlet.closed == 0
+    assert asyncio.all_tasks() == tasks
+
+
+async def test_leaving_while_the_tail_is_waited_for_ends_it(node: Node) -> None:
+    """The tail goes on for the others that wait."""
+    node.log.add("catalog")
+    cursor, _ = node.join(since=0)
+    other, outlet = node.join(since=0)
+    await turns()
+    node.fanout.leave(cursor)
+    await turns()
+    node.deliver()
+    await until(lambda: other.live)
+    assert not cursor.live
+    assert node.publish("catalog") == 1
+    assert outlet.seqs == [1, 2]
+
+
+async def test_leaving_while_the_log_is_away_ends_it(node: Node) -> None:
+    """It is asked now and then, not again and again, and then no more."""
+    node.publish("catalog")
+    node.log.available = False
+    tasks = asyncio.all_tasks()
+    cursor, _ = node.join(since=0)
+    await turns()
+    assert node.log.reads == 1
+    node.fanout.leave(cursor)
+    await turns()
+    assert asyncio.all_tasks() == tasks
+
+
+async def test_a_cursor_that_left_can_be_told_anything(node: Node) -> None:
+    """A command may still be at work when its connection ends."""
+    cursor, _ = node.join(["a"])
+    node.fanout.leave(cursor)
+    node.fanout.subscribe(cursor, ["b"])
+    node.fanout.unsubscribe(cursor, ["a"])
+    assert node.publish("a", "b") == 0
+
+
+MISSED = [Offset("another", 3), offset(99), offset(2)]
+
+
+@pytest.mark.parametrize("since", MISSED, ids=["another epoch", "the future", "trimmed"])
+async def test_a_gap_is_said_at_the_join(since: Offset, node: Node) -> None:
+    """Nothing is replayed; the cursor goes on from the log's end."""
+    for _ in range(5):
+        node.publish("catalog")
+    node.log.oldest = 3
+    reports: list[Any] = []
+    outlet = Outlet()
+    cursor = Cursor(outlet, ["catalog"], offset(0))
+    node.fanout.join(cursor, since, lambda *report: reports.append(report))
+    await until(lambda: cursor.live)
+    assert reports == [(offset(5), True, 0)]
+    assert outlet.closed == 0
+    node.publish("catalog")
+    assert outlet.seqs == [6]
+
+
+@pytest.mark.parametrize("since", MISSED, ids=["another epoch", "the future", "trimmed"])
+async def test_without_rooms_there_is_no_gap(since: Offset, node: Node) -> None:
+    """A gap is not said where nothing can have been missed."""
+    for _ in range(5):
+        node.publish("catalog")
+    node.log.oldest = 3
+    reports: list[Any] = []
+    cursor = Cursor(Outlet(), [], offset(0))
+    node.fanout.join(cursor, since, lambda *report: reports.append(report))
+    await until(lambda: cursor.live)
+    assert reports == [(offset(5), False, 0)]
+
+
+async def test_the_oldest_that_is_kept_is_no_gap(node: Node) -> None:
+    """What is not announced was not missed."""
+    for _ in range(5):
+        node.publish("catalog")
+    node.log.oldest = 3
+    reports: list[Any] = []
+    cursor, outlet = node.join(since=3, started=lambda *report: reports.append(report))
+    await until(lambda: cursor.live)
+    assert outlet.seqs == [4, 5]
+    assert reports == [(offset(5), False, 2)]
+
+
+async def test_after_a_gap_the_start_precedes_any_event(node: Node) -> None:
+    """Also those that are appended while the cursor begins."""
+    story: list[Any] = []
+
+    class Teller(Outlet):
+        def write(self, frame: Any) -> bool:
+            story.append(frame[0].offset.seq)
+            return super().write(frame)
+
+    node.publish("catalog")
+    outlet = Teller()
+    cursor = Cursor(outlet, ["catalog"], offset(0))
+
+    def append_one_more() -> None:
+        if node.log.reads == 2:
+            node.log.before_read = lambda: None
+            node.publish("catalog")
+
+    node.log.before_read = append_one_more
+    node.fanout.join(cursor, Offset("another", 1), lambda *report: story.append(report))
+    await until(lambda: cursor.live or outlet.closed)
+    if node.fanout.position == offset(1):
+        node.publish("catalog")
+    assert story == [(offset(1), True, 0), 2]
+
+
+async def test_after_a_gap_a_log_ahead_of_its_tail_is_not_replayed(node: Node) -> None:
+    """The position is the log's end, and what lies before it is not written."""
+    for _ in range(5):
+        node.log.add("catalog")
+    node.deliver(2)
+    reports: list[Any] = []
+    outlet = Outlet()
+    cursor = Cursor(outlet, ["catalog"], offset(0))
+    node.fanout.join(cursor, offset(99), lambda *report: reports.append(report))
+    await turns()
+    node.deliver()
+    await until(lambda: cursor.live)
+    node.publish("catalog")
+    assert reports == [(offset(5), True, 0)]
+    assert outlet.seqs == [6]
+
+
+async def test_a_parked_cursor_that_the_retention_overtakes_is_closed(node: Node) -> None:
+    """Its reconnection says the gap; nothing is written beyond the hole."""
+    cursor, outlet = node.join(outlet=Outlet(0))
+    for _ in range(10):
+        node.publish("catalog")
+    node.log.oldest = 5
+    outlet.read()
+    await until(lambda: outlet.closed)
+    await turns()
+    assert outlet.seqs == [1]
+    assert outlet.closed == 1
+    assert not cursor.live
+    assert node.publish("catalog") == 0
+
+
+async def test_a_parked_cursor_at_the_oldest_kept_is_not_overtaken(node: Node) -> None:
+    """The bound itself is within."""
+    cursor, outlet = node.join(outlet=Outlet(0))
+    for _ in range(4):
+        node.publish("catalog")
+    node.log.oldest = 1
+    while not cursor.live:
+        outlet.read()
+        await turns()
+    assert outlet.seqs == [1, 2, 3, 4]
+    assert outlet.closed == 0
+
+
+async def test_a_consumer_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After so long without progress, parked or in a replay; once."""
+    monkeypatch.setattr(recent, "PIECE_BYTES", 1)
+    node = Node(slow_seconds=0.02)
+    node.publish("catalog")
+    parked, outlet = node.join(outlet=Outlet(0))
+    replayed, other = node.join(since=0, outlet=Outlet(0))
+    node.publish("catalog")
+    await until(lambda: outlet.closed and other.closed)
+    outlet.read()
+    other.read()
+    await turns()
+    assert (outlet.seqs, other.seqs) == ([2], [1])
+    assert (outlet.closed, other.closed) == (1, 1)
+    assert not parked.live
+    assert not replayed.live
+    assert node.publish("catalog") == 0
+
+
+async def test_a_log_that_is_away_is_asked_again(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For as long as it takes; no consumer is closed on that ground."""
+    monkeypatch.setattr(catchup, "RETRY_SECONDS", 0)
+    cursor, outlet = node.join(outlet=Outlet(1))
+    for _ in range(5):
+        node.publish("catalog")
+    node.log.available = False
+    outlet.read()
+    replayed, other = node.join(since=0)
+    await until(lambda: node.log.reads > 20)
+    assert (outlet.seqs, other.seqs) == ([1, 2], [])
+    node.log.available = True
+    while not cursor.live or not replayed.live:
+        outlet.read()
+        await turns()
+    assert outlet.seqs == other.seqs == [1, 2, 3, 4, 5]
+    assert outlet.closed == other.closed == 0
+
+
+async def test_a_failure_of_one_outlet_closes_it_alone(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While it catches up, and with a line in the log."""
+
+    class Broken(Outlet):
+        def write(self, frame: Any) -> bool:
+            raise RuntimeError("broken outlet")
+
+    node.publish("catalog")
+    with caplog.at_level(logging.ERROR):
+        _, outlet = node.join(since=0, outlet=Broken())
+        cursor, other = node.join(since=0)
+        await until(lambda: outlet.closed and cursor.live)
+    assert other.seqs == [1]
+    assert [record.getMessage() for record in caplog.records] == ["catch_up_failed"]
+
+
+ROOMS = ("a", "b", "catalog")
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("append"), st.sampled_from(["a", "b", "ab", "c"])),
+        st.tuples(st.just("deliver"), st.integers(1, 5)),
+        st.tuples(st.just("turns"), st.integers(1, 6)),
+        st.tuples(st.just("read"), st.none()),
+        st.tuples(st.just("subscribe"), st.sampled_from(ROOMS)),
+        st.tuples(st.just("unsubscribe"), st.sampled_from(ROOMS)),
+    ),
+    max_size=60,
+)
+
+
+class Membership:
+    """Which events a consumer must get and which it may, by when it was in which room.
+
+    An event that the log has but the fan-out has not yet, when a room is entered or left, may come
+    or not: it was on its way.
+    """
+
+    def __init__(self, rooms: Iterable[str], after: int) -> None:
+        self._since = dict.fromkeys(rooms, (after, after))
+        self._earlier: list[tuple[str, int, int]] = []
+
+    def subscribe(self, room: str, position: int, end: int) -> None:
+        """Enter a room while the fan-out has come as far as ``position``, the log to ``end``."""
+        self._since.setdefault(room, (position, end))
+
+    def unsubscribe(self, room: str, end: int) -> None:
+        """Leave a room while the log ends there."""
+        if room in self._since:
+            self._earlier.append((room, self._since.pop(room)[0], end))
+
+    def must(self, record: Record) -> bool:
+        """Tell whether the record came after a room was entered that was never left since."""
+        entered = [end for room, (_, end) in self._since.items() if room in record.rooms]
+        return any(record.offset.seq > end for end in entered)
+
+    def may(self, record: Record) -> bool:
+        """Tell whether the record came while the consumer was in one of its rooms."""
+        seq = record.offset.seq
+        now = [start for room, (start, _) in self._since.items() if room in record.rooms]
+        return any(seq > start for start in now) or any(
+            start < seq <= end for room, start, end in self._earlier if room in record.rooms
+        )
+
+
+async def play(
+    schedule: list[tuple[str, Any]],
+    rooms: set[str],
+    since: int | None,
+    bound: int,
+    examined: int,
+    recent: int,
+) -> None:
+    """Play a schedule with one consumer, and hold it to what it must get."""
+    node = Node(recent_events=recent)
+    node.log.examined = examined
+    for number in range(4):
+        node.publish("catalog", "ab"[number % 2])
+    reports: list[Any] = []
+    cursor, outlet = node.join(
+        rooms, since, Outlet(bound), started=lambda *report: reports.append(report)
+    )
+    membership = Membership(rooms, 4 if since is None else since)
+    for what, value in schedule:
+        if what == "append":
+            node.log.add("catalog", *value)
+        elif what == "deliver":
+            node.deliver(value)
+        elif what == "turns":
+            await turns(value)
+        elif what == "read":
+            outlet.read()
+        elif what == "subscribe":
+            node.fanout.subscribe(cursor, [value])
+            membership.subscribe(value, node.fanout.position.seq, len(node.log.records))
+        else:
+            node.fanout.unsubscribe(cursor, [value])
+            membership.unsubscribe(value, len(node.log.records))
+    node.deliver()
+    async with asyncio.timeout(10):
+        while not cursor.live:
+            outlet.read()
+            await turns(3)
+    outlet.read()
+    node.publish("catalog", "a", "b")
+    assert outlet.seqs == sorted(set(outlet.seqs)), "in order, without duplicates"
+    must = [record.offset.seq for record in node.log.records if membership.must(record)]
+    may = [record.offset.seq for record in node.log.records if membership.may(record)]
+    assert set(must) <= set(outlet.seqs), "without holes"
+    assert set(outlet.seqs) <= set(may), "nothing of other rooms"
+    assert len(reports) == 1
+    assert outlet.closed == 0
+    assert node.delivered == len(outlet.seqs)
+    node.fanout.leave(cursor)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    steps,
+    st.sets(st.sampled_from(ROOMS)),
+    st.none() | st.integers(0, 4),
+    st.integers(0, 3),
+    st.sampled_from([1, 3, 1000]),
+    st.sampled_from([0, 2, 1000]),
+)
+def test_any_schedule_delivers_each_event_once(
+    schedule: list[tuple[str, Any]],
+    rooms: set[str],
+    since: int | None,
+    bound: int,
+    examined: int,
+    recent: int,
+) -> None:
+    """Appending, delivering, reading, entering and leaving rooms, in whatever order."""
+    asyncio.run(play(schedule, rooms, since, bound, examined, recent))
+
+
+async def test_an_outlet_that_fails_costs_nobody_else_an_event(node: Node) -> None:
+    """It is dropped; the others get the event, and the next ones."""
+
+    class Failing(Outlet):
+        def write(self, frame: Any) -> bool:
+            raise OSError("gone")
+
+    _, first = node.join()
+    _, failing = node.join(outlet=Failing())
+    _, last = node.join()
+    node.publish("catalog")
+    node.publish("catalog")
+    assert first.seqs == last.seqs == [1, 2]
+    assert failing.closed == 1
+
+
+async def test_a_consumer_that_reads_slowly_is_not_dropped(node: Node) -> None:
+    """Any progress gives it more time; none ends it."""
+    node.fanout._catch_up._slow_seconds = 0.01
+    steps = list(range(5))
+
+    class Sipping(Outlet):
+        def unacknowledged(self) -> int:
+            if steps and not self.closed:
+                steps.pop()
+            return len(steps)
+
+        async def drain(self) -> None:
+            await asyncio.Event().wait()
+
+    _, outlet = node.join(outlet=Sipping(0))
+    node.publish("catalog")
+    await until(lambda: outlet.closed)
+    assert steps == []
+
+
+async def test_what_is_recent_is_caught_up_from_memory() -> None:
+    """Encoded once for all who have missed it, and without asking the log."""
+    node = Node(recent_events=10)
+    cursor, outlet = node.join(outlet=Outlet(0))
+    other, another = node.join(outlet=Outlet(0))
+    for _ in range(8):
+        node.publish("catalog")
+    while not (cursor.live and other.live):
+        outlet.read()
+        another.read()
+        await turns()
+    assert outlet.seqs == another.seqs == list(range(1, 9))
+    assert all(ours is theirs for ours, theirs in zip(outlet.frames, another.frames, strict=True))
+    assert node.log.reads == 0
+
+
+@pytest.mark.parametrize("rooms", [["catalog"], ["a"], ["nothing"]])
+async def test_who_has_missed_little_that_is_kept_is_live_at_once(rooms: list[str]) -> None:
+    """So that all of it can go out as one piece, with what is written before and after it."""
+    node = Node(recent_events=10)
+    for _ in range(4):
+        node.publish("catalog")
+        node.publish("catalog", "a")
+    started: list[Any] = []
+    cursor, outlet = node.join(rooms, since=2, started=lambda *it: started.append(it), kept=True)
+    missed = {"catalog": [3, 4, 5, 6, 7, 8], "a": [4, 6, 8], "nothing": []}[rooms[0]]
+    assert cursor.live
+    assert outlet.seqs == missed
+    assert started == [(offset(8), False, len(missed))]
+
+
+@pytest.mark.parametrize("bound", [0, 3, 7])
+async def test_who_has_missed_much_that_is_kept_lets_others_have_their_turn(
+    bound: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a page, or what its buffer holds; all is counted."""
+    monkeypatch.setattr(catchup, "TURN_EVENTS", 5)
+    monkeypatch.setattr(recent, "PIECE_BYTES", 1)
+    node = Node(recent_events=20)
+    for _ in range(17):
+        node.publish("catalog")
+    started: list[Any] = []
+    cursor, outlet = node.join(
+        since=1, outlet=Outlet(bound), started=lambda *it: started.append(it), kept=True
+    )
+    assert outlet.seqs == list(range(2, min(bound + 3, 7)))
+    assert not cursor.live
+    async with asyncio.timeout(10):
+        while not cursor.live:
+            outlet.read()
+            await turns()
+    assert outlet.seqs == list(range(2, 18))
+    assert started == [(offset(17), False, 16)]
+
+
+async def test_what_is_not_recent_any_more_is_read_from_the_log() -> None:
+    """In its order, with what is."""
+    node = Node(recent_events=3)
+    cursor, outlet = node.join(outlet=Outlet(0))
+    for _ in range(8):
+        node.publish("catalog")
+    while not cursor.live:
+        outlet.read()
+        await turns()
+    assert outlet.seqs == list(range(1, 9))
+    assert node.log.reads > 0

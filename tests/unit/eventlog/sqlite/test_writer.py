@@ -1,0 +1,228 @@
+"""The SQLite log in trouble: what is refused, and how it recovers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from sio_server.contract.errors import LogUnavailable
+from sio_server.contract.events import Event
+from sio_server.eventlog.contract import Retention
+from sio_server.eventlog.sqlite import writer as sqlite_writer
+from sio_server.eventlog.sqlite.file import open_file
+from sio_server.eventlog.sqlite.log import SqliteLog
+from sio_server.eventlog.sqlite.store import TRIMMED, Store
+from sio_server.eventlog.sqlite.writer import Writer
+from tests.unit.eventlog.waiting import append_when_possible, until
+
+MakeEvent = Callable[..., Event]
+OpenLog = Callable[..., Awaitable[SqliteLog]]
+Ids = Callable[[SqliteLog], Awaitable[list[str]]]
+
+
+async def test_a_full_disk_refuses_appends_and_goes_on_when_there_is_space(
+    disk: Any, open_log: OpenLog, event: MakeEvent, ids: Ids
+) -> None:
+    """Nothing of a refused append is in the log; reading goes on meanwhile."""
+    log = await open_log(vfs=disk.vfs)
+    tail = log.tail()
+    await log.append([event("a")])
+    disk.full = True
+    for _ in range(3):
+        with pytest.raises(LogUnavailable):
+            await log.append([event("b"), event("c")])
+    assert await ids(log) == ["a"]
+    disk.full = False
+    receipt = await append_when_possible(log, event("d"))
+    assert (receipt.offset.seq, receipt.duplicate) == (2, False)
+    assert await ids(log) == ["a", "d"]
+    await log.close()
+    assert [record.offset.seq async for batch in tail for record in batch] == [1, 2]
+    assert await ids(await open_log()) == ["a", "d"]
+
+
+async def test_all_appends_of_a_failed_group_are_refused(
+    disk: Any, open_log: OpenLog, event: MakeEvent
+) -> None:
+    """Whoever shares a transaction with others shares its failure, with an error of its own."""
+    log = await open_log(vfs=disk.vfs)
+    disk.full = True
+    calls = [log.append([event()]) for _ in range(20)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [LogUnavailable] * 20
+    assert len(set(map(id, answers))) == 20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("only root may mount a small file system, and not everywhere")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+async def test_a_disk_that_is_really_full(small_disk: Path, event: MakeEvent, ids: Ids) -> None:
+    """On a real file system without space it is the same: refuse, and go on when there is some."""
+    log = SqliteLog(small_disk / "events.db", Retention(events=100), sweep_seconds=0.01)
+    await log.open()
+    filler = small_disk / "filler"
+    with pytest.raises(OSError, match="No space"):
+        filler.write_bytes(bytes(2_000_000))
+    calls = (log.append([event(f"full-{n}", descripcion="x" * 9_000)]) for n in range(100))
+    answers = [(await asyncio.gather(call, return_exceptions=True))[0] for call in calls]
+    assert isinstance(answers[-1], LogUnavailable)
+    acknowledged = [f"full-{n}" for n, answer in enumerate(answers) if isinstance(answer, list)]
+    filler.unlink()
+    await append_when_possible(log, event("after"))
+    assert await ids(log) == [*acknowledged, "after"]
+    await log.close()
+
+
+# Other trouble.
+
+
+async def test_trimming_that_fails_is_tried_again(
+    disk: Any, open_log: OpenLog, event: MakeEvent
+) -> None:
+    """A full disk stops the trimming no longer than it is full."""
+    now = 1_000_000.0
+    log = await open_log(Retention(seconds=60), clock=lambda: now, vfs=disk.vfs)
+    await log.append([event(), event()])
+    disk.full = True
+    now += 61
+    await until(lambda: disk.refused > 1)
+    disk.full = False
+    async with asyncio.timeout(20):
+        while True:
+            if (await log.bounds()).oldest.seq == 2:
+                return
+            await asyncio.sleep(0.002)
+
+
+async def test_a_checkpoint_that_fails_costs_no_append(
+    disk: Any,
+    open_log: OpenLog,
+    event: MakeEvent,
+    ids: Ids,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What was committed is acknowledged, and the checkpoint is tried again."""
+    monkeypatch.setattr(sqlite_writer, "CHECKPOINT_PAGES", 1)
+    log = await open_log(vfs=disk.vfs)
+    disk.database_errors = 3
+    await log.append([event("a")])
+    await until(lambda: disk.database_errors < 3)
+    await log.append([event("b")])
+    await until(lambda: disk.database_errors == 0)
+    await log.append([event("c")])
+    assert await ids(log) == ["a", "b", "c"]
+    assert {record.message.split()[0] for record in caplog.records} == {
+        "event_log_checkpoint_failed"
+    }
+
+
+async def test_an_event_that_cannot_be_stored_spoils_nothing(
+    open_log: OpenLog, event: MakeEvent, ids: Ids
+) -> None:
+    """Text that is no Unicode is refused before it reaches the file, which stays readable."""
+    log = await open_log()
+    with pytest.raises(LogUnavailable):
+        await log.append([event(nombre="\ud800")])
+    await append_when_possible(log, event("a"))
+    assert await ids(log) == ["a"]
+
+
+async def test_a_group_that_cannot_be_written_is_refused(
+    open_log: OpenLog, event: MakeEvent, ids: Ids
+) -> None:
+    """Trouble before the commit refuses every append with an error of its own."""
+    seconds = 1.0
+    log = await open_log(clock=lambda: 1 / seconds)
+    await log.append([event("a")])
+    seconds = 0.0
+    calls = [log.append([event()]) for _ in range(20)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [LogUnavailable] * 20
+    assert len(set(map(id, answers))) == 20
+    seconds = 1.0
+    await append_when_possible(log, event("b"))
+    assert await ids(log) == ["a", "b"]
+
+
+class Switch:
+    """A clock that ends the thread that looks at it, once it is told to."""
+
+    def __init__(self) -> None:
+        self.deadly = False
+
+    def __call__(self) -> float:
+        """Return the time, or end the thread."""
+        if self.deadly:
+            raise SystemExit
+        return 1_000_000.0
+
+
+async def test_when_the_thread_dies_everything_that_waits_has_an_answer(
+    open_log: OpenLog, event: MakeEvent, ids: Ids
+) -> None:
+    """Appends that were not committed are refused, the tails end, and later calls are refused."""
+    clock = Switch()
+    log = await open_log(clock=clock)
+    tail = log.tail()
+    await log.append([event("a")])
+    clock.deadly = True
+    calls = [log.append([event()]) for _ in range(5)]
+    answers = await asyncio.gather(*calls, log.bounds(), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [LogUnavailable] * 6
+    with pytest.raises(LogUnavailable):
+        await log.append([event()])
+    assert len([batch async for batch in tail]) == 1
+    await log.close()
+    clock.deadly = False
+    assert await ids(await open_log(clock=clock)) == ["a"]
+
+
+async def test_a_thread_that_dies_in_a_commit_gives_no_answer(
+    disk: Any, open_log: OpenLog, event: MakeEvent
+) -> None:
+    """What may be in the log is neither acknowledged nor refused."""
+    log = await open_log(vfs=disk.vfs)
+    disk.kill_thread = True
+    doubtful = asyncio.create_task(log.append([event("a")]))
+    with pytest.raises(asyncio.CancelledError):
+        await doubtful
+    disk.kill_thread = False
+    await log.close()
+
+
+async def test_trimming_leaves_most_of_the_time_to_publishes(
+    path: Path, open_log: OpenLog, event: MakeEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a step that took a second the next one waits for four."""
+    log = await open_log()
+    await log.append([event() for _ in range(3 * TRIMMED)])
+    await log.close()
+    store = Store(open_file(path), Retention(events=1), lambda: 0.0)
+    writer = Writer(SimpleQueue(), lambda records, outcomes: None, lambda: store, 1.0)
+    writer._store = store
+    seconds = itertools.count()
+    monkeypatch.setattr(sqlite_writer, "monotonic", lambda: next(seconds))
+    oldest = []
+    for _ in range(5):
+        writer._tidy()  # it looks at the clock before a step, and after
+        oldest.append(store.bounds().oldest.seq)
+    store.close()
+    assert oldest == [TRIMMED] * 4 + [2 * TRIMMED]

@@ -1,0 +1,273 @@
+"""Deadlines: many timers of one length as one, on a clock that the tests move."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sio_server.net import deadlines
+from sio_server.net.deadlines import Deadlines
+
+
+class Loop:
+    """An event loop's clock and timers, and nothing else of it.
+
+    Attributes:
+        failures: what callbacks raised, which an event loop logs and goes on.
+    """
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.failures: list[Exception] = []
+        self._timers: list[tuple[float, int, Callable[[], object]]] = []
+        self._numbers = itertools.count()
+
+    def get_running_loop(self) -> Loop:
+        """Stand for ``asyncio.get_running_loop``."""
+        return self
+
+    def time(self) -> float:
+        """Return the loop's time."""
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> object:
+        """Set a timer; return its handle."""
+        self._timers.append((when, next(self._numbers), callback))
+        return self._timers[-1]
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Note a failure that did not come out of a callback."""
+        self.failures.append(context["exception"])
+
+    @property
+    def armed(self) -> int:
+        """Return how many timers wait."""
+        return len(self._timers)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, timer by timer."""
+        end = self.now + seconds
+        while self._timers and min(self._timers)[0] <= end:
+            timer = min(self._timers)
+            self._timers.remove(timer)
+            self.now = max(self.now, timer[0])
+            try:
+                timer[2]()
+            except Exception as error:
+                self.failures.append(error)
+        self.now = end
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
+    """Let the module's deadlines run on a clock of the test's own."""
+    loop = Loop()
+    monkeypatch.setattr(deadlines, "asyncio", loop)
+    return loop
+
+
+def test_a_member_expires_after_its_time(loop: Loop) -> None:
+    """Not earlier, once, and is no member any more."""
+    expired: list[str] = []
+    members: Deadlines[str] = Deadlines(10, expired.append)
+    members.add("a")
+    assert "a" in members
+    loop.advance(9.9)
+    assert expired == []
+    loop.advance(0.1)
+    assert expired == ["a"]
+    assert "a" not in members
+    assert len(members) == 0
+    loop.advance(100)
+    assert expired == ["a"]
+
+
+def test_members_expire_each_in_its_own_time(loop: Loop) -> None:
+    """In the order in which they came."""
+    expired: list[tuple[float, str]] = []
+    members: Deadlines[str] = Deadlines(10, lambda member: expired.append((loop.now, member)))
+    for member in "abc":
+        members.add(member)
+        loop.advance(3)
+    loop.advance(20)
+    assert expired == [(110, "a"), (113, "b"), (116, "c")]
+
+
+def test_a_discarded_member_does_not_expire(loop: Loop) -> None:
+    """The others do; one that is no member may be discarded, too."""
+    expired: list[str] = []
+    members: Deadlines[str] = Deadlines(10, expired.append)
+    for member in "abc":
+        members.add(member)
+    members.discard("a")
+    members.discard("c")
+    members.discard("nobody")
+    assert len(members) == 1
+    loop.advance(10)
+    assert expired == ["b"]
+
+
+def test_adding_again_starts_the_time_anew(loop: Loop) -> None:
+    """It is one member still."""
+    expired: list[str] = []
+    members: Deadlines[str] = Deadlines(10, expired.append)
+    members.add("a")
+    loop.advance(6)
+    members.add("a")
+    assert len(members) == 1
+    loop.advance(9.9)
+    assert expired == []
+    loop.advance(0.1)
+    assert expired == ["a"]
+
+
+def test_a_member_that_starts_anew_lets_the_others_pass(loop: Loop) -> None:
+    """Its place is the last from then on."""
+    expired: list[tuple[float, str]] = []
+    members: Deadlines[str] = Deadlines(10, lambda member: expired.append((loop.now, member)))
+    members.add("a")
+    loop.advance(3)
+    members.add("b")
+    loop.advance(3)
+    members.add("a")
+    loop.advance(20)
+    assert expired == [(113, "b"), (116, "a")]
+
+
+def test_many_members_are_one_timer(loop: Loop) -> None:
+    """However many there are, and however often they start anew."""
+    members: Deadlines[int] = Deadlines(10, lambda member: None)
+    for round_number in range(50):
+        for member in range(100):
+            members.add(member)
+        assert loop.armed == 1
+        loop.advance(round_number % 9)
+    members.discard(5)
+    assert loop.armed == 1
+
+
+def test_expiring_members_may_add_themselves_again(loop: Loop) -> None:
+    """That makes a clock that ticks."""
+    ticks: list[float] = []
+
+    def again(member: str) -> None:
+        ticks.append(loop.now)
+        members.add(member)
+
+    members: Deadlines[str] = Deadlines(10, again)
+    members.add("a")
+    loop.advance(35)
+    assert ticks == [110, 120, 130]
+    assert loop.armed == 1
+
+
+def test_expiring_members_may_discard_others(loop: Loop) -> None:
+    """Which then do not expire, though their time has come as well."""
+    expired: list[str] = []
+
+    def discard_b(member: str) -> None:
+        expired.append(member)
+        members.discard("b")
+
+    members: Deadlines[str] = Deadlines(10, discard_b)
+    for member in "abc":
+        members.add(member)
+    loop.advance(10)
+    assert expired == ["a", "c"]
+
+
+def test_a_failure_for_one_member_keeps_no_other_waiting(loop: Loop) -> None:
+    """The event loop logs it; the rest expire in their time."""
+    expired: list[str] = []
+
+    def fail_for_a(member: str) -> None:
+        if member == "a":
+            raise ValueError(member)
+        expired.append(member)
+
+    members: Deadlines[str] = Deadlines(10, fail_for_a)
+    members.add("a")
+    members.add("b")
+    loop.advance(5)
+    members.add("c")
+    loop.advance(10)
+    assert expired == ["b", "c"]
+    assert len(loop.failures) == 1
+
+
+def test_a_timer_that_comes_early_waits_again(loop: Loop) -> None:
+    """An event loop may run a timer a clock's tick too soon."""
+    expired: list[str] = []
+    members: Deadlines[str] = Deadlines(10, expired.append)
+    members.add("a")
+    loop.now += 9.999
+    members._tick()
+    assert expired == []
+    loop.advance(0.001)
+    assert expired == ["a"]
+
+
+class Model:
+    """Deadlines as one would say it: a time for each member."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.due: dict[int, float] = {}
+        self.expired: list[tuple[float, int]] = []
+
+    def advance(self, now: float) -> None:
+        """Expire what is due, in order of time."""
+        for due, member in sorted((due, member) for member, due in self.due.items()):
+            if due <= now:
+                del self.due[member]
+                self.expired.append((due, member))
+
+
+schedules = st.lists(
+    st.tuples(st.sampled_from(["add", "add", "discard"]), st.integers(0, 2))
+    | st.tuples(st.just("advance"), st.integers(1, 6)),
+    min_size=15,
+    max_size=40,
+)
+
+
+@settings(max_examples=300)
+@given(schedules)
+def test_any_schedule_is_as_if_each_member_had_its_own_timer(schedule: list[Any]) -> None:
+    """Members that come, go, start anew and expire."""
+    loop, model = Loop(), Model(5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deadlines, "asyncio", loop)
+        expired: list[tuple[float, int]] = []
+        members: Deadlines[int] = Deadlines(5, lambda member: expired.append((loop.now, member)))
+        for what, number in schedule:
+            if what == "add":
+                members.add(number)
+                model.due.pop(number, None)
+                model.due[number] = loop.now + 5
+            elif what == "discard":
+                members.discard(number)
+                model.due.pop(number, None)
+            else:
+                loop.advance(number)
+                model.advance(loop.now)
+            assert sorted(expired) == sorted(model.expired)
+            assert [when for when, _ in expired] == sorted(when for when, _ in expired)
+            assert len(members) == len(model.due)
+            assert all((member in members) == (member in model.due) for member in range(3))
+            assert loop.armed <= 1
+
+
+async def test_the_event_loops_own_clock_is_used() -> None:
+    """On a real loop a short time passes, and the member expires."""
+    expired: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    members: Deadlines[str] = Deadlines(0.001, expired.set_result)
+    members.add("a")
+    async with asyncio.timeout(5):
+        assert await expired == "a"

@@ -1,0 +1,149 @@
+"""The handlers of a connection: in order, beside its reading, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+
+from sio_server.net.tasks import MAX_RUNNING, Handlers
+
+
+class Works:
+    """Pieces of work that wait to be told to end.
+
+    Attributes:
+        started: their numbers in the order in which they began.
+        running: those that have not ended.
+    """
+
+    def __init__(self) -> None:
+        self.started: list[int] = []
+        self.running: dict[int, asyncio.Event] = {}
+
+    async def work(self, number: int) -> None:
+        """Wait to be told to end."""
+        self.started.append(number)
+        end = self.running[number] = asyncio.Event()
+        await end.wait()
+        del self.running[number]
+
+    def end_all(self) -> None:
+        """Tell all to end."""
+        for end in self.running.values():
+            end.set()
+
+
+async def turns(count: int = 10) -> None:
+    """Let everything that is ready run."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_work_starts_in_order_and_runs_side_by_side() -> None:
+    """One that takes long holds up no other."""
+    works, handlers = Works(), Handlers()
+    for number in range(5):
+        assert handlers.start(works.work(number)) is None
+    await turns()
+    assert works.started == list(works.running) == [0, 1, 2, 3, 4]
+    works.running[3].set()
+    await turns()
+    assert list(works.running) == [0, 1, 2, 4]
+    works.end_all()
+    await turns()
+
+
+async def test_beyond_the_bound_whoever_reads_waits() -> None:
+    """N run at once; N+1 starts when one has ended."""
+    works, handlers = Works(), Handlers()
+    for number in range(MAX_RUNNING):
+        assert handlers.start(works.work(number)) is None
+    one_more = asyncio.create_task(handlers.start(works.work(MAX_RUNNING)))
+    await turns()
+    assert not one_more.done()
+    assert len(works.running) == MAX_RUNNING
+    works.running[7].set()
+    async with asyncio.timeout(5):
+        await one_more
+    await turns()
+    assert works.started[-1] == MAX_RUNNING
+    assert len(works.running) == MAX_RUNNING
+    works.end_all()
+    await turns()
+
+
+async def test_everybody_who_waits_has_a_turn() -> None:
+    """Also where two wait at once: the POST of a client that upgrades, and its WebSocket."""
+    works, handlers = Works(), Handlers()
+    for number in range(MAX_RUNNING):
+        handlers.run(works.work(number))
+    coroutines = [works.work(100 + number) for number in range(3)]
+    waiting = [asyncio.create_task(handlers.start(coroutine)) for coroutine in coroutines]
+    await turns()
+    for number in range(3):
+        works.running[number].set()
+    await turns()
+    works.end_all()
+    await turns()
+    started = works.started[MAX_RUNNING:]
+    works.end_all()
+    await turns()
+    for task, coroutine in zip(waiting, coroutines, strict=True):
+        task.cancel()
+        coroutine.close()
+    assert started == [100, 101, 102]
+
+
+async def test_one_who_gives_up_waiting_leaves_the_others_their_turn() -> None:
+    """Its work does not start, and is closed, so that nothing warns of it."""
+    works, handlers = Works(), Handlers()
+    for number in range(MAX_RUNNING):
+        handlers.run(works.work(number))
+    given_up, kept = works.work(100), works.work(101)
+    waiting = [asyncio.create_task(handlers.start(work)) for work in (given_up, kept)]
+    await turns()
+    waiting[0].cancel()
+    await turns()
+    works.running[0].set()
+    await turns()
+    works.end_all()
+    await turns()
+    started, is_closed = works.started[MAX_RUNNING:], inspect.getcoroutinestate(given_up)
+    works.end_all()
+    await turns()
+    waiting[1].cancel()
+    for work in (given_up, kept):
+        work.close()
+    assert started == [101]
+    assert is_closed == inspect.CORO_CLOSED
+
+
+async def test_what_must_run_runs_beyond_the_bound() -> None:
+    """The end of a connection waits for none of its events."""
+    works, handlers = Works(), Handlers()
+    for number in range(MAX_RUNNING + 1):
+        handlers.run(works.work(number))
+    await turns()
+    assert len(works.running) == MAX_RUNNING + 1
+    works.end_all()
+    await turns()
+
+
+async def test_many_short_works_all_run() -> None:
+    """Nothing is lost between one that ends and one that waits."""
+    handlers, all_done = Handlers(), asyncio.Event()
+    done: list[int] = []
+
+    async def work(number: int) -> None:
+        await turns(number % 5)
+        done.append(number)
+        if len(done) == 1000:
+            all_done.set()
+
+    async with asyncio.timeout(20):
+        for number in range(1000):
+            wait = handlers.start(work(number))
+            if wait is not None:
+                await wait
+        await all_done.wait()
+    assert sorted(done) == list(range(1000))
