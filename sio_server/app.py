@@ -25,7 +25,7 @@ from sio_server.eventlog.sqlite.log import SqliteLog
 from sio_server.hub import Hub
 from sio_server.logs import get_logger, server_logger
 from sio_server.metrics import Metrics
-from sio_server.net.front import Front
+from sio_server.net.front import HttpFront
 from sio_server.settings import Settings
 
 log = get_logger("sio_server")
@@ -90,7 +90,7 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(signal_number, stop.set)
     runner = web.AppRunner(app, shutdown_timeout=1)
     listener: asyncio.Server | None = None
-    front: Front | None = None
+    front: HttpFront | None = None
     http_logger = server_logger()
 
     def make_handler() -> asyncio.Protocol:

@@ -25,10 +25,10 @@ from sio_server.contract.events import Event, Offset, Receipt, now_timestamp
 from sio_server.delivery.catchup import PAGE_EVENTS
 from sio_server.delivery.connections import DRAIN_PAUSE, Connection, Connections
 from sio_server.delivery.fanout import Fanout
-from sio_server.delivery.recent import EVENTS as RECENT_EVENTS
-from sio_server.delivery.sessions import Recovery
+from sio_server.delivery.recent import MAX_RECENT_EVENTS
+from sio_server.delivery.sessions import ConsumerSessions
 from sio_server.eventlog.contract import EventLog
-from sio_server.eventlog.session_contract import Taken
+from sio_server.eventlog.session_contract import Superseded
 from sio_server.logs import get_logger
 from sio_server.metrics import Metrics
 from sio_server.settings import Settings
@@ -69,7 +69,7 @@ class Hub:
             metrics.parked.inc,
             settings.retention_events,
         )
-        self.recovery = Recovery(event_log)
+        self.recovery = ConsumerSessions(event_log)
         self.connections = Connections(self.fanout, metrics)
         self.draining = False
         self._drained_at = 0.0  # on the loop's clock, once it drains
@@ -85,8 +85,8 @@ class Hub:
             StartError: the log can't be opened for good.
         """
         await self.event_log.open()
-        tail, lost = self.event_log.tail(), self.event_log.sessions.lost()
-        self.event_log.on_break = self.fanout.go_on_from
+        tail, lost = self.event_log.tail(), self.event_log.sessions.superseded()
+        self.event_log.on_break = self.fanout.jump_to
         with suppress(LogUnavailable):  # a break of the tail tells the position, once it is there
             await self._go_on()
         self._tail = asyncio.create_task(self._deliver(tail))
@@ -117,8 +117,8 @@ class Hub:
         """Go on at the log's end, with what came right before it in memory for who comes back."""
         kept = await self.event_log.bounds()
         end = kept.position
-        position = Offset(end.epoch, max(kept.oldest.seq, end.seq - RECENT_EVENTS))
-        self.fanout.go_on_from(position)
+        position = Offset(end.epoch, max(kept.oldest.seq, end.seq - MAX_RECENT_EVENTS))
+        self.fanout.jump_to(position)
         with suppress(LogUnavailable):
             while position.seq < end.seq:
                 page = await self.event_log.read(
@@ -130,7 +130,7 @@ class Hub:
                     self.fanout.deliver(record)
                 position = page.position
         if position != end:
-            self.fanout.go_on_from(end)
+            self.fanout.jump_to(end)
 
     async def _deliver(self, tail: Any) -> None:
         async for records in tail:
@@ -142,7 +142,7 @@ class Hub:
                     continue
                 log.info("delivered", type=record.type, offset=str(record.offset), to=recipients)
 
-    async def _give_up(self, lost: AsyncIterator[list[Taken]]) -> None:
+    async def _give_up(self, lost: AsyncIterator[list[Superseded]]) -> None:
         async for taken in lost:
             self.connections.give_up(taken)
 

@@ -10,7 +10,7 @@ from sio_server.contract.errors import LogUnavailable
 from sio_server.contract.events import Offset, Record
 from sio_server.contract.rooms import CATALOG
 from sio_server.delivery.cursor import Cursor
-from sio_server.delivery.recent import Entry, Piece, Recent, Stretch, cut
+from sio_server.delivery.recent import Chunk, Entry, EventRange, RecentEvents, chunked
 from sio_server.eventlog.contract import EventLog, Page
 
 PAGE_EVENTS = 100
@@ -23,7 +23,7 @@ RETRY_SECONDS = 1.0
 """How long a cursor waits for a log that can't be reached."""
 
 
-class Tip:
+class Head:
     """How far the log's tail has been delivered.
 
     Attributes:
@@ -67,14 +67,14 @@ class CatchUp:
     def __init__(
         self,
         log: EventLog,
-        recent: Recent,
-        tip: Tip,
+        recent: RecentEvents,
+        head: Head,
         slow_seconds: float,
         delivered: Callable[[int], object],
     ) -> None:
         self._log = log
         self._recent = recent
-        self._tip = tip
+        self._head = head
         self._slow_seconds = slow_seconds
         self._delivered = delivered
 
@@ -95,7 +95,7 @@ class CatchUp:
         more is held for it than its buffer does.
         """
         written = 0
-        while cursor.position != self._tip.position:
+        while cursor.position != self._head.position:
             cursor.rooms_added = False
             entries, page = await self._next(cursor)
             if page.gap:
@@ -111,23 +111,23 @@ class CatchUp:
                     return None
                 continue
             cursor.position = page.position
-            if page.at_end and cursor.position.seq > self._tip.position.seq:
-                await self._tip.moved()
+            if page.at_end and cursor.position.seq > self._head.position.seq:
+                await self._head.moved()
         return written
 
     async def drained(self, cursor: Cursor) -> bool:
         """Wait until a consumer has read on; False where it is gone, or makes no progress."""
         outlet = cursor.outlet
-        left = outlet.unacknowledged()
+        left = outlet.unacknowledged_bytes()
         while True:
             try:
                 async with asyncio.timeout(self._slow_seconds):
                     await outlet.drain()
             except TimeoutError:
-                if outlet.unacknowledged() >= left:  # no progress
+                if outlet.unacknowledged_bytes() >= left:  # no progress
                     outlet.drop()
                     return False
-                left = outlet.unacknowledged()
+                left = outlet.unacknowledged_bytes()
             else:
                 return not cursor.left
 
@@ -147,7 +147,7 @@ class CatchUp:
             page = await self.read(cursor, PAGE_EVENTS)
             return _taken(page.records), page
         await asyncio.sleep(0)  # a turn for everybody else
-        return stretch, Page([], stretch.end, at_end=stretch.end == self._tip.position)
+        return stretch, Page([], stretch.end, at_end=stretch.end == self._head.position)
 
     def _write(self, cursor: Cursor, entries: Iterable[Entry]) -> tuple[int, bool]:
         """Write those that concern a cursor, a piece at a time, until its buffer is full.
@@ -156,7 +156,7 @@ class CatchUp:
             How many were written, and whether all were.
         """
         written = 0
-        for frames, offset in _pieces(cursor, entries):
+        for frames, offset in _chunks(cursor, entries):
             within = cursor.outlet.write_all(frames)
             cursor.position, cursor.written = offset, offset.seq
             written += len(frames)
@@ -166,18 +166,18 @@ class CatchUp:
         return written, True
 
 
-def _pieces(cursor: Cursor, entries: Iterable[Entry]) -> Iterable[Piece]:
+def _chunks(cursor: Cursor, entries: Iterable[Entry]) -> Iterable[Chunk]:
     """Return the frames of those that concern a cursor, in pieces."""
     kind = type(cursor.outlet)
     everything = cursor.rooms.get(CATALOG, math.inf)
-    if isinstance(entries, Stretch) and everything <= cursor.position.seq:
-        return entries.pieces(kind)
+    if isinstance(entries, EventRange) and everything <= cursor.position.seq:
+        return entries.chunks(kind)
     concerned = (
         entry
         for entry in entries
         if entry.record.offset.seq > everything or _concerns(entry.record, cursor)
     )
-    return cut(concerned, kind)
+    return chunked(concerned, kind)
 
 
 def _taken(records: list[Record]) -> Iterator[Entry]:

@@ -12,8 +12,8 @@ from sio_server.access.sources import Source
 from sio_server.contract.events import Offset
 from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import Fanout
-from sio_server.delivery.sessions import Session
-from sio_server.eventlog.session_contract import Taken
+from sio_server.delivery.sessions import ConsumerSession
+from sio_server.eventlog.session_contract import Superseded
 from sio_server.logs import get_logger
 from sio_server.metrics import Metrics
 
@@ -44,7 +44,7 @@ class Connection:
         source: Source,
         cursor: Cursor,
         rate: RateLimit,
-        session: Session | None = None,
+        session: ConsumerSession | None = None,
     ) -> None:
         self.transport = transport
         self.principal = principal
@@ -115,7 +115,7 @@ class Connections:
             clients=len(self),
         )
 
-    def give_up(self, taken: Iterable[Taken]) -> None:
+    def give_up(self, taken: Iterable[Superseded]) -> None:
         """End those whose session goes on over another connection, on whichever node."""
         for key, owner in taken:
             connection = self._by_session.get(key)

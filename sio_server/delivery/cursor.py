@@ -25,7 +25,7 @@ class Outlet(Protocol):
     def write_all(self, frames: Sequence[Any]) -> bool:
         """Write frames in one piece; see ``write``."""
 
-    def unacknowledged(self) -> int:
+    def unacknowledged_bytes(self) -> int:
         """Return how many bytes the consumer's machine has not taken yet."""
 
     async def drain(self) -> None:

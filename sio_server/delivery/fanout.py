@@ -13,9 +13,9 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from sio_server.contract.events import Offset, Record
-from sio_server.delivery.catchup import CatchUp, Tip
+from sio_server.delivery.catchup import CatchUp, Head
 from sio_server.delivery.cursor import Cursor, Outlet, Write
-from sio_server.delivery.recent import EVENTS, Recent
+from sio_server.delivery.recent import MAX_RECENT_EVENTS, RecentEvents
 from sio_server.eventlog.contract import EventLog
 
 logger = logging.getLogger(__name__)
@@ -57,22 +57,22 @@ class Fanout:
         slow_seconds: float,
         delivered: Callable[[int], object] = lambda count: None,
         parked: Callable[[], object] = lambda: None,
-        recent_events: int = EVENTS,
+        recent_events: int = MAX_RECENT_EVENTS,
     ) -> None:
         self._delivered = delivered
         self._parked = parked
         # Those who are live, by class of outlets and room. In an event's way to a consumer each
         # object that it touches counts.
         self._rooms: defaultdict[type[Outlet], dict[str, _Room]] = defaultdict(dict)
-        self._recent = Recent(recent_events)
-        self._tip = Tip()
-        self._catch_up = CatchUp(log, self._recent, self._tip, slow_seconds, delivered)
-        self.reach = self._tip.reach
+        self._recent = RecentEvents(recent_events)
+        self._head = Head()
+        self._catch_up = CatchUp(log, self._recent, self._head, slow_seconds, delivered)
+        self.reach = self._head.reach
 
     @property
     def position(self) -> Offset:
         """The last event of the log that was delivered."""
-        return self._tip.position
+        return self._head.position
 
     def deliver(self, record: Record) -> int:
         """Write a record to every live cursor in its rooms; return to how many.
@@ -82,7 +82,7 @@ class Fanout:
         epoch, seq = self.position
         if record.offset.epoch == epoch and record.offset.seq <= seq:
             return 0
-        self._tip.move(record.offset)
+        self._head.move(record.offset)
         entry = self._recent.add(record)
         count = 0
         over: list[Cursor] = []
@@ -111,7 +111,7 @@ class Fanout:
         self._delivered(count)
         return count
 
-    def go_on_from(self, position: Offset) -> None:
+    def jump_to(self, position: Offset) -> None:
         """Go on elsewhere in the log: what was between is lost to those who are live.
 
         They are dropped, so that they come back and are told of a gap.
@@ -120,7 +120,7 @@ class Fanout:
         for cursor in {member for room in rooms for member in room.members}:
             self.leave(cursor)
             cursor.outlet.drop()
-        self._tip.move(position)
+        self._head.move(position)
 
     def join(
         self, cursor: Cursor, since: Offset | None, started: Started, *, kept: bool = False
@@ -156,7 +156,7 @@ class Fanout:
                 if cursor.live:
                     self._add(cursor, room)
 
-    def standing(self, cursor: Cursor) -> tuple[Offset, int]:
+    def last_seen(self, cursor: Cursor) -> tuple[Offset, int]:
         """Return up to where a cursor was written all that is for it, and the last such ``seq``."""
         if not cursor.live:
             return cursor.position, cursor.written
@@ -182,7 +182,7 @@ class Fanout:
 
     def _go_still(self, cursor: Cursor) -> None:
         if cursor.live:
-            cursor.position, cursor.written = self.standing(cursor)
+            cursor.position, cursor.written = self.last_seen(cursor)
             cursor.live = False
             self._remove(cursor, cursor.rooms)
 

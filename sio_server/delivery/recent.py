@@ -7,14 +7,14 @@ from typing import Any, Protocol
 
 from sio_server.contract.events import Offset, Record
 
-EVENTS = 1_000
-BYTES = 4 * 1024 * 1024
+MAX_RECENT_EVENTS = 1_000
+MAX_RECENT_BYTES = 4 * 1024 * 1024
 """How many events are held, and how much JSON, at most."""
 
-PIECE_BYTES = 32_768
+CHUNK_BYTES = 32_768
 """About how much of what a consumer has missed is written in one piece."""
 
-Piece = tuple[list[Any], Offset]
+Chunk = tuple[list[Any], Offset]
 """Frames that are written together, and the offset of the last."""
 
 
@@ -47,14 +47,14 @@ class Entry:
         return frame
 
 
-class Stretch:
+class EventRange:
     """Events in a row, cut into pieces once for all who get every one of them."""
 
-    __slots__ = ("_entries", "_pieces")
+    __slots__ = ("_chunks", "_entries")
 
     def __init__(self, entries: list[Entry]) -> None:
         self._entries = entries
-        self._pieces: dict[Encoder, list[Piece]] = {}
+        self._chunks: dict[Encoder, list[Chunk]] = {}
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
@@ -64,15 +64,15 @@ class Stretch:
         """The last event's offset."""
         return self._entries[-1].record.offset
 
-    def pieces(self, kind: Encoder) -> list[Piece]:
+    def chunks(self, kind: Encoder) -> list[Chunk]:
         """Return the pieces for a class of outlets."""
-        pieces = self._pieces.get(kind)
-        if pieces is None:
-            pieces = self._pieces[kind] = list(cut(self._entries, kind))
-        return pieces
+        chunks = self._chunks.get(kind)
+        if chunks is None:
+            chunks = self._chunks[kind] = list(chunked(self._entries, kind))
+        return chunks
 
 
-def cut(entries: Iterable[Entry], kind: Encoder) -> Iterator[Piece]:
+def chunked(entries: Iterable[Entry], kind: Encoder) -> Iterator[Chunk]:
     """Cut events into pieces for a class of outlets."""
     frames: list[Any] = []
     size = 0
@@ -80,26 +80,26 @@ def cut(entries: Iterable[Entry], kind: Encoder) -> Iterator[Piece]:
         frames.append(entry.frame(kind))
         last = entry.record.offset
         size += len(entry.record.body)
-        if size >= PIECE_BYTES:
+        if size >= CHUNK_BYTES:
             yield frames, last
             frames, size = [], 0
     if frames:
         yield frames, last
 
 
-class Recent:
+class RecentEvents:
     """What lies right before the end of the log.
 
     Args:
         events: how many events are held at most; the log's retention, where that is less.
     """
 
-    def __init__(self, events: int = EVENTS) -> None:
-        self._events = min(events, EVENTS)
+    def __init__(self, events: int = MAX_RECENT_EVENTS) -> None:
+        self._events = min(events, MAX_RECENT_EVENTS)
         self._entries: dict[int, Entry] = {}  # by seq, without a hole
         self._bytes = 0
         self._epoch = ""
-        self._last_asked = (range(0), Stretch([]))
+        self._last_asked = (range(0), EventRange([]))
 
     def add(self, record: Record) -> Entry:
         """Add the log's next event."""
@@ -108,20 +108,20 @@ class Recent:
         if epoch != self._epoch or seq - 1 not in self._entries:
             self._entries.clear()
             self._bytes, self._epoch = 0, epoch
-            self._last_asked = range(0), Stretch([])
+            self._last_asked = range(0), EventRange([])
         self._entries[seq] = entry
         self._bytes += len(record.body)
-        while len(self._entries) > self._events or self._bytes > BYTES:
+        while len(self._entries) > self._events or self._bytes > MAX_RECENT_BYTES:
             oldest = self._entries.pop(next(iter(self._entries)))
             self._bytes -= len(oldest.record.body)
         return entry
 
-    def after(self, offset: Offset, count: int) -> Stretch | None:
+    def after(self, offset: Offset, count: int) -> EventRange | None:
         """Return the events that follow an offset, so many at most; None: they are not all here."""
         seq = offset.seq + 1
         if offset.epoch != self._epoch or seq not in self._entries:
             return None
         asked = range(seq, min(seq + count, next(reversed(self._entries)) + 1))
         if self._last_asked[0] != asked:
-            self._last_asked = asked, Stretch([self._entries[number] for number in asked])
+            self._last_asked = asked, EventRange([self._entries[number] for number in asked])
         return self._last_asked[1]

@@ -18,7 +18,7 @@ from sio_server.eventlog.contract import Bounds, EventLog
 
 
 @dataclass(slots=True)
-class Session:
+class ConsumerSession:
     """What a client can come back to.
 
     Attributes:
@@ -48,7 +48,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LastSeen:
     """Where a consumer stood when it was last seen.
 
     Attributes:
@@ -60,7 +60,7 @@ class Standing:
     last: int
 
 
-class Recovery:
+class ConsumerSessions:
     """Keeps sessions beside the log's events.
 
     All methods but those that say otherwise raise ``LogUnavailable`` while the log can't be
@@ -70,13 +70,13 @@ class Recovery:
     def __init__(self, event_log: EventLog) -> None:
         self._log = event_log
 
-    async def begin(self, session: Session) -> None:
+    async def begin(self, session: ConsumerSession) -> None:
         """Keep a new session."""
-        await self._log.sessions.put(session.key, session.owner, _encode(session, None))
+        await self._log.sessions.create(session.key, session.owner, _encode(session, None))
 
     async def resume(
         self, pid: str, offset: str | None, identity: str
-    ) -> tuple[Session, Offset] | None:
+    ) -> tuple[ConsumerSession, Offset] | None:
         """Return the session that a client comes back to, and from where it goes on.
 
         Its former connection, wherever it is, has lost it then.
@@ -90,17 +90,17 @@ class Recovery:
             None where there is no such session, or something may have been missed for good.
         """
         owner = secrets.token_urlsafe(12)
-        data = await self._log.sessions.take(_key(pid), owner)
+        data = await self._log.sessions.claim(_key(pid), owner)
         if data is None:
             return None
-        session, standing = _decode(data, pid, owner)
-        position = _go_on(session, standing, offset, await self._log.bounds())
+        session, last_seen = _decode(data, pid, owner)
+        position = _go_on(session, last_seen, offset, await self._log.bounds())
         if session.identity != identity or position is None:
             await self._log.sessions.end(session.key, owner)
             return None
         return session, position
 
-    async def save(self, session: Session, rooms: Mapping[str, int]) -> None:
+    async def save(self, session: ConsumerSession, rooms: Mapping[str, int]) -> None:
         """Keep a change of a session's rooms.
 
         Raises:
@@ -119,11 +119,11 @@ class Recovery:
         if not kept:
             raise LogUnavailable("the session goes on over another connection")
 
-    async def leave(self, session: Session, standing: Standing) -> None:
+    async def leave(self, session: ConsumerSession, last_seen: LastSeen) -> None:
         """Note that a session's client is gone and may come back."""
-        await self._log.sessions.leave(session.key, session.owner, _encode(session, standing))
+        await self._log.sessions.leave(session.key, session.owner, _encode(session, last_seen))
 
-    async def end(self, session: Session) -> None:
+    async def end(self, session: ConsumerSession) -> None:
         """Forget a session for good."""
         await self._log.sessions.end(session.key, session.owner)
 
@@ -133,7 +133,7 @@ def _key(pid: str) -> str:
 
 
 def _go_on(
-    session: Session, standing: Standing | None, offset: str | None, kept: Bounds
+    session: ConsumerSession, last_seen: LastSeen | None, offset: str | None, kept: Bounds
 ) -> Offset | None:
     """Return after which offset a client has to be served; None: the log can't tell any more."""
     start = session.start
@@ -150,12 +150,12 @@ def _go_on(
     if start.seq >= kept.oldest.seq:
         return start
     # The retention has passed it; but what it has not got begins where it was last seen.
-    if standing is None or start.seq < standing.last or standing.position.seq < kept.oldest.seq:
+    if last_seen is None or start.seq < last_seen.last or last_seen.position.seq < kept.oldest.seq:
         return None
-    return standing.position
+    return last_seen.position
 
 
-def _encode(session: Session, standing: Standing | None) -> str:
+def _encode(session: ConsumerSession, last_seen: LastSeen | None) -> str:
     return json.dumps(
         {
             "sid": session.sid,
@@ -163,14 +163,14 @@ def _encode(session: Session, standing: Standing | None) -> str:
             "start": session.start,
             "rooms": session.rooms,
             "gap": session.gap,
-            "standing": standing and (standing.position, standing.last),
+            "standing": last_seen and (last_seen.position, last_seen.last),
         }
     )
 
 
-def _decode(data: str, pid: str, owner: str) -> tuple[Session, Standing | None]:
+def _decode(data: str, pid: str, owner: str) -> tuple[ConsumerSession, LastSeen | None]:
     kept = json.loads(data)
-    session = Session(
+    session = ConsumerSession(
         kept["sid"],
         kept["identity"],
         Offset(*kept["start"]),
@@ -182,4 +182,4 @@ def _decode(data: str, pid: str, owner: str) -> tuple[Session, Standing | None]:
     if kept["standing"] is None:
         return session, None
     position, last = kept["standing"]
-    return session, Standing(Offset(*position), last)
+    return session, LastSeen(Offset(*position), last)

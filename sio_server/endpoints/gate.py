@@ -13,9 +13,9 @@ from sio_server.access.sources import Source, locate, origin_allowed
 from sio_server.contract.errors import Forbidden
 from sio_server.contract.events import Offset
 from sio_server.contract.rooms import CATALOG, parse_room
-from sio_server.engine import Session
+from sio_server.engine import EngineSession
 from sio_server.hub import Hub
-from sio_server.net.request import Request
+from sio_server.net.request import HttpRequest
 
 SERVER = "sio_server"
 """All that a stranger learns of what runs here."""
@@ -23,29 +23,29 @@ SERVER = "sio_server"
 _SOURCE = web.RequestKey("source", Source)
 
 
-def source_of(request: web.Request | Request, hub: Hub) -> Source:
+def source_of(request: web.Request | HttpRequest, hub: Hub) -> Source:
     """Tell where a request comes from; the first call must come while its peer is still there."""
-    kept: MutableMapping[Any, Any] = request.kept if isinstance(request, Request) else request
-    source: Source | None = kept.get(_SOURCE)
+    state: MutableMapping[Any, Any] = request.state if isinstance(request, HttpRequest) else request
+    source: Source | None = state.get(_SOURCE)
     if source is None:
-        if isinstance(request, Request):
+        if isinstance(request, HttpRequest):
             address = request.peer
         else:
             peer = request.transport.get_extra_info("peername") if request.transport else None
             address = peer[0] if isinstance(peer, tuple) else ""
-        source = kept[_SOURCE] = locate(
+        source = state[_SOURCE] = locate(
             address, request.scheme, request.headers, hub.settings.trusted_proxies
         )
     return source
 
 
-def source_of_session(session: Session) -> Source:
+def source_of_session(session: EngineSession) -> Source:
     """Tell where the handshake of a session came from."""
     source: Source = session.session[_SOURCE]
     return source
 
 
-def check_request(request: web.Request | Request, hub: Hub) -> None:
+def check_request(request: web.Request | HttpRequest, hub: Hub) -> None:
     """Let a request pass that a page of another site did not send, unless the server drains.
 
     Raises:
@@ -56,14 +56,14 @@ def check_request(request: web.Request | Request, hub: Hub) -> None:
         raise Forbidden("this origin may not connect; SIO_CORS_ORIGINS would allow it")
 
 
-def _has_good_origin(request: web.Request | Request, hub: Hub) -> bool:
+def _has_good_origin(request: web.Request | HttpRequest, hub: Hub) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return True
     return origin_allowed(origin, source_of(request, hub).base, hub.settings.allowed_origins)
 
 
-def answer_headers(request: web.Request | Request, hub: Hub) -> dict[str, str]:
+def response_headers(request: web.Request | HttpRequest, hub: Hub) -> dict[str, str]:
     """Return what every answer carries: who may read it."""
     headers = {"Server": SERVER, "Vary": "Origin"}
     origin = request.headers.get("Origin")

@@ -15,7 +15,7 @@ from sio_server.contract.errors import (
     MethodNotAllowed,
     NotFound,
 )
-from sio_server.endpoints.gate import SERVER, answer_headers, check_request, source_of
+from sio_server.endpoints.gate import SERVER, check_request, response_headers, source_of
 from sio_server.endpoints.ops import PATHS as OPS_PATHS
 from sio_server.endpoints.responses import problem
 from sio_server.hub import Hub
@@ -97,7 +97,7 @@ class Middleware:
         if request.path in OPS_PATHS:
             response.headers["Server"] = SERVER
         else:
-            response.headers.update(answer_headers(request, self._hub))
+            response.headers.update(response_headers(request, self._hub))
 
 
 def _translate(error: web.HTTPException) -> ContractError:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from sio_server.contract import strictjson
 from sio_server.contract.errors import ContractError, Flooding, Unauthorized
-from sio_server.net.request import Answer
+from sio_server.net.request import HttpResponse
 
 
 def json_response(value: Any, status: int = 200) -> web.Response:
@@ -19,7 +19,7 @@ def json_response(value: Any, status: int = 200) -> web.Response:
     )
 
 
-def problem_answer(error: ContractError) -> Answer:
+def problem_response(error: ContractError) -> HttpResponse:
     """Answer with an error of the contract."""
     headers = {}
     if error.retry_after is not None:
@@ -35,9 +35,9 @@ def problem_answer(error: ContractError) -> Answer:
         **error.as_dict(),
     }
     body = strictjson.dumps(shape).encode()
-    return Answer(error.status, body, "application/problem+json; charset=utf-8", headers)
+    return HttpResponse(error.status, body, "application/problem+json; charset=utf-8", headers)
 
 
 def problem(error: ContractError) -> web.Response:
     """Answer with an error of the contract, through aiohttp."""
-    return problem_answer(error).to_aiohttp()
+    return problem_response(error).to_aiohttp()

@@ -27,20 +27,26 @@ from sio_server.contract.events import Offset, Record
 from sio_server.contract.rooms import CATALOG, parse_rooms
 from sio_server.delivery.connections import Connection, ready
 from sio_server.delivery.cursor import Cursor
-from sio_server.delivery.sessions import Session as Recoverable
-from sio_server.delivery.sessions import Standing
+from sio_server.delivery.sessions import ConsumerSession, LastSeen
 from sio_server.endpoints.gate import (
-    answer_headers,
     check_request,
+    response_headers,
     source_of,
     source_of_session,
 )
-from sio_server.endpoints.responses import problem_answer
-from sio_server.engine import UNDECODABLE, NotNow, Opening, Server, Session, ack_requested
+from sio_server.endpoints.responses import problem_response
+from sio_server.engine import (
+    UNDECODABLE,
+    AcceptedSession,
+    EngineSession,
+    Server,
+    SessionsUnavailable,
+    ack_requested,
+)
 from sio_server.hub import Hub
 from sio_server.net.frames import Frame
-from sio_server.net.front import Front
-from sio_server.net.request import Answer, Request
+from sio_server.net.front import HttpFront
+from sio_server.net.request import HttpRequest, HttpResponse
 
 logger = logging.getLogger("sio_server")
 
@@ -53,7 +59,7 @@ class Outlet:
 
     __slots__ = ("_session", "write")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: EngineSession) -> None:
         self._session = session
         self.write = session.write
 
@@ -66,9 +72,9 @@ class Outlet:
         """Write packets in one piece."""
         return self._session.write_all(frames)
 
-    def unacknowledged(self) -> int:
+    def unacknowledged_bytes(self) -> int:
         """Return how many bytes the client's machine has not taken."""
-        return self._session.unacknowledged()
+        return self._session.unacknowledged_bytes()
 
     async def drain(self) -> None:
         """Wait for the session's buffer."""
@@ -136,19 +142,19 @@ class SocketIO:
         """Serve the endpoint."""
         self.server.attach(app)
 
-    def front(self, make_handler: Callable[[], asyncio.Protocol]) -> Front:
-        """Return what makes the protocol of each connection; see ``Front``."""
+    def front(self, make_handler: Callable[[], asyncio.Protocol]) -> HttpFront:
+        """Return what makes the protocol of each connection; see ``HttpFront``."""
         return self.server.front(make_handler)
 
-    def _guard(self, request: Request) -> Answer | Mapping[str, str]:
-        headers = answer_headers(request, self._hub)
+    def _guard(self, request: HttpRequest) -> HttpResponse | Mapping[str, str]:
+        headers = response_headers(request, self._hub)
         try:
             check_request(request, self._hub)
         except ContractError as error:
             return self._problem(request, error, headers)
         return headers
 
-    def _admit(self, request: Request) -> Answer | Callable[[], None]:
+    def _admit(self, request: HttpRequest) -> HttpResponse | Callable[[], None]:
         address = source_of(request, self._hub).address
         try:
             return self._hub.connection_limits.enter(address)
@@ -156,15 +162,17 @@ class SocketIO:
             return self._problem(request, error)
 
     def _problem(
-        self, request: Request, error: ContractError, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+        self, request: HttpRequest, error: ContractError, headers: Mapping[str, str] | None = None
+    ) -> HttpResponse:
         rate = self._hub.address_rates.of(source_of(request, self._hub).address)
-        answer = problem_answer(self._hub.refusal(error, rate))
+        answer = problem_response(self._hub.refusal(error, rate))
         answer.headers.update(headers or {})
         return answer
 
-    async def open(self, session: Session, namespace: str, auth: Mapping[str, Any]) -> Opening:
-        """Let a client connect, or come back; see ``Sessions``."""
+    async def open(
+        self, session: EngineSession, namespace: str, auth: Mapping[str, Any]
+    ) -> AcceptedSession:
+        """Let a client connect, or come back; see ``SessionRegistry``."""
         source = source_of_session(session)
         # The rates are the whole session's, however often it connects. A refusal counts for the
         # address as well, which could go on guessing otherwise.
@@ -175,7 +183,8 @@ class SocketIO:
             connects.count()
             opened = await self._handshake(session, source, auth, rate)
         except (LogUnavailable, ShuttingDown):
-            raise NotNow from None  # after a CONNECT_ERROR the client would not come back
+            # After a CONNECT_ERROR the client would not connect again.
+            raise SessionsUnavailable from None
         except ContractError as error:
             error = self._hub.refusal(error, self._hub.address_rates.of(source.address))
             if isinstance(error, Flooding):
@@ -184,11 +193,11 @@ class SocketIO:
         kept["opened"] = opened
         recoverable = opened.connection.session
         if recoverable is None:
-            return Opening()
-        return Opening(recoverable.sid, recoverable.pid)
+            return AcceptedSession()
+        return AcceptedSession(recoverable.sid, recoverable.pid)
 
     async def _handshake(
-        self, session: Session, source: Source, auth: Mapping[str, Any], rate: RateLimit
+        self, session: EngineSession, source: Source, auth: Mapping[str, Any], rate: RateLimit
     ) -> _Opened:
         hub, settings = self._hub, self._hub.settings
         hub.check_open()
@@ -226,7 +235,7 @@ class SocketIO:
             if pid is not None and since is None and names:
                 left_at = str(offset)
                 lost = left_at != str(hub.fanout.position)
-            recoverable = Recoverable(
+            recoverable = ConsumerSession(
                 self.server.eio.generate_id(),
                 principal.kind,
                 position or hub.fanout.position,
@@ -260,16 +269,22 @@ class SocketIO:
         self._hub.fanout.join(cursor, opened.since, started, kept=opened.recovered)
 
     async def left(
-        self, session: Session, namespace: str, sid: str, rooms: Iterable[str], *, for_good: bool
+        self,
+        session: EngineSession,
+        namespace: str,
+        sid: str,
+        rooms: Iterable[str],
+        *,
+        permanently: bool,
     ) -> None:
-        """Note where a client stood that may come back; see ``Sessions``."""
+        """Note where a client stood that may come back; see ``SessionRegistry``."""
         opened: _Opened | None = session.session.get("opened")
         if opened is None or opened.connection.session is None:
             return
         recovery, recoverable = self._hub.recovery, opened.connection.session
-        standing = Standing(*self._hub.fanout.standing(opened.connection.cursor))
+        standing = LastSeen(*self._hub.fanout.last_seen(opened.connection.cursor))
         try:
-            if for_good:
+            if permanently:
                 await recovery.end(recoverable)
             else:
                 await recovery.leave(recoverable, standing)

@@ -13,13 +13,13 @@ from sio_server.delivery.connections import Connection, ready
 from sio_server.delivery.cursor import Cursor
 from sio_server.endpoints.gate import identify, rooms_in, since_in, source_of
 from sio_server.hub import Hub
-from sio_server.net.connection import HANDED_OVER, TakenConnection
+from sio_server.net.connection import DETACHED, TcpConnection
 from sio_server.net.deadlines import Deadlines
 
 COMMENT_SECONDS = 15
 
 
-class Stream(TakenConnection):
+class Stream(TcpConnection):
     """One client's stream: an outlet for events."""
 
     def __init__(self, max_buffer_bytes: int, max_write_bytes: int) -> None:
@@ -113,7 +113,7 @@ class SseApi:
         cursor = Cursor(stream, rooms, hub.fanout.position)
         rate = RateLimit(hub.settings.rate_limit)
         self._serve(stream, Connection("sse", principal, source, cursor, rate), since, leave)
-        return HANDED_OVER
+        return DETACHED
 
     async def _open(self, request: web.Request) -> Stream:
         settings = self._hub.settings
@@ -130,7 +130,7 @@ class SseApi:
         await response.prepare(request)
         kind = Stream if chunked else UnchunkedStream
         stream = kind(settings.max_buffer_bytes, settings.max_message_bytes)
-        stream.take_over(request)
+        stream.detach_from_aiohttp(request)
         return stream
 
     def _serve(

@@ -26,11 +26,11 @@ from sio_server.delivery.connections import Connection, ready
 from sio_server.delivery.cursor import Cursor
 from sio_server.endpoints.gate import identify, rooms_in, since_in, source_of
 from sio_server.hub import Hub
-from sio_server.net.connection import HANDED_OVER
+from sio_server.net.connection import DETACHED
 from sio_server.net.frames import PING, Frame
 from sio_server.net.heartbeat import Heartbeat
-from sio_server.net.request import Request
-from sio_server.net.tasks import Handlers
+from sio_server.net.request import HttpRequest
+from sio_server.net.tasks import ConnectionTasks
 from sio_server.net.websocket import BadHandshake, WebSocket
 from sio_server.net.websocket_reader import FramingError
 
@@ -49,9 +49,9 @@ class Client:
         self.socket = WebSocket(
             hub.settings.max_message_bytes,
             hub.settings.max_buffer_bytes,
-            ponged=lambda: heartbeat.beat(self),
+            on_pong=lambda: heartbeat.beat(self),
         )
-        self._handlers = Handlers()
+        self._handlers = ConnectionTasks()
         self._reason = "client disconnect"
         self._connection: Connection
         self._leave: Callable[[], None]
@@ -70,13 +70,13 @@ class Client:
         self._hub.connections.add(connection, lambda: self.close(GOING_AWAY, "shutting down"))
         self._heartbeat.add(self)
         self._hub.fanout.join(connection.cursor, since, started)
-        self.socket.hand_to(self)
+        self.socket.set_receiver(self)
 
-    def received(self, message: str | bytes) -> Awaitable[None] | None:
+    def message_received(self, message: str | bytes) -> Awaitable[None] | None:
         """Take a command; see ``Receiver``."""
         return self._handlers.start(self._answer(message))
 
-    def lost(self, error: FramingError | None) -> None:
+    def connection_closed(self, error: FramingError | None) -> None:
         """Forget the client; see ``Receiver``."""
         self._heartbeat.discard(self)
         dead = self._reason == "ping timeout"
@@ -96,9 +96,9 @@ class Client:
         """Write messages in one piece."""
         return self.socket.write_all(frames)
 
-    def unacknowledged(self) -> int:
+    def unacknowledged_bytes(self) -> int:
         """Return how many bytes the client's machine has not taken."""
-        return self.socket.unacknowledged()
+        return self.socket.unacknowledged_bytes()
 
     async def drain(self) -> None:
         """Wait for the socket's buffer."""
@@ -176,7 +176,7 @@ class PlainWebSocket:
         except RateLimited as full:
             _open(client, request)
             client.close(TRY_AGAIN, full.message)
-            return HANDED_OVER
+            return DETACHED
         try:
             opened = await self._handshake(request, client)
             _open(client, request)
@@ -190,7 +190,7 @@ class PlainWebSocket:
             client.close(_close_code(error), error.code)
         else:
             client.start(*opened, leave)
-        return HANDED_OVER
+        return DETACHED
 
     async def _handshake(
         self, request: web.Request, client: Client
@@ -211,7 +211,7 @@ class PlainWebSocket:
 
 def _open(client: Client, request: web.Request) -> None:
     try:
-        client.socket.open(Request.of(request))
+        client.socket.open(HttpRequest.of(request))
     except BadHandshake as error:
         raise InvalidMessage(str(error)) from None
 

@@ -5,18 +5,22 @@ events and acknowledgements over it, behind python-socketio's public API. Both u
 bytes. Neither knows anything of furniture.
 """
 
-from sio_server.engine.engineio.session import Session
+from sio_server.engine.engineio.session import EngineSession
 from sio_server.engine.socketio.application import ack_requested
 from sio_server.engine.socketio.packets import UNDECODABLE
 from sio_server.engine.socketio.server import Server
-from sio_server.engine.socketio.sessions import NotNow, Opening, Sessions
+from sio_server.engine.socketio.sessions import (
+    AcceptedSession,
+    SessionRegistry,
+    SessionsUnavailable,
+)
 
 __all__ = [
     "UNDECODABLE",
-    "NotNow",
-    "Opening",
+    "AcceptedSession",
+    "EngineSession",
     "Server",
-    "Session",
-    "Sessions",
+    "SessionRegistry",
+    "SessionsUnavailable",
     "ack_requested",
 ]

@@ -12,10 +12,10 @@ from sio_server.contract import strictjson
 from sio_server.contract.errors import IdConflict
 from sio_server.contract.events import Event, Offset, Receipt, Record, format_timestamp
 from sio_server.contract.rooms import event_rooms, state_rooms
-from sio_server.eventlog.contract import Answer
+from sio_server.eventlog.contract import AppendResult
 
 
-class Step:
+class AppendPlan:
     """Events on their way into a log.
 
     Args:
@@ -47,7 +47,7 @@ class Step:
         self._find = find
         self._last_state = last_state
 
-    def add(self, event: Event) -> Answer:
+    def add(self, event: Event) -> AppendResult:
         """Take an event into the step and return its answer."""
         earlier = self.records.get(event.id) or self._find(event.id)
         if earlier is not None:
@@ -70,7 +70,7 @@ class Step:
         return Receipt(event.id, offset, self._timestamp)
 
 
-def _answer_again(event: Event, earlier: Record) -> Answer:
+def _answer_again(event: Event, earlier: Record) -> AppendResult:
     first = json.loads(earlier.body)
     if first["type"] == event.type and strictjson.equal(first["furniture"], event.furniture):
         return Receipt(event.id, earlier.offset, first["timestamp"], duplicate=True)

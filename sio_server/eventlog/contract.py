@@ -32,7 +32,7 @@ from sio_server.contract.errors import ContractError
 from sio_server.contract.events import Event, Offset, Receipt, Record
 from sio_server.eventlog.session_contract import SessionStore
 
-Answer = Receipt | ContractError
+AppendResult = Receipt | ContractError
 """What became of one event of an ``append``: a receipt, or ``IdConflict``."""
 
 
@@ -78,7 +78,7 @@ class Bounds:
         )
 
 
-TRIM_REST = 4
+TRIM_PAUSE_FACTOR = 4
 """How many times as long as a step of a long trimming took the next one waits, for appends."""
 
 
@@ -112,7 +112,7 @@ class EventLog(ABC):
         """Finish what was asked for, then let everything go. A second call does nothing."""
 
     @abstractmethod
-    async def append(self, events: Sequence[Event]) -> list[Answer]:
+    async def append(self, events: Sequence[Event]) -> list[AppendResult]:
         """Append the events in their order, as one step that others see whole or not at all.
 
         Returns:

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable
 from sio_server.contract.events import Offset, Record
 from sio_server.eventlog.contract import Bounds, Page
 
-EXAMINED = 5_000
+MAX_EXAMINED_EVENTS = 5_000
 """How many events one read examines at most, so that no read holds up the log."""
 
-BYTES = 262_144
+PAGE_BYTES = 262_144
 """After how much JSON a page ends, so that nobody who reads holds much at a time."""
 
 _EPOCH_ALPHABET = string.ascii_lowercase + string.digits
@@ -33,7 +33,7 @@ def plan(
     rooms: Collection[str] | None,
     limit: int,
     kept: Bounds,
-    examined: int = EXAMINED,
+    examined: int = MAX_EXAMINED_EVENTS,
 ) -> Page | range:
     """Return the seqs that a read has to examine, or its page where no event need be looked at.
 
@@ -59,7 +59,7 @@ def page(found: Iterable[Record], seqs: range, limit: int, kept: Bounds) -> Page
     for record in found:
         records.append(record)
         size += len(record.body)
-        if len(records) == limit or size >= BYTES:
+        if len(records) == limit or size >= PAGE_BYTES:
             position = record.offset
             break
     return Page(records, position, at_end=position == kept.position)

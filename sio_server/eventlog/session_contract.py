@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 
-class Taken(NamedTuple):
+class Superseded(NamedTuple):
     """A session's key, and its new owner."""
 
     key: str
@@ -28,19 +28,19 @@ class Taken(NamedTuple):
 class SessionStore(ABC):
     """Sessions that outlive their connection. All methods run in the log's event loop.
 
-    A session's data is text that means something to the caller alone. Every method but ``lost``
+    A session's data is text that only the caller understands. Every method but ``superseded``
     raises ``LogUnavailable`` while the store can't be reached.
     """
 
     @abstractmethod
-    async def put(self, key: str, owner: str, data: str) -> None:
+    async def create(self, key: str, owner: str, data: str) -> None:
         """Keep a new session."""
 
     @abstractmethod
-    async def take(self, key: str, owner: str) -> str | None:
+    async def claim(self, key: str, owner: str) -> str | None:
         """Make a session another owner's; return its data, or None where there is no such session.
 
-        Its former owner, if that is still connected, is told by ``lost`` on its node.
+        Its former owner, if that is still connected, is told by ``superseded`` on its node.
         """
 
     @abstractmethod
@@ -56,7 +56,7 @@ class SessionStore(ABC):
         """Forget a session for good; False where it is not the owner's (any more)."""
 
     @abstractmethod
-    def lost(self) -> AsyncIterator[list[Taken]]:
+    def superseded(self) -> AsyncIterator[list[Superseded]]:
         """Yield each session that is taken from now on, in batches as it happens.
 
         For owners on this node, whoever took it; it may name sessions that nobody here has. Ends

@@ -18,7 +18,7 @@ except ImportError:  # Windows has neither
     fcntl = termios = None  # type: ignore[assignment]
 
 
-class HandedOver(web.Response):
+class DetachedResponse(web.Response):
     """What a request handler returns to aiohttp for a connection that it no longer has."""
 
     async def prepare(self, request: Any) -> None:
@@ -28,7 +28,7 @@ class HandedOver(web.Response):
         """Send nothing."""
 
 
-HANDED_OVER = HandedOver()
+DETACHED = DetachedResponse()
 
 CLOSE_SECONDS = 1.0
 """How long a client may take to close its side, or to take any of what is buffered for it."""
@@ -74,7 +74,7 @@ def linger(transport: asyncio.Transport, lost: Callable[[Exception | None], None
     loop.call_later(CLOSE_SECONDS, end, math.inf)
 
 
-class TakenConnection(asyncio.Protocol):
+class TcpConnection(asyncio.Protocol):
     """A connection that stays open, without a task or a queue of its own.
 
     Args:
@@ -104,8 +104,8 @@ class TakenConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._loop: asyncio.AbstractEventLoop
 
-    def take_over(self, request: web.BaseRequest) -> None:
-        """Take a request's connection from aiohttp; its handler then returns ``HANDED_OVER``.
+    def detach_from_aiohttp(self, request: web.BaseRequest) -> None:
+        """Take a request's connection from aiohttp; its handler then returns ``DETACHED``.
 
         Raises:
             ConnectionError: the client is gone.
@@ -116,9 +116,9 @@ class TakenConnection(asyncio.Protocol):
         rest = handler._message_tail  # noqa: SLF001 - see seams.py
         handler.transport = None  # so that aiohttp lets go of it without closing it
         handler.connection_lost(None)
-        self.adopt(transport, rest)
+        self.attach(transport, rest)
 
-    def adopt(self, transport: asyncio.Transport, rest: bytes) -> None:
+    def attach(self, transport: asyncio.Transport, rest: bytes) -> None:
         """Go on with a connection, of which these bytes have been read but not used."""
         self._transport = transport
         self._loop = asyncio.get_running_loop()
@@ -138,12 +138,12 @@ class TakenConnection(asyncio.Protocol):
         self._transport.write(data)
         if self._drained is None:
             return True
-        if self.buffered() > self._hard_limit:
+        if self.buffered_bytes() > self._hard_limit:
             self.abort()
         return False
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def one_write(self) -> Iterator[None]:
         """Let what is written within leave as one piece: in one system call, and one segment."""
         self._held = bytearray()
         try:
@@ -156,19 +156,19 @@ class TakenConnection(asyncio.Protocol):
         if held:
             self.write_bytes(held)
 
-    def buffered(self) -> int:
+    def buffered_bytes(self) -> int:
         """Return how many bytes the kernel has not taken."""
         return self._transport.get_write_buffer_size()
 
-    def unacknowledged(self) -> int:
+    def unacknowledged_bytes(self) -> int:
         """Return how many bytes the peer's machine has not acknowledged, where the kernel tells."""
         socket = self._transport.get_extra_info("socket")
         queued = bytearray(4)
         try:
             fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, queued)  # tcp(7), SIOCOUTQ
         except (OSError, AttributeError):
-            return self.buffered()
-        return self.buffered() + int.from_bytes(queued, sys.byteorder)
+            return self.buffered_bytes()
+        return self.buffered_bytes() + int.from_bytes(queued, sys.byteorder)
 
     async def drain(self) -> None:
         """Wait until the buffer has shrunk to a quarter of its bound, or the client is gone."""

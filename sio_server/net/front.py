@@ -21,9 +21,9 @@ from weakref import WeakSet
 from multidict import CIMultiDict
 
 from sio_server.net.body import BodyTooLarge, BodyUnreadable
-from sio_server.net.connection import TakenConnection, linger
+from sio_server.net.connection import TcpConnection, linger
 from sio_server.net.deadlines import Deadlines
-from sio_server.net.request import TEXT, Answer, Request
+from sio_server.net.request import TEXT, HttpRequest, HttpResponse
 
 logger = logging.getLogger("sio_server.engine")
 
@@ -41,11 +41,11 @@ class Engine(Protocol):
 
     connect_timeout: float
 
-    def respond(self, request: Request) -> Answer | Awaitable[Answer | None] | None:
+    def respond(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse | None] | None:
         """See ``EioServer``."""
 
 
-class Front:
+class HttpFront:
     """Makes what serves each new connection.
 
     Args:
@@ -62,7 +62,7 @@ class Front:
     ) -> None:
         self.engine = engine
         self.make_handler = make_handler
-        self.waiting: Deadlines[FrontConnection] = Deadlines(
+        self.waiting: Deadlines[HttpFrontConnection] = Deadlines(
             engine.connect_timeout, lambda connection: connection.abort()
         )
         self.loop = asyncio.get_running_loop()
@@ -71,7 +71,7 @@ class Front:
 
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol for a new connection."""
-        return FrontConnection(self)
+        return HttpFrontConnection(self)
 
     def abort(self) -> None:
         """Close at once what is still open of all connections, whoever serves them by now."""
@@ -79,12 +79,12 @@ class Front:
             transport.abort()
 
 
-class FrontConnection(asyncio.Protocol):
+class HttpFrontConnection(asyncio.Protocol):
     """A connection that has sent nothing yet, or requests of the engine's alone."""
 
     __slots__ = ("_body", "_data", "_front", "_more", "_poll", "_task", "_transport")
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: HttpFront) -> None:
         self._front = front
         self._data = bytearray()
         self._body = 0  # bytes of the request's body that are still to be read
@@ -140,7 +140,7 @@ class FrontConnection(asyncio.Protocol):
             if not self._answer(request):
                 return
 
-    def _parse(self, end: int) -> Request | None:
+    def _parse(self, end: int) -> HttpRequest | None:
         """Return the request, or None if it is aiohttp's; its head is taken off what has come."""
         found = self._front.head.fullmatch(self._data, 0, end)
         if found is None:
@@ -163,18 +163,18 @@ class FrontConnection(asyncio.Protocol):
         self._body = int(length)
         peer = self._transport.get_extra_info("peername")
         secure = self._transport.get_extra_info("sslcontext") is not None
-        return Request(
+        return HttpRequest(
             method,
             target,
             headers,
             peer,
             "https" if secure else "http",
-            self._give,
+            self._detach,
             self._is_open,
             self._read,
         )
 
-    def _answer(self, request: Request) -> bool:
+    def _answer(self, request: HttpRequest) -> bool:
         """Answer a request, or begin to; return whether the connection is still HTTP's."""
         try:
             answer = self._front.engine.respond(request)
@@ -182,7 +182,7 @@ class FrontConnection(asyncio.Protocol):
             return False
         except Exception:
             logger.exception("request_failed")
-            answer = Answer(500, b"", TEXT)
+            answer = HttpResponse(500, b"", TEXT)
         if isinstance(answer, Awaitable):
             self._poll = request.method == "GET"
             self._task = self._front.loop.create_task(self._wait(answer))
@@ -192,19 +192,19 @@ class FrontConnection(asyncio.Protocol):
             self._finish(answer)
         return True
 
-    async def _wait(self, answer: Awaitable[Answer | None]) -> None:
-        settled: Answer | None
+    async def _wait(self, answer: Awaitable[HttpResponse | None]) -> None:
+        settled: HttpResponse | None
         try:
             settled = await answer
         except Exception:
             logger.exception("request_failed")
-            settled = Answer(500, b"", TEXT)
+            settled = HttpResponse(500, b"", TEXT)
         self._task = None
         if settled is not None:
             self._finish(settled)
             self._go_on()
 
-    def _finish(self, answer: Answer) -> None:
+    def _finish(self, answer: HttpResponse) -> None:
         """Send an answer, and wait for the next request."""
         if self._transport.is_closing():
             return
@@ -243,10 +243,10 @@ class FrontConnection(asyncio.Protocol):
     def _is_open(self) -> bool:
         return not self._transport.is_closing()
 
-    def _give(self, connection: TakenConnection) -> None:
+    def _detach(self, connection: TcpConnection) -> None:
         if self._transport.is_closing():
             raise ConnectionResetError("the client is gone")
-        connection.adopt(self._transport, bytes(self._data))
+        connection.attach(self._transport, bytes(self._data))
 
     def _hand_over(self) -> None:
         """Give the connection to aiohttp, with what has come."""
@@ -269,7 +269,7 @@ def _now() -> str:
     return _date[1]
 
 
-def _encode(answer: Answer) -> bytes:
+def _encode(answer: HttpResponse) -> bytes:
     lines = [
         f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
         f"Content-Type: {answer.content_type}",

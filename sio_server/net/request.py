@@ -12,7 +12,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from sio_server.net.body import read_body
-from sio_server.net.connection import TakenConnection
+from sio_server.net.connection import TcpConnection
 
 TEXT, HTML, JSON = "text/plain; charset=utf-8", "text/html; charset=utf-8", "application/json"
 
@@ -28,7 +28,7 @@ def parse_query(query: str) -> dict[str, str]:
     return {name: value for name, _, value in reversed(parts)}
 
 
-class Request:
+class HttpRequest:
     """A request's head.
 
     Args:
@@ -49,16 +49,16 @@ class Request:
 
     __slots__ = (
         "aiohttp",
-        "give",
+        "detach",
         "headers",
         "is_open",
-        "kept",
         "method",
         "peer",
         "port",
         "query",
         "read",
         "scheme",
+        "state",
         "target",
     )
 
@@ -69,7 +69,7 @@ class Request:
         headers: CIMultiDict[str] | CIMultiDictProxy[str],
         peer: Any,
         scheme: str,
-        give: Callable[[TakenConnection], None],
+        detach: Callable[[TcpConnection], None],
         is_open: Callable[[], bool],
         read: Callable[[int, float], Awaitable[bytes]],
     ) -> None:
@@ -78,19 +78,19 @@ class Request:
         self.headers = headers
         self.peer, self.port = peer[:2] if isinstance(peer, tuple) else ("", 0)
         self.scheme = scheme
-        self.give = give
+        self.detach = detach
         self.is_open = is_open
         self.read = read
         self.query = parse_query(target.partition("?")[2])
-        self.kept: dict[Any, Any] = {}
+        self.state: dict[Any, Any] = {}
         self.aiohttp: web.BaseRequest | None = None
 
-    def let_go(self) -> None:
+    def forget_connection(self) -> None:
         """Keep what was asked alone: the connection is HTTP's no more."""
-        self.give = self.is_open = self.read = _gone
+        self.detach = self.is_open = self.read = _gone
 
     @classmethod
-    def of(cls, request: web.BaseRequest) -> Request:
+    def of(cls, request: web.BaseRequest) -> HttpRequest:
         """Return aiohttp's request as the engine's."""
 
         def is_open() -> bool:
@@ -103,7 +103,7 @@ class Request:
             request.headers,
             peer,
             request.scheme,
-            lambda connection: connection.take_over(request),
+            lambda connection: connection.detach_from_aiohttp(request),
             is_open,
             lambda max_bytes, seconds: read_body(request, max_bytes, seconds),
         )
@@ -147,7 +147,7 @@ def _gone(*arguments: Any) -> Any:
     raise ConnectionResetError("the connection is not HTTP's any more")
 
 
-class Answer:
+class HttpResponse:
     """A response, whole.
 
     Args:
@@ -183,24 +183,24 @@ class Answer:
         return response
 
 
-def bad_request(message: str, code: int = BAD_REQUEST) -> Answer:
+def bad_request(message: str, code: int = BAD_REQUEST) -> HttpResponse:
     """Answer 400 in Engine.IO's form."""
-    return Answer(400, {"code": code, "message": message})
+    return HttpResponse(400, {"code": code, "message": message})
 
 
-Guard = Callable[[Request], Answer | Mapping[str, str]]
+Guard = Callable[[HttpRequest], HttpResponse | Mapping[str, str]]
 """Looks at each request first: returns headers for its answer, or an answer that refuses it."""
 
-Admit = Callable[[Request], Answer | Callable[[], None]]
+Admit = Callable[[HttpRequest], HttpResponse | Callable[[], None]]
 """Decides whether a handshake may open a session: returns what is called at the session's end, or
 an answer that refuses it."""
 
 
-def guard_nothing(request: Request) -> Mapping[str, str]:
+def guard_nothing(request: HttpRequest) -> Mapping[str, str]:
     """Let every request pass."""
     return {}
 
 
-def admit_all(request: Request) -> Callable[[], None]:
+def admit_all(request: HttpRequest) -> Callable[[], None]:
     """Open a session for every handshake."""
     return lambda: None

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-TURN = 32
+MESSAGES_PER_TURN = 32
 """How many messages of one connection are taken before the others have their turn."""
 
-MAX_RUNNING = 64
+MAX_RUNNING_TASKS = 64
 """How many events of a connection may be in work at once; beyond them it is not read."""
 
 
-class Handlers:
+class ConnectionTasks:
     """Tasks of one connection, started in the order of its events."""
 
     __slots__ = ("_tasks", "_waiting")
@@ -24,13 +24,13 @@ class Handlers:
 
     def start(self, work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
         """Run ``work`` in a task of its own; return what to wait for where too many run already."""
-        if len(self._tasks) < MAX_RUNNING:
+        if len(self._tasks) < MAX_RUNNING_TASKS:
             self.run(work)
             return None
         return self._start_later(work)
 
     async def _start_later(self, work: Coroutine[Any, Any, None]) -> None:
-        while len(self._tasks) >= MAX_RUNNING:
+        while len(self._tasks) >= MAX_RUNNING_TASKS:
             fewer = asyncio.get_running_loop().create_future()
             self._waiting.append(fewer)
             try:

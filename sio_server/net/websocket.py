@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from sio_server.net import websocket_reader as reader
-from sio_server.net.connection import CLOSE_SECONDS, TakenConnection
+from sio_server.net.connection import CLOSE_SECONDS, TcpConnection
 from sio_server.net.frames import Frame, close_frame, pong
-from sio_server.net.request import Request
-from sio_server.net.tasks import TURN
+from sio_server.net.request import HttpRequest
+from sio_server.net.tasks import MESSAGES_PER_TURN
 from sio_server.net.websocket_reader import FrameReader, FramingError
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
@@ -26,23 +26,23 @@ class BadHandshake(Exception):
 class Receiver(Protocol):
     """Who gets what a WebSocket receives."""
 
-    def received(self, message: str | bytes) -> Awaitable[None] | None:
+    def message_received(self, message: str | bytes) -> Awaitable[None] | None:
         """Take a message; return what must be waited for before the next one can come."""
 
-    def lost(self, error: FramingError | None) -> None:
+    def connection_closed(self, error: FramingError | None) -> None:
         """Note that no more messages come, because of the client's error if there is one."""
 
 
-class WebSocket(TakenConnection):
+class WebSocket(TcpConnection):
     """A WebSocket that writes ready-made frames, for Engine.IO and for plain endpoints alike.
 
     Args:
         max_message_bytes: the bound for one message; a larger one closes it with 1009.
-        max_buffer_bytes: see ``TakenConnection``.
+        max_buffer_bytes: see ``TcpConnection``.
         ponged: called when the client answers a WebSocket ping.
     """
 
-    __slots__ = ("_closing", "_finished", "_ponged", "_reader", "_receiver", "_worker")
+    __slots__ = ("_closing", "_finished", "_on_pong", "_reader", "_receiver", "_worker")
 
     name = "websocket"
 
@@ -50,17 +50,17 @@ class WebSocket(TakenConnection):
         self,
         max_message_bytes: int,
         max_buffer_bytes: int,
-        ponged: Callable[[], object] = lambda: None,
+        on_pong: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(max_buffer_bytes, max_message_bytes)
         self._reader = FrameReader(max_message_bytes)
-        self._ponged = ponged
+        self._on_pong = on_pong
         self._receiver: Receiver | None = None
         self._worker: asyncio.Task[None] | None = None  # while a message has to be waited for
         self._closing = False  # our close frame has gone out
         self._finished = False  # the receiver gets nothing more
 
-    def open(self, request: Request, first: Frame | None = None) -> None:
+    def open(self, request: HttpRequest, first: Frame | None = None) -> None:
         """Answer an upgrade request; HTTP has no more to do with its connection.
 
         Args:
@@ -71,11 +71,11 @@ class WebSocket(TakenConnection):
             ConnectionError: the client is gone.
         """
         answer = _answer(request)
-        request.give(self)
-        request.let_go()
+        request.detach(self)
+        request.forget_connection()
         self.write_bytes(answer if first is None else answer + first.websocket)
 
-    def hand_to(self, receiver: Receiver) -> None:
+    def set_receiver(self, receiver: Receiver) -> None:
         """Let a receiver have what comes from now on."""
         first, self._receiver = self._receiver is None, receiver
         if first:  # otherwise the one before it is being given a message right now
@@ -144,7 +144,7 @@ class WebSocket(TakenConnection):
 
     def _read(self) -> Awaitable[None] | None:
         """Hand on what has come; return what must be waited for before the rest."""
-        for _ in range(TURN):
+        for _ in range(MESSAGES_PER_TURN):
             if self._finished:
                 return None
             try:
@@ -165,23 +165,23 @@ class WebSocket(TakenConnection):
         elif self._closing or self._receiver is None:
             pass
         elif opcode == reader.TEXT:
-            return self._receiver.received(reader.decode_text(payload))
+            return self._receiver.message_received(reader.decode_text(payload))
         elif opcode == reader.BINARY:
-            return self._receiver.received(payload)
+            return self._receiver.message_received(payload)
         elif opcode == reader.PING:
             if self._drained is None:
                 self.write_bytes(pong(payload))
         elif opcode == reader.PONG:
-            self._ponged()
+            self._on_pong()
         return None
 
     def _finish(self, error: FramingError | None) -> None:
         if not self._finished and self._receiver is not None:
             self._finished = True
-            self._receiver.lost(error)
+            self._receiver.connection_closed(error)
 
 
-def _answer(request: Request) -> bytes:
+def _answer(request: HttpRequest) -> bytes:
     """Return the head that accepts a handshake (RFC 6455, 4.2)."""
     headers = request.headers
     if (

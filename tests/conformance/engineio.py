@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sio_server.engine.engineio.server import EioServer
+from sio_server.engine.engineio.server import EngineIOServer
 from tests.conformance.serve import main
 
 PATH = "engine.io"
@@ -19,13 +19,13 @@ OPTIONS: dict[str, Any] = {
 """What the suites expect of a server, by the engine's names."""
 
 
-def make_server(**options: Any) -> EioServer:
+def make_server(**options: Any) -> EngineIOServer:
     """Make a server that sends every message back, text as text and bytes as bytes.
 
     Args:
-        options: those of ``EioServer`` that are not as the suite expects them.
+        options: those of ``EngineIOServer`` that are not as the suite expects them.
     """
-    server = EioServer(**{**OPTIONS, **options})
+    server = EngineIOServer(**{**OPTIONS, **options})
 
     async def echo(sid: str, data: str | bytes) -> None:
         server.joined(sid)

@@ -127,7 +127,7 @@ async def test_an_upgrade_takes_the_heartbeat_along() -> None:
     ):
         session = server.sockets[client.query["sid"]]
         async with asyncio.timeout(TIMEOUT):
-            while not session.unacknowledged():  # the ping is due and waits
+            while not session.unacknowledged_bytes():  # the ping is due and waits
                 await asyncio.sleep(0.01)
         await probe(socket)
         await socket.send("5")

@@ -134,6 +134,6 @@ async def test_what_is_queued_is_brought_whole(eio_url: str) -> None:
         await client.send("4first")
         session = server.sockets[client.query["sid"]]
         async with asyncio.timeout(TIMEOUT):
-            while session.unacknowledged() < len("4first2"):
+            while session.unacknowledged_bytes() < len("4first2"):
                 await settle(eio_url)
         assert await client.get() == (200, "4first\x1e2")

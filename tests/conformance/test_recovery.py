@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sio_server.engine import Opening, Server, Session
+from sio_server.engine import AcceptedSession, EngineSession, Server
 from tests.support.engine import serving
 from tests.support.raw import Closed, RawSocketIO
 from tests.support.sessions import MemorySessions
@@ -254,7 +254,9 @@ class SlowSessions(MemorySessions):
         self.asked, self.answers = asyncio.Event(), asyncio.Event()
         self.ended: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
 
-    async def open(self, session: Session, namespace: str, auth: Mapping[str, Any]) -> Opening:
+    async def open(
+        self, session: EngineSession, namespace: str, auth: Mapping[str, Any]
+    ) -> AcceptedSession:
         """Answer late."""
         opening = await super().open(session, namespace, auth)
         self.asked.set()
@@ -262,10 +264,16 @@ class SlowSessions(MemorySessions):
         return opening
 
     async def left(
-        self, session: Session, namespace: str, sid: str, rooms: Iterable[str], *, for_good: bool
+        self,
+        session: EngineSession,
+        namespace: str,
+        sid: str,
+        rooms: Iterable[str],
+        *,
+        permanently: bool,
     ) -> None:
         """Note it."""
-        self.ended.put_nowait((sid, for_good))
+        self.ended.put_nowait((sid, permanently))
 
 
 async def test_a_session_whose_client_is_gone_before_it_begins_has_left(transport: str) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sio_server.contract.errors import IdConflict, LogUnavailable
 from sio_server.contract.events import Event, Offset, Receipt, Record
-from sio_server.eventlog.contract import Answer, EventLog, Page, Retention
+from sio_server.eventlog.contract import AppendResult, EventLog, Page, Retention
 from tests.support.eventlogs import KINDS, Clock, new_place
 from tests.support.valkey import Valkey
 
@@ -77,7 +77,7 @@ def event(
     return Event(type, furniture, id or f"id-{next(numbers)}")
 
 
-def seqs(answers: list[Answer]) -> list[int]:
+def seqs(answers: list[AppendResult]) -> list[int]:
     """Return the numbers of what was appended."""
     return [answer.offset.seq for answer in answers if isinstance(answer, Receipt)]
 

@@ -12,7 +12,7 @@ import pytest
 
 from sio_server.contract.errors import LogUnavailable
 from sio_server.eventlog.contract import EventLog, Retention
-from sio_server.eventlog.session_contract import SessionStore, Taken
+from sio_server.eventlog.session_contract import SessionStore, Superseded
 from tests.support import eventlogs
 from tests.support.eventlogs import Clock, Place, new_place
 from tests.support.valkey import Valkey
@@ -81,9 +81,9 @@ async def stores(kind: Kind) -> Stores:
     return Stores((await kind.node()).sessions, (await kind.node()).sessions)
 
 
-async def hear(lost: AsyncIterator[list[Taken]], count: int) -> list[Taken]:
+async def hear(lost: AsyncIterator[list[Superseded]], count: int) -> list[Superseded]:
     """Wait until so many takes were told."""
-    heard: list[Taken] = []
+    heard: list[Superseded] = []
     async with asyncio.timeout(20):
         while len(heard) < count:
             heard += await anext(lost)
@@ -96,42 +96,42 @@ async def hear(lost: AsyncIterator[list[Taken]], count: int) -> list[Taken]:
 @pytest.mark.parametrize("data", ["", "{}", "\0\r\n\U0001fa91\u2028'\"\\", "x" * 100_000])
 async def test_what_was_put_is_taken(stores: Stores, data: str) -> None:
     """Data is text, and comes back to the letter, on whichever node."""
-    await stores.one.put("key", "first", data)
-    assert await stores.other.take("key", "second") == data
+    await stores.one.create("key", "first", data)
+    assert await stores.other.claim("key", "second") == data
 
 
 async def test_keys_are_whole_and_exact(stores: Stores) -> None:
     """No key stands for another that is like it."""
     names = ["key", "KEY", "key ", "key\0", "ke", "key:1", "{key}", "*", "ñ"]
     for name in names:
-        await stores.one.put(name, "first", f"data of {name}")
+        await stores.one.create(name, "first", f"data of {name}")
     for name in names:
-        assert await stores.other.take(name, "second") == f"data of {name}"
+        assert await stores.other.claim(name, "second") == f"data of {name}"
 
 
 async def test_what_was_never_put_is_nobodys(stores: Stores) -> None:
     """Nothing can be done with it, and that makes no session of it."""
-    assert await stores.one.take("key", "first") is None
+    assert await stores.one.claim("key", "first") is None
     assert not await stores.one.change("key", "first", "data")
     assert not await stores.one.leave("key", "first", "data")
     assert not await stores.one.end("key", "first")
-    assert await stores.other.take("key", "second") is None
+    assert await stores.other.claim("key", "second") is None
 
 
 async def test_a_change_replaces_the_data(stores: Stores) -> None:
     """And so does a leave; whoever takes the session has the last."""
-    await stores.one.put("key", "first", "a")
+    await stores.one.create("key", "first", "a")
     assert await stores.one.change("key", "first", "b")
-    assert await stores.other.take("key", "second") == "b"
+    assert await stores.other.claim("key", "second") == "b"
     assert await stores.other.leave("key", "second", "c")
-    assert await stores.one.take("key", "third") == "c"
+    assert await stores.one.claim("key", "third") == "c"
 
 
 async def test_an_end_is_for_good(stores: Stores) -> None:
     """What has ended can't be taken or changed."""
-    await stores.one.put("key", "first", "data")
+    await stores.one.create("key", "first", "data")
     assert await stores.one.end("key", "first")
-    assert await stores.other.take("key", "second") is None
+    assert await stores.other.claim("key", "second") is None
     assert not await stores.one.change("key", "first", "data")
     assert not await stores.one.end("key", "first")
 
@@ -142,23 +142,23 @@ async def test_an_end_is_for_good(stores: Stores) -> None:
 @pytest.mark.parametrize("left", [False, True])
 async def test_only_the_owner_changes_a_session(stores: Stores, left: bool) -> None:
     """Who has lost it, to whichever node, can't undo what the newer owner does."""
-    await stores.one.put("key", "first", "a")
+    await stores.one.create("key", "first", "a")
     if left:
         await stores.one.leave("key", "first", "a")
-    await stores.other.take("key", "second")
+    await stores.other.claim("key", "second")
     assert await stores.other.change("key", "second", "b")
     assert not await stores.one.change("key", "first", "undone")
     assert not await stores.one.leave("key", "first", "undone")
     assert not await stores.one.end("key", "first")
-    assert await stores.one.take("key", "third") == "b"
+    assert await stores.one.claim("key", "third") == "b"
 
 
 async def test_of_many_takers_one_is_the_owner(stores: Stores) -> None:
     """However they meet, each gets the data and one of them keeps the session."""
-    await stores.one.put("key", "first", "data")
+    await stores.one.create("key", "first", "data")
     owners = [f"owner-{number}" for number in range(20)]
     taken = await asyncio.gather(
-        *(stores[number % 2].take("key", owner) for number, owner in enumerate(owners))
+        *(stores[number % 2].claim("key", owner) for number, owner in enumerate(owners))
     )
     assert taken == ["data"] * 20
     changed = [await stores.one.change("key", owner, "new") for owner in owners]
@@ -171,17 +171,17 @@ async def test_of_many_takers_one_is_the_owner(stores: Stores) -> None:
 async def test_doing_it_again_does_no_harm(stores: Stores) -> None:
     """Whoever does not know whether it was done may do it once more."""
     for _ in range(2):
-        await stores.one.put("key", "first", "a")
+        await stores.one.create("key", "first", "a")
     for _ in range(2):
-        assert await stores.other.take("key", "second") == "a"
+        assert await stores.other.claim("key", "second") == "a"
     for _ in range(2):
         assert await stores.other.change("key", "second", "b")
     for _ in range(2):
         assert await stores.other.leave("key", "second", "c")
-    assert await stores.one.take("key", "third") == "c"
+    assert await stores.one.claim("key", "third") == "c"
     await stores.one.end("key", "third")
     await stores.one.end("key", "third")
-    assert await stores.one.take("key", "fourth") is None
+    assert await stores.one.claim("key", "fourth") is None
 
 
 # Lifetime.
@@ -189,67 +189,67 @@ async def test_doing_it_again_does_no_harm(stores: Stores) -> None:
 
 async def test_a_session_lives_from_its_leave(kind: Kind, stores: Stores) -> None:
     """For the retention, and not longer."""
-    await stores.one.put("short", "first", "data")
-    await stores.one.put("long", "first", "data")
+    await stores.one.create("short", "first", "data")
+    await stores.one.create("long", "first", "data")
     await kind.wait(LIFETIME / 2)
     await stores.one.leave("short", "first", "data")
     await stores.one.leave("long", "first", "data")
     await kind.wait(LIFETIME - 1)
-    assert await stores.other.take("short", "second") == "data"
+    assert await stores.other.claim("short", "second") == "data"
     await kind.wait(2)
-    assert await stores.other.take("long", "second") is None
+    assert await stores.other.claim("long", "second") is None
 
 
 async def test_a_session_lives_while_its_owner_does(kind: Kind, stores: Stores) -> None:
     """However long that is, whether it was put or taken."""
-    await stores.one.put("put", "first", "data")
-    await stores.one.put("taken", "first", "data")
+    await stores.one.create("put", "first", "data")
+    await stores.one.create("taken", "first", "data")
     await stores.one.leave("taken", "first", "data")
-    await stores.other.take("taken", "second")
+    await stores.other.claim("taken", "second")
     await kind.wait(LIFETIME * 3)
     assert await stores.one.change("put", "first", "new")
     assert await stores.other.change("taken", "second", "new")
-    assert await stores.other.take("put", "third") == "new"
+    assert await stores.other.claim("put", "third") == "new"
 
 
 async def test_each_leave_counts_anew(kind: Kind, stores: Stores) -> None:
     """Who came back meanwhile has the whole time again."""
-    await stores.one.put("key", "owner-0", "data")
+    await stores.one.create("key", "owner-0", "data")
     for number in range(3):
         await stores.one.leave("key", f"owner-{number}", "data")
         await kind.wait(LIFETIME - 1)
-        assert await stores.one.take("key", f"owner-{number + 1}") == "data"
+        assert await stores.one.claim("key", f"owner-{number + 1}") == "data"
     await stores.one.leave("key", "owner-3", "data")
     await kind.wait(LIFETIME + 1)
-    assert await stores.one.take("key", "owner-4") is None
+    assert await stores.one.claim("key", "owner-4") is None
 
 
 @pytest.mark.parametrize("kind", DURABLE, indirect=True)
 async def test_sessions_outlive_their_server(kind: Kind) -> None:
     """Those that were left, and those that it had when it ended."""
     log = await kind.open()
-    await log.sessions.put("left", "first", "a")
+    await log.sessions.create("left", "first", "a")
     await log.sessions.leave("left", "first", "b")
-    await log.sessions.put("there", "first", "c")
+    await log.sessions.create("there", "first", "c")
     await log.close()
     again = (await kind.open()).sessions
-    assert await again.take("left", "second") == "b"
-    assert await again.take("there", "second") == "c"
+    assert await again.claim("left", "second") == "b"
+    assert await again.claim("there", "second") == "c"
 
 
 @pytest.mark.parametrize("kind", DURABLE, indirect=True)
 async def test_without_a_leave_a_session_lives_from_its_servers_end(kind: Kind) -> None:
     """About so long; and not for ever."""
     log = await kind.open()
-    await log.sessions.put("short", "first", "data")
-    await log.sessions.put("long", "first", "data")
+    await log.sessions.create("short", "first", "data")
+    await log.sessions.create("long", "first", "data")
     await kind.wait(LIFETIME * 2)
     await log.close()
     again = (await kind.open()).sessions
     await kind.wait(LIFETIME - 1)
-    assert await again.take("short", "second") == "data"
+    assert await again.claim("short", "second") == "data"
     await kind.wait(LIFETIME)
-    assert await again.take("long", "second") is None
+    assert await again.claim("long", "second") is None
 
 
 # Lost.
@@ -257,51 +257,51 @@ async def test_without_a_leave_a_session_lives_from_its_servers_end(kind: Kind) 
 
 async def test_every_node_hears_of_a_take(stores: Stores) -> None:
     """Its key and the new owner, whoever took it."""
-    one, other = stores.one.lost(), stores.other.lost()
+    one, other = stores.one.superseded(), stores.other.superseded()
     for name in ("a", "b"):
-        await stores.one.put(name, "first", "data")
-    await stores.one.take("a", "second")
-    await stores.other.take("b", "third")
+        await stores.one.create(name, "first", "data")
+    await stores.one.claim("a", "second")
+    await stores.other.claim("b", "third")
     for lost in (one, other):
-        assert set(await hear(lost, 2)) == {Taken("a", "second"), Taken("b", "third")}
+        assert set(await hear(lost, 2)) == {Superseded("a", "second"), Superseded("b", "third")}
 
 
 async def test_takes_of_one_session_are_heard_in_order(stores: Stores) -> None:
     """The last that is named is the owner."""
-    lost = stores.one.lost()
-    await stores.one.put("key", "first", "data")
+    lost = stores.one.superseded()
+    await stores.one.create("key", "first", "data")
     owners = [f"owner-{number}" for number in range(10)]
     for number, owner in enumerate(owners):
-        await stores[number % 2].take("key", owner)
-    assert await hear(lost, 10) == [Taken("key", owner) for owner in owners]
+        await stores[number % 2].claim("key", owner)
+    assert await hear(lost, 10) == [Superseded("key", owner) for owner in owners]
 
 
 async def test_only_takes_are_heard_of_and_only_new_ones(stores: Stores) -> None:
     """Neither what else becomes of sessions, nor what was taken before."""
-    early = stores.one.lost()
-    await stores.one.put("key", "first", "data")
+    early = stores.one.superseded()
+    await stores.one.create("key", "first", "data")
     await stores.one.change("key", "first", "data")
     await stores.one.leave("key", "first", "data")
-    await stores.one.take("never", "second")
-    await stores.one.take("key", "second")
-    assert await hear(early, 1) == [Taken("key", "second")]
-    late = stores.one.lost()
-    await stores.one.take("key", "third")
+    await stores.one.claim("never", "second")
+    await stores.one.claim("key", "second")
+    assert await hear(early, 1) == [Superseded("key", "second")]
+    late = stores.one.superseded()
+    await stores.one.claim("key", "third")
     await stores.one.end("key", "third")
-    assert await hear(late, 1) == await hear(early, 1) == [Taken("key", "third")]
+    assert await hear(late, 1) == await hear(early, 1) == [Superseded("key", "third")]
 
 
 async def test_lost_ends_when_the_log_is_closed(kind: Kind) -> None:
     """Whether somebody waits, or comes later."""
     log = await kind.open()
-    waiting = asyncio.create_task(_all(log.sessions.lost()))
+    waiting = asyncio.create_task(_all(log.sessions.superseded()))
     await asyncio.sleep(0)
     await log.close()
     assert await waiting == []
-    assert await _all(log.sessions.lost()) == []
+    assert await _all(log.sessions.superseded()) == []
 
 
-async def _all(lost: AsyncIterator[list[Taken]]) -> list[Taken]:
+async def _all(lost: AsyncIterator[list[Superseded]]) -> list[Superseded]:
     return [taken async for batch in lost for taken in batch]
 
 
@@ -309,8 +309,8 @@ async def _all(lost: AsyncIterator[list[Taken]]) -> list[Taken]:
 
 
 CALLS: list[Callable[[SessionStore], Awaitable[object]]] = [
-    lambda store: store.put("secret-key", "owner", "secret-data"),
-    lambda store: store.take("secret-key", "owner"),
+    lambda store: store.create("secret-key", "owner", "secret-data"),
+    lambda store: store.claim("secret-key", "owner"),
     lambda store: store.change("secret-key", "owner", "secret-data"),
     lambda store: store.leave("secret-key", "owner", "secret-data"),
     lambda store: store.end("secret-key", "owner"),

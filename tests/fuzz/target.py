@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from aiohttp.http_exceptions import HttpProcessingError
 
-from sio_server.engine import UNDECODABLE, Server, Session, ack_requested
+from sio_server.engine import UNDECODABLE, EngineSession, Server, ack_requested
 from tests.support.engine import serving
 
 MAX_MESSAGE, MAX_PAYLOAD, MAX_ATTACHMENTS = 100_000, 200_000, 10
@@ -187,7 +187,7 @@ class Target:
         self.loop.run_until_complete(self.answers_well_behaved())
         self.loop.run_until_complete(asyncio.sleep(0.05))
         gc.collect()
-        sessions = [thing for thing in gc.get_objects() if type(thing) is Session]
+        sessions = [thing for thing in gc.get_objects() if type(thing) is EngineSession]
         left = [session for session in sessions if session._owner is self.server.eio]
         assert not left, f"{len(left)} sessions are still referred to"
         self.check_watch()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sio_server.engine import Session as EngineSession
+from sio_server.engine import EngineSession
 from tests.histories.drawn import How
 from tests.histories.line import Line, Message
 from tests.histories.model import Connection, Position

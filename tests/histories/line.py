@@ -65,7 +65,7 @@ class Line:
         self.written.append(Message.parse(frame.packet))
         if self.bound is None:
             self.taken += 1
-        elif not self.full and self.unacknowledged() > self.bound:
+        elif not self.full and self.unacknowledged_bytes() > self.bound:
             self.full = True
             self.read_at = asyncio.get_running_loop().time()
             self._drained.clear()
@@ -78,11 +78,11 @@ class Line:
             within = self.write(frame)
         return within
 
-    def together(self) -> AbstractContextManager[None]:
+    def one_write(self) -> AbstractContextManager[None]:
         """Need nothing."""
         return nullcontext()
 
-    def unacknowledged(self) -> int:
+    def unacknowledged_bytes(self) -> int:
         """Return how many packets are unread."""
         return len(self.written) - self.taken
 

@@ -12,11 +12,11 @@ from multidict import CIMultiDict
 from sio_server.access.principals import Access, Principal
 from sio_server.contract.events import Event
 from sio_server.endpoints.socketio import SocketIO
-from sio_server.engine import Session
-from sio_server.eventlog.contract import Answer, Bounds, Retention
+from sio_server.engine import EngineSession
+from sio_server.eventlog.contract import AppendResult, Bounds, Retention
 from sio_server.hub import Hub
 from sio_server.metrics import Metrics
-from sio_server.net.request import Request
+from sio_server.net.request import HttpRequest
 from sio_server.settings import Settings
 from tests.histories.line import Line
 from tests.histories.logs import Gate, make_log
@@ -55,44 +55,44 @@ class Node:
         """Return what the log keeps."""
         return self._loop.finish(self._log.bounds())
 
-    def publish(self, events: Sequence[Event]) -> Coroutine[Any, Any, list[Answer]]:
+    def publish(self, events: Sequence[Event]) -> Coroutine[Any, Any, list[AppendResult]]:
         """Append events as one step."""
         return self._hub.publish_many(PRODUCER, events)
 
-    def connect(self, line: Line, auth: dict[str, Any]) -> Session:
+    def connect(self, line: Line, auth: dict[str, Any]) -> EngineSession:
         """Let a client connect over a line, as the engine does after the handshake."""
-        request = Request(
+        request = HttpRequest(
             "GET",
             "/socket.io/?EIO=4&transport=websocket",
             CIMultiDict({"Host": "localhost"}),
             ("127.0.0.1", 1),
             "http",
-            give=lambda connection: None,
+            detach=lambda connection: None,
             is_open=lambda: True,
             read=_read_nothing,
         )
         release = self._eio._admit(request)
         assert callable(release)
-        session: Session = self._eio.make_session(self._eio, self._eio.generate_id(), request)
+        session: EngineSession = self._eio.make_session(self._eio, self._eio.generate_id(), request)
         session.transport, session.release = line, release
         self._eio.sockets[session.sid] = session
         self._eio._call(session, "connect", session.environ)
         self.receive(session, f"0{json.dumps(auth)}")
         return session
 
-    def receive(self, session: Session, packet: str) -> None:
+    def receive(self, session: EngineSession, packet: str) -> None:
         """Take a Socket.IO packet from a client, once the loop runs."""
 
         async def take() -> None:
-            waiting = session.received(f"4{packet}")
+            waiting = session.message_received(f"4{packet}")
             if waiting is not None:
                 await waiting
 
         self._loop.create_task(take())
 
-    def cut(self, session: Session) -> None:
+    def cut(self, session: EngineSession) -> None:
         """Let the server see that a client's transport is gone, once the loop runs."""
-        self._loop.call_soon(session.lost, None)
+        self._loop.call_soon(session.connection_closed, None)
 
     def stop(self) -> None:
         """Stop, once the consumers are closed."""

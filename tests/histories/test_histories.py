@@ -25,7 +25,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Make pages small, and note what the server logs as its own failures."""
     monkeypatch.setattr(catchup, "PAGE_EVENTS", 3)
     monkeypatch.setattr(catchup, "TURN_EVENTS", 3)
-    monkeypatch.setattr(recent, "PIECE_BYTES", 400)
+    monkeypatch.setattr(recent, "CHUNK_BYTES", 400)
     handler = _Errors(logging.ERROR)
     logger = logging.getLogger("sio_server")
     logger.addHandler(handler)

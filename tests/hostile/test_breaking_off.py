@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sio_server.engine import Session
+from sio_server.engine import EngineSession
 from sio_server.net.deadlines import Deadlines
 from tests.hostile.clients import BOTH_TRANSPORTS, Client, client, fate, is_bounded, trouble
 from tests.hostile.stacks import WHILE, Stack, ours, until
@@ -121,7 +121,7 @@ async def test_clients_that_break_the_protocol_leave_nothing_behind(
     """Keep no session, room, half packet, deadline or task of some hundreds of them."""
     log = logging.getLogger("sio_server.engine")
     monkeypatch.setattr(log, "disabled", True)  # pytest keeps each record, and what it refers to
-    sessions, clocks = instances(Session), instances(Deadlines)  # of servers that are gone
+    sessions, clocks = instances(EngineSession), instances(Deadlines)  # of servers that are gone
     async with ours() as stack:
         await break_all(stack, transport)  # what is made once and kept has been made
         objects, tasks = live(), len(asyncio.all_tasks())
@@ -131,7 +131,7 @@ async def test_clients_that_break_the_protocol_leave_nothing_behind(
         await asyncio.sleep(WHILE / 3)  # for the transports' last callbacks
         grown = {name: count for name, count in (live() - objects).items() if count > 2}
         assert grown == {}
-        assert instances(Session, sessions) == []
+        assert instances(EngineSession, sessions) == []
 
         def only_the_address_is_kept_quiet() -> bool:
             return [len(clock) for clock in instances(Deadlines, clocks) if clock] == [1]

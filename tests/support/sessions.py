@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sio_server.engine import NotNow, Opening, Server, Session
+from sio_server.engine import AcceptedSession, EngineSession, Server, SessionsUnavailable
 
 
 @dataclass
@@ -32,29 +32,37 @@ class MemorySessions:
     events: list[tuple[str | None, tuple[Any, ...]]] = field(default_factory=list)
     reachable: bool = True
 
-    async def open(self, session: Session, namespace: str, auth: Mapping[str, Any]) -> Opening:
+    async def open(
+        self, session: EngineSession, namespace: str, auth: Mapping[str, Any]
+    ) -> AcceptedSession:
         """Return the session that is asked for, or a new one."""
         if not self.reachable:
-            raise NotNow
+            raise SessionsUnavailable
         pid = auth.get("pid")
         kept = self.by_pid.get(pid) if isinstance(pid, str) else None
         if kept is None:
             sid, pid = secrets.token_hex(8), secrets.token_hex(16)
             self.by_pid[pid] = Remembered(sid)
-            return Opening(sid=sid, pid=pid)
+            return AcceptedSession(sid=sid, pid=pid)
         heard = {None, kept.sid, *kept.rooms}
         start = int(auth["offset"])
         missed = [event for room, event in self.events[start:] if room in heard]
-        return Opening(sid=kept.sid, pid=pid, rooms=kept.rooms, missed=missed)
+        return AcceptedSession(sid=kept.sid, pid=pid, rooms=kept.rooms, missed=missed)
 
     async def left(
-        self, session: Session, namespace: str, sid: str, rooms: Iterable[str], *, for_good: bool
+        self,
+        session: EngineSession,
+        namespace: str,
+        sid: str,
+        rooms: Iterable[str],
+        *,
+        permanently: bool,
     ) -> None:
         """Keep the rooms, or forget the session."""
         for pid, kept in list(self.by_pid.items()):
             if kept.sid == sid:
                 kept.rooms = frozenset(rooms)
-                if for_good:
+                if permanently:
                     del self.by_pid[pid]
 
     async def emit(self, server: Server, event: str, to: str | None = None) -> None:

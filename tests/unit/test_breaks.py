@@ -28,7 +28,7 @@ async def test_who_is_live_is_dropped_once(node: Node) -> None:
     _, outlet = node.join(["catalog", "material:roble"])
     quiet, nothing = node.join([])
     node.publish("catalog")
-    node.fanout.go_on_from(Offset("new", 0))
+    node.fanout.jump_to(Offset("new", 0))
     assert (outlet.closed, nothing.closed) == (1, 0)
     assert quiet.live
     record = Record(Offset("new", 1), "furniture_created", ("catalog", "material:roble"), "{}")
@@ -40,7 +40,7 @@ async def test_who_is_live_is_dropped_once(node: Node) -> None:
 async def test_who_comes_after_a_break_stands_at_the_new_end(node: Node) -> None:
     """And gets what follows it."""
     node.publish("catalog")
-    node.fanout.go_on_from(Offset("new", 7))
+    node.fanout.jump_to(Offset("new", 7))
     cursor, outlet = node.join()
     assert cursor.position == Offset("new", 7)
     record = Record(Offset("new", 8), "furniture_created", ("catalog",), "{}")
@@ -52,12 +52,12 @@ async def test_a_break_wakes_who_waits_for_the_tail(node: Node) -> None:
     """A cursor whose log is ahead of its tail goes on where the tail does."""
     for _ in range(3):
         node.log.add("catalog")
-    node.fanout.go_on_from(offset(1))
+    node.fanout.jump_to(offset(1))
     cursor, outlet = node.join(since=0)
     await until(lambda: outlet.seqs == [1, 2, 3])
     await turns()
     assert not cursor.live
-    node.fanout.go_on_from(offset(3))
+    node.fanout.jump_to(offset(3))
     await until(lambda: cursor.live)
     assert outlet.closed == 0
 

@@ -16,7 +16,7 @@ from sio_server.contract.errors import RateLimited, ShuttingDown, UnknownRoom
 from sio_server.contract.events import Event, Offset
 from sio_server.delivery.connections import Connection
 from sio_server.delivery.cursor import Cursor
-from sio_server.eventlog.contract import Answer, Retention
+from sio_server.eventlog.contract import AppendResult, Retention
 from sio_server.eventlog.memory.log import MemoryLog
 from sio_server.hub import Hub
 from sio_server.metrics import Metrics
@@ -34,7 +34,7 @@ class SlowLog(MemoryLog):
         super().__init__(Retention())
         self.synced = asyncio.Event()
 
-    async def append(self, events: Sequence[Event]) -> list[Answer]:
+    async def append(self, events: Sequence[Event]) -> list[AppendResult]:
         """Append once the disk is ready."""
         await self.synced.wait()
         return await super().append(events)
@@ -56,7 +56,7 @@ class Outlet:
         """Take them."""
         return True
 
-    def unacknowledged(self) -> int:
+    def unacknowledged_bytes(self) -> int:
         """Hold nothing."""
         return 0
 

@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager, nullcontext
 
 from sio_server.engine.engineio import packets
 from sio_server.engine.engineio.packets import ProtocolError
-from sio_server.engine.engineio.session import Session
+from sio_server.engine.engineio.session import EngineSession
 from sio_server.net.body import BodyTooLarge, BodyUnreadable
 from sio_server.net.frames import Frame
-from sio_server.net.request import HTML, TEXT, Answer, Request, bad_request
-from sio_server.net.tasks import TURN
+from sio_server.net.request import HTML, TEXT, HttpRequest, HttpResponse, bad_request
+from sio_server.net.tasks import MESSAGES_PER_TURN
 
 NOOP = Frame(packets.NOOP)
 
@@ -35,7 +35,7 @@ class Polling:
 
     def __init__(
         self,
-        session: Session,
+        session: EngineSession,
         max_message_bytes: int,
         max_payload_bytes: int,
         max_buffer_bytes: int,
@@ -49,7 +49,7 @@ class Polling:
         self._queue: list[Frame] = []
         self._queued_bytes = 0
         self._wake: asyncio.Future[None] | None = None  # while a GET waits
-        self._poll: Request | None = None
+        self._poll: HttpRequest | None = None
         self._posting = False
         self._taken: asyncio.Future[None] | None = None  # while somebody drains
         self._loop = asyncio.get_running_loop()
@@ -75,7 +75,7 @@ class Polling:
             within = self.write(frame)
         return within
 
-    def together(self) -> AbstractContextManager[None]:
+    def one_write(self) -> AbstractContextManager[None]:
         """See ``Transport``: a GET is answered later than all that is written in one go."""
         return nullcontext()
 
@@ -84,7 +84,7 @@ class Polling:
         """Whether a GET waits for packets."""
         return self._poll is not None and self._poll.is_open()
 
-    def unacknowledged(self) -> int:
+    def unacknowledged_bytes(self) -> int:
         """Return how many bytes are queued."""
         return self._queued_bytes
 
@@ -114,7 +114,7 @@ class Polling:
             self._notify_taken()
         return taken
 
-    def get(self, request: Request) -> Answer | Awaitable[Answer]:
+    def get(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
         """Answer a GET with what is queued; wait for the first packet where nothing is."""
         if self.is_polled:
             self._session.break_off(ProtocolError("two polls at once"))
@@ -126,22 +126,22 @@ class Polling:
         self._wake = self._loop.create_future()
         return self._wait(request, self._wake)
 
-    async def _wait(self, request: Request, wake: asyncio.Future[None]) -> Answer:
+    async def _wait(self, request: HttpRequest, wake: asyncio.Future[None]) -> HttpResponse:
         try:
             await wake
         finally:
             if self._poll is request:
                 self._poll = self._wake = None
         if not request.is_open():  # nobody there to take it: the next GET will
-            return Answer(200, b"", TEXT)
+            return HttpResponse(200, b"", TEXT)
         return self._payload()
 
-    def _payload(self) -> Answer:
+    def _payload(self) -> HttpResponse:
         frames = self.take(MAX_PACKETS) or [NOOP]
         payload = packets.RECORD_SEPARATOR.join(frame.polling for frame in frames)
-        return Answer(200, payload.encode(), TEXT)
+        return HttpResponse(200, payload.encode(), TEXT)
 
-    async def post(self, request: Request) -> Answer:
+    async def post(self, request: HttpRequest) -> HttpResponse:
         """Take a body of packets."""
         if self._posting:
             self._session.break_off(ProtocolError("two posts at once"))
@@ -151,19 +151,19 @@ class Polling:
             await self._receive(await request.read(self._max_payload_bytes, self._body_timeout))
         except BodyTooLarge:
             self._session.break_off(ProtocolError("payload too large"))
-            return Answer(413, b"", TEXT)
+            return HttpResponse(413, b"", TEXT)
         except BodyUnreadable:
             self._session.break_off(ProtocolError("payload that can't be decoded"))
             return bad_request("bad payload")
         except TimeoutError:
             self._session.break_off(ProtocolError("payload too slow"))
-            return Answer(408, b"", TEXT)
+            return HttpResponse(408, b"", TEXT)
         except ProtocolError as error:
             self._session.break_off(error)
             return bad_request("bad payload")
         finally:
             self._posting = False
-        return Answer(200, b"ok", HTML)
+        return HttpResponse(200, b"ok", HTML)
 
     async def _receive(self, body: bytes) -> None:
         received = []
@@ -180,7 +180,7 @@ class Polling:
             wait = self._session.take(kind, data)
             if wait is not None:
                 await wait
-            if number % TURN == 0:  # one body must not keep the others waiting
+            if number % MESSAGES_PER_TURN == 0:  # one body must not keep the others waiting
                 await asyncio.sleep(0)
 
     def _end_poll(self) -> None:

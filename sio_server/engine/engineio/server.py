@@ -16,12 +16,12 @@ from aiohttp import web
 from sio_server.engine.engineio import packets
 from sio_server.engine.engineio.packets import ProtocolError
 from sio_server.engine.engineio.polling import Polling
-from sio_server.engine.engineio.session import Session
+from sio_server.engine.engineio.session import EngineSession
 from sio_server.engine.engineio.upgrade import Upgrade
-from sio_server.net.connection import HANDED_OVER
+from sio_server.net.connection import DETACHED
 from sio_server.net.deadlines import Deadlines
 from sio_server.net.frames import Frame
-from sio_server.net.front import Front
+from sio_server.net.front import HttpFront
 from sio_server.net.heartbeat import Heartbeat
 from sio_server.net.request import (
     BAD_METHOD,
@@ -30,9 +30,9 @@ from sio_server.net.request import (
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
     Admit,
-    Answer,
     Guard,
-    Request,
+    HttpRequest,
+    HttpResponse,
     admit_all,
     bad_request,
     guard_nothing,
@@ -49,7 +49,7 @@ CROSSING_SECONDS = 0.2
 """After a client has closed its session, a GET that it sent at the same time may come so late."""
 
 
-class EioServer(engineio.AsyncServer):  # type: ignore[misc]
+class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
     """An Engine.IO 4 server on aiohttp.
 
     Args:
@@ -94,8 +94,8 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             transports=list(transports),
             async_handlers=async_handlers,
         )
-        self.sockets: dict[str, Session]
-        self.make_session: Callable[..., Session] = Session
+        self.sockets: dict[str, EngineSession]
+        self.make_session: Callable[..., EngineSession] = EngineSession
         self.max_message_bytes = max_message_bytes
         self._max_buffer_bytes = max_buffer_bytes
         self.connect_timeout = connect_timeout
@@ -111,7 +111,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             for name in transports
         }
         self._heartbeat = Heartbeat(ping_interval, ping_timeout)
-        self._unjoined: Deadlines[Session] = Deadlines(
+        self._unjoined: Deadlines[EngineSession] = Deadlines(
             connect_timeout, lambda session: session.end("transport error")
         )
         self._upgrading: Deadlines[Upgrade] = Deadlines(
@@ -127,14 +127,14 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
 
     def front(
         self, make_handler: Callable[[], asyncio.Protocol], engineio_path: str = "engine.io"
-    ) -> Front:
-        """Return a factory of protocols for ``loop.create_server``; see ``Front``.
+    ) -> HttpFront:
+        """Return a factory of protocols for ``loop.create_server``; see ``HttpFront``.
 
         Args:
             make_handler: makes aiohttp's, for the application that this server is attached to.
             engineio_path: as for ``attach``.
         """
-        return Front(self, f"/{engineio_path.strip('/')}/", make_handler)
+        return HttpFront(self, f"/{engineio_path.strip('/')}/", make_handler)
 
     async def _end_all(self, app: web.Application) -> None:
         """End the transports, which aiohttp does not know of; their clients may come back."""
@@ -143,15 +143,15 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request to the Engine.IO path that came through aiohttp."""
-        answer = self.respond(Request.of(request))
+        answer = self.respond(HttpRequest.of(request))
         if isinstance(answer, Awaitable):
             answer = await answer
-        return HANDED_OVER if answer is None else answer.to_aiohttp()
+        return DETACHED if answer is None else answer.to_aiohttp()
 
-    def respond(self, request: Request) -> Answer | Awaitable[Answer | None] | None:
+    def respond(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse | None] | None:
         """Answer a request to the Engine.IO path; None: its connection is a WebSocket now."""
         guarded = self._guard(request)
-        if isinstance(guarded, Answer):
+        if isinstance(guarded, HttpResponse):
             return guarded
         answer = self._respond(request)
         if isinstance(answer, Awaitable):
@@ -160,7 +160,9 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             answer.headers.update(guarded)
         return answer
 
-    def _respond(self, request: Request) -> Answer | Awaitable[Answer | None] | None:
+    def _respond(
+        self, request: HttpRequest
+    ) -> HttpResponse | Awaitable[HttpResponse | None] | None:
         query = request.query
         transport = query.get("transport", "")
         if transport not in self.transports:
@@ -188,10 +190,10 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             return carrier.post(request)
         return bad_request("Bad request")
 
-    def _answer_crossing(self, request: Request, sid: str) -> Answer:
+    def _answer_crossing(self, request: HttpRequest, sid: str) -> HttpResponse:
         if sid in self._just_left and request.method == "GET":
             self._just_left.discard(sid)
-            return Answer(200, packets.NOOP.encode(), TEXT)
+            return HttpResponse(200, packets.NOOP.encode(), TEXT)
         return bad_request("Session ID unknown", UNKNOWN_SID)
 
     def joined(self, eio_sid: str) -> None:
@@ -200,9 +202,11 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         if session is not None:
             self._unjoined.discard(session)
 
-    def _open(self, request: Request, transport: str) -> Answer | Awaitable[Answer | None] | None:
+    def _open(
+        self, request: HttpRequest, transport: str
+    ) -> HttpResponse | Awaitable[HttpResponse | None] | None:
         release = self._admit(request)
-        if isinstance(release, Answer):
+        if isinstance(release, HttpResponse):
             return release
         sid = self.generate_id()
         session = self.make_session(self, sid, request)
@@ -230,30 +234,30 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         return self._opened(request, session, accepted)
 
     async def _opened_later(
-        self, request: Request, session: Session, accepted: Awaitable[Any]
-    ) -> Answer | None:
+        self, request: HttpRequest, session: EngineSession, accepted: Awaitable[Any]
+    ) -> HttpResponse | None:
         answer = self._opened(request, session, await accepted)
         return await answer if isinstance(answer, Awaitable) else answer
 
     def _opened(
-        self, request: Request, session: Session, accepted: Any
-    ) -> Answer | Awaitable[Answer] | None:
+        self, request: HttpRequest, session: EngineSession, accepted: Any
+    ) -> HttpResponse | Awaitable[HttpResponse] | None:
         carrier = session.transport
         if accepted is not None and accepted is not True:
             del self.sockets[session.sid]
             session.end("server disconnect")
             if isinstance(carrier, WebSocket):
                 return None
-            return Answer(401, accepted or "Unauthorized")
+            return HttpResponse(401, accepted or "Unauthorized")
         self._heartbeat.add(session)
         self._unjoined.add(session)
         if isinstance(carrier, Polling):
             return carrier.get(request)
         assert isinstance(carrier, WebSocket)
-        carrier.hand_to(session)
+        carrier.set_receiver(session)
         return None
 
-    def _upgrade(self, request: Request, session: Session) -> Answer | None:
+    def _upgrade(self, request: HttpRequest, session: EngineSession) -> HttpResponse | None:
         socket = self._websocket()
         try:
             socket.open(request)
@@ -263,7 +267,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         if isinstance(carrier, Polling) and not session.upgrading:
             upgrade = Upgrade(session, carrier, socket, self._upgrading.discard)
             self._upgrading.add(upgrade)
-            socket.hand_to(upgrade)
+            socket.set_receiver(upgrade)
         else:
             socket.close()
         return None
@@ -271,7 +275,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
     def _websocket(self) -> WebSocket:
         return WebSocket(self.max_message_bytes, self._max_buffer_bytes)
 
-    def _polling(self, session: Session) -> Polling:
+    def _polling(self, session: EngineSession) -> Polling:
         return Polling(
             session,
             self.max_message_bytes,
@@ -284,28 +288,28 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         """Return a new id that nobody can guess."""
         return base64.urlsafe_b64encode(os.urandom(15)).decode()
 
-    def session_alive(self, session: Session) -> None:
+    def session_alive(self, session: EngineSession) -> None:
         """Note a pong."""
         self._heartbeat.beat(session)
 
-    def session_left(self, session: Session) -> None:
+    def session_left(self, session: EngineSession) -> None:
         """Expect the GET that polling always has on its way, if it is not here."""
         carrier = session.transport
         if isinstance(carrier, Polling) and not carrier.is_polled:
             self._just_left.add(session.sid)
 
-    def session_broken(self, session: Session, error: Exception) -> None:
+    def session_broken(self, session: EngineSession, error: Exception) -> None:
         """Log why a client is closed, not more often than is useful."""
         if session.peer not in self._quiet:
             self._quiet.add(session.peer)
             logger.warning("protocol_error address=%s reason=%s", session.peer, error)
 
-    def session_message(self, session: Session, data: str | bytes) -> Awaitable[None] | None:
+    def session_message(self, session: EngineSession, data: str | bytes) -> Awaitable[None] | None:
         """Hand a message on; return what must be waited for before the next one can come."""
         result = self._call(session, "message", data)
         return result if isinstance(result, Awaitable) else None
 
-    async def session_closed(self, session: Session, reason: str) -> None:
+    async def session_closed(self, session: EngineSession, reason: str) -> None:
         """Forget a session."""
         self._heartbeat.discard(session)
         self._unjoined.discard(session)
@@ -317,10 +321,10 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
             finally:
                 del self.sockets[session.sid]
 
-    def _get_socket(self, sid: str) -> Session:
+    def _get_socket(self, sid: str) -> EngineSession:
         return self.sockets[sid]
 
-    def _call(self, session: Session, event: str, argument: Any) -> Any:
+    def _call(self, session: EngineSession, event: str, argument: Any) -> Any:
         """Call the application's handler; return its result, or what gives it.
 
         Raises:
@@ -339,7 +343,7 @@ class EioServer(engineio.AsyncServer):  # type: ignore[misc]
         return _settle(session, event, result) if isinstance(result, Awaitable) else result
 
 
-async def _settle(session: Session, event: str, result: Awaitable[Any]) -> Any:
+async def _settle(session: EngineSession, event: str, result: Awaitable[Any]) -> Any:
     try:
         return await result
     except ProtocolError as error:
@@ -350,13 +354,13 @@ async def _settle(session: Session, event: str, result: Awaitable[Any]) -> Any:
 
 
 async def _with_headers(
-    answer: Awaitable[Answer | None], headers: Mapping[str, str]
-) -> Answer | None:
+    answer: Awaitable[HttpResponse | None], headers: Mapping[str, str]
+) -> HttpResponse | None:
     settled = await answer
     if settled is not None:
         settled.headers.update(headers)
     return settled
 
 
-OPTIONS = set(inspect.getfullargspec(EioServer).kwonlyargs) - {"async_handlers", "logger"}
+OPTIONS = set(inspect.getfullargspec(EngineIOServer).kwonlyargs) - {"async_handlers", "logger"}
 """What may be chosen by whoever makes a server; the rest is between the two servers."""

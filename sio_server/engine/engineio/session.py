@@ -1,7 +1,7 @@
 """One Engine.IO session: its states, what it receives, how it ends.
 
 The transport that carries it may change once, from polling to WebSocket. A session writes without
-waiting; whoever needs to know how much is still unsent asks ``unacknowledged`` and ``drain``.
+waiting; whoever needs to know how much is still unsent asks ``unacknowledged_bytes`` and ``drain``.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from engineio.packet import Packet as StockPacket
 from sio_server.engine.engineio import packets
 from sio_server.engine.engineio.packets import ProtocolError
 from sio_server.net.frames import Frame
-from sio_server.net.request import Request
-from sio_server.net.tasks import Handlers
+from sio_server.net.request import HttpRequest
+from sio_server.net.tasks import ConnectionTasks
 from sio_server.net.websocket_reader import FramingError
 
 PING = Frame(packets.PING)
@@ -44,10 +44,10 @@ class Transport(Protocol):
     def write_all(self, frames: Iterable[Frame]) -> bool:
         """Send, or buffer, frames in one piece; see ``write``."""
 
-    def together(self) -> AbstractContextManager[None]:
+    def one_write(self) -> AbstractContextManager[None]:
         """Let what is written within leave as one piece; nothing is awaited there."""
 
-    def unacknowledged(self) -> int:
+    def unacknowledged_bytes(self) -> int:
         """Return how many bytes the client's machine has not taken."""
 
     async def drain(self) -> None:
@@ -60,23 +60,23 @@ class Transport(Protocol):
 class Owner(Protocol):
     """What a session needs of its server."""
 
-    def session_alive(self, session: Session) -> None:
+    def session_alive(self, session: EngineSession) -> None:
         """Note a pong."""
 
-    def session_left(self, session: Session) -> None:
+    def session_left(self, session: EngineSession) -> None:
         """Note that the client closes the session."""
 
-    def session_broken(self, session: Session, error: Exception) -> None:
+    def session_broken(self, session: EngineSession, error: Exception) -> None:
         """Note why a session is closed."""
 
-    def session_message(self, session: Session, data: str | bytes) -> Awaitable[None] | None:
+    def session_message(self, session: EngineSession, data: str | bytes) -> Awaitable[None] | None:
         """Take a message; return what must be waited for before the next one can come."""
 
-    def session_closed(self, session: Session, reason: str) -> Coroutine[Any, Any, None]:
+    def session_closed(self, session: EngineSession, reason: str) -> Coroutine[Any, Any, None]:
         """Forget a session."""
 
 
-class Session:
+class EngineSession:
     """An Engine.IO session.
 
     Attributes:
@@ -101,18 +101,18 @@ class Session:
         "upgrading",
     )
 
-    def __init__(self, owner: Owner, sid: str, request: Request) -> None:
+    def __init__(self, owner: Owner, sid: str, request: HttpRequest) -> None:
         self._owner = owner
-        self._request: Request | None = request
+        self._request: HttpRequest | None = request
         self._environ: dict[str, Any] = {}
         self.sid = sid
         self.peer = request.peer
-        self.session: dict[Any, Any] = request.kept
+        self.session: dict[Any, Any] = request.state
         self.transport: Transport
         self.upgrading = False
         self.closed = False
         self.release: Callable[[], None] = lambda: None
-        self.handlers = Handlers()
+        self.handlers = ConnectionTasks()
 
     @property
     def environ(self) -> dict[str, Any]:
@@ -140,13 +140,13 @@ class Session:
         """Send frames in one piece, as ``write`` does."""
         return self.transport.write_all(frames)
 
-    def together(self) -> AbstractContextManager[None]:
+    def one_write(self) -> AbstractContextManager[None]:
         """Let what is written within leave as one piece; nothing may be awaited there."""
-        return self.transport.together()
+        return self.transport.one_write()
 
-    def unacknowledged(self) -> int:
+    def unacknowledged_bytes(self) -> int:
         """Return how many bytes the client's machine has not taken."""
-        return self.transport.unacknowledged()
+        return self.transport.unacknowledged_bytes()
 
     async def drain(self) -> None:
         """Wait until the client has taken most of what is buffered, or is gone."""
@@ -157,7 +157,7 @@ class Session:
         encoded = packet.encode()
         self.write(Frame(encoded if isinstance(encoded, str) else bytes(encoded)))
 
-    def received(self, message: str | bytes) -> Awaitable[None] | None:
+    def message_received(self, message: str | bytes) -> Awaitable[None] | None:
         """Take one WebSocket message; see ``Receiver``."""
         try:
             kind, data = (
@@ -168,7 +168,7 @@ class Session:
             return None
         return self.take(kind, data)
 
-    def lost(self, error: FramingError | None) -> None:
+    def connection_closed(self, error: FramingError | None) -> None:
         """Note that the WebSocket is gone; see ``Receiver``."""
         if error is None:
             self.end("transport close")
@@ -245,10 +245,10 @@ class Session:
             self.handlers.run(self._owner.session_closed(self, reason))
 
 
-class Environs(MutableMapping[str, dict[str, Any]]):
+class Environments(MutableMapping[str, dict[str, Any]]):
     """The environments of the sessions that there are, which python-socketio notes and forgets."""
 
-    def __init__(self, sessions: Mapping[str, Session]) -> None:
+    def __init__(self, sessions: Mapping[str, EngineSession]) -> None:
         self._sessions = sessions
 
     def __getitem__(self, eio_sid: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sio_server.engine.engineio import packets
 from sio_server.engine.engineio.polling import Polling
-from sio_server.engine.engineio.session import Session
+from sio_server.engine.engineio.session import EngineSession
 from sio_server.net.frames import Frame
 from sio_server.net.websocket import WebSocket
 from sio_server.net.websocket_reader import FramingError
@@ -26,7 +26,7 @@ class Upgrade:
 
     def __init__(
         self,
-        session: Session,
+        session: EngineSession,
         polling: Polling,
         socket: WebSocket,
         ended: Callable[[Upgrade], object],
@@ -38,7 +38,7 @@ class Upgrade:
         self._probed = False
         session.upgrading = True
 
-    def received(self, message: str | bytes) -> None:
+    def message_received(self, message: str | bytes) -> None:
         """Take the probe, then the word to upgrade; see ``Receiver``."""
         if not self._probed and message == _PROBE:
             self._probed = True
@@ -49,7 +49,7 @@ class Upgrade:
         else:
             self.fail()
 
-    def lost(self, error: FramingError | None) -> None:
+    def connection_closed(self, error: FramingError | None) -> None:
         """Note that the WebSocket is gone; see ``Receiver``."""
         self._end()
 
@@ -64,7 +64,7 @@ class Upgrade:
         for frame in self._polling.take():
             self._socket.write(frame)
         self._polling.close()
-        self._socket.hand_to(self._session)
+        self._socket.set_receiver(self._session)
 
     def _end(self) -> None:
         if self._session.upgrading:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sio_server.engine.engineio.session import Session
+from sio_server.engine.engineio.session import EngineSession
 from sio_server.net.frames import Frame
 
 Count = Callable[..., None]
 """Called with the name of a counter, and how much to add where that is not one."""
 
 
-class CountedSession(Session):
+class CountedEngineSession(EngineSession):
     """A session whose packets and bytes are counted.
 
     Args:

@@ -17,16 +17,20 @@ from socketio import packet as stock
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from sio_server.engine.engineio.packets import MESSAGE, ProtocolError
-from sio_server.engine.engineio.server import OPTIONS as EIO_OPTIONS
-from sio_server.engine.engineio.server import EioServer
-from sio_server.engine.engineio.session import Environs, Session
-from sio_server.engine.socketio.admin import CountedSession
+from sio_server.engine.engineio.server import OPTIONS as ENGINEIO_OPTIONS
+from sio_server.engine.engineio.server import EngineIOServer
+from sio_server.engine.engineio.session import EngineSession, Environments
+from sio_server.engine.socketio.admin import CountedEngineSession
 from sio_server.engine.socketio.application import Application
 from sio_server.engine.socketio.manager import Manager, encode
 from sio_server.engine.socketio.packets import Packet, accepting
-from sio_server.engine.socketio.sessions import NotNow, Opening, Sessions
+from sio_server.engine.socketio.sessions import (
+    AcceptedSession,
+    SessionRegistry,
+    SessionsUnavailable,
+)
 from sio_server.net.frames import Frame
-from sio_server.net.front import Front
+from sio_server.net.front import HttpFront
 
 logger = logging.getLogger("sio_server.engine.socketio")
 logger.setLevel(logging.WARNING)  # python-socketio logs each packet at INFO, as the client wrote it
@@ -47,14 +51,14 @@ class Server(Application):
         sessions: remembers sessions beyond their connection; without it there is no recovery.
         max_attachments: the bound for the binary attachments of one packet.
         namespaces: those that need no handler of their own to be connected to.
-        options: those of ``EioServer``; an unknown one is an error.
+        options: those of ``EngineIOServer``; an unknown one is an error.
     """
 
     def __init__(
         self,
         *,
         connected: Callable[[str, str], None] = lambda sid, namespace: None,
-        sessions: Sessions | None = None,
+        sessions: SessionRegistry | None = None,
         max_attachments: int = 10,
         namespaces: str | list[str] | None = None,
         async_handlers: bool = True,
@@ -62,7 +66,7 @@ class Server(Application):
     ) -> None:
         if isinstance(namespaces, str) and namespaces != "*":
             raise TypeError('namespaces must be a list, or "*"')
-        if unknown := options.keys() - EIO_OPTIONS:
+        if unknown := options.keys() - ENGINEIO_OPTIONS:
             raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
         super().__init__(
             client_manager=Manager(),
@@ -73,31 +77,31 @@ class Server(Application):
             **options,
         )
         del self.eio.handlers["connect"]  # it would note the environment, which few ask for
-        self.environ = Environs(self.eio.sockets)
+        self.environ = Environments(self.eio.sockets)
         self._connected = connected
         self._sessions = sessions
 
-    def engine_session(self, sid: str, namespace: str = "/") -> Session | None:
+    def engine_session(self, sid: str, namespace: str = "/") -> EngineSession | None:
         """Return the Engine.IO session that carries a client, or None if it is gone."""
         eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
-        session: Session | None = self.eio.sockets.get(eio_sid)
+        session: EngineSession | None = self.eio.sockets.get(eio_sid)
         return session
 
     def instrument(self, *args: Any, **options: Any) -> Any:
         """Serve the Admin UI; see python-socketio."""
         admin = super().instrument(*args, **options)
-        self.eio.make_session = functools.partial(CountedSession, admin.event_buffer.push)
+        self.eio.make_session = functools.partial(CountedEngineSession, admin.event_buffer.push)
         return admin
 
     def front(
         self, make_handler: Callable[[], asyncio.Protocol], socketio_path: str = "socket.io"
-    ) -> Front:
-        """Return a factory of protocols for ``loop.create_server``; see ``Front``."""
-        front: Front = self.eio.front(make_handler, socketio_path)
+    ) -> HttpFront:
+        """Return a factory of protocols for ``loop.create_server``; see ``HttpFront``."""
+        front: HttpFront = self.eio.front(make_handler, socketio_path)
         return front
 
-    def _engineio_server_class(self) -> type[EioServer]:
-        return EioServer
+    def _engineio_server_class(self) -> type[EngineIOServer]:
+        return EngineIOServer
 
     async def _send_packet(self, eio_sid: str, pkt: stock.Packet) -> None:
         session = self.eio.sockets.get(eio_sid)
@@ -123,8 +127,8 @@ class Server(Application):
             del self._binary_packet[eio_sid]
         return self._dispatch(eio_sid, packet)
 
-    def _session(self, eio_sid: str) -> Session:
-        session: Session = self.eio.sockets[eio_sid]
+    def _session(self, eio_sid: str) -> EngineSession:
+        session: EngineSession = self.eio.sockets[eio_sid]
         return session
 
     def _sid(self, eio_sid: str, packet: Packet) -> str:
@@ -163,7 +167,7 @@ class Server(Application):
         try:
             opening = await self._open(session, namespace, auth)
             refusal = await self._ask(session, namespace, auth, opening)
-        except NotNow:
+        except SessionsUnavailable:
             session.end("transport error")
             return
         except Refused as error:
@@ -178,7 +182,9 @@ class Server(Application):
         else:
             await self._accept(eio_sid, namespace, sid, opening)
 
-    async def _ask(self, session: Session, namespace: str, auth: Any, opening: Opening) -> Any:
+    async def _ask(
+        self, session: EngineSession, namespace: str, auth: Any, opening: AcceptedSession
+    ) -> Any:
         """Run the connect handler; return what a refused client is told, or None."""
         sid = await self.manager.pre_connect(session.sid, namespace, opening.sid)
         if sid is None:
@@ -199,10 +205,10 @@ class Server(Application):
             return REFUSED
         return Refused().error_args if accepted is False else None
 
-    async def _open(self, session: Session, namespace: str, auth: Any) -> Opening:
+    async def _open(self, session: EngineSession, namespace: str, auth: Any) -> AcceptedSession:
         """Find out which session a client opens; its older transport, if there is one, ends."""
         if self._sessions is None:
-            return Opening()
+            return AcceptedSession()
         while True:
             opening = await self._sessions.open(session, namespace, auth or {})
             older = self.manager.eio_sid_from_sid(opening.sid, namespace)
@@ -212,11 +218,13 @@ class Server(Application):
                 self._session(older).end("transport close")
             await self.manager.freed(opening.sid)  # and look again at what it left
 
-    async def _accept(self, eio_sid: str, namespace: str, sid: str, opening: Opening) -> None:
+    async def _accept(
+        self, eio_sid: str, namespace: str, sid: str, opening: AcceptedSession
+    ) -> None:
         # One piece costs a client less than two, with the next event too: where two segments follow
         # each other closely, its kernel begins to acknowledge each at once.
         session = self._session(eio_sid)
-        with session.together():
+        with session.one_write():
             session.write(Frame(MESSAGE + accepting(namespace, sid, opening.pid)))
             self.eio.joined(eio_sid)
             for event in opening.missed:
@@ -244,14 +252,14 @@ class Server(Application):
             reason = reason or self.reason.CLIENT_DISCONNECT
             await self._leave(self._session(eio_sid), namespace, sid, reason)
 
-    async def _leave(self, session: Session, namespace: str, sid: str, reason: str) -> None:
+    async def _leave(self, session: EngineSession, namespace: str, sid: str, reason: str) -> None:
         """Tell the application that a client is gone, and forget it, whatever becomes of that."""
         self._binary_packet.pop(self.manager.pre_disconnect(sid, namespace), None)
         try:
             if self._sessions is not None:
                 rooms = [room for room in self.manager.get_rooms(sid, namespace) if room != sid]
                 await self._sessions.left(
-                    session, namespace, sid, rooms, for_good=reason in _FOR_GOOD
+                    session, namespace, sid, rooms, permanently=reason in _FOR_GOOD
                 )
             await self._trigger_event("disconnect", namespace, sid, reason)
         except Exception:

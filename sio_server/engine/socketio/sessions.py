@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sio_server.engine.engineio.session import Session
+from sio_server.engine.engineio.session import EngineSession
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class AcceptedSession:
     """A session that a client begins, or comes back to.
 
     Attributes:
@@ -31,17 +31,19 @@ class Opening:
     missed: Iterable[tuple[Any, ...]] = ()
 
 
-class NotNow(Exception):
+class SessionsUnavailable(Exception):
     """A session can't be looked up at present: the transport is closed, so that the client retries.
 
     It is told nothing, since it would give its session up.
     """
 
 
-class Sessions(Protocol):
+class SessionRegistry(Protocol):
     """Remembers sessions."""
 
-    async def open(self, session: Session, namespace: str, auth: Mapping[str, Any]) -> Opening:
+    async def open(
+        self, session: EngineSession, namespace: str, auth: Mapping[str, Any]
+    ) -> AcceptedSession:
         """Return the session that ``auth["pid"]`` names, or a new one.
 
         It is asked again, with the same arguments, once the older connection of the session that it
@@ -58,7 +60,13 @@ class Sessions(Protocol):
         """
 
     async def left(
-        self, session: Session, namespace: str, sid: str, rooms: Iterable[str], *, for_good: bool
+        self,
+        session: EngineSession,
+        namespace: str,
+        sid: str,
+        rooms: Iterable[str],
+        *,
+        permanently: bool,
     ) -> None:
         """Note that a session's client is gone.
 

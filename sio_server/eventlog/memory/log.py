@@ -12,8 +12,8 @@ from typing_extensions import override
 from sio_server.contract.errors import LogUnavailable
 from sio_server.contract.events import Event, Offset, Record
 from sio_server.eventlog import reading
-from sio_server.eventlog.appending import Step
-from sio_server.eventlog.contract import Answer, Bounds, EventLog, Page, Retention
+from sio_server.eventlog.appending import AppendPlan
+from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page, Retention
 from sio_server.eventlog.memory.sessions import MemorySessions
 from sio_server.eventlog.tails import Tails
 
@@ -72,10 +72,10 @@ class MemoryLog(EventLog):
         self._sessions.close()
 
     @override
-    async def append(self, events: Sequence[Event]) -> list[Answer]:
+    async def append(self, events: Sequence[Event]) -> list[AppendResult]:
         self._check_open()
         self._trim(TRIMMED)
-        step = Step(
+        step = AppendPlan(
             Offset(self._epoch, self._end),
             max(self._milliseconds, int(self._clock() * 1000)),
             find=self._find,
@@ -118,7 +118,7 @@ class MemoryLog(EventLog):
         seq = self._seqs.get(id)
         return None if seq is None else self._kept[seq].record
 
-    def _take(self, step: Step) -> None:
+    def _take(self, step: AppendPlan) -> None:
         self._milliseconds = step.milliseconds
         for event_id, record in step.records.items():
             self._end = record.offset.seq

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from sio_server.contract.errors import LogUnavailable
-from sio_server.eventlog.session_contract import SessionStore, Taken
+from sio_server.eventlog.session_contract import SessionStore, Superseded
 from sio_server.eventlog.tails import Tails
 
 
@@ -32,23 +32,23 @@ class MemorySessions(SessionStore):
         self._clock = clock
         self._sessions: dict[str, _Session] = {}
         self._left: OrderedDict[str, float] = OrderedDict()  # when, the longest ago first
-        self._tails: Tails[Taken] = Tails()
+        self._tails: Tails[Superseded] = Tails()
         self._closed = False
 
     @override
-    async def put(self, key: str, owner: str, data: str) -> None:
+    async def create(self, key: str, owner: str, data: str) -> None:
         self._forget_old()
         self._sessions[key] = _Session(owner, data)
 
     @override
-    async def take(self, key: str, owner: str) -> str | None:
+    async def claim(self, key: str, owner: str) -> str | None:
         self._forget_old()
         session = self._sessions.get(key)
         if session is None:
             return None
         session.owner = owner
         self._left.pop(key, None)
-        self._tails.publish([Taken(key, owner)])
+        self._tails.publish([Superseded(key, owner)])
         return session.data
 
     @override
@@ -76,7 +76,7 @@ class MemorySessions(SessionStore):
         return True
 
     @override
-    def lost(self) -> AsyncIterator[list[Taken]]:
+    def superseded(self) -> AsyncIterator[list[Superseded]]:
         return self._tails.open()
 
     def close(self) -> None:

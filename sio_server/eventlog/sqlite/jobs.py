@@ -9,7 +9,7 @@ from typing import Any
 
 from sio_server.contract.errors import LogUnavailable
 from sio_server.contract.events import Event
-from sio_server.eventlog.contract import Answer
+from sio_server.eventlog.contract import AppendResult
 from sio_server.eventlog.sqlite.sessions import Change
 from sio_server.eventlog.sqlite.store import Store
 
@@ -19,7 +19,7 @@ class Append:
     """Events to append as one step."""
 
     events: Sequence[Event]
-    answer: asyncio.Future[list[Answer]]
+    answer: asyncio.Future[list[AppendResult]]
 
 
 @dataclass(eq=False, slots=True)

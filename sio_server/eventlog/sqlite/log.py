@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from sio_server.contract.errors import LogUnavailable, StartError
 from sio_server.contract.events import Event, Offset, Record
-from sio_server.eventlog.contract import Answer, Bounds, EventLog, Page, Retention
+from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page, Retention
 from sio_server.eventlog.sqlite.file import open_file, reopen_file, start_error
 from sio_server.eventlog.sqlite.jobs import (
     Append,
@@ -96,8 +96,8 @@ class SqliteLog(EventLog):
         self._sessions.close()
 
     @override
-    async def append(self, events: Sequence[Event]) -> list[Answer]:
-        answer: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+    async def append(self, events: Sequence[Event]) -> list[AppendResult]:
+        answer: asyncio.Future[list[AppendResult]] = asyncio.get_running_loop().create_future()
         self._submit(Append(tuple(events), answer))
         return await answer
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import apsw
 from typing_extensions import override
 
-from sio_server.eventlog.session_contract import SessionStore, Taken
+from sio_server.eventlog.session_contract import SessionStore, Superseded
 from sio_server.eventlog.tails import Tails
 
 BATCH = 500
@@ -65,10 +65,10 @@ class SqliteSessions(SessionStore):
         self._submit = submit
         self._waiting: list[_Waiting] = []
         self._working: asyncio.Task[None] | None = None
-        self._tails: Tails[Taken] = Tails()
+        self._tails: Tails[Superseded] = Tails()
 
     @override
-    async def put(self, key: str, owner: str, data: str) -> None:
+    async def create(self, key: str, owner: str, data: str) -> None:
         def change(connection: apsw.Connection, now: int) -> None:
             connection.execute(
                 "INSERT OR REPLACE INTO session VALUES (?, ?, ?, NULL)", (key, owner, data)
@@ -77,7 +77,7 @@ class SqliteSessions(SessionStore):
         await self._do(change, synced=False)
 
     @override
-    async def take(self, key: str, owner: str) -> str | None:
+    async def claim(self, key: str, owner: str) -> str | None:
         def change(connection: apsw.Connection, now: int) -> Any:
             return connection.execute(
                 "UPDATE session SET owner = ?, gone = NULL "
@@ -87,7 +87,7 @@ class SqliteSessions(SessionStore):
 
         data: str | None = await self._do(change, synced=False)
         if data is not None:
-            self._tails.publish([Taken(key, owner)])
+            self._tails.publish([Superseded(key, owner)])
         return data
 
     @override
@@ -107,7 +107,7 @@ class SqliteSessions(SessionStore):
         return bool(await self._do(change, synced=True))
 
     @override
-    def lost(self) -> AsyncIterator[list[Taken]]:
+    def superseded(self) -> AsyncIterator[list[Superseded]]:
         return self._tails.open()
 
     def close(self) -> None:

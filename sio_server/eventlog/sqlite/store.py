@@ -15,7 +15,7 @@ import apsw
 from sio_server.contract.events import Offset, Record
 from sio_server.contract.rooms import CATALOG
 from sio_server.eventlog import reading
-from sio_server.eventlog.appending import Step
+from sio_server.eventlog.appending import AppendPlan
 from sio_server.eventlog.contract import Bounds, Page, Retention
 from sio_server.eventlog.sqlite.sessions import FORGOTTEN, Change, forget, leave_all
 
@@ -112,16 +112,16 @@ class Store:
         """Change the sessions; return what the change does."""
         return change(self._connection, self._now())
 
-    def new_step(self) -> Step:
+    def new_plan(self) -> AppendPlan:
         """Return an empty step at the log's end."""
-        return Step(
+        return AppendPlan(
             self.position,
             max(self._marks.milliseconds, self._now()),
             find=self._find,
             last_state=self._last_state,
         )
 
-    def write(self, step: Step) -> None:
+    def write(self, step: AppendPlan) -> None:
         """Write the step, and trim as many events as it adds."""
         milliseconds = step.milliseconds
         self._connection.executemany(
@@ -162,7 +162,7 @@ class Store:
         kept = reading.bounds(self._epoch, self._marks.oldest, self._marks.end)
         if rooms is not None and CATALOG in rooms:
             rooms = None
-        examined = min(reading.EXAMINED, _MATCHES // len(rooms) + 1 if rooms else limit)
+        examined = min(reading.MAX_EXAMINED_EVENTS, _MATCHES // len(rooms) + 1 if rooms else limit)
         seqs = reading.plan(after, rooms, limit, kept, examined)
         if isinstance(seqs, Page):
             return seqs

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 
 from sio_server.contract.events import Offset, Record
-from sio_server.eventlog.contract import TRIM_REST
+from sio_server.eventlog.contract import TRIM_PAUSE_FACTOR
 from sio_server.eventlog.sqlite.jobs import (
     Append,
     Job,
@@ -144,7 +144,7 @@ class Writer:
         if store is None or not (appends or rewrites):
             return
         try:
-            step = store.new_step()
+            step = store.new_plan()
             outcomes = [
                 Outcome(append.answer, [step.add(event) for event in append.events])
                 for append in appends
@@ -216,7 +216,7 @@ class Writer:
             if now >= self._sweep_at:
                 more = self._store.trim() or self._store.shrink()
                 ended = monotonic()
-                rest = TRIM_REST * (ended - now) if more else self._sweep_seconds
+                rest = TRIM_PAUSE_FACTOR * (ended - now) if more else self._sweep_seconds
                 self._sweep_at = ended + rest
         except Exception as error:
             self._fail(error)

@@ -18,7 +18,14 @@ from typing_extensions import override
 from sio_server.contract.errors import LogUnavailable, StartError
 from sio_server.contract.events import Event, Offset, Record
 from sio_server.eventlog import reading
-from sio_server.eventlog.contract import TRIM_REST, Answer, Bounds, EventLog, Page, Retention
+from sio_server.eventlog.contract import (
+    TRIM_PAUSE_FACTOR,
+    AppendResult,
+    Bounds,
+    EventLog,
+    Page,
+    Retention,
+)
 from sio_server.eventlog.tails import Tails
 from sio_server.eventlog.valkey.connection import (
     Link,
@@ -111,7 +118,7 @@ class ValkeyLog(EventLog):
         await asyncio.shield(self._closing)
 
     @override
-    async def append(self, events: Sequence[Event]) -> list[Answer]:
+    async def append(self, events: Sequence[Event]) -> list[AppendResult]:
         self._check()
         return await self._writer.append(events)
 
@@ -175,7 +182,7 @@ class ValkeyLog(EventLog):
             began, pause = loop.time(), self._sweep_seconds
             with suppress(LogUnavailable):
                 if int(await self._ask(self._store.sweep())) == SWEPT:
-                    pause = TRIM_REST * (loop.time() - began)
+                    pause = TRIM_PAUSE_FACTOR * (loop.time() - began)
             await asyncio.sleep(pause)
 
     async def _close(self) -> None:

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from sio_server.contract.events import Event, Offset, Record, format_timestamp
 from sio_server.contract.rooms import CATALOG, event_rooms, state_rooms
 from sio_server.eventlog import reading
-from sio_server.eventlog.appending import Step
-from sio_server.eventlog.contract import Answer, Bounds, Page, Retention
+from sio_server.eventlog.appending import AppendPlan
+from sio_server.eventlog.contract import AppendResult, Bounds, Page, Retention
 from sio_server.eventlog.valkey.connection import Script
 
 SCRIPT = Script("log.lua")
 
-EXAMINED = 1_000
+MAX_EXAMINED_EVENTS = 1_000
 """How many events a read examines at most: the server does nothing else meanwhile."""
 
 TRIMMED = 100
@@ -59,7 +59,7 @@ class Request(NamedTuple):
 class Appended(NamedTuple):
     """What became of an append: its answers, and the last event that they name."""
 
-    answers: list[Answer]
+    answers: list[AppendResult]
     last: Offset
 
 
@@ -117,7 +117,7 @@ class Store:
             return Record(Offset(epoch, seq), type, (), _body(head, at))
 
         before = Offset(epoch, int(told["first"]) - 1)
-        step = Step(before, int(told["at"]), find=find, last_state=lambda piece: ())
+        step = AppendPlan(before, int(told["at"]), find=find, last_state=lambda piece: ())
         answers = [step.add(event) for event in events]
         seqs = [before.seq + len(step.records), *(int(entry[0]) for entry in known.values())]
         return Appended(answers, Offset(epoch, max(seqs)))
@@ -131,8 +131,8 @@ class Store:
         if rooms is not None and CATALOG not in rooms:
             names = map(json.dumps, rooms)
             limit = limit if rooms else 0
-        examined = limit if rooms is None else EXAMINED
-        return self._request("read", epoch, seq, limit, examined, reading.BYTES, *names)
+        examined = limit if rooms is None else MAX_EXAMINED_EVENTS
+        return self._request("read", epoch, seq, limit, examined, reading.PAGE_BYTES, *names)
 
     def page(
         self, after: Offset | None, rooms: Collection[str] | None, limit: int, answer: str

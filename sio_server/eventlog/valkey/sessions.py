@@ -16,7 +16,7 @@ from typing import Any
 from typing_extensions import override
 
 from sio_server.contract.errors import LogUnavailable
-from sio_server.eventlog.session_contract import SessionStore, Taken
+from sio_server.eventlog.session_contract import SessionStore, Superseded
 from sio_server.eventlog.tails import Tails
 from sio_server.eventlog.valkey.connection import CutOffError, Link, LinkError, Script
 
@@ -58,15 +58,15 @@ class ValkeySessions(SessionStore):
         self._link = link
         self._run = run
         self._owners: dict[str, str] = {}  # of this node's sessions
-        self._tails: Tails[Taken] = Tails()
+        self._tails: Tails[Superseded] = Tails()
 
     @override
-    async def put(self, key: str, owner: str, data: str) -> None:
+    async def create(self, key: str, owner: str, data: str) -> None:
         await self._step("put", key, self._present, owner, data)
         self._owners[key] = owner
 
     @override
-    async def take(self, key: str, owner: str) -> str | None:
+    async def claim(self, key: str, owner: str) -> str | None:
         told = json.dumps([key, owner])
         data: str | None = await self._step("take", key, self._present, owner, self._channel, told)
         if data is not None:
@@ -88,7 +88,7 @@ class ValkeySessions(SessionStore):
         return bool(await self._step("end", key, 0, owner))
 
     @override
-    def lost(self) -> AsyncIterator[list[Taken]]:
+    def superseded(self) -> AsyncIterator[list[Superseded]]:
         return self._tails.open()
 
     async def subscribe(self) -> None:
@@ -148,9 +148,9 @@ class ValkeySessions(SessionStore):
     def _hear(self, message: Sequence[Any]) -> None:
         if message[0] == "message":
             key, owner = json.loads(message[2])
-            self._lose([Taken(key, owner)])
+            self._lose([Superseded(key, owner)])
 
-    def _lose(self, taken: Sequence[Taken]) -> None:
+    def _lose(self, taken: Sequence[Superseded]) -> None:
         for key, owner in taken:
             if self._owners.get(key, owner) != owner:
                 del self._owners[key]
@@ -166,7 +166,7 @@ class ValkeySessions(SessionStore):
                 if current == owner or self._owners.get(key) != owner:
                     continue
                 if current:
-                    self._lose([Taken(key, current)])
+                    self._lose([Superseded(key, current)])
                 else:
                     del self._owners[key]
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from sio_server.contract.errors import LogUnavailable
 from sio_server.contract.events import Event, Offset
-from sio_server.eventlog.contract import Answer
+from sio_server.eventlog.contract import AppendResult
 from sio_server.eventlog.valkey.connection import CutOffError, Link, LinkError, RefusedError
 from sio_server.eventlog.valkey.script import SCRIPT, Appended, Store
 
@@ -35,7 +35,7 @@ CLOSE_SECONDS = 5.0
 @dataclass(eq=False, slots=True)
 class _Append:
     events: Sequence[Event]
-    answer: asyncio.Future[list[Answer]]
+    answer: asyncio.Future[list[AppendResult]]
 
 
 @dataclass(eq=False, slots=True)
@@ -75,9 +75,9 @@ class Writer:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def append(self, events: Sequence[Event]) -> asyncio.Future[list[Answer]]:
+    def append(self, events: Sequence[Event]) -> asyncio.Future[list[AppendResult]]:
         """Append events as one step, when it is their turn."""
-        answer: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[list[AppendResult]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Append(tuple(events), answer))
         self._idle.clear()
         if self._task is None:

@@ -18,7 +18,7 @@ from sio_server.delivery import catchup, recent
 from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import Fanout
 from sio_server.eventlog import reading
-from sio_server.eventlog.contract import Answer, Bounds, EventLog, Page
+from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page
 
 EPOCH = "epoch"
 Check = Callable[[], object]
@@ -86,7 +86,7 @@ class Log(EventLog):
     async def close(self) -> None:
         """Do nothing."""
 
-    async def append(self, events: Sequence[Event]) -> list[Answer]:
+    async def append(self, events: Sequence[Event]) -> list[AppendResult]:
         """Fail: the fan-out never appends."""
         raise NotImplementedError
 
@@ -134,7 +134,7 @@ class Outlet:
             within = self.write(frame)
         return within
 
-    def unacknowledged(self) -> int:
+    def unacknowledged_bytes(self) -> int:
         """Return how many events are unread."""
         return self.unread
 
@@ -169,7 +169,7 @@ class Node:
         self.fanout = Fanout(
             self.log, slow_seconds, self._count, self._park, recent_events=recent_events
         )
-        self.fanout.go_on_from(offset(0))
+        self.fanout.jump_to(offset(0))
 
     def _count(self, events: int) -> None:
         self.delivered += events
@@ -413,7 +413,7 @@ async def test_a_replay_flows_at_the_consumers_pace(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Never more than its bound and one piece is buffered."""
-    monkeypatch.setattr(recent, "PIECE_BYTES", 1)
+    monkeypatch.setattr(recent, "CHUNK_BYTES", 1)
     for _ in range(500):
         node.publish("catalog")
     most = 0
@@ -464,7 +464,7 @@ async def test_who_catches_up_holds_no_frames_but_a_piece(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was written of a page goes: a page's frames take several times what it does."""
-    monkeypatch.setattr(recent, "PIECE_BYTES", 1)
+    monkeypatch.setattr(recent, "CHUNK_BYTES", 1)
     for _ in range(50):
         node.log.add("catalog")
     node.deliver()
@@ -814,7 +814,7 @@ async def test_a_parked_cursor_at_the_oldest_kept_is_not_overtaken(node: Node) -
 
 async def test_a_consumer_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """After so long without progress, parked or in a replay; once."""
-    monkeypatch.setattr(recent, "PIECE_BYTES", 1)
+    monkeypatch.setattr(recent, "CHUNK_BYTES", 1)
     node = Node(slow_seconds=0.02)
     node.publish("catalog")
     parked, outlet = node.join(outlet=Outlet(0))
@@ -1012,7 +1012,7 @@ async def test_a_consumer_that_reads_slowly_is_not_dropped(node: Node) -> None:
     steps = list(range(5))
 
     class Sipping(Outlet):
-        def unacknowledged(self) -> int:
+        def unacknowledged_bytes(self) -> int:
             if steps and not self.closed:
                 steps.pop()
             return len(steps)
@@ -1063,7 +1063,7 @@ async def test_who_has_missed_much_that_is_kept_lets_others_have_their_turn(
 ) -> None:
     """After a page, or what its buffer holds; all is counted."""
     monkeypatch.setattr(catchup, "TURN_EVENTS", 5)
-    monkeypatch.setattr(recent, "PIECE_BYTES", 1)
+    monkeypatch.setattr(recent, "CHUNK_BYTES", 1)
     node = Node(recent_events=20)
     for _ in range(17):
         node.publish("catalog")

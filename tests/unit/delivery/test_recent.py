@@ -6,7 +6,7 @@ import pytest
 
 from sio_server.contract.events import Offset, Record
 from sio_server.delivery import recent
-from sio_server.delivery.recent import Recent
+from sio_server.delivery.recent import RecentEvents
 
 
 def record(seq: int, epoch: str = "epoch", body: str = "{}") -> Record:
@@ -14,7 +14,9 @@ def record(seq: int, epoch: str = "epoch", body: str = "{}") -> Record:
     return Record(Offset(epoch, seq), "furniture_created", ("catalog",), body)
 
 
-def seqs(held: Recent, after: int, count: int = 100, epoch: str = "epoch") -> list[int] | None:
+def seqs(
+    held: RecentEvents, after: int, count: int = 100, epoch: str = "epoch"
+) -> list[int] | None:
     """Return which events follow one."""
     entries = held.after(Offset(epoch, after), count)
     return None if entries is None else [entry.record.offset.seq for entry in entries]
@@ -22,7 +24,7 @@ def seqs(held: Recent, after: int, count: int = 100, epoch: str = "epoch") -> li
 
 def test_it_holds_the_latest_events() -> None:
     """So many of them; what is older, or not there yet, is not here."""
-    held = Recent(3)
+    held = RecentEvents(3)
     assert seqs(held, 0) is None
     for seq in range(1, 6):
         held.add(record(seq))
@@ -41,8 +43,8 @@ def test_it_holds_the_latest_events() -> None:
 
 def test_it_holds_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """However few events those are."""
-    monkeypatch.setattr(recent, "BYTES", 100)
-    held = Recent()
+    monkeypatch.setattr(recent, "MAX_RECENT_BYTES", 100)
+    held = RecentEvents()
     for seq in range(1, 6):
         held.add(record(seq, body="x" * 40))
     assert seqs(held, 3) == [4, 5]
@@ -52,7 +54,7 @@ def test_it_holds_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_has_no_holes() -> None:
     """After one, and in another epoch, it begins anew."""
-    held = Recent()
+    held = RecentEvents()
     held.add(record(1))
     held.add(record(3))
     assert (seqs(held, 0), seqs(held, 2)) == (None, [3])
@@ -71,20 +73,20 @@ class Plain:
 
 def test_what_many_have_missed_is_cut_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as it is the same; in pieces of about so many bytes."""
-    monkeypatch.setattr(recent, "PIECE_BYTES", 80)
-    held = Recent()
+    monkeypatch.setattr(recent, "CHUNK_BYTES", 80)
+    held = RecentEvents()
     for seq in range(1, 6):
         held.add(record(seq, body="x" * 40))
     offset = Offset("epoch", 0)
-    stretch = held.after(offset, 100)
-    assert stretch is not None
-    assert stretch.pieces(Plain) == [
+    missed = held.after(offset, 100)
+    assert missed is not None
+    assert missed.chunks(Plain) == [
         ([1, 2], Offset("epoch", 2)),
         ([3, 4], Offset("epoch", 4)),
         ([5], Offset("epoch", 5)),
     ]
-    assert held.after(offset, 100) is stretch
-    assert stretch.pieces(Plain) is stretch.pieces(Plain)
+    assert held.after(offset, 100) is missed
+    assert missed.chunks(Plain) is missed.chunks(Plain)
     held.add(record(6))
     assert seqs(held, 0) == [1, 2, 3, 4, 5, 6]
     held.add(record(1, "another"))

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from sio_server.net import connection as takeover
-from sio_server.net.connection import TakenConnection
+from sio_server.net.connection import TcpConnection
 from sio_server.net.websocket import WebSocket
 from sio_server.net.websocket_reader import FramingError
 
@@ -85,19 +85,19 @@ async def transport() -> Transport:
 
 
 @pytest.fixture
-async def connection(transport: Transport) -> TakenConnection:
+async def connection(transport: Transport) -> TcpConnection:
     """Return a connection over it that holds 100 bytes, and 50 in one write."""
-    connection = TakenConnection(max_buffer_bytes=100, max_write_bytes=50)
-    connection.adopt(transport, b"")  # type: ignore[arg-type]
+    connection = TcpConnection(max_buffer_bytes=100, max_write_bytes=50)
+    connection.attach(transport, b"")  # type: ignore[arg-type]
     return connection
 
 
 async def test_what_is_written_together_is_one_write(
-    connection: TakenConnection, transport: Transport
+    connection: TcpConnection, transport: Transport
 ) -> None:
     """In its order; what comes before and after is not of it."""
     connection.write_bytes(b"1")
-    with connection.together():
+    with connection.one_write():
         connection.write_bytes(b"2")
         connection.write_bytes(b"3")
         assert transport.writes == [b"1"]
@@ -105,27 +105,25 @@ async def test_what_is_written_together_is_one_write(
     assert transport.writes == [b"1", b"23", b"4"]
 
 
-async def test_what_is_written_together_has_the_same_bound(connection: TakenConnection) -> None:
+async def test_what_is_written_together_has_the_same_bound(connection: TcpConnection) -> None:
     """Whoever writes much is told where to wait."""
-    with connection.together():
+    with connection.one_write():
         assert connection.write_bytes(bytes(100))
         assert not connection.write_bytes(b"1")
 
 
 async def test_nothing_written_together_is_no_write(
-    connection: TakenConnection, transport: Transport
+    connection: TcpConnection, transport: Transport
 ) -> None:
     """An empty write would cost a system call."""
-    with connection.together():
+    with connection.one_write():
         pass
     assert transport.writes == []
 
 
-async def test_an_error_keeps_nothing_back(
-    connection: TakenConnection, transport: Transport
-) -> None:
+async def test_an_error_keeps_nothing_back(connection: TcpConnection, transport: Transport) -> None:
     """What was written before it goes out, and what comes after."""
-    with pytest.raises(ValueError, match="between"), connection.together():
+    with pytest.raises(ValueError, match="between"), connection.one_write():
         connection.write_bytes(b"1")
         raise ValueError("between")
     connection.write_bytes(b"2")
@@ -133,10 +131,10 @@ async def test_an_error_keeps_nothing_back(
 
 
 async def test_a_close_amid_keeps_the_order(
-    connection: TakenConnection, transport: Transport
+    connection: TcpConnection, transport: Transport
 ) -> None:
     """The last bytes are the last, and nothing follows them."""
-    with connection.together():
+    with connection.one_write():
         connection.write_bytes(b"1")
         connection.close_after(b"2")
         connection.write_bytes(b"3")
@@ -145,10 +143,10 @@ async def test_a_close_amid_keeps_the_order(
 
 
 async def test_an_abort_amid_loses_the_rest(
-    connection: TakenConnection, transport: Transport
+    connection: TcpConnection, transport: Transport
 ) -> None:
     """As it does with what is buffered."""
-    with connection.together():
+    with connection.one_write():
         connection.write_bytes(b"1")
         connection.abort()
     assert transport.writes == []
@@ -156,7 +154,7 @@ async def test_an_abort_amid_loses_the_rest(
 
 
 async def test_a_full_buffer_is_told_until_it_has_shrunk(
-    connection: TakenConnection, transport: Transport
+    connection: TcpConnection, transport: Transport
 ) -> None:
     """The bound itself is within."""
     assert connection.write_bytes(b"x" * 1000)
@@ -169,7 +167,7 @@ async def test_a_full_buffer_is_told_until_it_has_shrunk(
 
 
 async def test_who_writes_on_into_a_full_buffer_loses_the_connection(
-    connection: TakenConnection, transport: Transport
+    connection: TcpConnection, transport: Transport
 ) -> None:
     """At twice the bound and one write."""
     transport.takes = 0
@@ -183,10 +181,10 @@ async def test_who_writes_on_into_a_full_buffer_loses_the_connection(
 class Receiver:
     """Who gets what a WebSocket receives: nobody here."""
 
-    def received(self, message: str | bytes) -> None:
+    def message_received(self, message: str | bytes) -> None:
         """Take a message."""
 
-    def lost(self, error: FramingError | None) -> None:
+    def connection_closed(self, error: FramingError | None) -> None:
         """Know that it is gone."""
 
 
@@ -197,8 +195,8 @@ async def test_the_answer_to_a_close_frame_closes(
     """RFC 6455, 7.1.1: the server is the first to close; a client would wait for it."""
     transport.half_closes = half_closes
     socket = WebSocket(max_message_bytes=100, max_buffer_bytes=100)
-    socket.adopt(cast("Any", transport), b"")
-    socket.hand_to(Receiver())
+    socket.attach(cast("Any", transport), b"")
+    socket.set_receiver(Receiver())
     socket.close_with(4401, "go")
     assert transport.ended == ""
     socket.data_received(b"\x88\x82\0\0\0\0\x11\x31")
@@ -208,7 +206,7 @@ async def test_the_answer_to_a_close_frame_closes(
 
 
 async def test_what_is_buffered_is_sent_while_it_is_taken(
-    connection: TakenConnection, transport: Transport, monkeypatch: pytest.MonkeyPatch
+    connection: TcpConnection, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Closing gives up on a client that takes nothing any more."""
     monkeypatch.setattr(takeover, "CLOSE_SECONDS", 0)

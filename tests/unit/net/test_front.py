@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sio_server.net.front import MAX_HEAD_BYTES, Front
-from sio_server.net.request import TEXT, Answer, Request
+from sio_server.net.front import MAX_HEAD_BYTES, HttpFront
+from sio_server.net.request import TEXT, HttpRequest, HttpResponse
 
 POLL = b"GET /engine/?EIO=4 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -90,23 +90,23 @@ class Engine:
     connect_timeout = 5.0
 
     def __init__(self) -> None:
-        self.requests: list[Request] = []
+        self.requests: list[HttpRequest] = []
         self.bodies: list[bytes] = []
-        self.poll: asyncio.Future[Answer | None] | None = None
+        self.poll: asyncio.Future[HttpResponse | None] | None = None
         self.headers: dict[str, str] = {}
 
-    def respond(self, request: Request) -> Answer | Awaitable[Answer | None] | None:
+    def respond(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse | None] | None:
         """Answer a request."""
         self.requests.append(request)
         if request.method == "POST" and "X-Unread" not in request.headers:
             return self._read(request)
         if self.poll is not None:
             return self.poll
-        return Answer(200, b"%d" % len(self.requests), TEXT, self.headers)
+        return HttpResponse(200, b"%d" % len(self.requests), TEXT, self.headers)
 
-    async def _read(self, request: Request) -> Answer:
+    async def _read(self, request: HttpRequest) -> HttpResponse:
         self.bodies.append(await request.read(1_000_000, 5))
-        return Answer(200, b"taken", TEXT)
+        return HttpResponse(200, b"taken", TEXT)
 
 
 class Scene:
@@ -115,7 +115,7 @@ class Scene:
     def __init__(self) -> None:
         self.engine = Engine()
         self.transport = Transport()
-        self.connection: Any = Front(self.engine, "/engine/", Handler)()
+        self.connection: Any = HttpFront(self.engine, "/engine/", Handler)()
         self.connection.connection_made(self.transport)
 
     async def send(self, *segments: bytes) -> None:
@@ -160,7 +160,7 @@ async def test_what_comes_behind_a_waiting_poll_waits(scene: Scene) -> None:
     await scene.send(POLL + POLL)
     assert len(scene.engine.requests) == 1
     poll, scene.engine.poll = scene.engine.poll, None
-    poll.set_result(Answer(200, b"first", TEXT))
+    poll.set_result(HttpResponse(200, b"first", TEXT))
     await scene.send()
     assert scene.answers == [b"first", b"2"]
 
@@ -188,7 +188,7 @@ async def test_what_a_waiting_poll_s_client_sends_is_bounded(scene: Scene) -> No
     scene.engine.poll = asyncio.get_running_loop().create_future()
     await scene.send(POLL, b"x" * (MAX_HEAD_BYTES + 1))
     assert not scene.transport.reading
-    scene.engine.poll.set_result(Answer(200, b"", TEXT))
+    scene.engine.poll.set_result(HttpResponse(200, b"", TEXT))
     for _ in range(5):
         await asyncio.sleep(0)
     assert scene.transport.reading

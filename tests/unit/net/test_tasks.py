@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 
-from sio_server.net.tasks import MAX_RUNNING, Handlers
+from sio_server.net.tasks import MAX_RUNNING_TASKS, ConnectionTasks
 
 
 class Works:
@@ -41,7 +41,7 @@ async def turns(count: int = 10) -> None:
 
 async def test_work_starts_in_order_and_runs_side_by_side() -> None:
     """One that takes long holds up no other."""
-    works, handlers = Works(), Handlers()
+    works, handlers = Works(), ConnectionTasks()
     for number in range(5):
         assert handlers.start(works.work(number)) is None
     await turns()
@@ -55,27 +55,27 @@ async def test_work_starts_in_order_and_runs_side_by_side() -> None:
 
 async def test_beyond_the_bound_whoever_reads_waits() -> None:
     """N run at once; N+1 starts when one has ended."""
-    works, handlers = Works(), Handlers()
-    for number in range(MAX_RUNNING):
+    works, handlers = Works(), ConnectionTasks()
+    for number in range(MAX_RUNNING_TASKS):
         assert handlers.start(works.work(number)) is None
-    one_more = asyncio.create_task(handlers.start(works.work(MAX_RUNNING)))
+    one_more = asyncio.create_task(handlers.start(works.work(MAX_RUNNING_TASKS)))
     await turns()
     assert not one_more.done()
-    assert len(works.running) == MAX_RUNNING
+    assert len(works.running) == MAX_RUNNING_TASKS
     works.running[7].set()
     async with asyncio.timeout(5):
         await one_more
     await turns()
-    assert works.started[-1] == MAX_RUNNING
-    assert len(works.running) == MAX_RUNNING
+    assert works.started[-1] == MAX_RUNNING_TASKS
+    assert len(works.running) == MAX_RUNNING_TASKS
     works.end_all()
     await turns()
 
 
 async def test_everybody_who_waits_has_a_turn() -> None:
     """Also where two wait at once: the POST of a client that upgrades, and its WebSocket."""
-    works, handlers = Works(), Handlers()
-    for number in range(MAX_RUNNING):
+    works, handlers = Works(), ConnectionTasks()
+    for number in range(MAX_RUNNING_TASKS):
         handlers.run(works.work(number))
     coroutines = [works.work(100 + number) for number in range(3)]
     waiting = [asyncio.create_task(handlers.start(coroutine)) for coroutine in coroutines]
@@ -85,7 +85,7 @@ async def test_everybody_who_waits_has_a_turn() -> None:
     await turns()
     works.end_all()
     await turns()
-    started = works.started[MAX_RUNNING:]
+    started = works.started[MAX_RUNNING_TASKS:]
     works.end_all()
     await turns()
     for task, coroutine in zip(waiting, coroutines, strict=True):
@@ -96,8 +96,8 @@ async def test_everybody_who_waits_has_a_turn() -> None:
 
 async def test_one_who_gives_up_waiting_leaves_the_others_their_turn() -> None:
     """Its work does not start, and is closed, so that nothing warns of it."""
-    works, handlers = Works(), Handlers()
-    for number in range(MAX_RUNNING):
+    works, handlers = Works(), ConnectionTasks()
+    for number in range(MAX_RUNNING_TASKS):
         handlers.run(works.work(number))
     given_up, kept = works.work(100), works.work(101)
     waiting = [asyncio.create_task(handlers.start(work)) for work in (given_up, kept)]
@@ -108,7 +108,7 @@ async def test_one_who_gives_up_waiting_leaves_the_others_their_turn() -> None:
     await turns()
     works.end_all()
     await turns()
-    started, is_closed = works.started[MAX_RUNNING:], inspect.getcoroutinestate(given_up)
+    started, is_closed = works.started[MAX_RUNNING_TASKS:], inspect.getcoroutinestate(given_up)
     works.end_all()
     await turns()
     waiting[1].cancel()
@@ -120,18 +120,18 @@ async def test_one_who_gives_up_waiting_leaves_the_others_their_turn() -> None:
 
 async def test_what_must_run_runs_beyond_the_bound() -> None:
     """The end of a connection waits for none of its events."""
-    works, handlers = Works(), Handlers()
-    for number in range(MAX_RUNNING + 1):
+    works, handlers = Works(), ConnectionTasks()
+    for number in range(MAX_RUNNING_TASKS + 1):
         handlers.run(works.work(number))
     await turns()
-    assert len(works.running) == MAX_RUNNING + 1
+    assert len(works.running) == MAX_RUNNING_TASKS + 1
     works.end_all()
     await turns()
 
 
 async def test_many_short_works_all_run() -> None:
     """Nothing is lost between one that ends and one that waits."""
-    handlers, all_done = Handlers(), asyncio.Event()
+    handlers, all_done = ConnectionTasks(), asyncio.Event()
     done: list[int] = []
 
     async def work(number: int) -> None:

@@ -14,7 +14,7 @@ from sio_server.engine.socketio.packets import Packet
 from sio_server.net.frames import Frame
 
 
-class Session:
+class EngineSession:
     """An Engine.IO session that keeps what is written to it."""
 
     def __init__(self) -> None:
@@ -53,12 +53,12 @@ class Server:
         self.manager = Manager()
         self.manager.set_server(self)
 
-    def open(self, eio_sid: str) -> Session:
+    def open(self, eio_sid: str) -> EngineSession:
         """Open an Engine.IO session."""
-        session = self.eio.sockets[eio_sid] = Session()
+        session = self.eio.sockets[eio_sid] = EngineSession()
         return session
 
-    async def join(self, eio_sid: str) -> tuple[str, Session]:
+    async def join(self, eio_sid: str) -> tuple[str, EngineSession]:
         """Connect a client and accept it."""
         session = self.open(eio_sid)
         sid = await self.manager.pre_connect(eio_sid, "/")

@@ -226,6 +226,6 @@ async def test_a_log_from_before_there_were_sessions_gets_them(
     connection.execute("DROP TABLE session; PRAGMA user_version=1")
     connection.close()
     log = await open_log()
-    await log.sessions.put("key", "owner", "data")
-    assert await log.sessions.take("key", "another") == "data"
+    await log.sessions.create("key", "owner", "data")
+    assert await log.sessions.claim("key", "another") == "data"
     assert (await log.bounds()).position.seq == 1

@@ -44,9 +44,9 @@ class Thread:
 async def test_what_comes_at_the_same_time_is_one_batch() -> None:
     """And what comes while the thread is at work is the next."""
     thread = Thread()
-    first = [asyncio.ensure_future(thread.store.put(key, "owner", "")) for key in "abc"]
+    first = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "abc"]
     await until(lambda: bool(thread.batches))
-    later = [asyncio.ensure_future(thread.store.put(key, "owner", "")) for key in "de"]
+    later = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "de"]
     await asyncio.sleep(0)
     assert not await thread.work()
     await asyncio.gather(*first)
@@ -61,7 +61,7 @@ async def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that it holds up no event for long."""
     monkeypatch.setattr(sqlite_sessions, "BATCH", 2)
     thread = Thread()
-    puts = [asyncio.ensure_future(thread.store.put(key, "owner", "")) for key in "abc"]
+    puts = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "abc"]
     await thread.work()
     assert thread.keys() == ["a", "b"]
     await thread.work()
@@ -71,9 +71,9 @@ async def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_one_that_must_be_synced_has_all_synced() -> None:
     """Each answer is its own."""
     thread = Thread()
-    put = asyncio.ensure_future(thread.store.put("a", "owner", "data"))
+    put = asyncio.ensure_future(thread.store.create("a", "owner", "data"))
     ended = asyncio.ensure_future(thread.store.end("b", "owner"))
-    taken = asyncio.ensure_future(thread.store.take("a", "second"))
+    taken = asyncio.ensure_future(thread.store.claim("a", "second"))
     assert await thread.work()
     assert await asyncio.gather(put, ended, taken) == [None, False, "data"]
 
@@ -81,19 +81,19 @@ async def test_one_that_must_be_synced_has_all_synced() -> None:
 async def test_nobody_waits_for_a_batch_that_is_not_done() -> None:
     """All of it is refused, or cancelled where the thread has died; the next is done."""
     thread = Thread()
-    refused = [asyncio.ensure_future(thread.store.put(key, "owner", "")) for key in "ab"]
+    refused = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "ab"]
     await until(lambda: bool(thread.batches))
     thread.batches.pop()[2].set_exception(LogUnavailable("not now"))
     for put in refused:
         with pytest.raises(LogUnavailable):
             await put
-    cancelled = [asyncio.ensure_future(thread.store.put(key, "owner", "")) for key in "ab"]
+    cancelled = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "ab"]
     await until(lambda: bool(thread.batches))
     thread.batches.pop()[2].cancel()
     for put in cancelled:
         with pytest.raises(asyncio.CancelledError):
             await put
-    put = asyncio.ensure_future(thread.store.put("c", "owner", ""))
+    put = asyncio.ensure_future(thread.store.create("c", "owner", ""))
     await thread.work()
     await put
     assert thread.keys() == ["c"]
@@ -102,8 +102,8 @@ async def test_nobody_waits_for_a_batch_that_is_not_done() -> None:
 async def test_who_gives_up_waiting_takes_nothing_from_others() -> None:
     """Its change may be done."""
     thread = Thread()
-    given_up = asyncio.ensure_future(thread.store.put("a", "owner", ""))
-    put = asyncio.ensure_future(thread.store.put("b", "owner", ""))
+    given_up = asyncio.ensure_future(thread.store.create("a", "owner", ""))
+    put = asyncio.ensure_future(thread.store.create("b", "owner", ""))
     await until(lambda: bool(thread.batches))
     given_up.cancel()
     await thread.work()

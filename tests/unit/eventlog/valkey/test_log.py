@@ -173,7 +173,7 @@ async def test_it_is_not_reached_before_it_is_there(
         log.append([event("refused")]),
         log.read(None, None, 1),
         log.bounds(),
-        log.sessions.put("key", "owner", "data"),
+        log.sessions.create("key", "owner", "data"),
     ):
         with pytest.raises(LogUnavailable):
             await call
@@ -181,10 +181,10 @@ async def test_it_is_not_reached_before_it_is_there(
     receipt = await append_when_possible(log, event("a"))
     await until(lambda: follower.ids == ["a"])
     assert follower.breaks == [receipt.offset._replace(seq=0)]
-    lost = log.sessions.lost()
-    await log.sessions.put("key", "owner", "data")
+    lost = log.sessions.superseded()
+    await log.sessions.create("key", "owner", "data")
     await eventually(lambda: is_subscribed(own_valkey))
-    await log.sessions.take("key", "new")
+    await log.sessions.claim("key", "new")
     async with asyncio.timeout(20):
         assert await anext(lost) == [("key", "new")]
 
@@ -304,9 +304,9 @@ async def test_a_user_with_few_rights_suffices(
         await append(log, event("a"), event("b"), event("c"))
         await until(lambda: client.xlen(f"{PREFIX}:events") == 2)
         assert await ids(log) == follower.ids[1:] == ["b", "c"]
-        lost = log.sessions.lost()
-        await log.sessions.put("key", "first", "data")
-        await log.sessions.take("key", "second")
+        lost = log.sessions.superseded()
+        await log.sessions.create("key", "first", "data")
+        await log.sessions.claim("key", "second")
         async with asyncio.timeout(20):
             assert await anext(lost) == [("key", "second")]
         await log.sessions.change("key", "second", "data")

@@ -9,7 +9,7 @@ import pytest
 
 from sio_server.contract.errors import LogUnavailable
 from sio_server.eventlog.contract import Retention
-from sio_server.eventlog.session_contract import Taken
+from sio_server.eventlog.session_contract import Superseded
 from sio_server.eventlog.valkey import sessions as valkey_sessions
 from sio_server.eventlog.valkey.log import PREFIX, ValkeyLog
 from tests.support.lossy import LossyProxy
@@ -25,10 +25,10 @@ class Heard:
     """Listens to what a node hears of takes."""
 
     def __init__(self, log: ValkeyLog) -> None:
-        self.taken: list[Taken] = []
-        self._task = asyncio.create_task(self._follow(log.sessions.lost()))
+        self.taken: list[Superseded] = []
+        self._task = asyncio.create_task(self._follow(log.sessions.superseded()))
 
-    async def _follow(self, lost: AsyncIterator[list[Taken]]) -> None:
+    async def _follow(self, lost: AsyncIterator[list[Superseded]]) -> None:
         async for batch in lost:
             self.taken += batch
 
@@ -50,10 +50,10 @@ async def test_every_session_has_a_time_to_live(
     sessions = log.sessions
     with own_valkey.client as client:
         steps: list[tuple[Awaitable[object], int]] = [
-            (sessions.put("key", "first", "data"), 115_000),
+            (sessions.create("key", "first", "data"), 115_000),
             (sessions.change("key", "first", "data"), 115_000),
             (sessions.leave("key", "first", "data"), 100_000),
-            (sessions.take("key", "second"), 115_000),
+            (sessions.claim("key", "second"), 115_000),
         ]
         for step, most in steps:
             await step
@@ -70,7 +70,7 @@ async def test_a_session_lives_while_its_node_does(
     """By itself, however short the retention; and ends after the node has."""
     log = await open_valkey_log(own_valkey.url, Retention(0.4))
     for number in range(500):  # more than are touched at a time
-        await log.sessions.put(f"key{number}", "owner", "data")
+        await log.sessions.create(f"key{number}", "owner", "data")
     with own_valkey.client as client:
         name = f"{PREFIX}:touched"
         client.set(name, "", px=1_000)  # the server's own time: twice as long as a session's
@@ -88,7 +88,7 @@ async def test_a_touch_neither_raises_the_dead_nor_steals(
     heard = Heard(log)
     sessions = log._sessions
     for key in ("ended", "taken", "left", "own"):
-        await sessions.put(key, "first", "data")
+        await sessions.create(key, "first", "data")
     await sessions.leave("left", "first", "data")
     sessions._owners["left"] = "first"  # as if it were on its way
     with own_valkey.client as client:
@@ -101,7 +101,7 @@ async def test_a_touch_neither_raises_the_dead_nor_steals(
         assert client.hget(f"{PREFIX}:session:taken", "owner") == "second"
         lives = [client.pttl(f"{PREFIX}:session:{key}") for key in ("taken", "left", "own")]
     assert [life > 50_000 for life in lives] == [False, False, True]
-    await until(lambda: heard.taken == [Taken("taken", "second")])
+    await until(lambda: heard.taken == [Superseded("taken", "second")])
     assert sessions._owners == {"left": "first", "own": "first"}
 
 
@@ -116,18 +116,18 @@ async def test_a_take_during_a_cut_is_heard_of_after_it(
     log = await open_valkey_log(f"redis://127.0.0.1:{proxy.port}/0")
     other = await open_valkey_log(own_valkey.url)
     heard = Heard(log)
-    await log.sessions.put("key", "first", "data")
-    await log.sessions.put("kept", "first", "data")
+    await log.sessions.create("key", "first", "data")
+    await log.sessions.create("kept", "first", "data")
     proxy.open = False
     proxy.cut()
     await until(lambda: log._sessions._link._connection is None)
     with pytest.raises(LogUnavailable):
         await log.sessions.change("key", "first", "data")
-    assert await other.sessions.take("key", "second") == "data"
+    assert await other.sessions.claim("key", "second") == "data"
     proxy.open = True
-    await until(lambda: heard.taken == [Taken("key", "second")])
-    await other.sessions.take("kept", "third")
-    await until(lambda: heard.taken[1:] == [Taken("kept", "third")])
+    await until(lambda: heard.taken == [Superseded("key", "second")])
+    await other.sessions.claim("kept", "third")
+    await until(lambda: heard.taken[1:] == [Superseded("kept", "third")])
 
 
 async def test_a_silent_channel_is_opened_anew(
@@ -141,10 +141,10 @@ async def test_a_silent_channel_is_opened_anew(
     log = await open_valkey_log(f"redis://127.0.0.1:{proxy.port}/0")
     other = await open_valkey_log(own_valkey.url)
     heard = Heard(log)
-    await log.sessions.put("key", "first", "data")
+    await log.sessions.create("key", "first", "data")
     proxy.silence()
-    await other.sessions.take("key", "second")
-    await until(lambda: Taken("key", "second") in heard.taken)
+    await other.sessions.claim("key", "second")
+    await until(lambda: Superseded("key", "second") in heard.taken)
     await log.close()
     await proxy.stop()
 
@@ -154,9 +154,9 @@ async def test_a_put_that_comes_late_steals_nothing(
 ) -> None:
     """One that was cut off may be done after the session was taken."""
     log = await open_valkey_log(own_valkey.url)
-    await log.sessions.put("key", "first", "data")
-    await log.sessions.take("key", "second")
-    await log.sessions.put("key", "first", "old")
+    await log.sessions.create("key", "first", "data")
+    await log.sessions.claim("key", "second")
+    await log.sessions.create("key", "first", "old")
     assert await log.sessions.change("key", "second", "new")
 
 
@@ -165,7 +165,7 @@ async def test_sessions_go_with_a_restart_as_events_do(
 ) -> None:
     """What the server keeps, it keeps of both."""
     log = await open_valkey_log(own_valkey.url)
-    await log.sessions.put("key", "first", "data")
+    await log.sessions.create("key", "first", "data")
     own_valkey.kill()
     own_valkey.start()
     heard = Heard(log)
@@ -175,5 +175,5 @@ async def test_sessions_go_with_a_restart_as_events_do(
             return bool(client.pubsub_numsub(f"{PREFIX}:taken")[0][1])
 
     await eventually(is_subscribed)
-    assert await log.sessions.take("key", "second") == "data"
-    await until(lambda: heard.taken == [Taken("key", "second")])
+    assert await log.sessions.claim("key", "second") == "data"
+    await until(lambda: heard.taken == [Superseded("key", "second")])
