@@ -59,7 +59,7 @@ def _sqlite(folder: Path) -> Iterator[Write]:
     with closing(Store(connection, Retention(86_400, 100_000), time.time)) as store:
 
         def write(events: int) -> None:
-            step = store.new_step()
+            step = store.new_plan()
             message = {"type": "furniture_created", "furniture": FURNITURE}
             for _ in range(events):
                 step.add(parse_event(message))

@@ -1,4 +1,4 @@
-"""The composition root: makes every part from the settings, and runs them."""
+"""The composition root: makes every part of the server from the settings, and runs them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from sio_server.access.limits import Limits
 from sio_server.access.principals import Access
 from sio_server.contract.errors import StartError
+from sio_server.delivery.connections import Connections
+from sio_server.delivery.fanout import Fanout
+from sio_server.delivery.sessions import ConsumerSessions
+from sio_server.endpoints.gate import Gate
 from sio_server.endpoints.http import HttpApi
 from sio_server.endpoints.middleware import HttpHandler, Middleware
 from sio_server.endpoints.ops import Ops
@@ -30,40 +35,75 @@ from sio_server.settings import Settings
 
 log = get_logger("sio_server")
 
-BACKLOG = 4096
-"""Connections that the kernel holds for us: after a restart every consumer comes at once."""
+LISTEN_BACKLOG = 4096
+"""TCP connections that the kernel holds for the server. After a restart all consumers connect at
+once."""
 
-GC_OBJECTS = 10_000
-"""Objects between two looks for cycles: a connection has many, and next to none are in cycles."""
+GC_THRESHOLD = 10_000
+"""New objects between two runs of the cyclic garbage collector. A connection has many objects, and
+almost none of them are in cycles."""
 
 
 def make_event_log(settings: Settings) -> EventLog:
-    """Make the event log that the settings name; it is not yet open.
+    """Make the event log that the settings name, not yet open.
 
     Raises:
-        StartError: it can't be named so.
+        StartError: the log's URL cannot be used.
     """
     retention = Retention(settings.retention_seconds, settings.retention_events)
     if settings.valkey_url is not None:
-        from sio_server.eventlog.valkey.log import ValkeyLog  # noqa: PLC0415 - others need no client
+        from sio_server.eventlog.valkey.log import ValkeyLog  # noqa: PLC0415 - the other logs need no client
 
         return ValkeyLog(settings.valkey_url, retention)
     path = settings.sqlite_path
     return MemoryLog(retention) if path is None else SqliteLog(path, retention)
 
 
-def make_app(settings: Settings) -> tuple[web.Application, Hub, SocketIO]:
-    """Make the web application, the hub behind it and the endpoint beside it; none is started."""
+def make_app(
+    settings: Settings, event_log: EventLog | None = None
+) -> tuple[web.Application, Hub, SocketIO]:
+    """Make every part of the server. Nothing is started.
+
+    Args:
+        settings: the server's settings.
+        event_log: not yet open; None: the log that the settings name.
+
+    Returns:
+        The web application, the hub, and the Socket.IO endpoint.
+    """
     metrics = Metrics()
     keys = [key.get_secret_value() for key in settings.producer_keys]
     access = Access(keys, settings.open_publish, settings.require_auth)
-    hub = Hub(settings, make_event_log(settings), access, metrics)
+    limits = Limits(
+        settings.rate_limit,
+        settings.max_rooms,
+        settings.max_connections,
+        settings.max_connections_per_address,
+    )
+    event_log = event_log or make_event_log(settings)
+    fanout = Fanout(
+        event_log,
+        settings.slow_seconds,
+        metrics.delivered.inc,
+        metrics.parked.inc,
+        settings.retention_events,
+    )
+    sessions = ConsumerSessions(event_log.sessions)
+    connections = Connections(fanout, metrics)
+    hub = Hub(
+        event_log, fanout, sessions, connections, access, limits, metrics, settings.drain_seconds
+    )
+    gate = Gate(access, settings, limits, metrics)
+
     app = web.Application(client_max_size=settings.max_batch_bytes)
-    Middleware(hub).install(app)
-    socketio = SocketIO(hub)
-    for endpoint in (socketio, HttpApi(hub), SseApi(hub), Ops(hub)):
-        endpoint.add_routes(app)
-    pages, sockets = Pages(), PlainWebSocket(hub)
+    Middleware(hub, gate).install(app)
+    socketio = SocketIO(hub, gate, event_log, fanout, sessions, connections, limits, settings)
+    sockets = PlainWebSocket(hub, gate, event_log, fanout, connections, limits, settings)
+    pages = Pages()
+    socketio.add_routes(app)
+    HttpApi(hub, gate, event_log, metrics, settings).add_routes(app)
+    SseApi(gate, event_log, fanout, connections, limits, settings).add_routes(app)
+    Ops(hub, event_log, metrics).add_routes(app)
     pages.add_routes(app)
 
     async def root(request: web.Request) -> web.StreamResponse:
@@ -78,10 +118,10 @@ def make_app(settings: Settings) -> tuple[web.Application, Hub, SocketIO]:
 
 
 async def serve(settings: Settings) -> None:
-    """Run the server until SIGTERM or SIGINT, then drain.
+    """Run the server until SIGTERM or SIGINT, then drain it.
 
     Raises:
-        StartError: it can't start; the message says why.
+        StartError: the server cannot start. The message says why.
     """
     app, hub, socketio = make_app(settings)
     loop = asyncio.get_running_loop()
@@ -112,8 +152,8 @@ async def serve(settings: Settings) -> None:
         front = socketio.front(make_handler)
         listener = await _listen(front, settings)
         gc.collect()
-        gc.freeze()  # what is there now stays: no collection need look at it again
-        gc.set_threshold(GC_OBJECTS)
+        gc.freeze()  # the objects that exist now stay: no collection looks at them again
+        gc.set_threshold(GC_THRESHOLD)
         await stop.wait()
         await hub.drain()
     finally:
@@ -121,7 +161,7 @@ async def serve(settings: Settings) -> None:
             listener.close()
         await runner.cleanup()
         if front is not None:
-            front.abort()  # who has not answered the closing yet, or asks for something still
+            front.abort()  # connections that have not closed yet
         await hub.stop()
     log.info("stopped")
 
@@ -130,7 +170,7 @@ async def _listen(protocols: Callable[[], asyncio.Protocol], settings: Settings)
     host, port = settings.host, settings.port
     try:
         listener = await asyncio.get_running_loop().create_server(
-            protocols, host, port, backlog=BACKLOG
+            protocols, host, port, backlog=LISTEN_BACKLOG
         )
     except OSError as error:
         raise StartError(
@@ -147,7 +187,7 @@ async def _listen(protocols: Callable[[], asyncio.Protocol], settings: Settings)
 
 
 def run(settings: Settings) -> None:
-    """Run the server on uvloop where there is one."""
+    """Run the server, on uvloop if it is installed."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(settings))
 

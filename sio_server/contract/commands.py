@@ -1,7 +1,7 @@
-"""What a client may ask for, whichever transport it asks on. Pure.
+"""The commands that a client may send, the same on every transport. Pure.
 
-A command that arrives in a message names itself by ``type``; one that is a Socket.IO event, by the
-event's name. Both come down to the same few commands.
+A message of the plain WebSocket names its command in ``type``. A Socket.IO event names it in the
+event's name. Both become one of the same five commands.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Unsubscribe:
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """Put a fresh token in place of the connection's own."""
+    """Replace the connection's token by a fresh one."""
 
     token: str
 
@@ -53,10 +53,10 @@ Command = Publish | Ping | Subscribe | Unsubscribe | Authenticate
 
 
 def parse_message(message: Any) -> Command:
-    """Return what a decoded plain message asks for.
+    """Return the command of a decoded message of the plain WebSocket.
 
     Raises:
-        ContractError: it asks for nothing that there is, or wrongly.
+        ContractError: there is no such command, or its arguments are bad.
     """
     kind = message_type(message)
     if kind in EVENT_TYPES:
@@ -74,15 +74,15 @@ def parse_message(message: Any) -> Command:
 
 
 def parse_event_arguments(name: Any, arguments: Sequence[Any], max_depth: int) -> Command:
-    """Return what a Socket.IO event asks for.
+    """Return the command of a Socket.IO event.
 
     Args:
         name: the event's name.
-        arguments: its arguments as they were decoded, not yet checked.
-        max_depth: how deep an argument may be nested.
+        arguments: its decoded arguments, not yet checked.
+        max_depth: the levels of nesting that an argument may have.
 
     Raises:
-        ContractError: it asks for nothing that there is, or wrongly.
+        ContractError: there is no such command, or its arguments are bad.
     """
     for argument in (name, *arguments):
         strictjson.check(argument, max_depth)
@@ -120,10 +120,10 @@ def _token(message: Any) -> str:
 
 
 def parse_ref(message: Any) -> str | int | float | None:
-    """Return the reference that a plain message carries for its answer, or None.
+    """Return the reference that a message carries for its answer, or None.
 
     Raises:
-        InvalidMessage: it is neither a string nor a number.
+        InvalidMessage: the reference is neither a string nor a number.
     """
     ref = message.get("ref") if isinstance(message, dict) else None
     if ref is None or (isinstance(ref, str | int | float) and not isinstance(ref, bool)):

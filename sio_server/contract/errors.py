@@ -1,4 +1,4 @@
-"""Every error that a client can see, as one tree with one code for each.
+"""Every error that a client can see: one tree, one code for each kind of error.
 
     ContractError
     ├── InvalidJson            invalid_json            400
@@ -23,8 +23,7 @@
     ├── LogUnavailable         log_unavailable         503
     └── ShuttingDown           shutting_down           503
 
-``StartError`` stands beside the tree: no client sees it, it stops the start with one clear
-message. This module is pure.
+``StartError`` is not part of the tree. No client sees it: it stops the server's start. Pure.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from typing import Any, ClassVar, NamedTuple
 
 
 class Fault(NamedTuple):
-    """One field at fault: its dotted path and what it must be."""
+    """One bad field: its dotted path, and what it must be."""
 
     field: str
     message: str
@@ -45,8 +44,8 @@ class ContractError(Exception):
     """An error with a code of the wire contract.
 
     Args:
-        message: one sentence for the person who reads the answer; never a credential.
-        details: the fields at fault, where the error is about fields.
+        message: one sentence for the person who reads the error. It never holds a credential.
+        details: the bad fields, if the error is about fields.
     """
 
     code: ClassVar[str] = "internal"
@@ -60,7 +59,7 @@ class ContractError(Exception):
         self.details = tuple(details)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the error's one wire shape: ``{code, message, details?}``."""
+        """Return the error's wire shape: ``{code, message, details?}``."""
         shape: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.details:
             shape["details"] = [fault._asdict() for fault in self.details]
@@ -68,7 +67,7 @@ class ContractError(Exception):
 
     @classmethod
     def of_faults(cls, faults: Sequence[Fault]) -> ContractError:
-        """Build the error that names every field at fault at once."""
+        """Build the error that names every bad field at once."""
         return cls("; ".join(f"{fault.field}: {fault.message}" for fault in faults), faults)
 
 
@@ -158,10 +157,10 @@ class ShuttingDown(ContractError):
     code, status, retry_after = "shutting_down", 503, 1
 
     def __init__(self, seconds: float) -> None:
-        """Refuse, for so many seconds: until then the same server would say the same."""
+        """Tell the client to try again after ``seconds``, when another server may have started."""
         super().__init__("the server is stopping")
         self.retry_after = max(1, ceil(seconds))
 
 
 class StartError(Exception):
-    """The server can't start; the message says what to change."""
+    """The server cannot start. The message says what to change."""

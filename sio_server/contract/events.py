@@ -1,20 +1,21 @@
-"""The three furniture events: what a producer sends, and each form in which consumers get them.
+"""The furniture events: what a producer sends, and each form that consumers receive.
 
-Pure: no I/O, no asyncio. The clock and randomness are arguments where a caller may want others.
+Pure: no I/O and no asyncio. The clock and the randomness are arguments, so that tests can set them.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Annotated, Any, NamedTuple
+from types import MappingProxyType
+from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
 
-from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from sio_server.contract import strictjson
 from sio_server.contract.errors import (
@@ -25,50 +26,78 @@ from sio_server.contract.errors import (
     UnknownType,
 )
 
-EVENT_TYPES = ("furniture_created", "furniture_updated", "furniture_deleted")
+EVENT_TYPES: Final = ("furniture_created", "furniture_updated", "furniture_deleted")
 
-MAX_ID_LENGTH = 128
-MAX_OFFSET_LENGTH = 64
+MAX_ID_CHARACTERS = 128
+MAX_OFFSET_CHARACTERS = 64
 _OFFSET_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
-Id = Annotated[str, Field(min_length=1, max_length=128)]
-Name = Annotated[str, Field(min_length=1, max_length=255)]
-Text = Annotated[str, Field(max_length=10_000)]
-Measure = Annotated[
-    Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0), AllowInfNan(False)], Field()
-]
+
+class TextRule(NamedTuple):
+    """A field that is a string. Lengths are in Unicode code points."""
+
+    min_length: int
+    max_length: int
+
+    @property
+    def message(self) -> str:
+        """The sentence that an error says about the field."""
+        if self.min_length == 0:
+            return f"must be a string of at most {self.max_length} characters"
+        return f"must be a string of {self.min_length} to {self.max_length} characters"
+
+    @property
+    def annotation(self) -> Any:
+        """The rule as a type that pydantic checks."""
+        return Annotated[str, Field(min_length=self.min_length, max_length=self.max_length)]
 
 
-class Furniture(BaseModel):
-    """A piece of furniture as the catalogue names it. Fields beyond these are kept as they came."""
+class NumberRule(NamedTuple):
+    """A field that is a finite JSON number. Integers stay integers."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    minimum: int
 
-    furniture_id: Id
-    nombre: Name
-    descripcion: Text
-    altura: Measure
-    ancho: Measure
-    material: Name
-    autor_username: Name
+    @property
+    def message(self) -> str:
+        """The sentence that an error says about the field."""
+        return f"must be a number ≥ {self.minimum}"
+
+    @property
+    def annotation(self) -> Any:
+        """The rule as a type that pydantic checks."""
+        bound = Field(ge=self.minimum)
+        return Annotated[int, bound] | Annotated[float, bound, AllowInfNan(False)]
 
 
-_RULES = {
-    "furniture_id": "must be a string of 1 to 128 characters",
-    "nombre": "must be a string of 1 to 255 characters",
-    "descripcion": "must be a string of at most 10000 characters",
-    "altura": "must be a number ≥ 0",
-    "ancho": "must be a number ≥ 0",
-    "material": "must be a string of 1 to 255 characters",
-    "autor_username": "must be a string of 1 to 255 characters",
-}
+FURNITURE_FIELDS: Final[Mapping[str, TextRule | NumberRule]] = MappingProxyType(
+    {
+        "furniture_id": TextRule(1, 128),
+        "nombre": TextRule(1, 255),
+        "descripcion": TextRule(0, 10_000),
+        "altura": NumberRule(0),
+        "ancho": NumberRule(0),
+        "material": TextRule(1, 255),
+        "autor_username": TextRule(1, 255),
+    }
+)
+"""The fields that every piece of furniture has. The model and the messages follow from this table.
+
+A piece may have further fields. They are delivered as they came.
+"""
+
+Furniture: type[BaseModel] = create_model(
+    "Furniture",
+    __doc__="A piece of furniture. Further fields are allowed.",
+    __config__=ConfigDict(strict=True, extra="allow"),
+    **{name: (rule.annotation, ...) for name, rule in FURNITURE_FIELDS.items()},  # type: ignore[call-overload]
+)
 
 
 def check_furniture(furniture: Any) -> dict[str, Any]:
     """Return the furniture if it is valid.
 
     Raises:
-        InvalidFurniture: naming every field at fault at once.
+        InvalidFurniture: fields are missing or bad; the error names all of them at once.
     """
     if not isinstance(furniture, dict):
         raise InvalidFurniture.of_faults([Fault("furniture", "must be an object")])
@@ -76,11 +105,14 @@ def check_furniture(furniture: Any) -> dict[str, Any]:
         Furniture.model_validate(furniture)
     except ValidationError as error:
         missing = {fault["loc"][0] for fault in error.errors() if fault["type"] == "missing"}
-        at_fault = dict.fromkeys(str(fault["loc"][0]) for fault in error.errors())
+        bad_fields = dict.fromkeys(str(fault["loc"][0]) for fault in error.errors())
         raise InvalidFurniture.of_faults(
             [
-                Fault(f"furniture.{field}", "is required" if field in missing else _RULES[field])
-                for field in at_fault
+                Fault(
+                    f"furniture.{field}",
+                    "is required" if field in missing else FURNITURE_FIELDS[field].message,
+                )
+                for field in bad_fields
             ]
         ) from None
     return furniture
@@ -88,14 +120,19 @@ def check_furniture(furniture: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A valid event that a producer published and the log has not appended yet."""
+    """A valid event that the log has not appended yet."""
 
     type: str
     furniture: dict[str, Any]
     id: str
 
+    @property
+    def deletes_piece(self) -> bool:
+        """Whether the piece of furniture no longer exists after this event."""
+        return self.type == "furniture_deleted"
+
     def body(self, timestamp: str) -> str:
-        """Encode what every consumer receives, on whichever transport."""
+        """Encode the event as every consumer receives it, without the offset."""
         return strictjson.dumps(
             {
                 "type": self.type,
@@ -111,13 +148,14 @@ def parse_event(message: Any, *, id: str | None = None) -> Event:
 
     Args:
         message: the decoded JSON.
-        id: the idempotency key where the transport carries it beside the message
-            (HTTP's ``Idempotency-Key``).
+        id: the idempotency key, if the transport carries it beside the message (HTTP's
+            ``Idempotency-Key`` header).
 
     Raises:
-        InvalidMessage: no object, no ``type``, a bad ``id``, or two ids that differ.
-        UnknownType: a ``type`` that is none of the three.
-        InvalidFurniture: the piece is missing or has fields at fault.
+        InvalidMessage: the message is not an object, has no ``type``, has a bad ``id``, or the two
+            ids differ.
+        UnknownType: the ``type`` is not one of ``EVENT_TYPES``.
+        InvalidFurniture: the piece is missing or has bad fields.
     """
     event_type = message_type(message)
     if event_type not in EVENT_TYPES:
@@ -138,7 +176,7 @@ def message_type(message: Any) -> str:
     """Return a message's ``type``.
 
     Raises:
-        InvalidMessage: it is no object or has none.
+        InvalidMessage: the message is not an object, or has no ``type``.
     """
     if not isinstance(message, dict):
         raise InvalidMessage("must be a JSON object")
@@ -148,23 +186,25 @@ def message_type(message: Any) -> str:
 
 
 def unknown_type(name: str) -> UnknownType:
-    """Build the error for a type or an event name that the contract lacks."""
+    """Build the error for a type or an event name that the contract does not have."""
     return UnknownType(f"{name[:80]!r} is not a known type")
 
 
 def _check_id(id: Any) -> None:
     if not (
         isinstance(id, str)
-        and 1 <= len(id) <= MAX_ID_LENGTH
+        and 1 <= len(id) <= MAX_ID_CHARACTERS
         and all(" " <= character <= "~" for character in id)
     ):
-        raise InvalidMessage.of_faults([Fault("id", "must be 1 to 128 printable ASCII characters")])
+        raise InvalidMessage.of_faults(
+            [Fault("id", f"must be 1 to {MAX_ID_CHARACTERS} printable ASCII characters")]
+        )
 
 
 def new_id(
     clock: Callable[[], float] = time.time, random: Callable[[int], bytes] = os.urandom
 ) -> str:
-    """Make a UUIDv7 (RFC 9562, 5.7): milliseconds since the epoch, then 74 random bits."""
+    """Make a UUIDv7 (RFC 9562, 5.7): the Unix time in milliseconds, then 74 random bits."""
     milliseconds = int(clock() * 1000) & (1 << 48) - 1
     tail = int.from_bytes(random(10), "big")
     value = milliseconds << 80 | 0x7 << 76 | (tail >> 68) << 64 | 0b10 << 62 | tail & (1 << 62) - 1
@@ -172,20 +212,20 @@ def new_id(
 
 
 def format_timestamp(milliseconds: int) -> str:
-    """Write milliseconds since the epoch as the contract does: UTC, milliseconds, ``Z``."""
+    """Format a Unix time in milliseconds as the contract does: UTC, milliseconds, ``Z``."""
     seconds, rest = divmod(milliseconds, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
 
 
 def now_timestamp() -> str:
-    """Return the current time in the contract's form."""
+    """Return the current time in the contract's format."""
     return format_timestamp(time.time_ns() // 1_000_000)
 
 
 class Offset(NamedTuple):
-    """A position in a log: the log's epoch, and how many events it had appended by then.
+    """A position in a log: the log's epoch, and the number of events appended up to there.
 
-    Two offsets can be compared only within one epoch, which changes when a log is made anew.
+    The epoch changes when a log is created again, so only offsets of one epoch can be compared.
     """
 
     epoch: str
@@ -198,22 +238,22 @@ class Offset(NamedTuple):
     def parse(cls, text: Any) -> Offset:
         """Read an offset that a client sent.
 
-        Text that keeps to the contract's alphabet but was never an offset of ours is read as one
-        of an unknown epoch: to the client it may be another log's, and is told as a gap.
+        Well-formed text that this server never wrote becomes an offset of an unknown epoch. It may
+        come from another log, so the client is told of a gap.
 
         Raises:
-            InvalidOffset: not 1 to 64 characters of ``[A-Za-z0-9._-]``.
+            InvalidOffset: the text is not 1 to 64 characters of ``[A-Za-z0-9._-]``.
         """
         if not (
             isinstance(text, str)
-            and 1 <= len(text) <= MAX_OFFSET_LENGTH
+            and 1 <= len(text) <= MAX_OFFSET_CHARACTERS
             and _OFFSET_ALPHABET.issuperset(text)
         ):
             raise InvalidOffset("an offset is 1 to 64 characters of A-Z a-z 0-9 . _ -")
         epoch, _, seq = text.rpartition("-")
         if epoch and seq.isdigit() and len(seq) <= 18 and str(int(seq)) == seq:
             return cls(epoch, int(seq))
-        return cls(f"?{text}", 0)  # no epoch has such a name
+        return cls(f"?{text}", 0)  # no epoch has a name with a question mark
 
 
 @dataclass(frozen=True)
@@ -221,9 +261,9 @@ class Record:
     """An appended event. Each wire form is encoded once, when a consumer first needs it.
 
     Attributes:
-        offset: where the log has it.
-        type: one of the three.
-        rooms: every room that it goes to, those of the piece's last known state included.
+        offset: its position in the log.
+        type: one of ``EVENT_TYPES``.
+        rooms: every room that receives it, including the rooms of the piece's last known state.
         body: the event as JSON, without the offset.
     """
 
@@ -234,7 +274,7 @@ class Record:
 
     @cached_property
     def json_with_offset(self) -> str:
-        """The plain WebSocket's form, which the history answers with too."""
+        """The form of the plain WebSocket and of the history: one object with the offset."""
         return f'{self.body[:-1]},"offset":"{self.offset}"}}'
 
     @cached_property
@@ -255,9 +295,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the log answers for an event that it has for good.
+    """The log's acknowledgement: the event is stored permanently.
 
-    For a duplicate, the offset and the timestamp are the first append's.
+    For a duplicate, the offset and the timestamp are those of the first append.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""The grammar of rooms, and which rooms an event goes to. Pure."""
+"""The grammar of room names, and the rooms that receive an event. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _KINDS = ("furniture", "material", "author", "type")
 
 
 def parse_room(name: Any) -> str:
-    """Return the name if it is a room's.
+    """Return the name if it is the name of a room.
 
     Raises:
-        UnknownRoom: it is neither ``catalog`` nor ``kind:value`` with a known kind.
+        UnknownRoom: the name is neither ``catalog`` nor ``kind:value`` with a known kind.
     """
     if isinstance(name, str):
         kind, _, value = name.partition(":")
@@ -32,29 +32,29 @@ def parse_room(name: Any) -> str:
 
 
 def parse_rooms(names: Any) -> frozenset[str]:
-    """Return the rooms that a client named: one name or a list of them.
+    """Return the rooms that a client named: one name, or a list of names.
 
     Raises:
-        UnknownRoom: one of them is no room; then none counts.
+        UnknownRoom: at least one name is not the name of a room.
     """
     return frozenset(map(parse_room, names if isinstance(names, list) else [names]))
 
 
 def state_rooms(material: str, author: str) -> tuple[str, str]:
-    """Return the rooms that depend on a piece's state, which an update may change."""
+    """Return the rooms that depend on a piece's state. An update may change them."""
     return f"material:{material}", f"author:{author}"
 
 
 def event_rooms(
     event_type: str, furniture: dict[str, Any], last_state: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """Return the rooms an event goes to, each once.
+    """Return the rooms that receive an event, each once.
 
     Args:
-        event_type: one of the three.
+        event_type: one of ``EVENT_TYPES``.
         furniture: a valid piece.
-        last_state: the ``state_rooms`` of the piece as the log last knew it, so that a page
-            that shows ``material:roble`` learns that the table has left.
+        last_state: the ``state_rooms`` of the piece before this event. They receive it too, so that
+            a page that shows ``material:roble`` learns that the table is no longer of oak.
     """
     now = state_rooms(furniture["material"], furniture["autor_username"])
     rooms = (CATALOG, f"furniture:{furniture['furniture_id']}", f"type:{event_type}", *now)

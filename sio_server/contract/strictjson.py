@@ -1,7 +1,7 @@
-"""JSON as the contract means it: what a JavaScript client can read back, and not too deep.
+"""JSON as the contract defines it: every JavaScript client can read it, and it is not too deep.
 
-Stricter than the standard library, which takes ``NaN``, ``1e999`` and lone surrogates and so
-would pass on text that ``JSON.parse`` refuses or changes. Pure.
+The standard library accepts ``NaN``, ``1e999`` and lone surrogates. ``JSON.parse`` refuses or
+changes such text, so this module refuses it first. Pure.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from typing import Any
 from sio_server.contract.errors import InvalidJson, InvalidMessage
 
 MAX_INTEGER = 10**100
-"""Integers of over 100 digits are refused: their size is a cost, and no double holds them."""
+"""Larger integers are refused: they are slow to convert, and no double holds them."""
 
 _SPACE = " \t\n\r"
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[][{},]', re.DOTALL)
-"""Strings and structure. One without its end reaches to the text's: so nothing is read twice."""
+"""Strings and structure. A string without an end takes the rest of the text: no character is
+read twice."""
 
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def dumps(value: Any) -> str:
-    """Encode compactly, non-ASCII characters as they are."""
+    """Encode without spaces. Non-ASCII characters stay as they are."""
     return _encode(value)
 
 
@@ -34,10 +35,10 @@ def loads(text: str | bytes, max_depth: int) -> Any:
 
     Args:
         text: the JSON; bytes are UTF-8.
-        max_depth: how many objects and arrays may be open at once, the outermost counted.
+        max_depth: the levels of nesting that are allowed. The outermost object or array is level 1.
 
     Raises:
-        InvalidJson: it is not JSON in the contract's sense, or is nested deeper.
+        InvalidJson: the text is not JSON as the contract defines it, or is nested too deep.
     """
     try:
         value = json.loads(
@@ -56,10 +57,10 @@ def _refuse_constant(name: str) -> None:
 
 
 def check(value: Any, max_depth: int) -> None:
-    """Hold a decoded value to the contract's rules for JSON.
+    """Check that a decoded value follows the contract's rules for JSON.
 
     Raises:
-        InvalidJson: a number, a string or the depth breaks them.
+        InvalidJson: a number, a string or the depth breaks a rule.
         InvalidMessage: the value holds binary data.
     """
     _check(value, max_depth, max_depth)
@@ -104,7 +105,7 @@ def _too_deep(max_depth: int) -> InvalidJson:
 
 
 def equal(a: Any, b: Any) -> bool:
-    """Compare as JSON values: key order is nothing, 75 equals 75.0, true is not 1."""
+    """Compare two JSON values: the order of keys does not count, 75 equals 75.0, true is not 1."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, dict) and isinstance(b, dict):
@@ -115,24 +116,24 @@ def equal(a: Any, b: Any) -> bool:
 
 
 def split_members(text: str, key: str, max_depth: int) -> list[str] | None:
-    """Cut the array under ``key`` of an object into its members' own texts, undecoded.
+    """Cut the array under ``key`` into the texts of its members, without decoding them.
 
-    So each member of a batch is measured, decoded and refused by itself, exactly as it would
-    be alone.
+    Each member of a batch can then be measured, decoded and refused on its own, exactly like a
+    single event.
 
     Args:
         text: a JSON object.
-        key: the name of its array.
-        max_depth: the bound for all that stands outside the members.
+        key: the name of the array.
+        max_depth: the levels of nesting that the text outside the members may have.
 
     Returns:
-        The members' texts in order; None where ``key`` is no array of the object.
+        The members' texts in order, or None if the object has no array of that name.
 
     Raises:
-        InvalidJson: the text around the members is not JSON.
+        InvalidJson: the text outside the members is not JSON.
     """
     members: list[str] = []
-    skeleton: list[str] = []  # the text with each member of a second-level array made a number
+    skeleton: list[str] = []  # the text, with a number in place of each second-level member
     depth = copied = start = 0
     in_array = False
 
@@ -163,7 +164,7 @@ def split_members(text: str, key: str, max_depth: int) -> list[str] | None:
 
 
 def _choose(members: list[str], envelope: Any, key: str, max_depth: int) -> list[str] | None:
-    """Return the members that the envelope's ``key`` holds; hold all others to be JSON."""
+    """Return the members of the envelope's ``key``. Check that all other members are JSON."""
     if not isinstance(envelope, dict):
         raise InvalidMessage("must be a JSON object")
     numbers = envelope.get(key)

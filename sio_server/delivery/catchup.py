@@ -1,4 +1,4 @@
-"""Brings a cursor that is not live to the end of the log, at its consumer's pace."""
+"""Brings a cursor that is not live to the head, at its consumer's pace."""
 
 from __future__ import annotations
 
@@ -7,61 +7,32 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 
 from sio_server.contract.errors import LogUnavailable
-from sio_server.contract.events import Offset, Record
+from sio_server.contract.events import Record
 from sio_server.contract.rooms import CATALOG
-from sio_server.delivery.cursor import Cursor
+from sio_server.delivery.cursor import Cursor, State
+from sio_server.delivery.head import Head
 from sio_server.delivery.recent import Chunk, Entry, EventRange, RecentEvents, chunked
 from sio_server.eventlog.contract import EventLog, Page
 
 PAGE_EVENTS = 100
-"""Events that a cursor reads at a time."""
+"""The number of events that a cursor reads from the log at a time."""
 
 TURN_EVENTS = 200
-"""Events that a cursor gets from memory before everybody else has a turn."""
+"""The number of events that a cursor gets from memory before the other tasks have a turn."""
 
 RETRY_SECONDS = 1.0
-"""How long a cursor waits for a log that can't be reached."""
-
-
-class Head:
-    """How far the log's tail has been delivered.
-
-    Attributes:
-        position: the last event that was.
-    """
-
-    def __init__(self) -> None:
-        self.position = Offset("", 0)
-        self._move: asyncio.Future[None] | None = None
-
-    def move(self, position: Offset) -> None:
-        """Note how far the tail is now."""
-        self.position = position
-        if self._move is not None:
-            self._move.set_result(None)
-            self._move = None
-
-    async def moved(self) -> None:
-        """Wait for the next move."""
-        if self._move is None:
-            self._move = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._move)
-
-    async def reach(self, position: Offset) -> None:
-        """Wait until the tail has come up to a position of the log."""
-        while self.position.epoch == position.epoch and self.position.seq < position.seq:
-            await self.moved()
+"""The time that a cursor waits before it asks an unavailable log again."""
 
 
 class CatchUp:
-    """Writes to a cursor what it has missed.
+    """Writes missed events to a cursor.
 
     Args:
-        log: what is read where memory does not have it.
-        recent: the events right before the tip.
-        tip: where a cursor has caught up.
-        slow_seconds: how long a consumer may make no progress.
-        delivered: called with a number of events written.
+        log: the event log, for events that are not in memory.
+        recent: the events right before the head.
+        head: the position at which a cursor has caught up.
+        slow_seconds: the time that a consumer may make no progress.
+        delivered: called with the number of events that were written.
     """
 
     def __init__(
@@ -79,33 +50,36 @@ class CatchUp:
         self._delivered = delivered
 
     def begin(self, cursor: Cursor) -> int:
-        """Write the next page at once where memory has it; return how many events."""
-        stretch = self._recent.after(cursor.position, TURN_EVENTS)
-        if stretch is None:
+        """Write the first missed events at once if memory has them. Return their number."""
+        missed = self._recent.after(cursor.position, TURN_EVENTS)
+        if missed is None:
             return 0
-        written, within = self._write(cursor, stretch)
-        if within:
-            cursor.position = stretch.end
+        written, complete = self._write(cursor, missed)
+        if complete:
+            cursor.position = missed.end
         return written
 
     async def run(self, cursor: Cursor) -> int | None:
-        """Write what lies between a cursor and the tip; return how many events, None if it ended.
+        """Write the events between a cursor and the head.
 
-        On return nothing lies between, until the next ``await``. While a consumer reads slowly, no
-        more is held for it than its buffer does.
+        On return the cursor is at the head, until the next ``await``. While the consumer reads
+        slowly, its buffer is all that is held for it.
+
+        Returns:
+            The number of events, or None if the outlet was dropped or the consumer is gone.
         """
         written = 0
         while cursor.position != self._head.position:
             cursor.rooms_added = False
-            entries, page = await self._next(cursor)
-            if page.gap:
+            entries, page = await self._next_page(cursor)
+            if page.gap:  # the retention has passed the cursor
                 cursor.outlet.drop()
                 return None
             if cursor.rooms_added:
-                continue  # the page was read for fewer rooms than there are now
-            count, within = self._write(cursor, entries)
+                continue  # the page was read without the new rooms
+            count, complete = self._write(cursor, entries)
             written += count
-            if not within:
+            if not complete:
                 del entries, page
                 if not await self.drained(cursor):
                     return None
@@ -116,78 +90,82 @@ class CatchUp:
         return written
 
     async def drained(self, cursor: Cursor) -> bool:
-        """Wait until a consumer has read on; False where it is gone, or makes no progress."""
+        """Wait until the consumer has read most of its buffer.
+
+        Returns:
+            False if the consumer is gone, or was dropped because it made no progress.
+        """
         outlet = cursor.outlet
-        left = outlet.unacknowledged_bytes()
+        remaining = outlet.unacknowledged_bytes()
         while True:
             try:
                 async with asyncio.timeout(self._slow_seconds):
                     await outlet.drain()
             except TimeoutError:
-                if outlet.unacknowledged_bytes() >= left:  # no progress
+                if outlet.unacknowledged_bytes() >= remaining:  # no progress
                     outlet.drop()
                     return False
-                left = outlet.unacknowledged_bytes()
+                remaining = outlet.unacknowledged_bytes()
             else:
-                return not cursor.left
+                return cursor.state is not State.GONE
 
-    async def read(self, cursor: Cursor, limit: int) -> Page:
-        """Read what follows a cursor's position, for its rooms, once the log can be reached."""
+    async def _next_page(self, cursor: Cursor) -> tuple[Iterable[Entry], Page]:
+        """Return the next events for a cursor, from memory if they are there."""
+        missed = self._recent.after(cursor.position, TURN_EVENTS)
+        if missed is None:
+            page = await self._read(cursor)
+            return _consume(page.records), page
+        await asyncio.sleep(0)  # a turn for the other tasks
+        return missed, Page([], missed.end, at_end=missed.end == self._head.position)
+
+    async def _read(self, cursor: Cursor) -> Page:
+        """Read the next events for a cursor from the log. Wait while the log is unavailable."""
         while True:
             rooms = None if CATALOG in cursor.rooms else cursor.rooms.keys()
             try:
-                return await self._log.read(cursor.position, rooms, limit)
+                return await self._log.read(cursor.position, rooms, PAGE_EVENTS)
             except LogUnavailable:
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _next(self, cursor: Cursor) -> tuple[Iterable[Entry], Page]:
-        """Return the next page for a cursor, from memory where it is there."""
-        stretch = self._recent.after(cursor.position, TURN_EVENTS)
-        if stretch is None:
-            page = await self.read(cursor, PAGE_EVENTS)
-            return _taken(page.records), page
-        await asyncio.sleep(0)  # a turn for everybody else
-        return stretch, Page([], stretch.end, at_end=stretch.end == self._head.position)
-
     def _write(self, cursor: Cursor, entries: Iterable[Entry]) -> tuple[int, bool]:
-        """Write those that concern a cursor, a piece at a time, until its buffer is full.
+        """Write the entries that are for a cursor, until its buffer is full.
 
         Returns:
-            How many were written, and whether all were.
+            The number of written events, and whether all of them were written.
         """
         written = 0
         for frames, offset in _chunks(cursor, entries):
-            within = cursor.outlet.write_all(frames)
-            cursor.position, cursor.written = offset, offset.seq
+            within_bound = cursor.outlet.write_all(frames)
+            cursor.position, cursor.last_written = offset, offset.seq
             written += len(frames)
             self._delivered(len(frames))
-            if not within:
+            if not within_bound:
                 return written, False
         return written, True
 
 
 def _chunks(cursor: Cursor, entries: Iterable[Entry]) -> Iterable[Chunk]:
-    """Return the frames of those that concern a cursor, in pieces."""
-    kind = type(cursor.outlet)
-    everything = cursor.rooms.get(CATALOG, math.inf)
-    if isinstance(entries, EventRange) and everything <= cursor.position.seq:
-        return entries.chunks(kind)
-    concerned = (
+    """Return the frames of the entries that are for a cursor, in chunks."""
+    encoder = type(cursor.outlet)
+    catalog_since = cursor.rooms.get(CATALOG, math.inf)
+    if isinstance(entries, EventRange) and catalog_since <= cursor.position.seq:
+        return entries.chunks(encoder)
+    wanted = (
         entry
         for entry in entries
-        if entry.record.offset.seq > everything or _concerns(entry.record, cursor)
+        if entry.record.offset.seq > catalog_since or _is_for(entry.record, cursor)
     )
-    return chunked(concerned, kind)
+    return chunked(wanted, encoder)
 
 
-def _taken(records: list[Record]) -> Iterator[Entry]:
-    """Yield entries whose frames go with them: frames take several times what records do."""
+def _consume(records: list[Record]) -> Iterator[Entry]:
+    """Yield the records as entries, and forget each: frames are several times larger."""
     records.reverse()
     while records:
         yield Entry(records.pop())
 
 
-def _concerns(record: Record, cursor: Cursor) -> bool:
+def _is_for(record: Record, cursor: Cursor) -> bool:
     return any(
         record.offset.seq > cursor.rooms[room] for room in record.rooms if room in cursor.rooms
     )

@@ -1,15 +1,13 @@
-"""Who is connected to this node, over whichever transport."""
+"""The open connections of this server's consumers, on all transports."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from sio_server.access.limits import RateLimit
 from sio_server.access.principals import Principal
 from sio_server.access.sources import Source
-from sio_server.contract.events import Offset
 from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import Fanout
 from sio_server.delivery.sessions import ConsumerSession
@@ -19,20 +17,20 @@ from sio_server.metrics import Metrics
 
 log = get_logger("sio_server")
 
-DRAIN_PAUSE = 0.01
-"""Seconds between closing one consumer and the next, unless that would take too long."""
+DRAIN_PAUSE_SECONDS = 0.01
+"""The time between closing one consumer and the next, if the drain time allows it."""
 
 
 class Connection:
-    """A consumer's connection: who it is, what it gets, how much it has asked.
+    """A consumer's connection.
 
     Args:
         transport: ``socketio``, ``websocket`` or ``sse``, for the log and the metrics.
-        principal: whom it speaks for.
-        source: where it comes from.
-        cursor: its place in the log.
-        rate: its commands.
-        session: what its client can come back to, if it can.
+        principal: the identity and the rights of the client.
+        source: the origin of the connection.
+        cursor: the consumer's place in the log.
+        rate: the limit for the connection's commands.
+        session: the session that the client can recover, or None.
     """
 
     __slots__ = ("cursor", "principal", "rate", "session", "source", "transport")
@@ -58,8 +56,8 @@ class Connections:
     """The open connections of consumers.
 
     Args:
-        fanout: what those that end leave.
-        metrics: what is counted.
+        fanout: where a connection's cursor leaves when the connection ends.
+        metrics: the counters.
     """
 
     def __init__(self, fanout: Fanout, metrics: Metrics) -> None:
@@ -73,15 +71,16 @@ class Connections:
         return len(self._closes)
 
     def add(self, connection: Connection, close: Callable[[], None]) -> None:
-        """Note a connection; it gets nothing before ``Fanout.join``.
+        """Add a connection. Its consumer receives nothing before ``Fanout.join``.
 
         Args:
-            close: ends its transport in a way that lets the client come back.
+            connection: a new one.
+            close: ends the transport in a way that lets the client connect again.
         """
         self._closes[connection] = close
         if connection.session is not None:
             self._by_session[connection.session.key] = connection
-        if self._closing:  # it was opening when the others were told
+        if self._closing:  # the drain began while this connection was opening
             close()
         self._metrics.connections[connection.transport].inc()
         log.info(
@@ -94,11 +93,12 @@ class Connections:
         )
 
     def remove(self, connection: Connection, reason: str, *, dead: bool = False) -> None:
-        """Forget a connection. A second call does nothing.
+        """Remove a connection. A second call does nothing.
 
         Args:
-            reason: one of ours, never a client's words.
-            dead: nobody closed it; it was found dead.
+            connection: the one that has ended.
+            reason: the server's word for the reason, never text of a client.
+            dead: the connection was found dead; neither side closed it.
         """
         if self._closes.pop(connection, None) is None:
             return
@@ -115,9 +115,9 @@ class Connections:
             clients=len(self),
         )
 
-    def give_up(self, taken: Iterable[Superseded]) -> None:
-        """End those whose session goes on over another connection, on whichever node."""
-        for key, owner in taken:
+    def close_superseded(self, superseded: Iterable[Superseded]) -> None:
+        """Close the connections whose session has a later connection, on any server."""
+        for key, owner in superseded:
             connection = self._by_session.get(key)
             if connection is None or connection.session is None:
                 continue
@@ -125,25 +125,11 @@ class Connections:
                 self._closes[connection]()
 
     async def close_all(self, seconds: float) -> None:
-        """Close all, one after another, within that time; from now on also those that are new."""
+        """Close all connections, one after another, within ``seconds``; later ones at once."""
         self._closing = True
         closes = list(self._closes.values())
         log.info("draining", clients=len(closes))
-        pause = min(DRAIN_PAUSE, max(0.0, seconds) / max(1, len(closes)))
+        pause = min(DRAIN_PAUSE_SECONDS, max(0.0, seconds) / max(1, len(closes)))
         for close in closes:
             close()
             await asyncio.sleep(pause)
-
-
-def ready(
-    cursor: Cursor, position: Offset, gap: bool, replayed: int, *, recovered: bool = False
-) -> dict[str, Any]:
-    """Return the object that tells a consumer that it has caught up."""
-    return {
-        "type": "ready",
-        "position": str(position),
-        "rooms": sorted(cursor.rooms),
-        "recovered": recovered,
-        "gap": gap,
-        "replayed": replayed,
-    }

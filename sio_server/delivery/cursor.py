@@ -1,8 +1,9 @@
-"""A consumer as a cursor over the log, and what it is written to."""
+"""A consumer as a cursor over the log, and the outlet that its events are written to."""
 
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
@@ -16,48 +17,55 @@ class Outlet(Protocol):
 
     @staticmethod
     def encode(record: Record) -> Any:
-        """Return the frame for a record, one for every outlet of the class."""
+        """Return the frame of a record. All outlets of the class write the same frame."""
 
     @property
     def write(self) -> Write:
-        """Write a frame without waiting; False while the consumer's buffer is over its bound."""
+        """Write a frame without waiting. Return False while the buffer is over its bound."""
 
     def write_all(self, frames: Sequence[Any]) -> bool:
-        """Write frames in one piece; see ``write``."""
+        """Write several frames in one piece; see ``write``."""
 
     def unacknowledged_bytes(self) -> int:
-        """Return how many bytes the consumer's machine has not taken yet."""
+        """Return how many written bytes the consumer's machine has not acknowledged."""
 
     async def drain(self) -> None:
         """Wait until the buffer is well below its bound, or the consumer is gone."""
 
     def drop(self) -> None:
-        """End the transport: it fails, makes no progress, or the log has moved on without it."""
+        """End the transport, because it failed, is too slow, or the log has moved past it."""
+
+
+class State(enum.Enum):
+    """The state of a cursor; ``fanout`` has a picture."""
+
+    REPLAYING = enum.auto()
+    LIVE = enum.auto()
+    PARKED = enum.auto()
+    GONE = enum.auto()
 
 
 class Cursor:
     """One consumer's place in the log.
 
     Attributes:
-        rooms: what it gets events of, each with the ``seq`` that it counts from: 0, unless the
-            room was added later.
-        position: the last offset that counts as delivered. Kept up to date while it is not live;
-            a live cursor's position is the fan-out's.
-        written: the ``seq`` of the last event that was written while it was not live.
-        live: it is written to as events come.
-        rooms_added: set with each new room: what was read from the log before is too little.
-        left: it is gone, and gets nothing any more.
-        task: what lets it catch up, while it is not live.
+        state: see ``State``.
+        rooms: the rooms of the consumer, each with the ``seq`` from which it counts. That is 0,
+            unless the room was added later.
+        position: every event for the consumer, up to this offset, was written to it. While the
+            cursor is live, the fan-out's position stands for it and this value is old.
+        last_written: the ``seq`` of the last event that was written while the cursor was not live.
+        rooms_added: a room was added, so a page that was read before is incomplete.
+        task: the task that brings the cursor to the head, while it is replaying or parked.
     """
 
-    __slots__ = ("left", "live", "outlet", "position", "rooms", "rooms_added", "task", "written")
+    __slots__ = ("last_written", "outlet", "position", "rooms", "rooms_added", "state", "task")
 
     def __init__(self, outlet: Outlet, rooms: Iterable[str], position: Offset) -> None:
         self.outlet = outlet
         self.rooms = dict.fromkeys(rooms, 0)
         self.position = position
-        self.written = 0
-        self.live = False
-        self.left = False
+        self.last_written = 0
+        self.state = State.REPLAYING
         self.rooms_added = False
         self.task: asyncio.Task[None] | None = None

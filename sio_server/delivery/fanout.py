@@ -1,7 +1,22 @@
-"""Consumers as cursors over the log: live ones at its end, the others catching up.
+"""Writes each event to every live cursor in one of its rooms, and brings the others to the head.
 
-Knows logs, rooms and outlets; nothing of sockets or protocols. Everything runs in one event loop,
-and what must not be torn apart has no ``await`` in it.
+The states of a cursor::
+
+    join ──▶ REPLAYING ─────────────▶ LIVE ◀────────────┐
+      │      it reads the missed      it is written to  │ it reads the log from its position
+      │      events                   as events come    │ to the head
+      │                                 │               │
+      │      (no missed events)         │ its buffer is │
+      └────────────────────────────▶    │ over its bound│
+                                        ▼               │
+                                      PARKED ───────────┘
+                                      it is not written to until it has read
+
+    Every state leads to GONE: the connection ended, the consumer made no progress for too long, its
+    outlet failed, or the retention has passed its position.
+
+Knows logs, rooms and outlets; nothing of sockets or protocols. Everything runs in one event loop.
+Code that must not be interrupted has no ``await`` in it.
 """
 
 from __future__ import annotations
@@ -10,45 +25,71 @@ import asyncio
 import logging
 from collections import ChainMap, defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sio_server.contract.events import Offset, Record
-from sio_server.delivery.catchup import CatchUp, Head
-from sio_server.delivery.cursor import Cursor, Outlet, Write
+from sio_server.delivery.catchup import CatchUp
+from sio_server.delivery.cursor import Cursor, Outlet, State, Write
+from sio_server.delivery.head import Head
 from sio_server.delivery.recent import MAX_RECENT_EVENTS, RecentEvents
+from sio_server.delivery.resume import LastSeen, Start
 from sio_server.eventlog.contract import EventLog
 
 logger = logging.getLogger(__name__)
 
-Started = Callable[[Offset, bool, int], None]
-"""Called when a cursor has caught up for the first time, right before its first live event, with
-the position, whether there was a gap, and how many events were replayed."""
+
+class CaughtUp(NamedTuple):
+    """The end of a cursor's replay, right before its first live event.
+
+    Attributes:
+        start: where the cursor started.
+        position: the position of the head.
+        replayed: the number of replayed events.
+    """
+
+    start: Start
+    position: Offset
+    replayed: int
+
+    def ready(self, rooms: Iterable[str]) -> dict[str, Any]:
+        """Return the ``ready`` message for a consumer in these rooms."""
+        return {
+            "type": "ready",
+            "position": str(self.position),
+            "rooms": sorted(rooms),
+            "recovered": self.start.recovered,
+            "gap": self.start.gap,
+            "replayed": self.replayed,
+        }
+
+
+OnCaughtUp = Callable[[CaughtUp], object]
 
 
 class _Room:
-    """A room of one class of outlets.
+    """The live members of a room, for one class of outlets.
 
     Attributes:
-        members: those who are live, each with how it is written to.
-        last: the ``seq`` of the last event that was.
+        members: the live cursors, each with the ``write`` of its outlet.
+        last_seq: the ``seq`` of the last event that was written to them.
     """
 
-    __slots__ = ("last", "members")
+    __slots__ = ("last_seq", "members")
 
     def __init__(self) -> None:
         self.members: dict[Cursor, Write] = {}
-        self.last = 0
+        self.last_seq = 0
 
 
 class Fanout:
     """Writes each event once to every live cursor in one of its rooms.
 
     Args:
-        log: what cursors that are not live read.
-        slow_seconds: how long a consumer may make no progress.
-        delivered: called with a number of events written.
+        log: the event log, which cursors read that are not live.
+        slow_seconds: the time that a parked consumer may make no progress.
+        delivered: called with the number of events that were written.
         parked: called when a slow consumer stops being live.
-        recent_events: how many of the latest events are held in memory.
+        recent_events: the number of latest events to hold in memory.
     """
 
     def __init__(
@@ -61,23 +102,32 @@ class Fanout:
     ) -> None:
         self._delivered = delivered
         self._parked = parked
-        # Those who are live, by class of outlets and room. In an event's way to a consumer each
-        # object that it touches counts.
+        # The live cursors, by class of outlets and by room. Each object that an event touches on
+        # its way to a consumer costs time.
         self._rooms: defaultdict[type[Outlet], dict[str, _Room]] = defaultdict(dict)
         self._recent = RecentEvents(recent_events)
         self._head = Head()
         self._catch_up = CatchUp(log, self._recent, self._head, slow_seconds, delivered)
-        self.reach = self._head.reach
+        self._log = log
 
     @property
     def position(self) -> Offset:
-        """The last event of the log that was delivered."""
+        """The head: the last delivered event of the log."""
         return self._head.position
 
-    def deliver(self, record: Record) -> int:
-        """Write a record to every live cursor in its rooms; return to how many.
+    async def reach_end(self) -> None:
+        """Wait until every event that is acknowledged by now, on any server, is delivered here.
 
-        Records come in the log's order; one that came before is passed over.
+        Raises:
+            LogUnavailable: the log cannot be asked for its end.
+        """
+        if self._log.shared:  # otherwise the tail delivers an event before it is acknowledged
+            await self._head.reach((await self._log.bounds()).position)
+
+    def deliver(self, record: Record) -> int:
+        """Write a record to every live cursor in its rooms. Return the number of recipients.
+
+        Records come in the log's order. A record that was delivered before is ignored.
         """
         epoch, seq = self.position
         if record.offset.epoch == epoch and record.offset.seq <= seq:
@@ -85,24 +135,24 @@ class Fanout:
         self._head.move(record.offset)
         entry = self._recent.add(record)
         count = 0
-        over: list[Cursor] = []
+        full: list[Cursor] = []
         failed: list[Cursor] = []
-        for kind, rooms in self._rooms.items():
+        for encoder, rooms in self._rooms.items():
             recipients = _recipients(rooms, record)
             if not recipients:
                 continue
             count += len(recipients)
-            frame = entry.frame(kind)
+            frame = entry.frame(encoder)
             for cursor, write in recipients.items():
                 try:
                     within = write(frame)
-                except Exception:  # one consumer's failure is no other's
+                except Exception:  # one consumer's failure must not stop the others
                     logger.exception("outlet_failed")
                     failed.append(cursor)
                     continue
                 if not within:
-                    over.append(cursor)
-        for cursor in over:
+                    full.append(cursor)
+        for cursor in full:
             self._park(cursor)
         for cursor in failed:
             self.leave(cursor)
@@ -112,101 +162,106 @@ class Fanout:
         return count
 
     def jump_to(self, position: Offset) -> None:
-        """Go on elsewhere in the log: what was between is lost to those who are live.
+        """Move the head to another place in the log, without the events in between.
 
-        They are dropped, so that they come back and are told of a gap.
+        Live consumers have missed those events. They are dropped, so that they connect again and
+        are told of a gap.
         """
-        rooms = [room for kind in self._rooms.values() for room in kind.values()]
+        rooms = [room for by_name in self._rooms.values() for room in by_name.values()]
         for cursor in {member for room in rooms for member in room.members}:
             self.leave(cursor)
             cursor.outlet.drop()
         self._head.move(position)
 
-    def join(
-        self, cursor: Cursor, since: Offset | None, started: Started, *, kept: bool = False
-    ) -> None:
-        """Let a cursor begin: at the end, or with all that came after ``since``.
+    def join(self, cursor: Cursor, start: Start, on_caught_up: OnCaughtUp) -> None:
+        """Let a cursor begin at its start.
 
-        Without ``since``, or where nothing has come after it, it is live on return, and ``started``
-        has been called. Where ``since`` is ``kept``, the log has it for sure; it is live on return
-        also if a page of memory has all that came.
+        If no events were missed, or if memory has all of them and the outlet takes them, the cursor
+        is live on return.
+
+        Args:
+            cursor: a new one.
+            start: the decision of ``resume``, made with the present head.
+            on_caught_up: called once, right before the cursor's first live event.
         """
-        cursor.position = self.position if since is None else since
-        replayed = self._catch_up.begin(cursor) if kept else 0
+        cursor.position = start.position
+        replayed = self._catch_up.begin(cursor)
         if cursor.position == self.position:
-            started(cursor.position, False, replayed)
-            self._go_live(cursor)
+            on_caught_up(CaughtUp(start, cursor.position, replayed))
+            self._make_live(cursor)
         else:
-            self._start(cursor, self._replay(cursor, started, replayed, kept=kept))
+            self._run(cursor, self._replay(cursor, start, on_caught_up, replayed))
 
     def leave(self, cursor: Cursor) -> None:
-        """Forget a cursor. A second call does nothing."""
-        cursor.left = True
-        self._go_still(cursor)
+        """Remove a cursor. A second call does nothing."""
+        self._stop_live(cursor, State.GONE)
         if cursor.task is not None:
             cursor.task.cancel()
             cursor.task = None
 
     def subscribe(self, cursor: Cursor, rooms: Iterable[str]) -> None:
-        """Add rooms, which count from now on."""
+        """Add rooms. They count from the present position."""
         for room in rooms:
             if room not in cursor.rooms:
                 cursor.rooms[room] = self.position.seq
                 cursor.rooms_added = True
-                if cursor.live:
+                if cursor.state is State.LIVE:
                     self._add(cursor, room)
 
-    def last_seen(self, cursor: Cursor) -> tuple[Offset, int]:
-        """Return up to where a cursor was written all that is for it, and the last such ``seq``."""
-        if not cursor.live:
-            return cursor.position, cursor.written
-        rooms = self._rooms[type(cursor.outlet)]
-        last = cursor.written
-        for room, since in cursor.rooms.items():
-            if rooms[room].last > since:  # before that it was for others alone
-                last = max(last, rooms[room].last)
-        return self.position, last
-
     def unsubscribe(self, cursor: Cursor, rooms: Iterable[str]) -> None:
-        """Take rooms away."""
+        """Remove rooms."""
         removed = [room for room in rooms if cursor.rooms.pop(room, None) is not None]
-        if cursor.live:
+        if cursor.state is State.LIVE:
             self._remove(cursor, removed)
 
-    def _go_live(self, cursor: Cursor) -> None:
-        if cursor.left:
+    def last_seen(self, cursor: Cursor) -> LastSeen:
+        """Return the place of a cursor, for its session."""
+        if cursor.state is not State.LIVE:
+            return LastSeen(cursor.position, cursor.last_written)
+        rooms = self._rooms[type(cursor.outlet)]
+        last_seq = cursor.last_written
+        for name, since in cursor.rooms.items():
+            if rooms[name].last_seq > since:  # earlier events went to the other members only
+                last_seq = max(last_seq, rooms[name].last_seq)
+        return LastSeen(self.position, last_seq)
+
+    def _make_live(self, cursor: Cursor) -> None:
+        if cursor.state is State.GONE:
             return
-        cursor.live = True
+        cursor.state = State.LIVE
         for room in cursor.rooms:
             self._add(cursor, room)
 
-    def _go_still(self, cursor: Cursor) -> None:
-        if cursor.live:
-            cursor.position, cursor.written = self.last_seen(cursor)
-            cursor.live = False
+    def _stop_live(self, cursor: Cursor, state: State) -> None:
+        """Take a cursor out of its rooms, if it is live, and set its next state."""
+        if cursor.state is State.LIVE:
+            cursor.position, cursor.last_written = self.last_seen(cursor)
             self._remove(cursor, cursor.rooms)
+        cursor.state = state
 
-    def _add(self, cursor: Cursor, room: str) -> None:
+    def _add(self, cursor: Cursor, name: str) -> None:
         outlet = cursor.outlet
         rooms = self._rooms[type(outlet)]
-        if room not in rooms:
-            rooms[room] = _Room()
-        rooms[room].members[cursor] = outlet.write
+        if name not in rooms:
+            rooms[name] = _Room()
+        rooms[name].members[cursor] = outlet.write
 
     def _remove(self, cursor: Cursor, names: Iterable[str]) -> None:
         rooms = self._rooms[type(cursor.outlet)]
-        for room in names:
-            members = rooms[room].members
+        for name in names:
+            members = rooms[name].members
             del members[cursor]
             if not members:
-                del rooms[room]
+                del rooms[name]
 
     def _park(self, cursor: Cursor) -> None:
-        self._go_still(cursor)
+        self._stop_live(cursor, State.PARKED)
         self._parked()
-        self._start(cursor, self._unpark(cursor))
+        self._run(cursor, self._unpark(cursor))
 
-    def _start(self, cursor: Cursor, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, cursor: Cursor, work: Coroutine[Any, Any, None]) -> None:
+        """Run the task that brings a cursor to the head."""
+
         def done(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and task.exception() is not None:
                 logger.error("catch_up_failed", exc_info=task.exception())
@@ -217,27 +272,21 @@ class Fanout:
 
     async def _unpark(self, cursor: Cursor) -> None:
         if await self._catch_up.drained(cursor) and await self._catch_up.run(cursor) is not None:
-            self._go_live(cursor)
+            self._make_live(cursor)
 
-    async def _replay(self, cursor: Cursor, started: Started, replayed: int, *, kept: bool) -> None:
-        gap = False
-        if not kept:
-            page = await self._catch_up.read(cursor, limit=0)
-            gap = page.gap
-        if gap:
-            cursor.position = page.position
-            started(cursor.position, bool(cursor.rooms), 0)
-        more = await self._catch_up.run(cursor)
-        if more is None or cursor.left:
-            return
-        if not gap:
-            started(cursor.position, False, replayed + more)
-        self._go_live(cursor)
+    async def _replay(
+        self, cursor: Cursor, start: Start, on_caught_up: OnCaughtUp, replayed: int
+    ) -> None:
+        count = await self._catch_up.run(cursor)
+        if count is not None and cursor.state is not State.GONE:
+            on_caught_up(CaughtUp(start, cursor.position, replayed + count))
+            self._make_live(cursor)
 
 
 def _recipients(rooms: Mapping[str, _Room], record: Record) -> dict[Cursor, Write]:
-    concerned = [rooms[name] for name in record.rooms if name in rooms]
-    for room in concerned:
-        room.last = record.offset.seq
-    members = [room.members for room in concerned]
+    """Return the live members of a record's rooms, each once."""
+    receiving = [rooms[name] for name in record.rooms if name in rooms]
+    for room in receiving:
+        room.last_seq = record.offset.seq
+    members = [room.members for room in receiving]
     return members[0] if len(members) == 1 else dict(ChainMap(*members))

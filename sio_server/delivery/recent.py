@@ -1,4 +1,4 @@
-"""The log's latest events in memory, each encoded once for all who catch up with it. No I/O."""
+"""The log's latest events in memory, each encoded once for all cursors that read them. No I/O."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from sio_server.contract.events import Offset, Record
 
 MAX_RECENT_EVENTS = 1_000
 MAX_RECENT_BYTES = 4 * 1024 * 1024
-"""How many events are held, and how much JSON, at most."""
+"""Bounds for the events in memory. Bytes are characters of JSON."""
 
 CHUNK_BYTES = 32_768
-"""About how much of what a consumer has missed is written in one piece."""
+"""A chunk of missed events ends after this much JSON."""
 
 Chunk = tuple[list[Any], Offset]
-"""Frames that are written together, and the offset of the last."""
+"""Frames that are written together, and the offset of the last one."""
 
 
 class Encoder(Protocol):
@@ -23,7 +23,7 @@ class Encoder(Protocol):
 
     @staticmethod
     def encode(record: Record) -> Any:
-        """Return the frame for a record."""
+        """Return the frame of a record."""
 
 
 class Entry:
@@ -39,16 +39,16 @@ class Entry:
         self.record = record
         self._frames: dict[Encoder, Any] = {}
 
-    def frame(self, kind: Encoder) -> Any:
+    def frame(self, encoder: Encoder) -> Any:
         """Return the frame for a class of outlets."""
-        frame = self._frames.get(kind)
+        frame = self._frames.get(encoder)
         if frame is None:
-            frame = self._frames[kind] = kind.encode(self.record)
+            frame = self._frames[encoder] = encoder.encode(self.record)
         return frame
 
 
 class EventRange:
-    """Events in a row, cut into pieces once for all who get every one of them."""
+    """Consecutive events. They are cut into chunks once for all cursors that read all of them."""
 
     __slots__ = ("_chunks", "_entries")
 
@@ -64,20 +64,20 @@ class EventRange:
         """The last event's offset."""
         return self._entries[-1].record.offset
 
-    def chunks(self, kind: Encoder) -> list[Chunk]:
-        """Return the pieces for a class of outlets."""
-        chunks = self._chunks.get(kind)
+    def chunks(self, encoder: Encoder) -> list[Chunk]:
+        """Return the chunks for a class of outlets."""
+        chunks = self._chunks.get(encoder)
         if chunks is None:
-            chunks = self._chunks[kind] = list(chunked(self._entries, kind))
+            chunks = self._chunks[encoder] = list(chunked(self._entries, encoder))
         return chunks
 
 
-def chunked(entries: Iterable[Entry], kind: Encoder) -> Iterator[Chunk]:
-    """Cut events into pieces for a class of outlets."""
+def chunked(entries: Iterable[Entry], encoder: Encoder) -> Iterator[Chunk]:
+    """Cut events into chunks for a class of outlets."""
     frames: list[Any] = []
     size = 0
     for entry in entries:
-        frames.append(entry.frame(kind))
+        frames.append(entry.frame(encoder))
         last = entry.record.offset
         size += len(entry.record.body)
         if size >= CHUNK_BYTES:
@@ -88,18 +88,18 @@ def chunked(entries: Iterable[Entry], kind: Encoder) -> Iterator[Chunk]:
 
 
 class RecentEvents:
-    """What lies right before the end of the log.
+    """The events right before the head.
 
     Args:
-        events: how many events are held at most; the log's retention, where that is less.
+        max_events: the most events to hold; at most ``MAX_RECENT_EVENTS``.
     """
 
-    def __init__(self, events: int = MAX_RECENT_EVENTS) -> None:
-        self._events = min(events, MAX_RECENT_EVENTS)
+    def __init__(self, max_events: int = MAX_RECENT_EVENTS) -> None:
+        self._max_events = min(max_events, MAX_RECENT_EVENTS)
         self._entries: dict[int, Entry] = {}  # by seq, without a hole
         self._bytes = 0
         self._epoch = ""
-        self._last_asked = (range(0), EventRange([]))
+        self._last_range = (range(0), EventRange([]))
 
     def add(self, record: Record) -> Entry:
         """Add the log's next event."""
@@ -108,20 +108,20 @@ class RecentEvents:
         if epoch != self._epoch or seq - 1 not in self._entries:
             self._entries.clear()
             self._bytes, self._epoch = 0, epoch
-            self._last_asked = range(0), EventRange([])
+            self._last_range = range(0), EventRange([])
         self._entries[seq] = entry
         self._bytes += len(record.body)
-        while len(self._entries) > self._events or self._bytes > MAX_RECENT_BYTES:
+        while len(self._entries) > self._max_events or self._bytes > MAX_RECENT_BYTES:
             oldest = self._entries.pop(next(iter(self._entries)))
             self._bytes -= len(oldest.record.body)
         return entry
 
     def after(self, offset: Offset, count: int) -> EventRange | None:
-        """Return the events that follow an offset, so many at most; None: they are not all here."""
+        """Return at most ``count`` events after an offset; None if one of them is not in memory."""
         seq = offset.seq + 1
         if offset.epoch != self._epoch or seq not in self._entries:
             return None
-        asked = range(seq, min(seq + count, next(reversed(self._entries)) + 1))
-        if self._last_asked[0] != asked:
-            self._last_asked = asked, EventRange([self._entries[number] for number in asked])
-        return self._last_asked[1]
+        seqs = range(seq, min(seq + count, next(reversed(self._entries)) + 1))
+        if self._last_range[0] != seqs:
+            self._last_range = seqs, EventRange([self._entries[number] for number in seqs])
+        return self._last_range[1]

@@ -1,6 +1,7 @@
-"""Connection state recovery: sessions by ``pid``, and from where a client that comes back goes on.
+"""Sessions of consumers, which a client can recover after its connection ended.
 
-Knows logs and cursors; nothing of sockets or protocols.
+This module stores and loads them. ``resume`` decides where a recovered session continues. Knows the
+log's session store; nothing of sockets or protocols.
 """
 
 from __future__ import annotations
@@ -11,148 +12,118 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from sio_server.contract.errors import InvalidOffset, LogUnavailable
+from sio_server.contract.errors import LogUnavailable
 from sio_server.contract.events import Offset
-from sio_server.eventlog.contract import Bounds, EventLog
+from sio_server.delivery.resume import LastSeen, SessionPast
+from sio_server.eventlog.session_contract import SessionStore
 
 
 @dataclass(slots=True)
 class ConsumerSession:
-    """What a client can come back to.
+    """A consumer's session.
 
     Attributes:
-        pid: the secret that names it.
-        sid: the Socket.IO id that it keeps.
-        identity: whom it speaks for; nobody else can come back to it.
-        start: where it began; what came before is not its own.
-        rooms: those that it is in, each with the ``seq`` that it counts from.
-        gap: it began with one, which its client may not have been told yet.
-        owner: the name of the connection that has it now.
-        changing: held while its rooms change: what is kept last is what they are.
-        key: what the store knows it by: who reads the store can't come back to it.
+        sid: the Socket.IO id of the consumer.
+        identity: the identity of the consumer. No other identity can recover the session.
+        start: the offset at which the session began. Earlier events do not belong to it.
+        rooms: its rooms, each with the ``seq`` from which it counts.
+        began_with_gap: the session began with a gap, of which its client may not know.
+        pid: the secret with which the client recovers the session.
+        owner: a random name for the connection that has the session now.
+        rooms_lock: held while the rooms change, so that the last stored version is the current one.
+        key: the session's key in the store, a hash: a reader of the store cannot recover sessions.
     """
 
     sid: str
     identity: str
     start: Offset
     rooms: dict[str, int]
-    gap: bool = False
+    began_with_gap: bool = False
     pid: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     owner: str = field(default_factory=lambda: secrets.token_urlsafe(12))
-    changing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    rooms_lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.key = _key(self.pid)
 
 
-@dataclass(frozen=True, slots=True)
-class LastSeen:
-    """Where a consumer stood when it was last seen.
+class StoredSession(NamedTuple):
+    """A session as the store returns it, and its past."""
 
-    Attributes:
-        position: all that is for it, up to here, was written to it.
-        last: the ``seq`` of the last event that was.
-    """
-
-    position: Offset
-    last: int
+    session: ConsumerSession
+    past: SessionPast
 
 
 class ConsumerSessions:
-    """Keeps sessions beside the log's events.
+    """Stores the sessions of consumers beside the log's events.
 
-    All methods but those that say otherwise raise ``LogUnavailable`` while the log can't be
-    reached.
+    Every method raises ``LogUnavailable`` while the store cannot be reached.
+
+    Args:
+        store: the log's session store.
     """
 
-    def __init__(self, event_log: EventLog) -> None:
-        self._log = event_log
+    def __init__(self, store: SessionStore) -> None:
+        self._store = store
 
     async def begin(self, session: ConsumerSession) -> None:
-        """Keep a new session."""
-        await self._log.sessions.create(session.key, session.owner, _encode(session, None))
+        """Store a new session."""
+        await self._store.create(session.key, session.owner, _encode(session, None))
 
-    async def resume(
-        self, pid: str, offset: str | None, identity: str
-    ) -> tuple[ConsumerSession, Offset] | None:
-        """Return the session that a client comes back to, and from where it goes on.
+    async def claim(self, pid: str, identity: str) -> StoredSession | None:
+        """Make the present connection the owner of a session.
 
-        Its former connection, wherever it is, has lost it then.
+        An older connection of the session, on any server, is superseded and ends.
 
         Args:
-            pid: what the client has.
-            offset: what it says that it got last.
-            identity: whom it speaks for now.
+            pid: the secret that the client presents.
+            identity: the identity of the client now.
 
         Returns:
-            None where there is no such session, or something may have been missed for good.
+            None if there is no such session. A session of another identity is ended, and counts as
+            none.
         """
         owner = secrets.token_urlsafe(12)
-        data = await self._log.sessions.claim(_key(pid), owner)
+        data = await self._store.claim(_key(pid), owner)
         if data is None:
             return None
-        session, last_seen = _decode(data, pid, owner)
-        position = _go_on(session, last_seen, offset, await self._log.bounds())
-        if session.identity != identity or position is None:
-            await self._log.sessions.end(session.key, owner)
+        stored = _decode(data, pid, owner)
+        if stored.session.identity != identity:
+            await self.end(stored.session)
             return None
-        return session, position
+        return stored
 
     async def save(self, session: ConsumerSession, rooms: Mapping[str, int]) -> None:
-        """Keep a change of a session's rooms.
+        """Store a change of a session's rooms.
 
         Raises:
-            LogUnavailable: it is not known to be kept; or the session is another connection's now,
-                which ends this one.
+            LogUnavailable: the change may not be stored; or a later connection supersedes this one,
+                which ends then.
         """
         before, session.rooms = session.rooms, dict(rooms)
-        kept = False
+        stored = False
         try:
-            kept = await self._log.sessions.change(
-                session.key, session.owner, _encode(session, None)
-            )
+            stored = await self._store.change(session.key, session.owner, _encode(session, None))
         finally:
-            if not kept:
+            if not stored:
                 session.rooms = before
-        if not kept:
-            raise LogUnavailable("the session goes on over another connection")
+        if not stored:
+            raise LogUnavailable("the session continues over another connection")
 
     async def leave(self, session: ConsumerSession, last_seen: LastSeen) -> None:
-        """Note that a session's client is gone and may come back."""
-        await self._log.sessions.leave(session.key, session.owner, _encode(session, last_seen))
+        """Store where the consumer was when it disconnected. It may come back."""
+        await self._store.leave(session.key, session.owner, _encode(session, last_seen))
 
     async def end(self, session: ConsumerSession) -> None:
-        """Forget a session for good."""
-        await self._log.sessions.end(session.key, session.owner)
+        """Remove a session permanently."""
+        await self._store.end(session.key, session.owner)
 
 
 def _key(pid: str) -> str:
     return hashlib.sha256(pid.encode(errors="surrogatepass")).hexdigest()[:32]
-
-
-def _go_on(
-    session: ConsumerSession, last_seen: LastSeen | None, offset: str | None, kept: Bounds
-) -> Offset | None:
-    """Return after which offset a client has to be served; None: the log can't tell any more."""
-    start = session.start
-    try:
-        got = None if offset is None else Offset.parse(offset)
-    except InvalidOffset:
-        got = None
-    if got is not None and got.epoch == start.epoch and got.seq >= start.seq:
-        start = got
-    elif session.gap:
-        return None
-    if start.epoch != kept.position.epoch or start.seq > kept.position.seq:
-        return None
-    if start.seq >= kept.oldest.seq:
-        return start
-    # The retention has passed it; but what it has not got begins where it was last seen.
-    if last_seen is None or start.seq < last_seen.last or last_seen.position.seq < kept.oldest.seq:
-        return None
-    return last_seen.position
 
 
 def _encode(session: ConsumerSession, last_seen: LastSeen | None) -> str:
@@ -162,24 +133,17 @@ def _encode(session: ConsumerSession, last_seen: LastSeen | None) -> str:
             "identity": session.identity,
             "start": session.start,
             "rooms": session.rooms,
-            "gap": session.gap,
-            "standing": last_seen and (last_seen.position, last_seen.last),
+            "began_with_gap": session.began_with_gap,
+            "last_seen": last_seen,
         }
     )
 
 
-def _decode(data: str, pid: str, owner: str) -> tuple[ConsumerSession, LastSeen | None]:
-    kept = json.loads(data)
+def _decode(data: str, pid: str, owner: str) -> StoredSession:
+    fields = json.loads(data)
+    start, gap, seen = Offset(*fields["start"]), fields["began_with_gap"], fields["last_seen"]
     session = ConsumerSession(
-        kept["sid"],
-        kept["identity"],
-        Offset(*kept["start"]),
-        kept["rooms"],
-        kept["gap"],
-        pid,
-        owner,
+        fields["sid"], fields["identity"], start, fields["rooms"], gap, pid, owner
     )
-    if kept["standing"] is None:
-        return session, None
-    position, last = kept["standing"]
-    return session, LastSeen(Offset(*position), last)
+    last_seen = None if seen is None else LastSeen(Offset(*seen[0]), seen[1])
+    return StoredSession(session, SessionPast(start, gap, last_seen))

@@ -1,112 +1,180 @@
-"""What every endpoint asks of an HTTP request: where it comes from, who it is, what it wants."""
+"""The gate: every endpoint asks it about a request before it serves the request.
+
+It knows the client's address, origin and identity, the headers of the response, and the limits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Callable, MutableMapping
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from multidict import MultiMapping
 
-from sio_server.access.principals import Principal
+from sio_server.access.limits import Limits
+from sio_server.access.principals import Access, Principal
 from sio_server.access.sources import Source, locate, origin_allowed
-from sio_server.contract.errors import Forbidden
+from sio_server.contract.errors import ContractError, Forbidden
 from sio_server.contract.events import Offset
 from sio_server.contract.rooms import CATALOG, parse_room
 from sio_server.engine import EngineSession
-from sio_server.hub import Hub
+from sio_server.metrics import Metrics
 from sio_server.net.request import HttpRequest
+from sio_server.settings import Settings
 
-SERVER = "sio_server"
-"""All that a stranger learns of what runs here."""
+SERVER_NAME = "sio_server"
+"""The ``Server`` header. It tells no version and no library."""
 
 _SOURCE = web.RequestKey("source", Source)
 
-
-def source_of(request: web.Request | HttpRequest, hub: Hub) -> Source:
-    """Tell where a request comes from; the first call must come while its peer is still there."""
-    state: MutableMapping[Any, Any] = request.state if isinstance(request, HttpRequest) else request
-    source: Source | None = state.get(_SOURCE)
-    if source is None:
-        if isinstance(request, HttpRequest):
-            address = request.peer
-        else:
-            peer = request.transport.get_extra_info("peername") if request.transport else None
-            address = peer[0] if isinstance(peer, tuple) else ""
-        source = state[_SOURCE] = locate(
-            address, request.scheme, request.headers, hub.settings.trusted_proxies
-        )
-    return source
+AnyRequest = web.Request | HttpRequest
 
 
-def source_of_session(session: EngineSession) -> Source:
-    """Tell where the handshake of a session came from."""
-    source: Source = session.session[_SOURCE]
-    return source
+class Visitor(NamedTuple):
+    """The client behind a request."""
+
+    principal: Principal
+    source: Source
 
 
-def check_request(request: web.Request | HttpRequest, hub: Hub) -> None:
-    """Let a request pass that a page of another site did not send, unless the server drains.
-
-    Raises:
-        ShuttingDown, Forbidden: it does not.
-    """
-    hub.check_open()
-    if not _has_good_origin(request, hub):
-        raise Forbidden("this origin may not connect; SIO_CORS_ORIGINS would allow it")
-
-
-def _has_good_origin(request: web.Request | HttpRequest, hub: Hub) -> bool:
-    origin = request.headers.get("Origin")
-    if origin is None:
-        return True
-    return origin_allowed(origin, source_of(request, hub).base, hub.settings.allowed_origins)
-
-
-def response_headers(request: web.Request | HttpRequest, hub: Hub) -> dict[str, str]:
-    """Return what every answer carries: who may read it."""
-    headers = {"Server": SERVER, "Vary": "Origin"}
-    origin = request.headers.get("Origin")
-    if origin is not None and _has_good_origin(request, hub):
-        headers["Access-Control-Allow-Origin"] = origin
-        headers["Access-Control-Allow-Credentials"] = "true"
-    return headers
-
-
-def bearer(request: web.Request) -> str | None:
-    """Return the credential of the ``Authorization`` header, or None."""
-    scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
-    return credential.strip() if scheme.lower() == "bearer" else None
-
-
-def identify(request: web.Request, hub: Hub, *, token: str | None = None) -> Principal:
-    """Return whom a request speaks for.
+class Gate:
+    """Decides who may come in.
 
     Args:
-        token: a credential that came another way than by the ``Authorization`` header.
-
-    Raises:
-        Unauthorized: the credential is not valid.
+        access: identifies clients by their credentials.
+        settings: the trusted proxies and the allowed origins.
+        limits: the connections and the rates of addresses, and the rooms of a connection.
+        metrics: the counters.
     """
-    credential = bearer(request)
-    return hub.access.identify(token if credential is None else credential, source_of(request, hub))
 
+    def __init__(
+        self, access: Access, settings: Settings, limits: Limits, metrics: Metrics
+    ) -> None:
+        self._access = access
+        self._trusted_proxies = settings.trusted_proxies
+        self._allowed_origins = settings.allowed_origins
+        self._limits = limits
+        self._metrics = metrics
 
-def rooms_in(query: MultiMapping[str], hub: Hub) -> frozenset[str]:
-    """Return the rooms that a query names with ``room``; without any: everything.
+    def source(self, request: AnyRequest) -> Source:
+        """Return where a request comes from.
 
-    Raises:
-        UnknownRoom, RateLimited: one of them is no room, or there are too many.
-    """
-    rooms = frozenset(map(parse_room, query.getall("room", [CATALOG])))
-    hub.check_rooms(rooms)
-    return rooms
+        The first call must come while the connection is open. The request keeps the result.
+        """
+        state: MutableMapping[Any, Any] = (
+            request.state if isinstance(request, HttpRequest) else request
+        )
+        source: Source | None = state.get(_SOURCE)
+        if source is None:
+            if isinstance(request, HttpRequest):
+                address = request.peer
+            else:
+                peer = request.transport.get_extra_info("peername") if request.transport else None
+                address = peer[0] if isinstance(peer, tuple) else ""
+            source = state[_SOURCE] = locate(
+                address, request.scheme, request.headers, self._trusted_proxies
+            )
+        return source
+
+    def source_of_session(self, session: EngineSession) -> Source:
+        """Return where the handshake of a session came from."""
+        source: Source = session.session[_SOURCE]
+        return source
+
+    def check_origin(self, request: AnyRequest) -> None:
+        """Refuse the request of a page whose origin is not allowed.
+
+        Raises:
+            Forbidden: the origin is not allowed.
+        """
+        if not self._has_allowed_origin(request):
+            raise Forbidden("this origin may not connect; SIO_CORS_ORIGINS would allow it")
+
+    def response_headers(self, request: AnyRequest) -> dict[str, str]:
+        """Return the headers of every response: the server's name, and who may read it."""
+        headers = {"Server": SERVER_NAME, "Vary": "Origin"}
+        origin = request.headers.get("Origin")
+        if origin is not None and self._has_allowed_origin(request):
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Allow-Credentials"] = "true"
+        return headers
+
+    def identify(self, credential: str | None, source: Source) -> Principal:
+        """Return the identity and the rights of a client.
+
+        Raises:
+            Unauthorized: the credential is not valid.
+        """
+        return self._access.identify(credential, source)
+
+    def visitor(self, request: web.Request, *, token: str | None = None) -> Visitor:
+        """Return the client behind a request.
+
+        Args:
+            request: its ``Authorization`` header goes before ``token``.
+            token: a credential that came in another way.
+
+        Raises:
+            Unauthorized: the credential is not valid.
+        """
+        source = self.source(request)
+        credential = _bearer(request)
+        return Visitor(self.identify(token if credential is None else credential, source), source)
+
+    def enter(self, source: Source) -> Callable[[], None]:
+        """Count a consumer's connection. Return the function to call, once, when it ends.
+
+        Raises:
+            TooManyConnections, RateLimited: the server or the address has all that it may have.
+        """
+        return self._limits.connections.enter(source.address)
+
+    def count(self, source: Source) -> None:
+        """Count a command of an address.
+
+        Raises:
+            RateLimited: the address is over its limit.
+        """
+        self._limits.addresses.of(source.address).count()
+
+    def refuse(self, error: ContractError, source: Source) -> ContractError:
+        """Count a refused request, and return the error to answer with.
+
+        Returns:
+            The same error, or the rate limit's if the address has reached that.
+        """
+        answer = self._limits.addresses.of(source.address).count_failure(error)
+        self._metrics.refused.labels(answer.code).inc()
+        return answer
+
+    def rooms(self, query: MultiMapping[str]) -> frozenset[str]:
+        """Return the rooms that a query names with ``room``; without any, ``catalog``.
+
+        Raises:
+            UnknownRoom: a name is not the name of a room.
+            RateLimited: there are too many rooms.
+        """
+        rooms = frozenset(map(parse_room, query.getall("room", [CATALOG])))
+        self._limits.check_rooms(rooms)
+        return rooms
+
+    def _has_allowed_origin(self, request: AnyRequest) -> bool:
+        origin = request.headers.get("Origin")
+        if origin is None:  # the request is not a browser's
+            return True
+        return origin_allowed(origin, self.source(request).base, self._allowed_origins)
 
 
 def since_in(query: MultiMapping[str]) -> Offset | None:
     """Return the offset that a query names with ``since``.
 
     Raises:
-        InvalidOffset: it is none.
+        InvalidOffset: the text is not an offset.
     """
     return Offset.parse(query["since"]) if "since" in query else None
+
+
+def _bearer(request: web.Request) -> str | None:
+    """Return the credential of the ``Authorization`` header, or None."""
+    scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else None

@@ -15,12 +15,14 @@ from sio_server.contract.errors import (
     TooManyEvents,
     UnsupportedMediaType,
 )
-from sio_server.contract.events import Event, Offset, parse_event
-from sio_server.endpoints.gate import identify, rooms_in, since_in, source_of
+from sio_server.contract.events import Event, Offset, Receipt, parse_event
+from sio_server.endpoints.gate import Gate, since_in
 from sio_server.endpoints.responses import json_response
-from sio_server.eventlog.contract import Page
+from sio_server.eventlog.contract import EventLog, Page
 from sio_server.hub import Hub
+from sio_server.metrics import Metrics
 from sio_server.net.body import BodyTooLarge, BodyUnreadable, read_body
+from sio_server.settings import Settings
 
 MAX_BATCH_EVENTS = 1000
 MAX_PAGE_EVENTS = 1000
@@ -28,10 +30,24 @@ DEFAULT_PAGE_EVENTS = 100
 
 
 class HttpApi:
-    """The endpoints below ``/api/events``."""
+    """The endpoints below ``/api/events``.
 
-    def __init__(self, hub: Hub) -> None:
+    Args:
+        hub: appends events.
+        gate: identifies the client.
+        event_log: answers reads.
+        metrics: counts the refused events of a batch.
+        settings: the limits of a request's body.
+    """
+
+    def __init__(
+        self, hub: Hub, gate: Gate, event_log: EventLog, metrics: Metrics, settings: Settings
+    ) -> None:
         self._hub = hub
+        self._gate = gate
+        self._event_log = event_log
+        self._metrics = metrics
+        self._settings = settings
 
     def add_routes(self, app: web.Application) -> None:
         """Serve the endpoints."""
@@ -41,23 +57,23 @@ class HttpApi:
 
     async def publish(self, request: web.Request) -> web.Response:
         """Append one event."""
-        hub = self._hub
-        principal = identify(request, hub)
+        settings = self._settings
+        principal, _ = self._gate.visitor(request)
         principal.check_publish()
-        body = await self._body(request, hub.settings.max_message_bytes)
-        message = strictjson.loads(body, hub.settings.max_json_depth)
+        body = await self._body(request, settings.max_message_bytes)
+        message = strictjson.loads(body, settings.max_json_depth)
         event = parse_event(message, id=_idempotency_key(request))
-        receipt = await hub.publish(principal, event)
+        receipt = await self._hub.publish(principal, event)
         return json_response(receipt.as_dict(), 200 if receipt.duplicate else 201)
 
     async def publish_batch(self, request: web.Request) -> web.Response:
-        """Append up to 1,000 events; a bad one does not touch the others."""
-        hub = self._hub
-        principal = identify(request, hub)
+        """Append up to 1,000 events. A bad event does not affect the others."""
+        settings = self._settings
+        principal, _ = self._gate.visitor(request)
         principal.check_publish()
-        body = await self._body(request, hub.settings.max_batch_bytes)
+        body = await self._body(request, settings.max_batch_bytes)
         try:
-            texts = strictjson.split_members(body.decode(), "events", hub.settings.max_json_depth)
+            texts = strictjson.split_members(body.decode(), "events", settings.max_json_depth)
         except UnicodeDecodeError:
             raise InvalidJson("not valid JSON") from None
         if texts is None:
@@ -66,12 +82,12 @@ class HttpApi:
             raise TooManyEvents(f"a batch has at most {MAX_BATCH_EVENTS} events")
         parsed = [self._parse_member(text) for text in texts]
         events = [event for event in parsed if isinstance(event, Event)]
-        answers = iter(await hub.publish_many(principal, events) if events else ())
-        outcomes = [next(answers) if isinstance(event, Event) else event for event in parsed]
-        return json_response({"results": [self._result(outcome) for outcome in outcomes]})
+        results = iter(await self._hub.publish_many(principal, events) if events else ())
+        all_results = [next(results) if isinstance(event, Event) else event for event in parsed]
+        return json_response({"results": [self._shape(result) for result in all_results]})
 
     def _parse_member(self, text: str) -> Event | ContractError:
-        settings = self._hub.settings
+        settings = self._settings
         try:
             if len(text.encode()) > settings.max_message_bytes:
                 raise TooLarge(f"an event has at most {settings.max_message_bytes} bytes")
@@ -79,20 +95,20 @@ class HttpApi:
         except ContractError as error:
             return error
 
-    def _result(self, outcome: Any) -> dict[str, Any]:
-        if isinstance(outcome, ContractError):
-            self._hub.metrics.refused.labels(outcome.code).inc()
-            return {"ok": False, "error": outcome.as_dict()}
-        return {"ok": True, **outcome.as_dict()}
+    def _shape(self, result: Receipt | ContractError) -> dict[str, Any]:
+        if isinstance(result, ContractError):
+            self._metrics.refused.labels(result.code).inc()
+            return {"ok": False, "error": result.as_dict()}
+        return {"ok": True, **result.as_dict()}
 
     async def read(self, request: web.Request) -> web.Response:
         """Read the log."""
-        hub, query = self._hub, request.query
-        principal = identify(request, hub)
+        query = request.query
+        principal, source = self._gate.visitor(request)
         principal.check_consume()
-        rooms, since, limit = rooms_in(query, hub), since_in(query), _limit_in(query)
+        rooms, since, limit = self._gate.rooms(query), since_in(query), _limit_in(query)
         if principal.kind != "key":
-            hub.address_rates.of(source_of(request, hub).address).count()
+            self._gate.count(source)
         page, oldest = await self._read(rooms, since, limit)
         events = ",".join(record.json_with_offset for record in page.records)
         rest = strictjson.dumps(
@@ -104,11 +120,11 @@ class HttpApi:
     async def _read(
         self, rooms: frozenset[str], since: Offset | None, limit: int
     ) -> tuple[Page, Offset]:
-        log = self._hub.event_log
+        log = self._event_log
         page = await log.read(since, rooms, limit)
         while not page.at_end and not page.gap and len(page.records) < limit:
             more = await log.read(page.position, rooms, limit - len(page.records))
-            if more.gap:  # trimmed meanwhile: the next request will be told
+            if more.gap:  # the retention has passed it: the next request says so
                 break
             page = Page(page.records + more.records, more.position, more.at_end)
         return page, (await log.bounds()).oldest
@@ -117,7 +133,7 @@ class HttpApi:
         if request.content_type != "application/json":
             raise UnsupportedMediaType("send Content-Type: application/json")
         try:
-            return await read_body(request, max_bytes, self._hub.settings.connect_timeout)
+            return await read_body(request, max_bytes, self._settings.connect_timeout)
         except BodyUnreadable:
             raise InvalidJson("the body is not encoded as its headers say") from None
         except BodyTooLarge:

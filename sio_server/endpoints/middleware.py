@@ -1,4 +1,4 @@
-"""What holds for every HTTP request: origins, draining, errors in one form."""
+"""The rules for every HTTP request: allowed origins, no new work in a drain, errors in one form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sio_server.contract.errors import (
     MethodNotAllowed,
     NotFound,
 )
-from sio_server.endpoints.gate import SERVER, check_request, response_headers, source_of
+from sio_server.endpoints.gate import SERVER_NAME, Gate
 from sio_server.endpoints.ops import PATHS as OPS_PATHS
 from sio_server.endpoints.responses import problem
 from sio_server.hub import Hub
@@ -32,7 +32,7 @@ PREFLIGHT_HEADERS = {
 
 
 class HttpHandler(web.RequestHandler):
-    """aiohttp's protocol, whose own errors have the contract's form and tell nothing of aiohttp."""
+    """aiohttp's protocol. Its own errors get the contract's form and do not name aiohttp."""
 
     def handle_error(
         self,
@@ -41,35 +41,42 @@ class HttpHandler(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer a request that aiohttp can't read, or that no handler has answered."""
-        super().handle_error(request, status, exc, message)  # it logs
+        """Answer a request that aiohttp cannot read, or whose handler failed."""
+        super().handle_error(request, status, exc, message)  # it writes the log line
         failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR
         response = problem(Internal("the server failed") if failed else InvalidMessage("bad HTTP"))
-        response.headers["Server"] = SERVER
+        response.headers["Server"] = SERVER_NAME
         response.force_close()
         return response
 
 
 class Middleware:
-    """Stands around all endpoints."""
+    """Wraps all endpoints.
 
-    def __init__(self, hub: Hub) -> None:
+    Args:
+        hub: knows whether the server drains.
+        gate: checks origins and counts refusals.
+    """
+
+    def __init__(self, hub: Hub, gate: Gate) -> None:
         self._hub = hub
+        self._gate = gate
 
     def install(self, app: web.Application) -> None:
-        """Put it around the app's endpoints."""
+        """Wrap the app's endpoints."""
 
         @web.middleware
         async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
             return await self._handle(request, handler)
 
         app.middlewares.append(around)
-        app.on_response_prepare.append(self._allow_origin)
+        app.on_response_prepare.append(self._add_headers)
 
     async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             if request.path not in OPS_PATHS:
-                check_request(request, self._hub)
+                self._hub.check_open()
+                self._gate.check_origin(request)
             if request.method == "OPTIONS" and "Origin" in request.headers:
                 return web.Response(status=204, headers=PREFLIGHT_HEADERS)
             return await handler(request)
@@ -78,7 +85,7 @@ class Middleware:
         except web.HTTPException as error:
             return self._refuse(request, _translate(error), error.headers.get("Allow"))
         except (ConnectionError, TimeoutError):
-            return web.Response(status=408)  # to nobody: the connection is gone
+            return web.Response(status=408)  # nobody reads it: the connection is gone
         except Exception:
             logger.exception("request_failed")
             return problem(Internal("the server failed; its log says why"))
@@ -86,18 +93,17 @@ class Middleware:
     def _refuse(
         self, request: web.Request, error: ContractError, allow: str | None = None
     ) -> web.StreamResponse:
-        rate = self._hub.address_rates.of(source_of(request, self._hub).address)
-        error = self._hub.refusal(error, rate)
+        error = self._gate.refuse(error, self._gate.source(request))
         response = problem(error)
         if allow is not None and isinstance(error, MethodNotAllowed):
             response.headers["Allow"] = allow
         return response
 
-    async def _allow_origin(self, request: web.Request, response: web.StreamResponse) -> None:
+    async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         if request.path in OPS_PATHS:
-            response.headers["Server"] = SERVER
+            response.headers["Server"] = SERVER_NAME
         else:
-            response.headers.update(response_headers(request, self._hub))
+            response.headers.update(self._gate.response_headers(request))
 
 
 def _translate(error: web.HTTPException) -> ContractError:

@@ -1,4 +1,4 @@
-"""What a browser loads: the first page, and the official Socket.IO client."""
+"""The files that a browser loads: the live page, and the official Socket.IO client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sio_server.contract.errors import NotFound
 
 STATIC = Path(__file__).parent.parent / "static"
 CLIENT = STATIC / "socket.io"
-"""Where ``make`` puts the files of the npm package ``socket.io-client``."""
+"""``make browser-client`` puts the files of the npm package ``socket.io-client`` here."""
 
 CLIENT_FILES = tuple(
     name + suffix
@@ -29,24 +29,24 @@ HEADERS = {
 
 
 class Pages:
-    """The first page and what it loads."""
+    """The live page and the files that it loads."""
 
     def add_routes(self, app: web.Application) -> None:
-        """Serve the page's parts and the browser client; ``/`` itself is the app's to route."""
+        """Serve the page's files and the browser client. The app routes ``/`` itself."""
         for name in ("live.js", "live.css"):
             app.router.add_get(f"/{name}", _file(STATIC / name))
         for name in CLIENT_FILES:
             app.router.add_get(f"/socket.io/{name}", _file(CLIENT / name))
 
     async def index(self, request: web.Request) -> web.StreamResponse:
-        """Answer with the first page."""
+        """Answer with the live page."""
         return web.FileResponse(STATIC / "index.html", headers=HEADERS)
 
 
 def _file(path: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
-        if not path.is_file():  # noqa: ASYNC240 - a local file's stat
-            raise NotFound(f"{path.name} is not installed; `make browser-client` does it")
+        if not path.is_file():  # noqa: ASYNC240 - one stat of a local file
+            raise NotFound(f"{path.name} is not installed; run `make browser-client`")
         return web.FileResponse(path, headers=HEADERS)
 
     return answer

@@ -1,4 +1,4 @@
-"""The two forms of an HTTP answer: JSON, and a problem (RFC 9457)."""
+"""The two forms of an HTTP response: JSON, and a problem (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sio_server.net.request import HttpResponse
 
 
 def json_response(value: Any, status: int = 200) -> web.Response:
-    """Answer with JSON."""
+    """Return a response with JSON."""
     return web.Response(
         text=strictjson.dumps(value), status=status, content_type="application/json"
     )
 
 
 def problem_response(error: ContractError) -> HttpResponse:
-    """Answer with an error of the contract."""
+    """Return the response for an error of the contract."""
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
@@ -39,5 +39,5 @@ def problem_response(error: ContractError) -> HttpResponse:
 
 
 def problem(error: ContractError) -> web.Response:
-    """Answer with an error of the contract, through aiohttp."""
+    """Return the response for an error of the contract, for aiohttp."""
     return problem_response(error).to_aiohttp()

@@ -1,17 +1,18 @@
-"""Socket.IO: handshake, commands as events, events as they come."""
+"""Socket.IO: the handshake, commands as events, and the catalogue's events."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from sio_server.access.limits import RateLimit
+from sio_server.access.limits import Limits, RateLimit
+from sio_server.access.principals import Principal
 from sio_server.access.sources import Source
 from sio_server.contract import strictjson
 from sio_server.contract.commands import Command, parse_event_arguments
@@ -25,15 +26,12 @@ from sio_server.contract.errors import (
 )
 from sio_server.contract.events import Offset, Record
 from sio_server.contract.rooms import CATALOG, parse_rooms
-from sio_server.delivery.connections import Connection, ready
+from sio_server.delivery.connections import Connection, Connections
 from sio_server.delivery.cursor import Cursor
-from sio_server.delivery.sessions import ConsumerSession, LastSeen
-from sio_server.endpoints.gate import (
-    check_request,
-    response_headers,
-    source_of,
-    source_of_session,
-)
+from sio_server.delivery.fanout import CaughtUp, Fanout
+from sio_server.delivery.resume import ResumeRequest, Start, resume
+from sio_server.delivery.sessions import ConsumerSession, ConsumerSessions
+from sio_server.endpoints.gate import Gate
 from sio_server.endpoints.responses import problem_response
 from sio_server.engine import (
     UNDECODABLE,
@@ -43,19 +41,27 @@ from sio_server.engine import (
     SessionsUnavailable,
     ack_requested,
 )
+from sio_server.eventlog.contract import EventLog
 from sio_server.hub import Hub
 from sio_server.net.frames import Frame
 from sio_server.net.front import HttpFront
 from sio_server.net.request import HttpRequest, HttpResponse
+from sio_server.settings import Settings
 
 logger = logging.getLogger("sio_server")
 
 _EVENT = "42"  # Engine.IO MESSAGE, Socket.IO EVENT, namespace /
 _DEAD = frozenset(("ping timeout", "transport error"))
+_CLIENT = "sio_server.client"
+"""The key of the ``SocketIOClient`` in its Engine.IO session's dictionary."""
 
 
-class Outlet:
-    """Events with their offset as the second argument, which recovery builds on."""
+class SocketIOOutlet:
+    """Writes events with the offset as the second argument, which a recovering client sends back.
+
+    Args:
+        session: the client's Engine.IO session.
+    """
 
     __slots__ = ("_session", "write")
 
@@ -65,63 +71,163 @@ class Outlet:
 
     @staticmethod
     def encode(record: Record) -> Frame:
-        """Return the event packet."""
+        """Return the frame of an event."""
         return Frame(_EVENT + record.event_arguments)
 
     def write_all(self, frames: Sequence[Frame]) -> bool:
-        """Write packets in one piece."""
+        """Write several frames in one piece."""
         return self._session.write_all(frames)
 
     def unacknowledged_bytes(self) -> int:
-        """Return how many bytes the client's machine has not taken."""
+        """Return how many written bytes the client's machine has not acknowledged."""
         return self._session.unacknowledged_bytes()
 
     async def drain(self) -> None:
-        """Wait for the session's buffer."""
+        """Wait until the session's buffer is well below its bound."""
         await self._session.drain()
 
     def drop(self) -> None:
-        """End the transport; the client may come back."""
+        """End the transport. The client may connect again."""
         self._session.end("transport error")
 
 
-class OneArgumentOutlet(Outlet):
-    """Events alone, for clients whose handlers take one argument."""
+class OneArgumentOutlet(SocketIOOutlet):
+    """Writes events without the offset, for clients whose handlers take one argument."""
 
     __slots__ = ()
 
     @staticmethod
     def encode(record: Record) -> Frame:
-        """Return the event packet."""
+        """Return the frame of an event."""
         return Frame(_EVENT + record.event_argument)
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A client's connection, and how it begins.
+class ConnectAuth(NamedTuple):
+    """The ``auth`` of a handshake, checked.
 
     Attributes:
-        since: after which offset it is served; None: what is live.
-        recovered: it goes on with its session.
-        lost: it can't go on from where it was, and events of its rooms may have been missed.
-        left_at: the offset that it says it has, where its session is gone: to begin anywhere else
-            is to have missed something.
+        token: the credential, or None.
+        rooms: the rooms that the client names, or ``catalog``.
+        since: the offset after which it asks for events, or None.
+        pid: the secret of a session that it wants to recover, unchecked; None: none.
+        offset: the offset of its last event in that session, unchecked.
+        recovery: whether it wants a session, and offsets with its events.
     """
 
-    connection: Connection
+    token: str | None
+    rooms: frozenset[str]
     since: Offset | None
-    recovered: bool = False
-    lost: bool = False
-    left_at: str | None = None
+    pid: object
+    offset: object
+    recovery: bool
+
+    @classmethod
+    def parse(cls, auth: Mapping[str, Any], max_json_depth: int) -> ConnectAuth:
+        """Check the ``auth`` of a handshake.
+
+        Raises:
+            ContractError: a value is bad.
+        """
+        strictjson.check(auth, max_json_depth)
+        token, rooms, since = auth.get("token"), auth.get("rooms"), auth.get("since")
+        if token is not None and not isinstance(token, str):
+            raise InvalidMessage("auth.token must be a string")
+        if rooms is not None and not isinstance(rooms, list):
+            raise InvalidMessage("auth.rooms must be a list")
+        return cls(
+            token,
+            frozenset((CATALOG,)) if rooms is None else parse_rooms(rooms),
+            None if since is None else Offset.parse(since),
+            auth.get("pid"),
+            auth.get("offset"),
+            auth.get("recovery") is not False,
+        )
+
+    @property
+    def past(self) -> ResumeRequest:
+        """What the client says about its past."""
+        claims_session = self.recovery and self.pid is not None
+        return ResumeRequest(self.since, claims_session, self.offset, bool(self.rooms))
+
+
+class SocketIOClient:
+    """One Socket.IO client.
+
+    Args:
+        session: its Engine.IO session.
+        source: the origin of its handshake.
+        rate: the limit for its commands.
+        connect_rate: the limit for its CONNECT packets.
+
+    Attributes:
+        connection: None until the handshake has succeeded.
+        resume: decides where it starts, given the head; set by the handshake.
+    """
+
+    __slots__ = ("_session", "connect_rate", "connection", "rate", "resume", "source")
+
+    def __init__(
+        self, session: EngineSession, source: Source, rate: RateLimit, connect_rate: RateLimit
+    ) -> None:
+        self._session = session
+        self.source = source
+        self.rate = rate
+        self.connect_rate = connect_rate
+        self.connection: Connection | None = None
+        self.resume: Callable[[Offset], Start]
+
+    def caught_up(self, caught_up: CaughtUp) -> None:
+        """Emit ``ready``, and note where a fresh session has begun."""
+        connection, start = self.connection, caught_up.start
+        assert connection is not None
+        consumer_session = connection.session
+        if consumer_session is not None and not (start.recovered or caught_up.replayed):
+            consumer_session.start = caught_up.position
+            consumer_session.began_with_gap = start.gap
+        self.emit("ready", caught_up.ready(connection.cursor.rooms))
+
+    def emit(self, event: str, argument: dict[str, Any]) -> None:
+        """Emit an event with one argument."""
+        self._session.write(Frame(f'{_EVENT}["{event}",{strictjson.dumps(argument)}]'))
+
+    def close(self) -> None:
+        """End the transport. The client may connect again and recover its session."""
+        self._session.end("transport error")
 
 
 class SocketIO:
-    """The endpoint at ``/socket.io/``."""
+    """The endpoint at ``/socket.io/``.
 
-    def __init__(self, hub: Hub) -> None:
-        settings = hub.settings
+    Args:
+        hub: executes commands.
+        gate: identifies the client and counts its connection.
+        event_log: tells whether a client has missed events.
+        fanout: delivers events to the clients.
+        sessions: stores the sessions that clients can recover.
+        connections: the open connections.
+        limits: the rate limit and the rooms of a connection.
+        settings: the engine's options.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        gate: Gate,
+        event_log: EventLog,
+        fanout: Fanout,
+        sessions: ConsumerSessions,
+        connections: Connections,
+        limits: Limits,
+        settings: Settings,
+    ) -> None:
         self._hub = hub
-        self._rate_limit = settings.rate_limit
+        self._gate = gate
+        self._event_log = event_log
+        self._fanout = fanout
+        self._sessions = sessions
+        self._connections = connections
+        self._limits = limits
+        self._max_json_depth = settings.max_json_depth
         self.server = Server(
             connected=self._connected,
             sessions=self,
@@ -143,130 +249,130 @@ class SocketIO:
         self.server.attach(app)
 
     def front(self, make_handler: Callable[[], asyncio.Protocol]) -> HttpFront:
-        """Return what makes the protocol of each connection; see ``HttpFront``."""
+        """Return the factory for the protocol of each TCP connection; see ``HttpFront``."""
         return self.server.front(make_handler)
 
     def _guard(self, request: HttpRequest) -> HttpResponse | Mapping[str, str]:
-        headers = response_headers(request, self._hub)
+        headers = self._gate.response_headers(request)
         try:
-            check_request(request, self._hub)
+            self._hub.check_open()
+            self._gate.check_origin(request)
         except ContractError as error:
-            return self._problem(request, error, headers)
+            return self._refuse(request, error, headers)
         return headers
 
     def _admit(self, request: HttpRequest) -> HttpResponse | Callable[[], None]:
-        address = source_of(request, self._hub).address
         try:
-            return self._hub.connection_limits.enter(address)
+            return self._gate.enter(self._gate.source(request))
         except ContractError as error:
-            return self._problem(request, error)
+            return self._refuse(request, error)
 
-    def _problem(
-        self, request: HttpRequest, error: ContractError, headers: Mapping[str, str] | None = None
+    def _refuse(
+        self,
+        request: HttpRequest,
+        error: ContractError,
+        headers: Mapping[str, str] | None = None,
     ) -> HttpResponse:
-        rate = self._hub.address_rates.of(source_of(request, self._hub).address)
-        answer = problem_response(self._hub.refusal(error, rate))
-        answer.headers.update(headers or {})
-        return answer
+        response = problem_response(self._gate.refuse(error, self._gate.source(request)))
+        response.headers.update(headers or {})
+        return response
+
+    # The handshake: parse, authorise, decide.
 
     async def open(
         self, session: EngineSession, namespace: str, auth: Mapping[str, Any]
     ) -> AcceptedSession:
-        """Let a client connect, or come back; see ``SessionRegistry``."""
-        source = source_of_session(session)
-        # The rates are the whole session's, however often it connects. A refusal counts for the
-        # address as well, which could go on guessing otherwise.
-        kept = session.session
-        rate: RateLimit = kept.setdefault("rate", RateLimit(self._rate_limit))
-        connects: RateLimit = kept.setdefault("connects", RateLimit(self._rate_limit))
+        """Let a client connect, or recover its session; see ``SessionRegistry``."""
+        client = self._client_of(session)
         try:
-            connects.count()
-            opened = await self._handshake(session, source, auth, rate)
+            client.connect_rate.count()
+            self._hub.check_open()
+            parsed = ConnectAuth.parse(auth, self._max_json_depth)
+            principal = self._authorise(client, parsed)
+            await self._fanout.reach_end()
+            connection = await self._decide(client, session, parsed, principal)
         except (LogUnavailable, ShuttingDown):
             # After a CONNECT_ERROR the client would not connect again.
             raise SessionsUnavailable from None
         except ContractError as error:
-            error = self._hub.refusal(error, self._hub.address_rates.of(source.address))
+            # It counts for the address: a client could try many credentials over new connections.
+            error = self._gate.refuse(error, client.source)
             if isinstance(error, Flooding):
-                session.end("transport error")
+                client.close()
             raise Refused(error.message, error.as_dict()) from None
-        kept["opened"] = opened
-        recoverable = opened.connection.session
-        if recoverable is None:
+        client.connection = connection
+        consumer_session = connection.session
+        if consumer_session is None:
             return AcceptedSession()
-        return AcceptedSession(recoverable.sid, recoverable.pid)
+        return AcceptedSession(consumer_session.sid, consumer_session.pid)
 
-    async def _handshake(
-        self, session: EngineSession, source: Source, auth: Mapping[str, Any], rate: RateLimit
-    ) -> _Opened:
-        hub, settings = self._hub, self._hub.settings
-        hub.check_open()
-        strictjson.check(auth, settings.max_json_depth)
-        token = auth.get("token")
-        if token is not None and not isinstance(token, str):
-            raise InvalidMessage("auth.token must be a string")
-        rooms = auth.get("rooms")
-        if rooms is not None and not isinstance(rooms, list):
-            raise InvalidMessage("auth.rooms must be a list")
-        names = frozenset((CATALOG,)) if rooms is None else parse_rooms(rooms)
-        hub.check_rooms(names)
-        since = auth.get("since")
-        position = None if since is None else Offset.parse(since)
-        principal = hub.access.identify(token, source)
+    def _client_of(self, session: EngineSession) -> SocketIOClient:
+        """Return the client of an Engine.IO session. It stays the same for every CONNECT."""
+        client: SocketIOClient | None = session.session.get(_CLIENT)
+        if client is None:
+            source = self._gate.source_of_session(session)
+            new_rate = self._limits.new_rate
+            client = SocketIOClient(session, source, new_rate(), new_rate())
+            session.session[_CLIENT] = client
+        return client
+
+    def _authorise(self, client: SocketIOClient, auth: ConnectAuth) -> Principal:
+        self._limits.check_rooms(auth.rooms)
+        principal = self._gate.identify(auth.token, client.source)
         principal.check_consume()
-        await hub.catch_up()
-        lost = False
-        if position is not None and not (await hub.event_log.bounds()).has_all_after(position):
-            position, lost = None, bool(names)
-        if auth.get("recovery") is False:
-            cursor = Cursor(OneArgumentOutlet(session), names, hub.fanout.position)
-            connection = Connection("socketio", principal, source, cursor, rate)
-            return _Opened(connection, position, lost=lost)
-        cursor = Cursor(Outlet(session), names, hub.fanout.position)
-        pid, offset = auth.get("pid"), auth.get("offset")
-        resumed = left_at = None
-        if isinstance(pid, str):
-            resumed = await hub.recovery.resume(pid, offset, principal.kind)
-        if resumed is not None:
-            recoverable, position = resumed
-            cursor.rooms = dict(recoverable.rooms)
-            lost = False
-        else:
-            if pid is not None and since is None and names:
-                left_at = str(offset)
-                lost = left_at != str(hub.fanout.position)
-            recoverable = ConsumerSession(
-                self.server.eio.generate_id(),
-                principal.kind,
-                position or hub.fanout.position,
-                dict(cursor.rooms),
-                gap=lost,
-            )
-            await hub.recovery.begin(recoverable)
-        connection = Connection("socketio", principal, source, cursor, rate, recoverable)
-        return _Opened(
-            connection,
-            position,
-            recovered=resumed is not None,
-            lost=lost,
-            left_at=left_at,
+        return principal
+
+    async def _decide(
+        self,
+        client: SocketIOClient,
+        session: EngineSession,
+        auth: ConnectAuth,
+        principal: Principal,
+    ) -> Connection:
+        """Return the client's connection, with the session that it recovers or begins."""
+        past, stored, bounds = auth.past, None, None
+        if past.claims_session and isinstance(auth.pid, str):
+            stored = await self._sessions.claim(auth.pid, principal.kind)
+        if past.claims_session or past.since is not None:
+            bounds = await self._event_log.bounds()
+        client.resume = partial(resume, past, stored and stored.past, bounds)
+        start = client.resume(self._fanout.position)
+        outlet = SocketIOOutlet(session) if auth.recovery else OneArgumentOutlet(session)
+        cursor = Cursor(outlet, auth.rooms, start.position)
+        consumer_session = None
+        if stored is not None and start.recovered:
+            consumer_session = stored.session
+            cursor.rooms = dict(consumer_session.rooms)
+        elif auth.recovery:
+            if stored is not None:
+                await self._sessions.end(stored.session)
+            consumer_session = await self._begin_session(principal, cursor, start)
+        return Connection(
+            "socketio", principal, client.source, cursor, client.rate, consumer_session
         )
 
+    async def _begin_session(
+        self, principal: Principal, cursor: Cursor, start: Start
+    ) -> ConsumerSession:
+        session = ConsumerSession(
+            self.server.eio.generate_id(),
+            principal.kind,
+            start.position,
+            dict(cursor.rooms),
+            start.gap,
+        )
+        await self._sessions.begin(session)
+        return session
+
+    # The connection's life.
+
     def _connected(self, sid: str, namespace: str) -> None:
-        opened = self._opened(sid)
-        if namespace != "/" or opened is None:
+        client = self._client(sid)
+        if namespace != "/" or client is None or client.connection is None:
             return
-        connection, cursor = opened.connection, opened.connection.cursor
-
-        def started(position: Offset, gap: bool, replayed: int) -> None:
-            gap = gap or opened.lost or opened.left_at not in {None, str(position)}
-            if connection.session is not None and not (opened.recovered or replayed):
-                connection.session.start, connection.session.gap = position, gap
-            message = ready(cursor, position, gap, replayed, recovered=opened.recovered)
-            self._emit(sid, "ready", message)
-
-        self._hub.connections.add(connection, lambda: self._close(sid))
-        self._hub.fanout.join(cursor, opened.since, started, kept=opened.recovered)
+        self._connections.add(client.connection, client.close)
+        start = client.resume(self._fanout.position)
+        self._fanout.join(client.connection.cursor, start, client.caught_up)
 
     async def left(
         self,
@@ -277,62 +383,48 @@ class SocketIO:
         *,
         permanently: bool,
     ) -> None:
-        """Note where a client stood that may come back; see ``SessionRegistry``."""
-        opened: _Opened | None = session.session.get("opened")
-        if opened is None or opened.connection.session is None:
+        """Store where the consumer was, or end its session; see ``SessionRegistry``."""
+        connection = self._client_of(session).connection
+        if connection is None or connection.session is None:
             return
-        recovery, recoverable = self._hub.recovery, opened.connection.session
-        standing = LastSeen(*self._hub.fanout.last_seen(opened.connection.cursor))
+        last_seen = self._fanout.last_seen(connection.cursor)
         try:
             if permanently:
-                await recovery.end(recoverable)
+                await self._sessions.end(connection.session)
             else:
-                await recovery.leave(recoverable, standing)
+                await self._sessions.leave(connection.session, last_seen)
         except LogUnavailable:
             logger.warning("session_not_kept")
 
     async def _disconnect(self, sid: str, reason: str) -> None:
-        opened = self._opened(sid)
-        if opened is not None:
-            self._hub.connections.remove(opened.connection, reason, dead=reason in _DEAD)
+        client = self._client(sid)
+        if client is not None and client.connection is not None:
+            self._connections.remove(client.connection, reason, dead=reason in _DEAD)
 
-    def _opened(self, sid: str) -> _Opened | None:
+    def _client(self, sid: str) -> SocketIOClient | None:
         session = self.server.engine_session(sid)
-        return None if session is None else session.session.get("opened")
+        return None if session is None else session.session.get(_CLIENT)
 
     async def _event(self, name: Any, sid: str, *arguments: Any) -> Any:
-        hub, opened = self._hub, self._opened(sid)
-        if opened is None:  # it left long ago
+        client = self._client(sid)
+        if client is None or client.connection is None:  # it has left
             return None
 
         def parse() -> Command:
             if UNDECODABLE in arguments:
                 raise InvalidJson("not valid JSON, nested too deep, or numbers too long")
-            return parse_event_arguments(name, arguments, hub.settings.max_json_depth)
+            return parse_event_arguments(name, arguments, self._max_json_depth)
 
         try:
-            answer = await hub.execute(opened.connection, parse)
+            answer = await self._hub.execute(client.connection, parse)
         except ContractError as error:
-            self._answer_error(sid, name, error)
+            if not ack_requested():
+                shown_name = str(name)[:80].encode(errors="replace").decode()
+                client.emit("error", {**error.as_dict(), "event": shown_name})
             if isinstance(error, Flooding):
-                self._close(sid)
+                client.close()
             return {"ok": False, "error": error.as_dict()}
         if answer.get("type") == "pong":
-            self._emit(sid, "pong", answer)
+            client.emit("pong", answer)
             return answer
         return {"ok": True, **answer}
-
-    def _answer_error(self, sid: str, name: Any, error: ContractError) -> None:
-        if not ack_requested():
-            shown = str(name)[:80].encode(errors="replace").decode()
-            self._emit(sid, "error", {**error.as_dict(), "event": shown})
-
-    def _emit(self, sid: str, event: str, argument: dict[str, Any]) -> None:
-        session = self.server.engine_session(sid)
-        if session is not None:
-            session.write(Frame(f'{_EVENT}["{event}",{strictjson.dumps(argument)}]'))
-
-    def _close(self, sid: str) -> None:
-        session = self.server.engine_session(sid)
-        if session is not None:
-            session.end("transport error")

@@ -6,117 +6,160 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import HttpVersion11, web
 
-from sio_server.access.limits import RateLimit
+from sio_server.access.limits import Limits
 from sio_server.contract import strictjson
 from sio_server.contract.events import Offset, Record
-from sio_server.delivery.connections import Connection, ready
+from sio_server.delivery.connections import Connection, Connections
 from sio_server.delivery.cursor import Cursor
-from sio_server.endpoints.gate import identify, rooms_in, since_in, source_of
-from sio_server.hub import Hub
+from sio_server.delivery.fanout import CaughtUp, Fanout
+from sio_server.delivery.resume import ResumeRequest, Start, resume
+from sio_server.endpoints.gate import Gate, since_in
+from sio_server.eventlog.contract import EventLog
 from sio_server.net.connection import DETACHED, TcpConnection
 from sio_server.net.deadlines import Deadlines
+from sio_server.settings import Settings
 
 COMMENT_SECONDS = 15
 
 
-class Stream(TcpConnection):
-    """One client's stream: an outlet for events."""
+class EventStream(TcpConnection):
+    """One client's stream, an outlet for events.
 
-    def __init__(self, max_buffer_bytes: int, max_write_bytes: int) -> None:
+    Args:
+        max_buffer_bytes: see ``TcpConnection``.
+        max_write_bytes: see ``TcpConnection``.
+        on_end: called once with the reason for the stream's end.
+    """
+
+    last_chunk = b"0\r\n\r\n"
+
+    def __init__(
+        self,
+        max_buffer_bytes: int,
+        max_write_bytes: int,
+        on_end: Callable[[EventStream, str], None],
+    ) -> None:
         super().__init__(max_buffer_bytes, max_write_bytes)
-        self.ended: Callable[[str], object] | None = None
-
-    last = b"0\r\n\r\n"
+        self._on_end: Callable[[EventStream, str], None] | None = on_end
+        self.connection: Connection
+        self.leave: Callable[[], None]
 
     @staticmethod
     def frame(text: str) -> bytes:
-        """Encode a piece of the stream as one chunk (RFC 9112, 7.1)."""
+        """Encode text as one chunk (RFC 9112, 7.1)."""
         data = text.encode()
         return b"%x\r\n%b\r\n" % (len(data), data)
 
     @classmethod
     def encode(cls, record: Record) -> bytes:
-        """Return the event as a piece of the stream."""
+        """Return the frame of an event."""
         return cls.frame(record.sse)
 
     def write(self, data: bytes) -> bool:
-        """Write a chunk."""
+        """Write a frame; see ``Outlet``."""
         return self.write_bytes(data)
 
     def write_all(self, frames: Sequence[bytes]) -> bool:
-        """Write chunks in one piece."""
+        """Write several frames in one piece; see ``Outlet``."""
         return self.write_bytes(b"".join(frames))
 
     def drop(self) -> None:
-        """End: no progress for too long."""
+        """End the stream: the client made no progress for too long."""
         self.end("too slow")
 
     def comment(self) -> None:
-        """Say that the stream is alive."""
+        """Write a comment, so that proxies and the client see that the stream is alive."""
         self.write(self.frame(": \n\n"))
 
+    def caught_up(self, caught_up: CaughtUp) -> None:
+        """Write the ``ready`` event."""
+        message = strictjson.dumps(caught_up.ready(self.connection.cursor.rooms))
+        self.write(self.frame(f"event: ready\nid: {caught_up.position}\ndata: {message}\n\n"))
+
     def end(self, reason: str) -> None:
-        """End the stream for a reason of ours."""
-        ended, self.ended = self.ended, None
-        if ended is not None:
-            ended(reason)
-        self.close_after(self.last)
+        """End the stream. ``reason`` is the server's word for it."""
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(self, reason)
+        self.close_after(self.last_chunk)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """End: the client is gone."""
+        """End the stream: the client is gone."""
         super().connection_lost(error)
         self.end("transport close")
 
 
-class UnchunkedStream(Stream):
-    """The stream of a client that speaks HTTP/1.0, as some proxies do: it ends with the socket."""
+class UnchunkedEventStream(EventStream):
+    """The stream of an HTTP/1.0 client, such as some proxies. It ends with the connection."""
 
-    last = b""
+    last_chunk = b""
 
     @staticmethod
     def frame(text: str) -> bytes:
-        """Encode a piece of the stream."""
+        """Encode text as it is."""
         return text.encode()
 
 
 class SseApi:
-    """The endpoint at ``/api/stream``."""
+    """The endpoint at ``/api/stream``.
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._comments: Deadlines[Stream] = Deadlines(COMMENT_SECONDS, self._comment)
+    Args:
+        gate: identifies the client and counts its connection.
+        event_log: tells whether ``since`` is a gap.
+        fanout: delivers events to the stream.
+        connections: the open connections.
+        limits: the rate limit of a connection.
+        settings: the bounds of a connection's buffer.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        event_log: EventLog,
+        fanout: Fanout,
+        connections: Connections,
+        limits: Limits,
+        settings: Settings,
+    ) -> None:
+        self._gate = gate
+        self._event_log = event_log
+        self._fanout = fanout
+        self._connections = connections
+        self._limits = limits
+        self._settings = settings
+        self._comments: Deadlines[EventStream] = Deadlines(COMMENT_SECONDS, self._comment)
 
     def add_routes(self, app: web.Application) -> None:
         """Serve the endpoint."""
         app.router.add_get("/api/stream", self.stream, allow_head=False)
 
-    def _comment(self, stream: Stream) -> None:
+    def _comment(self, stream: EventStream) -> None:
         stream.comment()
         self._comments.add(stream)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Open one client's stream."""
-        hub, query = self._hub, request.query
-        principal = identify(request, hub, token=query.get("token"))
+        gate, query = self._gate, request.query
+        principal, source = gate.visitor(request, token=query.get("token"))
         principal.check_consume()
-        rooms = rooms_in(query, hub)
+        rooms = gate.rooms(query)
         last_id = request.headers.get("Last-Event-ID")
-        since = Offset.parse(last_id) if last_id else since_in(query)
-        source = source_of(request, hub)
-        await hub.catch_up()
-        leave = hub.connection_limits.enter(source.address)
+        past = ResumeRequest(since=Offset.parse(last_id) if last_id else since_in(query))
+        await self._fanout.reach_end()
+        bounds = None if past.since is None else await self._event_log.bounds()
+        leave = gate.enter(source)
         try:
             stream = await self._open(request)
         except BaseException:
             leave()
             raise
-        cursor = Cursor(stream, rooms, hub.fanout.position)
-        rate = RateLimit(hub.settings.rate_limit)
-        self._serve(stream, Connection("sse", principal, source, cursor, rate), since, leave)
+        cursor = Cursor(stream, rooms, self._fanout.position)
+        stream.leave = leave
+        stream.connection = Connection("sse", principal, source, cursor, self._limits.new_rate())
+        self._serve(stream, resume(past, None, bounds, self._fanout.position))
         return DETACHED
 
-    async def _open(self, request: web.Request) -> Stream:
-        settings = self._hub.settings
+    async def _open(self, request: web.Request) -> EventStream:
         response = web.StreamResponse(
             headers={
                 "Content-Type": "text/event-stream; charset=utf-8",
@@ -124,32 +167,22 @@ class SseApi:
                 "X-Accel-Buffering": "no",
             }
         )
-        chunked = request.version >= HttpVersion11
-        if chunked:
+        is_chunked = request.version >= HttpVersion11
+        if is_chunked:
             response.enable_chunked_encoding()
         await response.prepare(request)
-        kind = Stream if chunked else UnchunkedStream
-        stream = kind(settings.max_buffer_bytes, settings.max_message_bytes)
+        kind = EventStream if is_chunked else UnchunkedEventStream
+        settings = self._settings
+        stream = kind(settings.max_buffer_bytes, settings.max_message_bytes, self._ended)
         stream.detach_from_aiohttp(request)
         return stream
 
-    def _serve(
-        self,
-        stream: Stream,
-        connection: Connection,
-        since: Offset | None,
-        leave: Callable[[], None],
-    ) -> None:
-        def started(position: Offset, gap: bool, replayed: int) -> None:
-            message = strictjson.dumps(ready(connection.cursor, position, gap, replayed))
-            stream.write(stream.frame(f"event: ready\nid: {position}\ndata: {message}\n\n"))
-
-        def ended(reason: str) -> None:
-            self._comments.discard(stream)
-            self._hub.connections.remove(connection, reason)
-            leave()
-
-        stream.ended = ended
-        self._hub.connections.add(connection, lambda: stream.end("shutting down"))
+    def _serve(self, stream: EventStream, start: Start) -> None:
+        self._connections.add(stream.connection, lambda: stream.end("shutting down"))
         self._comments.add(stream)
-        self._hub.fanout.join(connection.cursor, since, started)
+        self._fanout.join(stream.connection.cursor, start, stream.caught_up)
+
+    def _ended(self, stream: EventStream, reason: str) -> None:
+        self._comments.discard(stream)
+        self._connections.remove(stream.connection, reason)
+        stream.leave()

@@ -1,14 +1,15 @@
-"""Plain WebSocket: one JSON object a message, as the original broker spoke and ``wscat`` does."""
+"""Plain WebSocket: one JSON object a message, as ``wscat`` and the original broker speak."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
-from sio_server.access.limits import RateLimit
+from sio_server.access.limits import Limits
 from sio_server.contract import strictjson
 from sio_server.contract.commands import Command, parse_message, parse_ref
 from sio_server.contract.errors import (
@@ -21,10 +22,13 @@ from sio_server.contract.errors import (
     RateLimited,
     Unauthorized,
 )
-from sio_server.contract.events import Offset, Record
-from sio_server.delivery.connections import Connection, ready
+from sio_server.contract.events import Record
+from sio_server.delivery.connections import Connection, Connections
 from sio_server.delivery.cursor import Cursor
-from sio_server.endpoints.gate import identify, rooms_in, since_in, source_of
+from sio_server.delivery.fanout import CaughtUp, Fanout
+from sio_server.delivery.resume import ResumeRequest, resume
+from sio_server.endpoints.gate import Gate, since_in
+from sio_server.eventlog.contract import Bounds, EventLog
 from sio_server.hub import Hub
 from sio_server.net.connection import DETACHED
 from sio_server.net.frames import PING, Frame
@@ -33,59 +37,115 @@ from sio_server.net.request import HttpRequest
 from sio_server.net.tasks import ConnectionTasks
 from sio_server.net.websocket import BadHandshake, WebSocket
 from sio_server.net.websocket_reader import FramingError
+from sio_server.settings import Settings
 
 logger = logging.getLogger("sio_server")
 
-GOING_AWAY, TRY_AGAIN = 1001, 1013
-BAD_QUERY, NOT_AUTHORIZED, NOT_ALLOWED = 4400, 4401, 4403
+
+@dataclass(frozen=True, slots=True)
+class CloseCode:
+    """A reason for closing a WebSocket (RFC 6455, 7.4).
+
+    Attributes:
+        code: the number that the client sees.
+        may_reconnect: the same client may succeed later with the same request.
+    """
+
+    code: int
+    may_reconnect: bool
 
 
-class Client:
-    """One plain WebSocket: an outlet for events, a receiver of commands, alive while it pongs."""
+GOING_AWAY = CloseCode(1001, may_reconnect=True)
+TRY_AGAIN_LATER = CloseCode(1013, may_reconnect=True)
+BAD_QUERY = CloseCode(4400, may_reconnect=False)
+UNAUTHORIZED = CloseCode(4401, may_reconnect=False)
+FORBIDDEN = CloseCode(4403, may_reconnect=False)
 
-    def __init__(self, hub: Hub, heartbeat: Heartbeat) -> None:
+
+def close_code(error: ContractError) -> CloseCode:
+    """Return the code that closes a WebSocket whose handshake failed."""
+    if isinstance(error, LogUnavailable):
+        return TRY_AGAIN_LATER
+    if isinstance(error, Unauthorized):
+        return UNAUTHORIZED
+    return FORBIDDEN if isinstance(error, Forbidden) else BAD_QUERY
+
+
+@dataclass(frozen=True, slots=True)
+class _Handshake:
+    """The result of a successful handshake."""
+
+    connection: Connection
+    past: ResumeRequest
+    bounds: Bounds | None
+
+
+class WebSocketClient:
+    """One plain WebSocket: an outlet for events, and a receiver of commands.
+
+    Args:
+        hub: executes commands.
+        fanout: delivers events.
+        connections: the open connections.
+        heartbeat: pings the client.
+        settings: the bounds of a message and of the buffer.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        fanout: Fanout,
+        connections: Connections,
+        heartbeat: Heartbeat,
+        settings: Settings,
+    ) -> None:
         self._hub = hub
+        self._fanout = fanout
+        self._connections = connections
         self._heartbeat = heartbeat
+        self._max_json_depth = settings.max_json_depth
         self.socket = WebSocket(
-            hub.settings.max_message_bytes,
-            hub.settings.max_buffer_bytes,
+            settings.max_message_bytes,
+            settings.max_buffer_bytes,
             on_pong=lambda: heartbeat.beat(self),
         )
-        self._handlers = ConnectionTasks()
-        self._reason = "client disconnect"
+        self._tasks = ConnectionTasks()
+        self._close_reason = "client disconnect"
         self._connection: Connection
+        self._wants_ready: bool
         self._leave: Callable[[], None]
 
-    def start(
-        self, connection: Connection, since: Offset | None, leave: Callable[[], None]
-    ) -> None:
-        """Serve the client from now on; ``leave`` is called at the end."""
-
-        def started(position: Offset, gap: bool, replayed: int) -> None:
-            if since is not None:
-                self.send(ready(connection.cursor, position, gap, replayed))
-
+    def start(self, handshake: _Handshake, leave: Callable[[], None]) -> None:
+        """Serve the client from now on. ``leave`` is called when the connection ends."""
+        connection, past = handshake.connection, handshake.past
         self._connection = connection
+        self._wants_ready = past.since is not None
         self._leave = leave
-        self._hub.connections.add(connection, lambda: self.close(GOING_AWAY, "shutting down"))
+        self._connections.add(connection, lambda: self.close(GOING_AWAY, "shutting down"))
         self._heartbeat.add(self)
-        self._hub.fanout.join(connection.cursor, since, started)
+        start = resume(past, None, handshake.bounds, self._fanout.position)
+        self._fanout.join(connection.cursor, start, self.caught_up)
         self.socket.set_receiver(self)
 
+    def caught_up(self, caught_up: CaughtUp) -> None:
+        """Write ``ready``, if the client asked for missed events."""
+        if self._wants_ready:
+            self.send(caught_up.ready(self._connection.cursor.rooms))
+
     def message_received(self, message: str | bytes) -> Awaitable[None] | None:
-        """Take a command; see ``Receiver``."""
-        return self._handlers.start(self._answer(message))
+        """Execute a command; see ``Receiver``."""
+        return self._tasks.start(self._answer(message))
 
     def connection_closed(self, error: FramingError | None) -> None:
-        """Forget the client; see ``Receiver``."""
+        """Remove the client; see ``Receiver``."""
         self._heartbeat.discard(self)
-        dead = self._reason == "ping timeout"
-        self._hub.connections.remove(self._connection, self._reason, dead=dead)
+        dead = self._close_reason == "ping timeout"
+        self._connections.remove(self._connection, self._close_reason, dead=dead)
         self._leave()
 
     @staticmethod
     def encode(record: Record) -> Frame:
-        """Return the event with its offset."""
+        """Return the frame of an event, with its offset."""
         return Frame(record.json_with_offset)
 
     def write(self, frame: Frame) -> bool:
@@ -93,15 +153,15 @@ class Client:
         return self.socket.write(frame)
 
     def write_all(self, frames: Sequence[Frame]) -> bool:
-        """Write messages in one piece."""
+        """Write several messages in one piece."""
         return self.socket.write_all(frames)
 
     def unacknowledged_bytes(self) -> int:
-        """Return how many bytes the client's machine has not taken."""
+        """Return how many written bytes the client's machine has not acknowledged."""
         return self.socket.unacknowledged_bytes()
 
     async def drain(self) -> None:
-        """Wait for the socket's buffer."""
+        """Wait until the socket's buffer is well below its bound."""
         await self.socket.drain()
 
     def send(self, message: dict[str, Any]) -> None:
@@ -109,13 +169,13 @@ class Client:
         self.socket.write(Frame(strictjson.dumps(message)))
 
     def send_error(self, error: ContractError, ref: object = None) -> None:
-        """Write an error, with the reference of the message that it answers."""
+        """Write an error. ``ref`` is the reference of the client's message."""
         answer = {"type": "error", **error.as_dict()}
         self.send(answer if ref is None else {**answer, "ref": ref})
 
     def drop(self) -> None:
-        """Close: no progress for too long."""
-        self.close(TRY_AGAIN, "too slow")
+        """Close: the client made no progress for too long."""
+        self.close(TRY_AGAIN_LATER, "too slow")
 
     def ping(self) -> None:
         """Send a WebSocket ping."""
@@ -125,10 +185,10 @@ class Client:
         """Close: the client has not answered a ping in time."""
         self.close(GOING_AWAY, "ping timeout")
 
-    def close(self, code: int, reason: str) -> None:
-        """Close with a code and one of our own reasons."""
-        self._reason = reason
-        self.socket.close_with(code, reason)
+    def close(self, close_code: CloseCode, reason: str) -> None:
+        """Close the connection. ``reason`` is the server's word for it."""
+        self._close_reason = reason
+        self.socket.close_with(close_code.code, reason)
 
     async def _answer(self, message: str | bytes) -> None:
         ref: str | int | float | None = None
@@ -137,7 +197,7 @@ class Client:
             nonlocal ref
             if isinstance(message, bytes):
                 raise InvalidMessage("binary data is not accepted")
-            decoded = strictjson.loads(message, self._hub.settings.max_json_depth)
+            decoded = strictjson.loads(message, self._max_json_depth)
             ref = parse_ref(decoded)
             return parse_message(decoded)
 
@@ -151,7 +211,7 @@ class Client:
                 error = Internal("the server failed; its log says why")
             self.send_error(error, ref)
             if isinstance(error, Flooding):
-                self.close(TRY_AGAIN, "over the rate limit")
+                self.close(TRY_AGAIN_LATER, "over the rate limit")
             return
         if answer.get("type") == "pong":
             self.send(answer if ref is None else {**answer, "ref": ref})
@@ -160,65 +220,85 @@ class Client:
 
 
 class PlainWebSocket:
-    """The endpoint at ``/ws``, and at ``/`` for upgrade requests."""
+    """The endpoint at ``/ws``, and at ``/`` for upgrade requests.
 
-    def __init__(self, hub: Hub) -> None:
+    Args:
+        hub: executes commands.
+        gate: identifies the client and counts its connection.
+        event_log: tells whether ``since`` is a gap.
+        fanout: delivers events to the clients.
+        connections: the open connections.
+        limits: the rate limit of a connection.
+        settings: the heartbeat, and the bounds of a message and of the buffer.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        gate: Gate,
+        event_log: EventLog,
+        fanout: Fanout,
+        connections: Connections,
+        limits: Limits,
+        settings: Settings,
+    ) -> None:
         self._hub = hub
-        self._heartbeat = Heartbeat(hub.settings.ping_interval, hub.settings.ping_timeout)
+        self._gate = gate
+        self._event_log = event_log
+        self._fanout = fanout
+        self._connections = connections
+        self._limits = limits
+        self._settings = settings
+        self._heartbeat = Heartbeat(settings.ping_interval, settings.ping_timeout)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Open one client's socket; once it has the answer, it misses nothing."""
-        hub = self._hub
-        source = source_of(request, hub)
-        client = Client(hub, self._heartbeat)
+        """Open one client's socket. The client misses no event after the answer to its upgrade."""
+        gate = self._gate
+        source = gate.source(request)
+        client = WebSocketClient(
+            self._hub, self._fanout, self._connections, self._heartbeat, self._settings
+        )
         try:
-            leave = hub.connection_limits.enter(source.address)
+            leave = gate.enter(source)
         except RateLimited as full:
             _open(client, request)
-            client.close(TRY_AGAIN, full.message)
+            client.close(TRY_AGAIN_LATER, full.message)
             return DETACHED
         try:
-            opened = await self._handshake(request, client)
+            handshake = await self._handshake(request, client)
             _open(client, request)
         except BaseException:
             leave()
             raise
-        if isinstance(opened, ContractError):
+        if isinstance(handshake, ContractError):
             leave()
-            error = hub.refusal(opened, hub.address_rates.of(source.address))
+            error = gate.refuse(handshake, source)
             client.send_error(error)
-            client.close(_close_code(error), error.code)
+            client.close(close_code(error), error.code)
         else:
-            client.start(*opened, leave)
+            client.start(handshake, leave)
         return DETACHED
 
     async def _handshake(
-        self, request: web.Request, client: Client
-    ) -> tuple[Connection, Offset | None] | ContractError:
-        hub = self._hub
+        self, request: web.Request, client: WebSocketClient
+    ) -> _Handshake | ContractError:
+        gate, query = self._gate, request.query
         try:
-            principal = identify(request, hub, token=request.query.get("token"))
+            principal, source = gate.visitor(request, token=query.get("token"))
             principal.check_consume()
-            since = since_in(request.query)
-            rooms = rooms_in(request.query, hub)
-            await hub.catch_up()
+            past = ResumeRequest(since=since_in(query))
+            rooms = gate.rooms(query)
+            await self._fanout.reach_end()
+            bounds = None if past.since is None else await self._event_log.bounds()
         except ContractError as error:
             return error
-        cursor = Cursor(client, rooms, hub.fanout.position)
-        rate = RateLimit(hub.settings.rate_limit)
-        return Connection("websocket", principal, source_of(request, hub), cursor, rate), since
+        cursor = Cursor(client, rooms, self._fanout.position)
+        connection = Connection("websocket", principal, source, cursor, self._limits.new_rate())
+        return _Handshake(connection, past, bounds)
 
 
-def _open(client: Client, request: web.Request) -> None:
+def _open(client: WebSocketClient, request: web.Request) -> None:
     try:
         client.socket.open(HttpRequest.of(request))
     except BadHandshake as error:
         raise InvalidMessage(str(error)) from None
-
-
-def _close_code(error: ContractError) -> int:
-    if isinstance(error, LogUnavailable):
-        return TRY_AGAIN
-    if isinstance(error, Unauthorized):
-        return NOT_AUTHORIZED
-    return NOT_ALLOWED if isinstance(error, Forbidden) else BAD_QUERY

@@ -9,13 +9,11 @@ from typing import Any
 
 from multidict import CIMultiDict
 
-from sio_server.access.principals import Access, Principal
+from sio_server.access.principals import Principal
+from sio_server.app import make_app
 from sio_server.contract.events import Event
-from sio_server.endpoints.socketio import SocketIO
 from sio_server.engine import EngineSession
 from sio_server.eventlog.contract import AppendResult, Bounds, Retention
-from sio_server.hub import Hub
-from sio_server.metrics import Metrics
 from sio_server.net.request import HttpRequest
 from sio_server.settings import Settings
 from tests.histories.line import Line
@@ -25,8 +23,9 @@ from tests.histories.loop import QuietLoop
 SLOW_SECONDS = 30
 EPOCH_SECONDS = 1_700_000_000
 PRODUCER = Principal("key", may_publish=True, may_consume=True)
-ACCESS = Access((), "anyone", require_auth=False)
-SETTINGS = Settings(_env_file=None, rate_limit=1_000_000, slow_seconds=SLOW_SECONDS)
+SETTINGS = Settings(
+    _env_file=None, open_publish="anyone", rate_limit=1_000_000, slow_seconds=SLOW_SECONDS
+)
 
 
 class Node:
@@ -46,8 +45,7 @@ class Node:
         self._loop = loop
         self._log = make_log(path, retention, lambda: EPOCH_SECONDS + loop.now, self.gate)
         settings = SETTINGS.model_copy(update={"retention_events": recent})
-        self._hub = Hub(settings, self._log, ACCESS, Metrics())
-        self._endpoint = SocketIO(self._hub)
+        _, self._hub, self._endpoint = make_app(settings, self._log)
         self._eio = self._endpoint.server.eio
         self._loop.finish(self._hub.start())
 

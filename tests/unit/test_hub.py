@@ -1,4 +1,4 @@
-"""The hub: what a stop does to publishes in flight, and who hears of what."""
+"""The hub: publishing, commands, delivery and draining."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from typing import Any
 import pytest
 
 from sio_server.access.limits import RateLimit
-from sio_server.access.principals import Access, Principal
+from sio_server.access.principals import Principal
 from sio_server.access.sources import Source
+from sio_server.app import make_app
 from sio_server.contract.commands import Ping, Subscribe
-from sio_server.contract.errors import RateLimited, ShuttingDown, UnknownRoom
+from sio_server.contract.errors import LogUnavailable, RateLimited, ShuttingDown, UnknownRoom
 from sio_server.contract.events import Event, Offset
 from sio_server.delivery.connections import Connection
 from sio_server.delivery.cursor import Cursor
-from sio_server.eventlog.contract import AppendResult, Retention
+from sio_server.delivery.fanout import CaughtUp
+from sio_server.delivery.resume import Start
+from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Retention
 from sio_server.eventlog.memory.log import MemoryLog
 from sio_server.hub import Hub
-from sio_server.metrics import Metrics
-from sio_server.settings import load
+from sio_server.settings import Settings
 from tests.conftest import load_vectors
 
 FURNITURE = load_vectors("events.json")[0]["publish"]["furniture"]
@@ -28,7 +30,7 @@ PRODUCER = Principal("key", may_publish=True, may_consume=True)
 
 
 class SlowLog(MemoryLog):
-    """A log whose disk takes its time."""
+    """A log whose disk is slow."""
 
     def __init__(self) -> None:
         super().__init__(Retention())
@@ -41,7 +43,7 @@ class SlowLog(MemoryLog):
 
 
 class Outlet:
-    """Takes whatever comes."""
+    """An outlet that takes every frame."""
 
     @staticmethod
     def encode(record: Any) -> Any:
@@ -49,11 +51,11 @@ class Outlet:
         return record
 
     def write(self, frame: Any) -> bool:
-        """Take it."""
+        """Take the frame."""
         return True
 
     def write_all(self, frames: Any) -> bool:
-        """Take them."""
+        """Take the frames."""
         return True
 
     def unacknowledged_bytes(self) -> int:
@@ -64,7 +66,7 @@ class Outlet:
         """Be ready at once."""
 
     def drop(self) -> None:
-        """Be gone."""
+        """Do nothing."""
 
 
 @pytest.fixture
@@ -73,11 +75,15 @@ def log() -> SlowLog:
     return SlowLog()
 
 
+def make_hub(log: EventLog, **settings: Any) -> Hub:
+    """Return a hub as the server makes it, over a log."""
+    return make_app(Settings(_env_file=None, open_publish="anyone", **settings), log)[1]
+
+
 @pytest.fixture
-async def hub(log: SlowLog, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+async def hub(log: SlowLog) -> Any:
     """Return a started hub."""
-    monkeypatch.chdir(tmp_path)
-    started = Hub(load([]), log, Access((), "anyone", require_auth=False), Metrics())
+    started = make_hub(log)
     await started.start()
     yield started
     await started.stop()
@@ -91,9 +97,9 @@ def connection(hub: Hub) -> Connection:
 
 
 async def test_a_stop_waits_for_publishes_in_flight(hub: Hub, log: SlowLog) -> None:
-    """Answer them before any transport is closed; refuse what is new at once."""
+    """They are answered before any transport is closed. New publishes are refused at once."""
     closed = asyncio.Event()
-    hub.connections.add(connection(hub), closed.set)
+    hub._connections.add(connection(hub), closed.set)
     publish = asyncio.ensure_future(
         hub.publish(PRODUCER, Event("furniture_created", FURNITURE, "in flight"))
     )
@@ -102,7 +108,7 @@ async def test_a_stop_waits_for_publishes_in_flight(hub: Hub, log: SlowLog) -> N
     await asyncio.sleep(0)
     with pytest.raises(ShuttingDown) as refused:
         await hub.publish(PRODUCER, Event("furniture_created", FURNITURE, "too late"))
-    assert 1 < (refused.value.retry_after or 0) <= hub.settings.drain_seconds
+    assert 1 < (refused.value.retry_after or 0) <= hub._drain_seconds
     assert not closed.is_set()
     log.synced.set()
     assert (await publish).id == "in flight"
@@ -110,23 +116,19 @@ async def test_a_stop_waits_for_publishes_in_flight(hub: Hub, log: SlowLog) -> N
     assert closed.is_set()
     with pytest.raises(ShuttingDown) as refused:
         hub.check_open()
-    assert refused.value.retry_after == 1, "its consumers are closed: it ends"
+    assert refused.value.retry_after == 1, "the consumers are closed, so the server ends soon"
 
 
-async def test_a_stop_does_not_wait_for_ever(
-    log: SlowLog, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Close the consumers though the disk never answers."""
-    monkeypatch.chdir(tmp_path)
-    settings = load(["--drain-seconds", "0.05"])
-    hub = Hub(settings, log, Access((), "anyone", require_auth=False), Metrics())
+async def test_a_drain_ends_within_its_time(log: SlowLog) -> None:
+    """The consumers are closed although the disk never answers."""
+    hub = make_hub(log, drain_seconds=0.05)
     await hub.start()
     publish = asyncio.ensure_future(
         hub.publish(PRODUCER, Event("furniture_created", FURNITURE, "stuck"))
     )
     await asyncio.sleep(0)
     closed = asyncio.Event()
-    hub.connections.add(connection(hub), closed.set)
+    hub._connections.add(connection(hub), closed.set)
     await hub.drain()
     assert closed.is_set()
     publish.cancel()
@@ -134,26 +136,26 @@ async def test_a_stop_does_not_wait_for_ever(
 
 
 async def test_a_connection_leaves_once(hub: Hub) -> None:
-    """Count it out once, however often it is said."""
+    """A second removal does not count."""
     one, other = connection(hub), connection(hub)
-    hub.connections.add(one, lambda: None)
-    hub.connections.add(other, lambda: None)
+    hub._connections.add(one, lambda: None)
+    hub._connections.add(other, lambda: None)
     for _ in range(2):
-        hub.connections.remove(one, "client disconnect")
-    assert b'sio_connections{transport="websocket"} 1.0' in hub.metrics.render()
+        hub._connections.remove(one, "client disconnect")
+    assert b'sio_connections{transport="websocket"} 1.0' in hub._metrics.render()
     assert (await hub.execute(other, Ping))["type"] == "pong"
 
 
-async def test_who_opens_while_the_server_stops_is_told_too(hub: Hub) -> None:
-    """Close a connection that was on its way when the others were closed."""
+async def test_a_connection_that_opens_during_a_drain_is_closed(hub: Hub) -> None:
+    """It was opening when the other connections were closed."""
     await hub.drain()
     closed = asyncio.Event()
-    hub.connections.add(connection(hub), closed.set)
+    hub._connections.add(connection(hub), closed.set)
     assert closed.is_set()
 
 
 async def test_the_error_that_is_answered_is_counted(hub: Hub) -> None:
-    """Count each refusal once, under the code that the client got."""
+    """Each refusal counts once, under the code of the answer."""
     one = connection(hub)
     one.rate = RateLimit(1)
 
@@ -167,15 +169,15 @@ async def test_the_error_that_is_answered_is_counted(hub: Hub) -> None:
     many = frozenset(f"material:{number}" for number in range(101))
     with pytest.raises(RateLimited):
         await hub.execute(connection(hub), lambda: Subscribe(many))
-    shown = hub.metrics.render().decode()
+    shown = hub._metrics.render().decode()
     assert 'sio_commands_refused_total{code="unknown_room"} 1.0' in shown
     assert 'sio_commands_refused_total{code="rate_limited"} 2.0' in shown
 
 
-async def test_an_event_that_can_t_be_delivered_does_not_end_delivery(
+async def test_a_failed_delivery_does_not_end_delivery(
     hub: Hub, log: SlowLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Log the failure; the next event goes out."""
+    """The failure is logged, and the next event is delivered."""
     log.synced.set()
     delivered: list[Any] = []
 
@@ -185,7 +187,7 @@ async def test_an_event_that_can_t_be_delivered_does_not_end_delivery(
             raise ValueError
         return 0
 
-    monkeypatch.setattr(hub.fanout, "deliver", deliver)
+    monkeypatch.setattr(hub._fanout, "deliver", deliver)
     for number in range(2):
         await hub.publish(PRODUCER, Event("furniture_created", FURNITURE, f"{number}"))
     async with asyncio.timeout(10):
@@ -194,23 +196,47 @@ async def test_an_event_that_can_t_be_delivered_does_not_end_delivery(
     assert hub.is_delivering
 
 
-async def test_what_came_before_the_start_is_in_memory(
-    log: SlowLog, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+async def test_the_latest_events_are_in_memory_after_a_start(
+    log: SlowLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever comes back after a restart is served without a look at the log."""
-    monkeypatch.chdir(tmp_path)
+    """A client that reconnects after a restart is served without a read of the log."""
     log.synced.set()
     await log.open()
     events = [Event("furniture_deleted", FURNITURE, str(number)) for number in range(250)]
     await log.append(events)
-    hub = Hub(load([]), log, Access((), "anyone", require_auth=False), Metrics())
+    hub = make_hub(log)
     await hub.start()
     monkeypatch.setattr(log, "read", None)
-    end = hub.fanout.position
-    started: list[Any] = []
+    end = hub._fanout.position
+    reports: list[CaughtUp] = []
     cursor = Cursor(Outlet(), ["catalog"], end)
-    hub.fanout.join(cursor, Offset(end.epoch, 1), lambda *it: started.append(it), kept=True)
+    start = Start(Offset(end.epoch, 1))
+    hub._fanout.join(cursor, start, reports.append)
     assert cursor.task is not None
     await cursor.task
-    assert started == [(end, False, 249)]
+    assert reports == [CaughtUp(start, end, 249)]
+
+
+class LateLog(MemoryLog):
+    """A log that cannot be reached at first."""
+
+    available = False
+
+    async def bounds(self) -> Bounds:
+        """Fail until the log can be reached."""
+        if not self.available:
+            raise LogUnavailable("not yet")
+        return await super().bounds()
+
+
+async def test_a_log_that_cannot_be_reached_yet_does_not_stop_the_start() -> None:
+    """Once the log is reached, its tail breaks, and the head moves to where the tail begins."""
+    log = LateLog(Retention())
+    hub = make_hub(log)
+    await hub.start()
+    assert hub.is_delivering
+    assert log.on_break is not None
+    log.on_break(Offset("epoch", 5))
+    assert hub._fanout.position == Offset("epoch", 5)
+    await hub.stop()
     await hub.stop()

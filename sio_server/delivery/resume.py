@@ -1,0 +1,130 @@
+"""Where a consumer starts, and whether it is told of a gap. This is the only place that decides it.
+
+A gap says that events of the consumer's rooms may have been missed. A consumer that is told of no
+gap has missed nothing. Pure: no I/O and no asyncio.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sio_server.contract.errors import InvalidOffset
+from sio_server.contract.events import Offset
+from sio_server.eventlog.contract import Bounds
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRequest:
+    """What a client says about its past.
+
+    Attributes:
+        since: the offset after which it asks for events.
+        claims_session: it presents a ``pid``, whether or not that names a session.
+        offset: the offset of the last event that it received in that session, unchecked.
+        has_rooms: it is in at least one room. Without rooms there is nothing to miss.
+    """
+
+    since: Offset | None = None
+    claims_session: bool = False
+    offset: object = None
+    has_rooms: bool = True
+
+
+class LastSeen(NamedTuple):
+    """The place of a session's consumer when the server saw it disconnect.
+
+    Attributes:
+        position: every event for the consumer, up to this offset, was written to it.
+        last_seq: the ``seq`` of the last event that was written to it.
+    """
+
+    position: Offset
+    last_seq: int
+
+
+class SessionPast(NamedTuple):
+    """What the session store knows about a session's past.
+
+    Attributes:
+        start: the offset at which the session began. Earlier events do not belong to it.
+        began_with_gap: the session began with a gap, of which its client may not know.
+        last_seen: None if no server saw the disconnect (a crash).
+    """
+
+    start: Offset
+    began_with_gap: bool
+    last_seen: LastSeen | None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a consumer starts.
+
+    Attributes:
+        position: the consumer receives the events after this offset.
+        recovered: it continues its session.
+        gap: events of its rooms may have been missed.
+    """
+
+    position: Offset
+    recovered: bool = False
+    gap: bool = False
+
+
+def resume(
+    request: ResumeRequest, session: SessionPast | None, bounds: Bounds | None, head: Offset
+) -> Start:
+    """Decide where a consumer starts.
+
+    The server's contract, "Gap" and "Connection state recovery", has the rules.
+
+    Args:
+        request: what the client says about its past.
+        session: the session that its ``pid`` names, or None if there is no such session.
+        bounds: the log's bounds. None only for a client that says nothing about its past.
+        head: the position up to which this server has delivered. A consumer without a past, or
+            with a gap, starts here.
+    """
+    if bounds is None or (request.since is None and not request.claims_session):
+        return Start(head)
+    if session is not None:
+        position = _recovery_position(session, _parse(request.offset), bounds)
+        if position is not None:
+            return Start(position, recovered=True)
+    if request.since is not None:
+        if bounds.has_all_after(request.since):
+            return Start(request.since)
+        return Start(head, gap=request.has_rooms)
+    offset = _parse(request.offset)
+    missed_nothing = offset == head and bounds.has_all_after(head)
+    return Start(head, gap=request.has_rooms and not missed_nothing)
+
+
+def _recovery_position(
+    session: SessionPast, offset: Offset | None, bounds: Bounds
+) -> Offset | None:
+    """Return the offset after which a session continues; None if events may be missing."""
+    start = session.start
+    if offset is not None and offset.epoch == start.epoch and offset.seq >= start.seq:
+        start = offset
+    elif session.began_with_gap:
+        return None
+    if bounds.has_all_after(start):
+        return start
+    if start.epoch != bounds.position.epoch or start.seq > bounds.position.seq:
+        return None
+    # The retention has passed the start. Nothing is missing if the client has received the last
+    # event that was written to it: the events in between were not for this consumer.
+    last_seen = session.last_seen
+    if last_seen is None or start.seq < last_seen.last_seq:
+        return None
+    return last_seen.position if last_seen.position.seq >= bounds.oldest.seq else None
+
+
+def _parse(offset: object) -> Offset | None:
+    """Read the offset that a client claims; None if it is not one."""
+    try:
+        return None if offset is None else Offset.parse(offset)
+    except InvalidOffset:
+        return None
