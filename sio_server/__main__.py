@@ -1,4 +1,4 @@
-"""``python -m sio_server``."""
+"""The command ``python -m sio_server``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sio_server.contract.errors import StartError
 
 
 def main() -> int:
-    """Run the server; return its exit status."""
+    """Run the server. Return the exit status."""
     try:
-        chosen = settings.load()
-        logs.configure(chosen.log_format, chosen.log_level)
-        app.run(chosen)
+        loaded = settings.load()
+        logs.configure(loaded.log_format, loaded.log_level)
+        app.run(loaded)
     except StartError as error:
         print(f"sio_server: {error}", file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
-"""The log: an event's name and key=value pairs, one line each.
+"""The server's log lines: an event name and key=value pairs.
 
-What a client wrote is bounded and escaped before it gets here to stay on its line; credentials
-and recovery ids are never passed in.
+Values that a client chose are bounded and escaped, so that they stay on their line. Credentials and
+recovery ids are never passed to this module.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-MAX_VALUE = 200
-"""Characters of one value; the rest is cut."""
+MAX_VALUE_CHARACTERS = 200
+"""A longer value is cut."""
 
 MARKS = {
     "connected": "✅",
@@ -24,22 +24,24 @@ MARKS = {
     "delivered": "📨",
     "dead_connection_removed": "🧹",
 }
-"""The console's marks for the five lines that a broker of furniture events lives by."""
+"""The console's marks for the five most frequent lines, as the original broker showed them."""
 
 get_logger = structlog.get_logger
 
 
 def make_safe(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Escape what would leave its line or the terminal's state, and bound it."""
+    """Bound each value, and escape characters that would break the line or control the terminal."""
     for key, value in event.items():
         if isinstance(value, str) and key not in ("event", "exception"):
-            short = value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + "…"
+            short = (
+                value if len(value) <= MAX_VALUE_CHARACTERS else value[:MAX_VALUE_CHARACTERS] + "…"
+            )
             event[key] = short if short.isprintable() else short.encode("unicode_escape").decode()
     return event
 
 
 def add_mark(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Put the mark in front of the lines that have one."""
+    """Put the mark in front of the event name, if it has one."""
     mark = MARKS.get(event["event"])
     if mark is not None:
         event["event"] = f"{mark} {event['event']}"
@@ -47,17 +49,17 @@ def add_mark(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
 
 
 def in_order(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Put first what every line has."""
+    """Put the timestamp, the level and the event name first."""
     return {**{name: event[name] for name in ("timestamp", "level", "event")}, **event}
 
 
 def configure(log_format: str, log_level: str, stream: Any = None) -> None:
-    """Send this process's log, the libraries' included, to one stream in one form.
+    """Write all log lines of this process, including the libraries' lines, to one stream.
 
     Args:
         log_format: ``console`` or ``json``.
-        log_level: the least level that is written.
-        stream: standard error by default.
+        log_level: the lowest level that is written.
+        stream: the output; None: standard error.
     """
     output = stream or sys.stderr
     shared: list[Processor] = [
@@ -88,7 +90,8 @@ def configure(log_format: str, log_level: str, stream: Any = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(log_level.upper())
-    # Our own lines don't pass through the standard library: each connection and event has two.
+    # The server's own lines bypass the standard library, which is slower: each connection and each
+    # event has two lines.
     structlog.configure(
         processors=[*shared, *last],
         logger_factory=structlog.WriteLoggerFactory(output),
@@ -105,16 +108,17 @@ def _to_json(event: EventDict, **options: Any) -> str:
 
 
 def _one_line(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Keep a library's message on one line: it may quote what a client sent."""
-    text = str(event["event"])[: MAX_VALUE * 2]
+    """Keep a library's message on one line. It may quote a client."""
+    text = str(event["event"])[: MAX_VALUE_CHARACTERS * 2]
     event["event"] = text if text.isprintable() else text.encode("unicode_escape").decode()
     return event
 
 
 def server_logger() -> logging.Logger:
-    """Return the logger for aiohttp's server: what a client's bad request did, without traceback.
+    """Return the logger for aiohttp's server, which writes no tracebacks.
 
-    Our own failures are logged, with theirs, before they reach aiohttp.
+    aiohttp logs a traceback for each bad request. Failures of this server's own code are logged
+    before they reach aiohttp.
     """
     logger = logging.getLogger("sio_server.http")
     logger.addFilter(_without_traceback)

@@ -1,4 +1,4 @@
-"""The Prometheus metrics, in a registry of their own. Labels have few values, none a client's."""
+"""The Prometheus metrics, in their own registry. No label has a value that a client chose."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRANSPORTS = ("socketio", "websocket", "sse")
 
 
 class Metrics:
-    """All that the server counts."""
+    """The server's counters."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -24,24 +24,24 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.published = Counter(
             "sio_events_published_total",
-            "Events that producers published and the log has, by type; duplicates apart.",
+            "Acknowledged events, by type, and whether they were duplicates.",
             ("type", "duplicate"),
             registry=self.registry,
         )
         self.refused = Counter(
             "sio_commands_refused_total",
-            "Commands that were answered with an error, by its code.",
+            "Commands that were answered with an error, by the error's code.",
             ("code",),
             registry=self.registry,
         )
         self.delivered = Counter(
             "sio_deliveries_total",
-            "Events written to consumers, live or caught up.",
+            "Events written to consumers, live or replayed.",
             registry=self.registry,
         )
         self.parked = Counter(
             "sio_consumers_parked_total",
-            "Times that a slow consumer stopped being written to.",
+            "Times that a slow consumer was parked.",
             registry=self.registry,
         )
         connections = Gauge(
@@ -53,5 +53,5 @@ class Metrics:
         self.connections = {name: connections.labels(name) for name in TRANSPORTS}
 
     def render(self) -> bytes:
-        """Return the text that ``/metrics`` answers with."""
+        """Return the text of ``/metrics``."""
         return generate_latest(self.registry)

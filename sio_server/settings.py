@@ -1,7 +1,7 @@
-"""The server's settings, and the only reader of the environment.
+"""The server's settings. This is the only module that reads the environment.
 
-Each is a field here, an ``SIO_*`` variable in the environment or in ``.env``, and an option on the
-command line; the command line wins over the environment, the environment over ``.env``.
+Each setting is a field of ``Settings``, a variable ``SIO_*`` in the environment or in ``.env``, and
+an option of the command line. The command line wins over the environment, and that over ``.env``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from sio_server.contract.errors import StartError
 PREFIX = "SIO_"
 ENV_FILE = ".env"
 LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
-"""What may connect in a browser beside the same origin, while publishing is open to loopback."""
+"""Origins that are also allowed if ``SIO_OPEN_PUBLISH`` is ``loopback``."""
 
 VALKEY_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
 
-NOT_YET = frozenset(("SIO_JWT_SECRET", "SIO_JWT_PUBLIC_KEY", "SIO_JWT_AUDIENCE", "SIO_JWT_ISSUER"))
-"""Settings that the contract has and this version does not: better no start than no check."""
+LATER_SETTINGS = frozenset(
+    ("SIO_JWT_SECRET", "SIO_JWT_PUBLIC_KEY", "SIO_JWT_AUDIENCE", "SIO_JWT_ISSUER")
+)
+"""Settings of a later version. They stop the start: ignoring them would leave the server open."""
 
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[^\s/:*?#@A-Z]+)(:(\d{1,5}|\*))?")
 
@@ -52,29 +54,29 @@ class Settings(BaseSettings):
     )
 
     host: str = Field("0.0.0.0", min_length=1, description="address to listen on")  # noqa: S104
-    port: int = Field(8765, ge=0, le=65535, description="port to listen on; 0: any free one")
+    port: int = Field(8765, ge=0, le=65535, description="port to listen on; 0: any free port")
     event_log: str = Field(
         "sqlite:///var/events.db",
         repr=False,  # it may hold a password
-        description="where events are kept: memory://, sqlite:///relative/path, "
+        description="URL of the event log: memory://, sqlite:///relative/path, "
         "sqlite:////absolute/path, or Valkey or Redis: redis://, rediss:// (TLS), valkey:// with "
         "user:password@host:port/database, or unix:///path",
     )
     retention_seconds: float = Field(
-        86_400, gt=0, allow_inf_nan=False, description="seconds that an event is kept at most"
+        86_400, gt=0, allow_inf_nan=False, description="seconds that an event is kept"
     )
-    retention_events: int = Field(100_000, ge=1, description="events that are kept at most")
+    retention_events: int = Field(100_000, ge=1, description="number of events that are kept")
     producer_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="comma-separated keys that may publish, and consume everything"
     )
     open_publish: Literal["off", "loopback", "anyone"] = Field(
         "off", description="who may publish without a credential: off, loopback or anyone"
     )
-    require_auth: bool = Field(False, description="consume with a credential only")
+    require_auth: bool = Field(False, description="consuming needs a credential")
     cors_origins: Words = Field(
         (),
-        description="comma-separated origins that browsers may connect from, beside the same "
-        "origin, such as https://example.com or http://localhost:*",
+        description="comma-separated origins of pages that may connect, besides the same origin, "
+        "such as https://example.com or http://localhost:*",
     )
     trusted_proxies: Words = Field(
         (), description="comma-separated addresses or networks whose X-Forwarded-* headers count"
@@ -83,21 +85,24 @@ class Settings(BaseSettings):
         25, gt=0, allow_inf_nan=False, description="seconds between heartbeats"
     )
     ping_timeout: float = Field(
-        20, gt=0, allow_inf_nan=False, description="seconds that a heartbeat's answer may take"
+        20,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds within which a client answers a heartbeat",
     )
     connect_timeout: float = Field(
         10,
         gt=0,
         allow_inf_nan=False,
-        description="seconds to complete HTTP headers, a body, a Socket.IO CONNECT, an upgrade",
+        description="seconds to complete HTTP headers, a body, a Socket.IO CONNECT or an upgrade",
     )
     max_message_bytes: int = Field(65_536, ge=1024, description="bytes of one message")
     max_batch_bytes: int = Field(
         1_048_576, ge=1024, description="bytes of a batch or of a polling body"
     )
     max_json_depth: int = Field(64, ge=4, le=200, description="levels of nesting in JSON")
-    max_attachments: int = Field(10, ge=0, le=100, description="binary attachments of a packet")
-    max_rooms: int = Field(100, ge=1, description="rooms of a connection")
+    max_attachments: int = Field(10, ge=0, le=100, description="binary attachments of one packet")
+    max_rooms: int = Field(100, ge=1, description="rooms of one connection")
     max_connections: int = Field(20_000, ge=1, description="connections at once")
     max_connections_per_address: int = Field(
         1000, ge=0, description="connections at once from one address; 0: no bound"
@@ -108,8 +113,8 @@ class Settings(BaseSettings):
     rate_limit: int = Field(
         100,
         ge=1,
-        description="commands a minute of a connection, or of an address over HTTP; successful "
-        "publishing is not counted",
+        description="commands a minute of one connection, or of one address over HTTP; successful "
+        "publishes are not counted",
     )
     slow_seconds: float = Field(
         30,
@@ -121,13 +126,13 @@ class Settings(BaseSettings):
         10,
         ge=0,
         allow_inf_nan=False,
-        description="seconds over which a stop spreads the closing at most",
+        description="seconds over which a stopping server closes its consumers",
     )
     log_format: Literal["console", "json"] = Field(
-        "console", description="form of the log: console or json"
+        "console", description="format of the log lines: console or json"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least level that is logged: debug, info, warning or error"
+        "info", description="lowest level that is logged: debug, info, warning or error"
     )
 
     @field_validator("producer_keys", "cors_origins", "trusted_proxies", mode="before")
@@ -171,24 +176,24 @@ class Settings(BaseSettings):
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
-        """The origins, beside the same one, from which browsers may connect."""
+        """The origins of pages that may connect, besides the same origin."""
         local = LOCAL_ORIGINS if self.open_publish == "loopback" else ()
         return (*self.cors_origins, *local)
 
     @property
     def sqlite_path(self) -> Path | None:
-        """Where the SQLite log is; None for the others."""
+        """The path of the SQLite log; None for other logs."""
         scheme, _, path = self.event_log.partition(":///")
         return Path(path) if scheme == "sqlite" else None
 
     @property
     def valkey_url(self) -> str | None:
-        """Where the Valkey log is, with its password; None for the others."""
+        """The URL of the Valkey log, with its password; None for other logs."""
         return self.event_log if self.event_log.partition(":")[0] in VALKEY_SCHEMES else None
 
     @property
     def event_log_shown(self) -> str:
-        """Where the log is, without what must not be shown."""
+        """The URL of the log, without its password."""
         if self.valkey_url is None:
             return self.event_log
         parts = urlsplit(self.event_log)
@@ -196,18 +201,18 @@ class Settings(BaseSettings):
 
 
 def _check_valkey(url: str) -> None:
-    """Hold a URL of Valkey to its form; the message must not show it.
+    """Check the form of a Valkey URL. The error must not show the URL: it may hold a password.
 
     Raises:
-        ValueError: it has another.
+        ValueError: the form is wrong.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise ValueError("the URL's host or port is none") from None
-    if "#" in url:  # in a password: what follows it would be lost
-        raise ValueError("a # in the URL is written as %23")
+        raise ValueError("the URL's host or port is not valid") from None
+    if "#" in url:  # the rest of a password would be lost
+        raise ValueError("write a # in the URL as %23")
     if parts.scheme == "unix":
         if not parts.path.strip("/"):
             raise ValueError("must be unix:///path with the path of a socket")
@@ -221,16 +226,16 @@ def load(arguments: Sequence[str] | None = None) -> Settings:
     """Read the settings.
 
     Args:
-        arguments: the command line without the program's name; None: the process's own.
+        arguments: the command line without the program's name; None: that of the process.
 
     Raises:
-        StartError: a value is bad, or an ``SIO_*`` name is none of ours; the message names it.
-        SystemExit: ``--help``, or an option that is none of ours.
+        StartError: a value is bad, or a name ``SIO_*`` is not a setting. The message names it.
+        SystemExit: for ``--help``, or an unknown option.
     """
     names = [name for name in (*os.environ, *_env_file_names()) if name.startswith(PREFIX)]
     for name in names:
-        if name in NOT_YET:
-            raise StartError(f"{name}: tokens are not there yet; unset it to start")
+        if name in LATER_SETTINGS:
+            raise StartError(f"{name}: this version has no tokens; unset it to start")
         if name.removeprefix(PREFIX).lower() not in Settings.model_fields or name.upper() != name:
             raise StartError(f"{name} is not a setting; --help lists them all")
     try:
@@ -248,6 +253,6 @@ def _describe(fault: Any) -> str:
     if not fault["loc"]:
         return str(message)
     field = str(fault["loc"][0])
-    secret = field in ("producer_keys", "event_log")  # an event log's URL may hold a password
+    secret = field in ("producer_keys", "event_log")  # the URL of a log may hold a password
     shown = "" if secret else f" (it is {str(fault['input'])[:80]!r})"
     return f"{PREFIX}{field.upper()}: {message}{shown}"

@@ -1,7 +1,4 @@
-"""Who a client is, and what it may do. No I/O: it decides on what it is shown.
-
-Producer keys are here; tokens will join them in ``Access.identify``.
-"""
+"""The identity of a client, and its rights. No I/O."""
 
 from __future__ import annotations
 
@@ -15,13 +12,13 @@ from sio_server.contract.errors import Forbidden, Unauthorized
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whom a connection or a request speaks for.
+    """The identity and the rights behind a connection or a request.
 
     Attributes:
-        kind: ``key`` or ``anonymous``; what logs and messages may say.
-        may_publish: it may append events.
-        may_consume: it may be in rooms and read the log.
-        why_not: for one that may not publish, which setting would allow it.
+        kind: ``key`` or ``anonymous``. Logs and messages may show it.
+        may_publish: whether it may append events.
+        may_consume: whether it may be in rooms and read the log.
+        why_not: if it may not publish, the setting that would allow it.
     """
 
     kind: str
@@ -30,19 +27,19 @@ class Principal:
     why_not: str = ""
 
     def check_publish(self) -> None:
-        """Let a publish pass.
+        """Check the right to publish.
 
         Raises:
-            Forbidden: it has no right to.
+            Forbidden: it may not publish.
         """
         if not self.may_publish:
             raise Forbidden(f"publishing is not allowed: {self.why_not}")
 
     def check_consume(self) -> None:
-        """Let it consume events.
+        """Check the right to consume.
 
         Raises:
-            Unauthorized: it presented no credential, and one is needed.
+            Unauthorized: a credential is needed, and the client presented none.
         """
         if not self.may_consume:
             raise Unauthorized("a credential is needed")
@@ -52,8 +49,8 @@ class Access:
     """Turns credentials into principals.
 
     Args:
-        producer_keys: each may publish and consume everything.
-        open_publish: ``off``, ``loopback`` or ``anyone``.
+        producer_keys: the keys that may publish, and consume everything.
+        open_publish: who may publish without a credential: ``off``, ``loopback`` or ``anyone``.
         require_auth: whether consuming needs a credential.
     """
 
@@ -61,24 +58,24 @@ class Access:
         self, producer_keys: Collection[str], open_publish: str, require_auth: bool
     ) -> None:
         self._keys = [key.encode() for key in producer_keys]
-        self._near, self._far = (
+        self._local, self._remote = (
             Principal(
                 "anonymous",
-                may_publish=open_publish in to_whom,
+                may_publish=open_publish in allowing,
                 may_consume=not require_auth,
                 why_not=_why_not(open_publish),
             )
-            for to_whom in (("anyone", "loopback"), ("anyone",))
+            for allowing in (("anyone", "loopback"), ("anyone",))
         )
 
     def identify(self, credential: str | None, source: Source) -> Principal:
-        """Return whom a client speaks for.
+        """Return the principal of a client.
+
+        If the server has no keys, credentials are ignored.
 
         Args:
-            credential: the key or token that it presented; None: none.
-            source: where it comes from.
-
-        Without keys there is nothing to hold a credential to, and it is ignored.
+            credential: the key or token that the client presented, or None.
+            source: the origin of the request.
 
         Raises:
             Unauthorized: the credential is not valid.
@@ -87,12 +84,12 @@ class Access:
             if self._is_key(credential):
                 return Principal("key", may_publish=True, may_consume=True)
             raise Unauthorized("the credential is not valid")
-        return self._near if source.is_local else self._far
+        return self._local if source.is_local else self._remote
 
     def _is_key(self, credential: str) -> bool:
         presented = credential.encode(errors="surrogatepass")
         found = False
-        for key in self._keys:  # all of them, whichever matches: the time tells nothing
+        for key in self._keys:  # compare all keys, so that the time does not tell which one matches
             found |= hmac.compare_digest(presented, key)
         return found
 
@@ -100,7 +97,7 @@ class Access:
 def _why_not(open_publish: str) -> str:
     if open_publish == "loopback":
         return (
-            "without a key it is open to this machine alone (SIO_OPEN_PUBLISH=loopback); "
+            "without a key only this machine may publish (SIO_OPEN_PUBLISH=loopback); "
             "send a key of SIO_PRODUCER_KEYS"
         )
-    return "send a key of SIO_PRODUCER_KEYS, or open it with SIO_OPEN_PUBLISH"
+    return "send a key of SIO_PRODUCER_KEYS, or allow it with SIO_OPEN_PUBLISH"

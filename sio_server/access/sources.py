@@ -17,13 +17,13 @@ LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a request came from, as far as it can be trusted.
+    """The origin of a request, as far as it can be trusted.
 
     Attributes:
-        address: the client's, behind trusted proxies.
-        base: the scheme and host under which the client reached this server.
-        is_local: nothing speaks against the client being on this machine: the peer is loopback,
-            nothing was forwarded, ``Host`` and ``Origin`` name loopback.
+        address: the client's address, behind trusted proxies.
+        base: the scheme and the host under which the client reached this server.
+        is_local: the client seems to be on this machine: the peer's address is loopback, no proxy
+            has forwarded the request, and ``Host`` and ``Origin`` name loopback.
     """
 
     address: str
@@ -34,13 +34,13 @@ class Source:
 def locate(
     peer: str, scheme: str, headers: MultiMapping[str], trusted_proxies: Collection[str]
 ) -> Source:
-    """Tell where a request came from.
+    """Return the origin of a request.
 
     Args:
         peer: the address of the TCP peer.
-        scheme: how the peer reached this server.
-        headers: the request's, looked up without regard to case.
-        trusted_proxies: addresses or networks whose forwarding headers count.
+        scheme: the scheme with which the peer reached this server.
+        headers: the request's headers. Names are compared without regard to case.
+        trusted_proxies: the addresses or networks whose forwarding headers count.
     """
     host = headers.get("Host", "")
     forwarded = any(map(_FORWARDING.match, headers))
@@ -64,7 +64,7 @@ def _first(header: str | None) -> str:
 
 
 def _first_untrusted(hops: str, peer: str, trusted_proxies: Collection[str]) -> str:
-    """Return the nearest of the comma-separated addresses that no trusted proxy has."""
+    """Return the nearest of the comma-separated addresses that is not a trusted proxy."""
     address = peer
     for hop in reversed([hop.strip() for hop in hops.split(",")]):
         if not _is_address(hop):
@@ -79,9 +79,9 @@ def origin_allowed(origin: str | None, base: str, allowed: Collection[str]) -> b
     """Decide whether a browser's page may use this server.
 
     Args:
-        origin: the ``Origin`` header; None is not a browser's request, and passes.
-        base: the scheme and host under which the client reached this server.
-        allowed: origins, compared whole; ``:*`` stands for any port, ``*`` for any origin.
+        origin: the ``Origin`` header. None passes: only browsers send the header.
+        base: the scheme and the host under which the client reached this server.
+        allowed: origins, compared whole. ``:*`` stands for any port, ``*`` for any origin.
     """
     if (
         origin is None

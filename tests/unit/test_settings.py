@@ -306,11 +306,11 @@ def test_token_settings_are_refused_while_there_are_no_tokens(
 ) -> None:
     """Better no start than no check; the secret is not shown."""
     env_file.write_text(f"{name}=hunter2\n")
-    with pytest.raises(StartError, match=f"{name}: tokens"):
+    with pytest.raises(StartError, match=f"{name}: this version has no tokens"):
         load([])
     env_file.unlink()
     monkeypatch.setenv(name, "hunter2")
-    with pytest.raises(StartError, match=f"{name}: tokens") as caught:
+    with pytest.raises(StartError, match=f"{name}: this version has no tokens") as caught:
         load([])
     assert "hunter2" not in str(caught.value)
 

@@ -1,231 +1,21 @@
-"""Fan-out: live cursors, parked ones, replays; without holes and without duplicates."""
+"""Fan-out: live, parked and replaying cursors, without holes and without duplicates."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import weakref
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sio_server.contract.errors import LogUnavailable
-from sio_server.contract.events import Event, Offset, Record
-from sio_server.delivery import catchup, recent
-from sio_server.delivery.cursor import Cursor, State
-from sio_server.delivery.fanout import CaughtUp, Fanout
+from sio_server.contract.events import Offset, Record
+from sio_server.delivery.cursor import Cursor
+from sio_server.delivery.fanout import CaughtUp
 from sio_server.delivery.resume import Start
-from sio_server.eventlog import reading
-from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page
-
-EPOCH = "epoch"
-Check = Callable[[], object]
-
-
-def offset(seq: int) -> Offset:
-    """Return an offset in the log of the tests."""
-    return Offset(EPOCH, seq)
-
-
-class Log(EventLog):
-    """A log that a test fills, trims, pauses and takes away.
-
-    Like one on disk it learns at once which rooms a read is for, and looks at the events later.
-
-    Attributes:
-        oldest: how many events are trimmed.
-        examined: how many events one read looks at.
-        available: whether reads succeed.
-        gate: reads wait until it is set.
-        reads: how many reads there were.
-        before_read: called right before a read looks at the events.
-    """
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.oldest = 0
-        self.examined = 1000
-        self.available = True
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.reads = 0
-        self.before_read: Callable[[], None] = lambda: None
-
-    def add(self, *rooms: str) -> Record:
-        """Append a record that goes to these rooms."""
-        record = Record(offset(len(self.records) + 1), "furniture_created", rooms, "{}")
-        self.records.append(record)
-        return record
-
-    async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
-        """Wait for the gate, then read."""
-        wanted = None if rooms is None else frozenset(rooms)
-        self.reads += 1
-        await self.gate.wait()
-        await asyncio.sleep(0)
-        self.before_read()
-        if not self.available:
-            raise LogUnavailable("the disk is away")
-        kept = reading.bounds(EPOCH, self.oldest, len(self.records))
-        seqs = reading.plan(after, wanted, limit, kept, self.examined)
-        if isinstance(seqs, Page):
-            return seqs
-        records = [self.records[seq - 1] for seq in seqs]
-        found = [it for it in records if wanted is None or not wanted.isdisjoint(it.rooms)]
-        return reading.page(found[:limit], seqs, limit, kept)
-
-    async def bounds(self) -> Bounds:
-        """Return what is kept."""
-        return reading.bounds(EPOCH, self.oldest, len(self.records))
-
-    async def open(self) -> None:
-        """Do nothing: it is open."""
-
-    async def close(self) -> None:
-        """Do nothing."""
-
-    async def append(self, events: Sequence[Event]) -> list[AppendResult]:
-        """Fail: the fan-out never appends."""
-        raise NotImplementedError
-
-    def tail(self) -> AsyncIterator[list[Record]]:
-        """Fail: records are delivered by the tests."""
-        raise NotImplementedError
-
-
-class Outlet:
-    """A consumer that reads when it is told to.
-
-    Attributes:
-        bound: how many unread frames are within its buffer.
-        seqs: what was written to it.
-        frames: the same, as frames.
-        closed: how often it was closed as too slow.
-    """
-
-    encoded: list[Record]
-
-    def __init__(self, bound: int = 1000) -> None:
-        self.bound = bound
-        self.unread = 0
-        self.seqs: list[int] = []
-        self.frames: list[Any] = []
-        self.closed = 0
-        self._read = asyncio.Event()
-
-    @staticmethod
-    def encode(record: Record) -> Any:
-        """Encode and note it."""
-        return [record]
-
-    def write(self, frame: Any) -> bool:
-        """Buffer a frame."""
-        self.frames.append(frame)
-        self.seqs.append(frame[0].offset.seq)
-        self.unread += 1
-        return self.unread <= self.bound
-
-    def write_all(self, frames: Sequence[Any]) -> bool:
-        """Buffer frames."""
-        within = True
-        for frame in frames:
-            within = self.write(frame)
-        return within
-
-    def unacknowledged_bytes(self) -> int:
-        """Return how many events are unread."""
-        return self.unread
-
-    async def drain(self) -> None:
-        """Wait until it has read."""
-        while self.unread > self.bound:
-            self._read.clear()
-            await self._read.wait()
-
-    def drop(self) -> None:
-        """Note the end."""
-        self.closed += 1
-
-    def read(self) -> None:
-        """Read all that is buffered."""
-        self.unread = 0
-        self._read.set()
-
-
-class Node:
-    """A log, the fan-out over it, and what it reported.
-
-    Attributes:
-        delivered: how many events it says were written.
-        parked: how many times it says a consumer was parked.
-    """
-
-    def __init__(self, slow_seconds: float = 30, recent_events: int = 0) -> None:
-        self.log = Log()
-        self.delivered = 0
-        self.parked = 0
-        self.fanout = Fanout(
-            self.log, slow_seconds, self._count, self._park, recent_events=recent_events
-        )
-        self.fanout.jump_to(offset(0))
-
-    def _count(self, events: int) -> None:
-        self.delivered += events
-
-    def _park(self) -> None:
-        self.parked += 1
-
-    def publish(self, *rooms: str) -> int:
-        """Append a record and deliver it; return to how many."""
-        self.log.add(*rooms)
-        (recipients,) = self.deliver()
-        return recipients
-
-    def deliver(self, most: int | None = None) -> list[int]:
-        """Deliver what the log has and the fan-out has not; return to how many each."""
-        behind = self.log.records[self.fanout.position.seq :][:most]
-        return [self.fanout.deliver(record) for record in behind]
-
-    def join(
-        self,
-        rooms: Iterable[str] = ("catalog",),
-        since: int | None = None,
-        outlet: Outlet | None = None,
-        on_caught_up: Callable[[CaughtUp], object] = lambda caught_up: None,
-    ) -> tuple[Cursor, Outlet]:
-        """Let a consumer begin, at the head or after ``since``."""
-        outlet = outlet or Outlet()
-        cursor = Cursor(outlet, rooms, self.fanout.position)
-        start = Start(self.fanout.position if since is None else offset(since))
-        self.fanout.join(cursor, start, on_caught_up)
-        return cursor, outlet
-
-
-@pytest.fixture
-async def node() -> Node:
-    """Return a node with an empty log and nobody connected."""
-    return Node()
-
-
-async def turns(count: int = 30) -> None:
-    """Let everything that is ready run."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-def is_live(cursor: Cursor) -> bool:
-    """Tell whether events are written to a cursor as they come."""
-    return cursor.state is State.LIVE
-
-
-async def until(condition: Check) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await turns(1)
+from tests.unit.delivery.node import Node, Outlet, is_live, offset, turns, until
 
 
 async def test_an_event_reaches_the_members_of_its_rooms(node: Node) -> None:
@@ -319,20 +109,6 @@ async def test_with_since_the_missed_events_come_first(since: int, node: Node) -
     assert story == [*missed, CaughtUp(Start(offset(since)), offset(5), len(missed)), 6]
 
 
-async def test_a_long_replay_is_read_in_pages(node: Node) -> None:
-    """Also where the log looks at fewer events in a read than were asked for."""
-    for number in range(1050):
-        node.log.add("catalog", f"hundredth:{number % 100}")
-    node.deliver()
-    node.log.examined = 70
-    cursor, outlet = node.join(since=0, outlet=Outlet(2000))
-    rare, rare_outlet = node.join(["hundredth:7"], since=0)
-    await until(lambda: is_live(cursor) and is_live(rare))
-    assert outlet.seqs == list(range(1, 1051))
-    assert rare_outlet.seqs == list(range(8, 1051, 100))
-    assert node.delivered == 1050 + 11
-
-
 async def test_what_comes_during_a_replay_is_neither_lost_nor_repeated(node: Node) -> None:
     """It belongs to the replay, in its order."""
     for _ in range(300):
@@ -347,27 +123,6 @@ async def test_what_comes_during_a_replay_is_neither_lost_nor_repeated(node: Nod
     node.publish("catalog")
     assert outlet.seqs == list(range(1, end + 2))
     assert [(it.position, it.replayed) for it in reports] == [(offset(end), end)]
-
-
-async def test_a_log_ahead_of_its_tail_is_waited_for(node: Node) -> None:
-    """An event that a replay has read comes by the tail as well, and is written once."""
-    for _ in range(5):
-        node.log.add("catalog")
-    node.deliver(2)
-    reports: list[Any] = []
-    cursor, outlet = node.join(since=0, on_caught_up=reports.append)
-    await turns()
-    assert outlet.seqs == [1, 2, 3, 4, 5]
-    assert not is_live(cursor)
-    assert reports == []
-    reads = node.log.reads
-    await turns()
-    assert node.log.reads == reads, "it waits, and does not ask again and again"
-    node.deliver()
-    await until(lambda: is_live(cursor))
-    assert [(it.position, it.replayed) for it in reports] == [(offset(5), 5)]
-    node.publish("catalog")
-    assert outlet.seqs == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("bound", [0, 1, 5])
@@ -410,71 +165,6 @@ async def test_a_parked_consumer_costs_no_reads(node: Node) -> None:
         await asyncio.sleep(0)
     assert node.log.reads == 0
     assert outlet.seqs == [1]
-
-
-async def test_a_replay_flows_at_the_consumers_pace(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Never more than its bound and one piece is buffered."""
-    monkeypatch.setattr(recent, "CHUNK_BYTES", 1)
-    for _ in range(500):
-        node.publish("catalog")
-    most = 0
-    cursor, outlet = node.join(since=0, outlet=Outlet(7))
-    async with asyncio.timeout(10):
-        while not is_live(cursor):
-            most = max(most, outlet.unread)
-            if outlet.unread > 7:
-                await turns(3)
-                outlet.read()
-            await asyncio.sleep(0)
-    assert most == 8
-    assert outlet.seqs == list(range(1, 501))
-
-
-class Packet:
-    """A frame that can be watched."""
-
-
-watched: weakref.WeakSet[Packet] = weakref.WeakSet()
-
-
-class Forgetful(Outlet):
-    """A consumer that keeps nothing.
-
-    Attributes:
-        alive: how many frames there were at each write.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.alive: list[int] = []
-
-    @staticmethod
-    def encode(record: Record) -> Packet:
-        """Encode and watch what becomes of it."""
-        packet = Packet()
-        watched.add(packet)
-        return packet
-
-    def write_all(self, frames: Sequence[Any]) -> bool:
-        """Count what is in memory."""
-        self.alive.append(len(watched))
-        return True
-
-
-async def test_who_catches_up_holds_no_frames_but_a_piece(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was written of a page goes: a page's frames take several times what it does."""
-    monkeypatch.setattr(recent, "CHUNK_BYTES", 1)
-    for _ in range(50):
-        node.log.add("catalog")
-    node.deliver()
-    outlet = Forgetful()
-    node.join(since=0, outlet=outlet)
-    await until(lambda: len(outlet.alive) == 50)
-    assert max(outlet.alive) <= 2  # the one before is let go with the next
 
 
 async def test_a_room_counts_from_the_position_of_its_subscribe(node: Node) -> None:
@@ -533,28 +223,6 @@ async def test_a_room_that_was_left_and_entered_again_counts_anew(node: Node) ->
         outlet.read()
         await turns()
     assert outlet.seqs == [1, 4]
-
-
-@pytest.mark.parametrize("number", [1, 2])
-@pytest.mark.parametrize("room", ["b", "catalog"])
-async def test_a_room_added_while_the_log_is_read_misses_nothing(
-    number: int, room: str, node: Node
-) -> None:
-    """The read was for the old rooms; what came since the subscribe is for the new one, too."""
-    node.log.examined = 2
-    for _ in range(3):
-        node.publish("catalog", "a")
-
-    def subscribe_and_publish() -> None:
-        if node.log.reads == number:
-            node.log.before_read = lambda: None
-            node.fanout.subscribe(cursor, [room])
-            node.publish("catalog", "b")
-
-    node.log.before_read = subscribe_and_publish
-    cursor, outlet = node.join(["a"], since=0)
-    await until(lambda: is_live(cursor))
-    assert outlet.seqs == [1, 2, 3, 4]
 
 
 async def test_unsubscribing_takes_effect_at_once(node: Node) -> None:
@@ -697,74 +365,6 @@ async def test_a_cursor_that_left_can_be_told_anything(node: Node) -> None:
     node.fanout.subscribe(cursor, ["b"])
     node.fanout.unsubscribe(cursor, ["a"])
     assert node.publish("a", "b") == 0
-
-
-async def test_a_parked_cursor_that_the_retention_overtakes_is_closed(node: Node) -> None:
-    """Its reconnection says the gap; nothing is written beyond the hole."""
-    cursor, outlet = node.join(outlet=Outlet(0))
-    for _ in range(10):
-        node.publish("catalog")
-    node.log.oldest = 5
-    outlet.read()
-    await until(lambda: outlet.closed)
-    await turns()
-    assert outlet.seqs == [1]
-    assert outlet.closed == 1
-    assert not is_live(cursor)
-    assert node.publish("catalog") == 0
-
-
-async def test_a_parked_cursor_at_the_oldest_kept_is_not_overtaken(node: Node) -> None:
-    """The bound itself is within."""
-    cursor, outlet = node.join(outlet=Outlet(0))
-    for _ in range(4):
-        node.publish("catalog")
-    node.log.oldest = 1
-    while not is_live(cursor):
-        outlet.read()
-        await turns()
-    assert outlet.seqs == [1, 2, 3, 4]
-    assert outlet.closed == 0
-
-
-async def test_a_consumer_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After so long without progress, parked or in a replay; once."""
-    monkeypatch.setattr(recent, "CHUNK_BYTES", 1)
-    node = Node(slow_seconds=0.02)
-    node.publish("catalog")
-    parked, outlet = node.join(outlet=Outlet(0))
-    replayed, other = node.join(since=0, outlet=Outlet(0))
-    node.publish("catalog")
-    await until(lambda: outlet.closed and other.closed)
-    outlet.read()
-    other.read()
-    await turns()
-    assert (outlet.seqs, other.seqs) == ([2], [1])
-    assert (outlet.closed, other.closed) == (1, 1)
-    assert not is_live(parked)
-    assert not is_live(replayed)
-    assert node.publish("catalog") == 0
-
-
-async def test_a_log_that_is_away_is_asked_again(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """For as long as it takes; no consumer is closed on that ground."""
-    monkeypatch.setattr(catchup, "RETRY_SECONDS", 0)
-    cursor, outlet = node.join(outlet=Outlet(1))
-    for _ in range(5):
-        node.publish("catalog")
-    node.log.available = False
-    outlet.read()
-    replayed, other = node.join(since=0)
-    await until(lambda: node.log.reads > 20)
-    assert (outlet.seqs, other.seqs) == ([1, 2], [])
-    node.log.available = True
-    while not is_live(cursor) or not is_live(replayed):
-        outlet.read()
-        await turns()
-    assert outlet.seqs == other.seqs == [1, 2, 3, 4, 5]
-    assert outlet.closed == other.closed == 0
 
 
 async def test_a_failure_of_one_outlet_closes_it_alone(
@@ -917,92 +517,6 @@ async def test_an_outlet_that_fails_costs_nobody_else_an_event(node: Node) -> No
     node.publish("catalog")
     assert first.seqs == last.seqs == [1, 2]
     assert failing.closed == 1
-
-
-async def test_a_consumer_that_reads_slowly_is_not_dropped(node: Node) -> None:
-    """Any progress gives it more time; none ends it."""
-    node.fanout._catch_up._slow_seconds = 0.01
-    steps = list(range(5))
-
-    class Sipping(Outlet):
-        def unacknowledged_bytes(self) -> int:
-            if steps and not self.closed:
-                steps.pop()
-            return len(steps)
-
-        async def drain(self) -> None:
-            await asyncio.Event().wait()
-
-    _, outlet = node.join(outlet=Sipping(0))
-    node.publish("catalog")
-    await until(lambda: outlet.closed)
-    assert steps == []
-
-
-async def test_what_is_recent_is_caught_up_from_memory() -> None:
-    """Encoded once for all who have missed it, and without asking the log."""
-    node = Node(recent_events=10)
-    cursor, outlet = node.join(outlet=Outlet(0))
-    other, another = node.join(outlet=Outlet(0))
-    for _ in range(8):
-        node.publish("catalog")
-    while not (is_live(cursor) and is_live(other)):
-        outlet.read()
-        another.read()
-        await turns()
-    assert outlet.seqs == another.seqs == list(range(1, 9))
-    assert all(ours is theirs for ours, theirs in zip(outlet.frames, another.frames, strict=True))
-    assert node.log.reads == 0
-
-
-@pytest.mark.parametrize("rooms", [["catalog"], ["a"], ["nothing"]])
-async def test_who_has_missed_little_that_is_kept_is_live_at_once(rooms: list[str]) -> None:
-    """So that all of it can go out as one piece, with what is written before and after it."""
-    node = Node(recent_events=10)
-    for _ in range(4):
-        node.publish("catalog")
-        node.publish("catalog", "a")
-    reports: list[Any] = []
-    cursor, outlet = node.join(rooms, since=2, on_caught_up=reports.append)
-    missed = {"catalog": [3, 4, 5, 6, 7, 8], "a": [4, 6, 8], "nothing": []}[rooms[0]]
-    assert is_live(cursor)
-    assert outlet.seqs == missed
-    assert [(it.position, it.replayed) for it in reports] == [(offset(8), len(missed))]
-
-
-@pytest.mark.parametrize("bound", [0, 3, 7])
-async def test_who_has_missed_much_that_is_kept_lets_others_have_their_turn(
-    bound: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After a page, or what its buffer holds; all is counted."""
-    monkeypatch.setattr(catchup, "TURN_EVENTS", 5)
-    monkeypatch.setattr(recent, "CHUNK_BYTES", 1)
-    node = Node(recent_events=20)
-    for _ in range(17):
-        node.publish("catalog")
-    reports: list[Any] = []
-    cursor, outlet = node.join(since=1, outlet=Outlet(bound), on_caught_up=reports.append)
-    assert outlet.seqs == list(range(2, min(bound + 3, 7)))
-    assert not is_live(cursor)
-    async with asyncio.timeout(10):
-        while not is_live(cursor):
-            outlet.read()
-            await turns()
-    assert outlet.seqs == list(range(2, 18))
-    assert [(it.position, it.replayed) for it in reports] == [(offset(17), 16)]
-
-
-async def test_what_is_not_recent_any_more_is_read_from_the_log() -> None:
-    """In its order, with what is."""
-    node = Node(recent_events=3)
-    cursor, outlet = node.join(outlet=Outlet(0))
-    for _ in range(8):
-        node.publish("catalog")
-    while not is_live(cursor):
-        outlet.read()
-        await turns()
-    assert outlet.seqs == list(range(1, 9))
-    assert node.log.reads > 0
 
 
 async def test_a_jump_drops_live_consumers_once(node: Node) -> None:

@@ -1,0 +1,309 @@
+"""Where a request comes from, and which origins may connect."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from sio_server.access.sources import Source, locate, origin_allowed
+
+
+def where(peer: str = "127.0.0.1", trusted: Collection[str] = (), **headers: str) -> Source:
+    """Locate a request; ``_`` in a header's name stands for ``-``."""
+    named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
+    return locate(peer, "http", named, trusted)
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8765", "LocalHost", "127.0.0.1:1", "[::1]", "[::1]:8765"]
+)
+@pytest.mark.parametrize(
+    "origin",
+    [
+        None,
+        "http://localhost",
+        "http://localhost:3000",
+        "https://127.0.0.1:8443",
+        "http://[::1]:5173",
+        "http://[::1]",
+    ],
+)
+def test_loopback_by_every_sign_is_local(peer: str, host: str, origin: str | None) -> None:
+    """The peer, ``Host``, and ``Origin`` where there is one."""
+    headers = {"Host": host} if origin is None else {"Host": host, "Origin": origin}
+    assert where(peer, **headers).is_local
+
+
+@pytest.mark.parametrize(
+    "peer", ["", "192.0.2.7", "10.0.0.1", "0.0.0.0", "::", "::2", "::ffff:192.0.2.7", "localhost"]
+)
+def test_another_peer_is_not_local(peer: str) -> None:
+    """Whatever its headers say; an address that is none is nobody's."""
+    assert not where(peer, Host="localhost").is_local
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Forwarded",
+        "forwarded",
+        "X-Forwarded-For",
+        "x-forwarded-for",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Port",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Anything",
+        "X-Real-IP",
+        "x-real-ip",
+        "Via",
+    ],
+)
+@pytest.mark.parametrize("value", ["", "127.0.0.1", "localhost"])
+@pytest.mark.parametrize("trusted", [(), ("127.0.0.1",)], ids=["untrusted", "trusted"])
+def test_what_was_forwarded_is_not_local(name: str, value: str, trusted: Collection[str]) -> None:
+    """A proxy on this machine stands for others, trusted or not, whatever it says."""
+    headers = CIMultiDict({"Host": "localhost", name: value})
+    assert not locate("127.0.0.1", "http", headers, trusted).is_local
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "example.com",
+        "example.com:8765",
+        "localhost.evil.test",
+        "evil.localhost",
+        "localhost:8000.evil.test",
+        "127.0.0.1.evil.test",
+        "127.0.0.1.",
+        "[::1",
+        "[::2]",
+        "::1",
+        "localhost@evil.test",
+        "0.0.0.0",
+    ],
+)
+def test_another_host_is_not_local(host: str) -> None:
+    """A name that resolves to loopback may be a rebinding page's."""
+    assert not where(Host=host).is_local
+
+
+def test_without_a_host_nothing_is_local() -> None:
+    """A browser always sends one."""
+    assert not where().is_local
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "null",
+        "http://example.com",
+        "https://localhost.evil.test",
+        "http://localhost:8000.evil.test",
+        "http://127.0.0.1.evil.test",
+        "http://evil.test/localhost",
+        "http://evil.test#localhost",
+        "http://localhost@evil.test",
+        "http://[::2]:3000",
+        "http://[::1",
+        "localhost",
+        "file://",
+    ],
+)
+def test_another_origin_is_not_local(origin: str) -> None:
+    """A page from elsewhere must not publish through a developer's browser."""
+    assert not where(Host="localhost:8765", Origin=origin).is_local
+
+
+def test_without_forwarding_the_peer_is_the_client() -> None:
+    """The base is what it asked for."""
+    source = where("192.0.2.7", ("10.0.0.0/8",), Host="example.com:8765")
+    assert (source.address, source.base) == ("192.0.2.7", "http://example.com:8765")
+
+
+@pytest.mark.parametrize("trusted", [(), ("10.0.0.0/8",), ("192.0.2.8",), ("2001:db8::/32",)])
+def test_forwarding_headers_of_an_untrusted_peer_count_for_nothing(
+    trusted: Collection[str],
+) -> None:
+    """Neither the address nor the scheme nor the host."""
+    source = where(
+        "192.0.2.7",
+        trusted,
+        Host="example.com",
+        X_Forwarded_For="10.0.0.1",
+        X_Forwarded_Proto="https",
+        X_Forwarded_Host="evil.test",
+    )
+    assert (source.address, source.base) == ("192.0.2.7", "http://example.com")
+
+
+@pytest.mark.parametrize(
+    ("hops", "address"),
+    [
+        ("198.51.100.1", "198.51.100.1"),
+        (" 198.51.100.1 ", "198.51.100.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("198.51.100.1, 10.0.0.2", "198.51.100.1"),
+        ("198.51.100.1,10.0.0.3,10.0.0.2", "198.51.100.1"),
+        ("203.0.113.9, 198.51.100.1", "198.51.100.1"),
+        ("127.0.0.1, 198.51.100.1, 10.0.0.2", "198.51.100.1"),
+        ("10.0.0.9, 198.51.100.1, 10.0.0.2", "198.51.100.1"),
+        ("<script>, 198.51.100.1", "198.51.100.1"),
+        ("unknown, 10.0.0.2", "10.0.0.2"),
+        ("198.51.100.1, unknown", "10.0.0.1"),
+        ("198.51.100.1, unknown, 10.0.0.2", "10.0.0.2"),
+        ("10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        ("198.51.100.1:4711", "10.0.0.1"),
+        ("", "10.0.0.1"),
+        (",", "10.0.0.1"),
+    ],
+)
+def test_the_client_is_the_nearest_that_no_trusted_proxy_is(hops: str, address: str) -> None:
+    """What stands further left was written by whoever: it may be forged."""
+    source = where("10.0.0.1", ("10.0.0.0/8",), Host="h", X_Forwarded_For=hops)
+    assert source.address == address
+
+
+@pytest.mark.parametrize(
+    ("lines", "address"),
+    [
+        (["203.0.113.9", "198.51.100.1"], "198.51.100.1"),
+        (["203.0.113.9, 203.0.113.8", "198.51.100.1, 10.0.0.2"], "198.51.100.1"),
+        (["198.51.100.1", "10.0.0.2"], "198.51.100.1"),
+    ],
+)
+def test_several_lines_of_a_forwarding_header_are_one_list(lines: list[str], address: str) -> None:
+    """A proxy that adds a line of its own leaves the client's forged one in front of it."""
+    headers = CIMultiDict([("Host", "h"), *(("X-Forwarded-For", line) for line in lines)])
+    assert locate("10.0.0.1", "http", headers, ("10.0.0.0/8",)).address == address
+
+
+@pytest.mark.parametrize("trusted", ["10.0.0.1", "10.0.0.1/32", "10.0.0.0/8", "10.1.2.3/8"])
+def test_a_trusted_proxy_says_how_the_client_reached_us(trusted: str) -> None:
+    """Scheme and host make the base; without them the request's own do."""
+    source = where(
+        "10.0.0.1",
+        (trusted,),
+        Host="internal:8765",
+        X_Forwarded_Proto="https",
+        X_Forwarded_Host="example.com",
+    )
+    assert (source.address, source.base) == ("10.0.0.1", "https://example.com")
+    assert where("10.0.0.1", (trusted,), Host="a", X_Forwarded_Proto="").base == "http://a"
+
+
+def test_an_ipv6_proxy_is_trusted_by_its_network() -> None:
+    """Networks of the other family do not get in its way."""
+    source = where("2001:db8::2", ("10.0.0.0/8", "2001:db8::/32"), X_Forwarded_For="192.0.2.1")
+    assert source.address == "192.0.2.1"
+
+
+@given(st.lists(st.sampled_from(["10.0.0.2", "10.0.0.3", "198.51.100.1", "x", "", "::1"])))
+def test_a_forged_left_part_changes_nothing(left: list[str]) -> None:
+    """Whatever a client sends, its address is the one that the first proxy saw."""
+    hops = ", ".join([*left, "203.0.113.5", "10.0.0.2"])
+    assert where("10.0.0.1", ("10.0.0.0/8",), X_Forwarded_For=hops).address == "203.0.113.5"
+
+
+BASE = "https://shop.example"
+ALLOWED = (
+    "https://example.com",
+    "https://example.com:8443",
+    "http://localhost:*",
+    "http://[::1]:*",
+)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        None,
+        "https://shop.example",
+        "https://example.com",
+        "https://example.com:8443",
+        "http://localhost",
+        "http://localhost:1",
+        "http://localhost:65535",
+        "http://[::1]",
+        "http://[::1]:5173",
+    ],
+)
+def test_an_origin_passes_where_it_is_the_same_or_allowed(origin: str | None) -> None:
+    """No origin is not a browser's, and passes."""
+    assert origin_allowed(origin, BASE, ALLOWED)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "null",
+        "http://shop.example",
+        "https://shop.example:8443",
+        "https://shop.example.evil.test",
+        "https://evil.shop.example",
+        "http://example.com",
+        "https://example.com:8444",
+        "https://example.com.evil.test",
+        "https://evil-example.com",
+        "https://evil.test/https://example.com",
+        "https://example.com@evil.test",
+        "https://example.com:8443.evil.test",
+        "https://localhost:8000",
+        "http://localhost.evil.test",
+        "http://localhost:8000.evil.test",
+        "http://localhost:evil.test",
+        "http://localhost:",
+        "http://localhost:٨٠",
+        "http://localhost:80:80",
+        "http://localhost:80@evil.test:80",
+        "http://127.0.0.1:3000",
+        "http://[::2]:5173",
+    ],
+)
+def test_any_other_origin_is_refused(origin: str) -> None:
+    """Origins are compared whole, scheme and port included."""
+    assert not origin_allowed(origin, BASE, ALLOWED)
+    assert not origin_allowed(origin, BASE, ())
+
+
+@pytest.mark.parametrize("origin", ["null", "https://anything.test", "http://localhost:1"])
+def test_an_asterisk_allows_every_origin(origin: str) -> None:
+    """That is what it is for."""
+    assert origin_allowed(origin, BASE, ("*",))
+
+
+@pytest.mark.parametrize(
+    ("origin", "base"),
+    [
+        ("http://example.com:8765", "http://example.com:8765"),
+        ("http://[::1]:8765", "http://[::1]:8765"),
+        ("https://example.com", "https://example.com:443"),
+        ("http://example.com", "http://example.com:80"),
+    ],
+)
+def test_the_same_origin_always_passes(origin: str, base: str) -> None:
+    """A proxy may write the default port into ``Host``, which a browser's origin leaves out."""
+    assert origin_allowed(origin, base, ())
+
+
+@pytest.mark.parametrize(
+    ("origin", "base"),
+    [
+        ("https://example.com", "https://example.com:80"),
+        ("http://example.com", "http://example.com:443"),
+        ("http://example.com", "https://example.com"),
+        ("http://example.com", "http://example.com:8765"),
+    ],
+)
+def test_another_port_or_scheme_is_another_origin(origin: str, base: str) -> None:
+    """Only the scheme's own default port may be left out."""
+    assert not origin_allowed(origin, base, ())

@@ -1,0 +1,215 @@
+"""A log, outlets and a fan-out that a test moves step by step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from typing import Any
+
+from sio_server.contract.errors import LogUnavailable
+from sio_server.contract.events import Event, Offset, Record
+from sio_server.delivery.cursor import Cursor, State
+from sio_server.delivery.fanout import CaughtUp, Fanout
+from sio_server.delivery.resume import Start
+from sio_server.eventlog import reading
+from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page
+
+EPOCH = "epoch"
+Check = Callable[[], object]
+
+
+def offset(seq: int) -> Offset:
+    """Return an offset in the log of the tests."""
+    return Offset(EPOCH, seq)
+
+
+class Log(EventLog):
+    """A log that a test fills, trims, pauses and takes away.
+
+    Like one on disk it learns at once which rooms a read is for, and looks at the events later.
+
+    Attributes:
+        oldest: how many events are trimmed.
+        examined: how many events one read looks at.
+        available: whether reads succeed.
+        gate: reads wait until it is set.
+        reads: how many reads there were.
+        before_read: called right before a read looks at the events.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.oldest = 0
+        self.examined = 1000
+        self.available = True
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.reads = 0
+        self.before_read: Callable[[], None] = lambda: None
+
+    def add(self, *rooms: str) -> Record:
+        """Append a record that goes to these rooms."""
+        record = Record(offset(len(self.records) + 1), "furniture_created", rooms, "{}")
+        self.records.append(record)
+        return record
+
+    async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
+        """Wait for the gate, then read."""
+        wanted = None if rooms is None else frozenset(rooms)
+        self.reads += 1
+        await self.gate.wait()
+        await asyncio.sleep(0)
+        self.before_read()
+        if not self.available:
+            raise LogUnavailable("the disk is away")
+        kept = reading.bounds(EPOCH, self.oldest, len(self.records))
+        seqs = reading.plan(after, wanted, limit, kept, self.examined)
+        if isinstance(seqs, Page):
+            return seqs
+        records = [self.records[seq - 1] for seq in seqs]
+        found = [it for it in records if wanted is None or not wanted.isdisjoint(it.rooms)]
+        return reading.page(found[:limit], seqs, limit, kept)
+
+    async def bounds(self) -> Bounds:
+        """Return what is kept."""
+        return reading.bounds(EPOCH, self.oldest, len(self.records))
+
+    async def open(self) -> None:
+        """Do nothing: it is open."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    async def append(self, events: Sequence[Event]) -> list[AppendResult]:
+        """Fail: the fan-out never appends."""
+        raise NotImplementedError
+
+    def tail(self) -> AsyncIterator[list[Record]]:
+        """Fail: records are delivered by the tests."""
+        raise NotImplementedError
+
+
+class Outlet:
+    """A consumer that reads when it is told to.
+
+    Attributes:
+        bound: how many unread frames are within its buffer.
+        seqs: what was written to it.
+        frames: the same, as frames.
+        closed: how often it was closed as too slow.
+    """
+
+    encoded: list[Record]
+
+    def __init__(self, bound: int = 1000) -> None:
+        self.bound = bound
+        self.unread = 0
+        self.seqs: list[int] = []
+        self.frames: list[Any] = []
+        self.closed = 0
+        self._read = asyncio.Event()
+
+    @staticmethod
+    def encode(record: Record) -> Any:
+        """Encode and note it."""
+        return [record]
+
+    def write(self, frame: Any) -> bool:
+        """Buffer a frame."""
+        self.frames.append(frame)
+        self.seqs.append(frame[0].offset.seq)
+        self.unread += 1
+        return self.unread <= self.bound
+
+    def write_all(self, frames: Sequence[Any]) -> bool:
+        """Buffer frames."""
+        within = True
+        for frame in frames:
+            within = self.write(frame)
+        return within
+
+    def unacknowledged_bytes(self) -> int:
+        """Return how many events are unread."""
+        return self.unread
+
+    async def drain(self) -> None:
+        """Wait until it has read."""
+        while self.unread > self.bound:
+            self._read.clear()
+            await self._read.wait()
+
+    def drop(self) -> None:
+        """Note the end."""
+        self.closed += 1
+
+    def read(self) -> None:
+        """Read all that is buffered."""
+        self.unread = 0
+        self._read.set()
+
+
+class Node:
+    """A log, the fan-out over it, and what it reported.
+
+    Attributes:
+        delivered: how many events it says were written.
+        parked: how many times it says a consumer was parked.
+    """
+
+    def __init__(self, slow_seconds: float = 30, recent_events: int = 0) -> None:
+        self.log = Log()
+        self.delivered = 0
+        self.parked = 0
+        self.fanout = Fanout(
+            self.log, slow_seconds, self._count, self._park, recent_events=recent_events
+        )
+        self.fanout.jump_to(offset(0))
+
+    def _count(self, events: int) -> None:
+        self.delivered += events
+
+    def _park(self) -> None:
+        self.parked += 1
+
+    def publish(self, *rooms: str) -> int:
+        """Append a record and deliver it; return to how many."""
+        self.log.add(*rooms)
+        (recipients,) = self.deliver()
+        return recipients
+
+    def deliver(self, most: int | None = None) -> list[int]:
+        """Deliver what the log has and the fan-out has not; return to how many each."""
+        behind = self.log.records[self.fanout.position.seq :][:most]
+        return [self.fanout.deliver(record) for record in behind]
+
+    def join(
+        self,
+        rooms: Iterable[str] = ("catalog",),
+        since: int | None = None,
+        outlet: Outlet | None = None,
+        on_caught_up: Callable[[CaughtUp], object] = lambda caught_up: None,
+    ) -> tuple[Cursor, Outlet]:
+        """Let a consumer begin, at the head or after ``since``."""
+        outlet = outlet or Outlet()
+        cursor = Cursor(outlet, rooms, self.fanout.position)
+        start = Start(self.fanout.position if since is None else offset(since))
+        self.fanout.join(cursor, start, on_caught_up)
+        return cursor, outlet
+
+
+async def turns(count: int = 30) -> None:
+    """Let everything that is ready run."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def is_live(cursor: Cursor) -> bool:
+    """Tell whether events are written to a cursor as they come."""
+    return cursor.state is State.LIVE
+
+
+async def until(condition: Check) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await turns(1)

@@ -1,0 +1,119 @@
+"""The open connections: counted, removed once, closed when superseded or when the server drains."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sio_server.access.limits import RateLimit
+from sio_server.access.principals import Principal
+from sio_server.access.sources import Source
+from sio_server.delivery import connections as module
+from sio_server.delivery.connections import Connection, Connections
+from sio_server.delivery.cursor import Cursor
+from sio_server.delivery.sessions import ConsumerSession
+from sio_server.eventlog.session_contract import Superseded
+from sio_server.metrics import Metrics
+from tests.unit.delivery.node import Node, Outlet, offset
+
+SOURCE = Source("127.0.0.1", "http://localhost", is_local=True)
+PRINCIPAL = Principal("anonymous", may_publish=False, may_consume=True)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Return counters of the test's own."""
+    return Metrics()
+
+
+@pytest.fixture
+async def connections(node: Node, metrics: Metrics) -> Connections:
+    """Return no connections yet, over the fan-out of the node."""
+    return Connections(node.fanout, metrics)
+
+
+def make_connection(session: ConsumerSession | None = None) -> Connection:
+    """Return a consumer's connection."""
+    cursor = Cursor(Outlet(), ["catalog"], offset(0))
+    return Connection("socketio", PRINCIPAL, SOURCE, cursor, RateLimit(100), session)
+
+
+async def test_open_connections_are_counted(connections: Connections, metrics: Metrics) -> None:
+    """A second removal does not count."""
+    first, second = make_connection(), make_connection()
+    for connection in (first, second):
+        connections.add(connection, lambda: None)
+    assert len(connections) == 2
+    for _ in range(2):
+        connections.remove(first, "client disconnect")
+    assert len(connections) == 1
+    assert b'sio_connections{transport="socketio"} 1.0' in metrics.render()
+
+
+async def test_a_removed_connection_receives_nothing(connections: Connections, node: Node) -> None:
+    """Its cursor leaves the fan-out."""
+    cursor, outlet = node.join()
+    connection = Connection("sse", PRINCIPAL, SOURCE, cursor, RateLimit(100))
+    connections.add(connection, lambda: None)
+    node.publish("catalog")
+    connections.remove(connection, "transport close")
+    assert node.publish("catalog") == 0
+    assert outlet.seqs == [1]
+
+
+async def test_a_superseded_connection_is_closed(connections: Connections) -> None:
+    """Its own session, with another owner. The present owner is not closed."""
+    session = ConsumerSession("sid", "anonymous", offset(0), {})
+    closed: list[str] = []
+    connections.add(make_connection(session), lambda: closed.append("session"))
+    connections.add(make_connection(), lambda: closed.append("none"))
+    connections.close_superseded(
+        [Superseded("unknown", "x"), Superseded(session.key, session.owner)]
+    )
+    assert closed == []
+    connections.close_superseded([Superseded(session.key, "a later connection")])
+    assert closed == ["session"]
+
+
+async def test_the_older_connection_of_a_session_does_not_remove_the_newer(
+    connections: Connections,
+) -> None:
+    """Both are on this server for a moment. The newer one is still found by its session."""
+    session = ConsumerSession("sid", "anonymous", offset(0), {})
+    older, newer = make_connection(session), make_connection(session)
+    closed: list[str] = []
+    connections.add(older, lambda: closed.append("older"))
+    connections.add(newer, lambda: closed.append("newer"))
+    connections.remove(older, "transport close")
+    connections.close_superseded([Superseded(session.key, "a later connection")])
+    assert closed == ["newer"]
+
+
+async def test_a_drain_closes_every_connection(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pauses between them fit in the time that is given, however many there are."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    closed: list[int] = []
+    for number in range(4):
+        connections.add(make_connection(), lambda number=number: closed.append(number))
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(module, "DRAIN_PAUSE_SECONDS", 1.0)
+    await connections.close_all(2.0)
+    assert closed == [0, 1, 2, 3]
+    assert pauses == [0.5] * 4
+
+
+async def test_a_connection_that_opens_after_a_drain_is_closed_at_once(
+    connections: Connections,
+) -> None:
+    """It was opening when the others were closed."""
+    await connections.close_all(0)
+    closed: list[bool] = []
+    connections.add(make_connection(), lambda: closed.append(True))
+    assert closed == [True]

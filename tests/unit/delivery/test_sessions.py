@@ -1,0 +1,131 @@
+"""Sessions of consumers: stored, claimed by the newest connection, ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sio_server.contract.errors import LogUnavailable
+from sio_server.delivery.resume import LastSeen, SessionPast
+from sio_server.delivery.sessions import ConsumerSession, ConsumerSessions
+from sio_server.eventlog.memory.sessions import MemorySessions
+from tests.unit.delivery.node import offset
+
+IDENTITY = "anonymous"
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[MemorySessions]:
+    """Return an empty session store."""
+    made = MemorySessions(60, time.time)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sessions(store: MemorySessions) -> ConsumerSessions:
+    """Return the sessions over the store."""
+    return ConsumerSessions(store)
+
+
+def new_session(*, gap: bool = False) -> ConsumerSession:
+    """Return a session that is not stored yet."""
+    return ConsumerSession("sid", IDENTITY, offset(3), {"catalog": 0, "furniture:1": 7}, gap)
+
+
+def test_every_session_has_a_secret_of_its_own() -> None:
+    """It has at least 128 bits, and neither ``repr`` nor the store's key shows it."""
+    one, other = new_session(), new_session()
+    assert one.pid != other.pid
+    assert len(one.pid) >= 22  # base64: 6 bits a character
+    assert one.pid not in repr(one)
+    assert one.pid not in one.key
+
+
+@pytest.mark.parametrize("gap", [False, True])
+async def test_a_claimed_session_is_the_stored_one(sessions: ConsumerSessions, gap: bool) -> None:
+    """The claim changes its owner only. Without a disconnect, its past has no last place."""
+    session = new_session(gap=gap)
+    await sessions.begin(session)
+    stored = await sessions.claim(session.pid, IDENTITY)
+    assert stored is not None
+    claimed = stored.session
+    assert claimed.owner != session.owner
+    assert (claimed.sid, claimed.pid, claimed.key) == (session.sid, session.pid, session.key)
+    assert (claimed.start, claimed.rooms) == (session.start, session.rooms)
+    assert stored.past == SessionPast(session.start, gap, None)
+
+
+async def test_a_claimed_session_knows_where_its_consumer_was(sessions: ConsumerSessions) -> None:
+    """The last place is stored when the consumer leaves."""
+    session = new_session()
+    await sessions.begin(session)
+    last_seen = LastSeen(offset(9), 8)
+    await sessions.leave(session, last_seen)
+    stored = await sessions.claim(session.pid, IDENTITY)
+    assert stored is not None
+    assert stored.past.last_seen == last_seen
+
+
+@pytest.mark.parametrize("pid", ["", "unknown", "\ud800"])
+async def test_an_unknown_secret_names_no_session(sessions: ConsumerSessions, pid: str) -> None:
+    """Any text may come from a client."""
+    await sessions.begin(new_session())
+    assert await sessions.claim(pid, IDENTITY) is None
+
+
+async def test_another_identity_does_not_get_the_session(sessions: ConsumerSessions) -> None:
+    """The session is ended, since its secret is known to somebody else."""
+    session = new_session()
+    await sessions.begin(session)
+    assert await sessions.claim(session.pid, "key") is None
+    assert await sessions.claim(session.pid, IDENTITY) is None
+
+
+async def test_a_change_of_rooms_is_stored(sessions: ConsumerSessions) -> None:
+    """A recovered consumer is in the rooms of the last change."""
+    session = new_session()
+    await sessions.begin(session)
+    await sessions.save(session, {"material:roble": 4})
+    assert session.rooms == {"material:roble": 4}
+    stored = await sessions.claim(session.pid, IDENTITY)
+    assert stored is not None
+    assert stored.session.rooms == {"material:roble": 4}
+
+
+async def test_a_superseded_connection_cannot_change_the_session(
+    sessions: ConsumerSessions,
+) -> None:
+    """Its change fails, and it keeps the rooms that it had."""
+    session = new_session()
+    await sessions.begin(session)
+    await sessions.claim(session.pid, IDENTITY)
+    before = dict(session.rooms)
+    with pytest.raises(LogUnavailable):
+        await sessions.save(session, {"catalog": 0})
+    assert session.rooms == before
+    await sessions.end(session)
+    assert await sessions.claim(session.pid, IDENTITY) is not None
+
+
+async def test_a_failed_change_leaves_the_rooms(
+    sessions: ConsumerSessions, store: MemorySessions
+) -> None:
+    """If the store fails, the rooms in memory are those of the store."""
+    session = new_session()
+    await sessions.begin(session)
+    before = dict(session.rooms)
+    store.close()
+    with pytest.raises(LogUnavailable):
+        await sessions.save(session, {"catalog": 0})
+    assert session.rooms == before
+
+
+async def test_an_ended_session_cannot_be_claimed(sessions: ConsumerSessions) -> None:
+    """A DISCONNECT ends a session permanently."""
+    session = new_session()
+    await sessions.begin(session)
+    await sessions.end(session)
+    assert await sessions.claim(session.pid, IDENTITY) is None

@@ -1,0 +1,141 @@
+"""The gate: source, origin, identity, headers and limits of a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from multidict import MultiDict
+
+from sio_server.access.limits import Limits
+from sio_server.access.principals import Access
+from sio_server.contract.errors import Forbidden, RateLimited, Unauthorized, UnknownRoom
+from sio_server.contract.events import Offset
+from sio_server.endpoints.gate import Gate, since_in
+from sio_server.metrics import Metrics
+from sio_server.settings import Settings
+
+KEY = "a-producer-key"
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Return counters of the test's own."""
+    return Metrics()
+
+
+@pytest.fixture
+def gate(metrics: Metrics) -> Gate:
+    """Return a gate with one key, one allowed origin, and small limits."""
+    settings = Settings(_env_file=None, cors_origins="https://shop.example", trusted_proxies="")
+    limits = Limits(rate_limit=2, max_rooms=2, max_connections=2, max_connections_per_address=1)
+    return Gate(Access([KEY], "off", require_auth=False), settings, limits, metrics)
+
+
+def request(**headers: str) -> web.Request:
+    """Return a request to ``http://here.example``."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return make_mocked_request("GET", "/", headers={"Host": "here.example"} | named)
+
+
+def test_the_authorization_header_goes_before_another_token(gate: Gate) -> None:
+    """A token in the query counts only without the header."""
+    assert gate.visitor(request(Authorization=f"Bearer {KEY}"), token="bad").principal.kind == "key"
+    assert gate.visitor(request(), token=KEY).principal.kind == "key"
+    with pytest.raises(Unauthorized):
+        gate.visitor(request(Authorization="Bearer bad"), token=KEY)
+
+
+@pytest.mark.parametrize("header", ["Basic YTpi", "", "bearer"])
+def test_other_schemes_are_no_credential(gate: Gate, header: str) -> None:
+    """An empty bearer credential is one, and is refused."""
+    if header == "bearer":
+        with pytest.raises(Unauthorized):
+            gate.visitor(request(Authorization=header))
+    else:
+        assert gate.visitor(request(Authorization=header)).principal.kind == "anonymous"
+
+
+@pytest.mark.parametrize("origin", [None, "http://here.example", "https://shop.example"])
+def test_an_allowed_origin_passes_and_may_read(gate: Gate, origin: str | None) -> None:
+    """The response names the origin, and says that it depends on it."""
+    asked = request() if origin is None else request(Origin=origin)
+    gate.check_origin(asked)
+    headers = gate.response_headers(asked)
+    assert headers["Vary"] == "Origin"
+    assert headers.get("Access-Control-Allow-Origin") == origin
+
+
+def test_another_origin_is_refused_and_may_not_read(gate: Gate) -> None:
+    """The error names the setting."""
+    asked = request(Origin="https://evil.example")
+    with pytest.raises(Forbidden, match="SIO_CORS_ORIGINS"):
+        gate.check_origin(asked)
+    assert "Access-Control-Allow-Origin" not in gate.response_headers(asked)
+
+
+def test_a_source_is_found_once(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request keeps it: later its connection may be gone."""
+    asked = request()
+    source = gate.source(asked)
+    monkeypatch.setattr(type(asked), "transport", None)
+    assert gate.source(asked) is source
+
+
+def test_an_address_enters_as_often_as_it_may(gate: Gate) -> None:
+    """The connection that has ended counts no longer."""
+    source = gate.source(request())
+    leave = gate.enter(source)
+    with pytest.raises(RateLimited):
+        gate.enter(source)
+    leave()
+    gate.enter(source)
+
+
+def test_refusals_count_for_the_address(gate: Gate, metrics: Metrics) -> None:
+    """Over the limit the answer is the rate limit's. Each counts under the answer's code."""
+    source = gate.source(request())
+    codes = [gate.refuse(Unauthorized("no"), source).code for _ in range(3)]
+    assert codes == ["unauthorized", "unauthorized", "rate_limited"]
+    text = metrics.render().decode()
+    assert 'sio_commands_refused_total{code="unauthorized"} 2.0' in text
+    assert 'sio_commands_refused_total{code="rate_limited"} 1.0' in text
+
+
+def test_counted_commands_are_limited(gate: Gate) -> None:
+    """Reading the log counts for the address."""
+    source = gate.source(request())
+    for _ in range(2):
+        gate.count(source)
+    with pytest.raises(RateLimited):
+        gate.count(source)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ([], {"catalog"}),
+        ([("room", "catalog")], {"catalog"}),
+        ([("room", "material:roble"), ("room", "author:Ana")], {"material:roble", "author:Ana"}),
+        ([("room", "material:roble")] * 3, {"material:roble"}),
+    ],
+)
+def test_a_query_names_rooms(gate: Gate, query: list[Any], expected: set[str]) -> None:
+    """Without a room it asks for everything."""
+    assert gate.rooms(MultiDict(query)) == expected
+
+
+def test_bad_rooms_are_refused(gate: Gate) -> None:
+    """Unknown ones, and too many."""
+    with pytest.raises(UnknownRoom):
+        gate.rooms(MultiDict([("room", "nowhere")]))
+    with pytest.raises(RateLimited):
+        gate.rooms(MultiDict([("room", f"material:{number}") for number in range(3)]))
+
+
+def test_since_is_an_offset_or_absent() -> None:
+    """An empty query asks for nothing."""
+    assert since_in(MultiDict()) is None
+    assert since_in(MultiDict(since="epoch-3")) == Offset("epoch", 3)
