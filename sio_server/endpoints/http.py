@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from sio_server.contract import strictjson
 from sio_server.contract.errors import (
@@ -62,7 +63,7 @@ class HttpApi:
         principal.check_publish()
         body = await self._body(request, settings.max_message_bytes)
         message = strictjson.loads(body, settings.max_json_depth)
-        event = parse_event(message, id=_idempotency_key(request))
+        event = parse_event(message, id=idempotency_key(request))
         receipt = await self._hub.publish(principal, event)
         return json_response(receipt.as_dict(), 200 if receipt.duplicate else 201)
 
@@ -106,7 +107,7 @@ class HttpApi:
         query = request.query
         principal, source = self._gate.visitor(request)
         principal.check_consume()
-        rooms, since, limit = self._gate.rooms(query), since_in(query), _limit_in(query)
+        rooms, since, limit = self._gate.rooms(query), since_in(query), limit_in(query)
         if principal.kind != "key":
             self._gate.count(source)
         page, oldest = await self._read(rooms, since, limit)
@@ -140,17 +141,22 @@ class HttpApi:
             raise TooLarge(f"the body has more than {max_bytes} bytes") from None
 
 
-def _idempotency_key(request: web.Request) -> str | None:
+def idempotency_key(request: web.Request) -> str | None:
+    """Return the ``Idempotency-Key`` header, without its quotes, or None."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and len(key) >= 2 and key[0] == key[-1] == '"':
         return key[1:-1]
     return key
 
 
-def _limit_in(query: Any) -> int:
+def limit_in(query: MultiMapping[str]) -> int:
+    """Return the limit that a query names.
+
+    Raises:
+        InvalidMessage: the limit is not a number, or too large.
+    """
     text = query.get("limit", str(DEFAULT_PAGE_EVENTS))
-    if not (text.isascii() and text.isdigit() and len(text) <= 6):
-        raise InvalidMessage(f"limit must be a number from 0 to {MAX_PAGE_EVENTS}")
-    if int(text) > MAX_PAGE_EVENTS:
+    is_number = text.isascii() and text.isdigit() and len(text) <= 6
+    if not is_number or int(text) > MAX_PAGE_EVENTS:
         raise InvalidMessage(f"limit must be a number from 0 to {MAX_PAGE_EVENTS}")
     return int(text)

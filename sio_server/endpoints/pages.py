@@ -13,6 +13,8 @@ STATIC = Path(__file__).parent.parent / "static"
 CLIENT = STATIC / "socket.io"
 """``make browser-client`` puts the files of the npm package ``socket.io-client`` here."""
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 CLIENT_FILES = tuple(
     name + suffix
     for name in ("socket.io.js", "socket.io.min.js", "socket.io.esm.min.js")
@@ -43,7 +45,7 @@ class Pages:
         return web.FileResponse(STATIC / "index.html", headers=HEADERS)
 
 
-def _file(path: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _file(path: Path) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         if not path.is_file():  # noqa: ASYNC240 - one stat of a local file
             raise NotFound(f"{path.name} is not installed; run `make browser-client`")

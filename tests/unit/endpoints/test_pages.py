@@ -1,0 +1,49 @@
+"""The files that a browser loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from sio_server.contract.errors import NotFound
+from sio_server.endpoints import pages
+from sio_server.endpoints.pages import CLIENT_FILES, Pages
+
+
+async def test_a_file_that_is_not_installed_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server also runs without Node.js, and then without the browser client."""
+    monkeypatch.setattr(pages, "CLIENT", tmp_path)
+    errors: list[NotFound] = []
+
+    @web.middleware
+    async def note(request: web.Request, handler: pages.Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except NotFound as error:
+            errors.append(error)
+            return web.Response(status=error.status)
+
+    app = web.Application(middlewares=[note])
+    Pages().add_routes(app)
+    async with TestClient(TestServer(app)) as client:
+        for name in CLIENT_FILES:
+            assert (await client.get(f"/socket.io/{name}")).status == 404
+    assert all("make browser-client" in error.message for error in errors)
+    assert len(errors) == len(CLIENT_FILES)
+
+
+async def test_a_file_carries_the_policy_of_the_page() -> None:
+    """No script of another origin runs in it, and no other page frames it."""
+    app = web.Application()
+    Pages().add_routes(app)
+    async with TestClient(TestServer(app)) as client:
+        response = await client.get("/live.js")
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
