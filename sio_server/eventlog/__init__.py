@@ -1,1 +1,1 @@
-"""The event log: `base` says what every log promises, the others keep it."""
+"""The event log: ``contract`` says in words what every log promises; each folder is one log."""

@@ -1,6 +1,7 @@
-"""Work out what an append does to a log, the same for every log: dedupe, order, rooms, states.
+"""Plan an append, by the same rules for every log: dedupe, order, rooms, states.
 
-Pure: a step only looks things up. The log then makes the whole step its own, or nothing of it.
+Pure: a plan only looks things up and changes nothing. The log then stores the whole plan, or
+nothing of it.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from sio_server.eventlog.contract import AppendResult
 
 
 class AppendPlan:
-    """Events on their way into a log.
+    """The new records and states of one append.
 
     Args:
         position: the log's end.
-        milliseconds: the new records' timestamp, since the Unix epoch.
-        find: returns the record that an id has in the log.
-        last_state: returns a piece's last known rooms by its ``furniture_id``; none where it
-            isn't known.
+        milliseconds: the timestamp of the new records, since the Unix epoch.
+        find: returns the log's record with an id, or None.
+        last_state: returns the rooms of a piece's last known state by its ``furniture_id``;
+            empty if the log knows no state of it.
 
     Attributes:
-        milliseconds: the new records' timestamp.
+        milliseconds: the timestamp of the new records.
         records: the new records by their ids, in order.
-        states: the pieces' new last states by their ``furniture_id``; None: deleted.
+        states: the new last states of the pieces by their ``furniture_id``; None: deleted.
     """
 
     def __init__(
@@ -48,10 +49,10 @@ class AppendPlan:
         self._last_state = last_state
 
     def add(self, event: Event) -> AppendResult:
-        """Take an event into the step and return its answer."""
+        """Add an event to the plan and return its result."""
         earlier = self.records.get(event.id) or self._find(event.id)
         if earlier is not None:
-            return _answer_again(event, earlier)
+            return _result_of_known_id(event, earlier)
         piece = event.furniture["furniture_id"]
         last_state = self.states[piece] if piece in self.states else self._last_state(piece)
         offset = Offset(self._position.epoch, self._position.seq + len(self.records) + 1)
@@ -70,7 +71,7 @@ class AppendPlan:
         return Receipt(event.id, offset, self._timestamp)
 
 
-def _answer_again(event: Event, earlier: Record) -> AppendResult:
+def _result_of_known_id(event: Event, earlier: Record) -> AppendResult:
     first = json.loads(earlier.body)
     if first["type"] == event.type and strictjson.equal(first["furniture"], event.furniture):
         return Receipt(event.id, earlier.offset, first["timestamp"], duplicate=True)

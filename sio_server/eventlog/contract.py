@@ -1,24 +1,31 @@
-"""The event log's contract, in words. Every log keeps all of it; one test suite holds them to it.
+"""The contract of the event log, in words.
 
-* **Order.** Events have one order. ``seq`` counts them from 1 within an ``epoch``; an epoch is
-  made with the log and never comes back. An offset names one event for ever.
-* **Durability.** ``append`` returns when the events are in the log for good, as durably as the
-  log's kind promises (memory: while the process lives; SQLite: synced to disk). When it raises,
-  none of them is in the log. An outcome that the log itself does not know, it finds out first.
-* **Dedupe.** An ``id`` seen before, within the retention, appends nothing: the answer is the
-  first append's receipt, marked duplicate, or ``IdConflict`` where type or furniture differ
-  (``strictjson.equal``). This holds within one call too.
-* **Rooms.** A record carries the rooms of its event and those of the piece's last known state,
-  which is known until the piece is deleted, also past the retention. State and record change in
-  one step. A duplicate changes nothing.
-* **Retention.** Events beyond the count or older than the age go, oldest first, soon after they
-  may (the oldest kept is always a suffix of the order); trimming delays no append noticeably.
-* **Tail.** Every record reaches the tail, in order, once; on the node that appended it not later
-  than the answer of ``append``. Where that can't be, the tail breaks: the log was lost, and begins
-  anew with another epoch; an older state of it was restored; the retention passed what this node
-  had not heard of; or the log could not be reached when it was opened, and is there now. The tail
-  then forgets what it still holds, ``on_break`` is called with the position that it goes on from,
-  and the records that come next follow on that. An offset from before a loss is a gap to ``read``.
+Every log keeps every sentence below, and one test suite checks every log against them.
+
+* **Order.** The events of a log have one order. ``seq`` counts them from 1 within an ``epoch``. An
+  epoch is created with the log, and its name never comes back. So an offset names one event
+  forever. (An epoch that begins on a restored older state continues the count of that state.)
+* **Durability.** ``append`` returns when the log has stored the events permanently, as durably as
+  this kind of log promises (memory: while the process lives; SQLite: synced to disk; Valkey: as
+  durably as the server is configured to). If ``append`` raises an error, the log holds none of the
+  events. If the log itself does not know an outcome, it finds out before it answers.
+* **Dedupe.** An ``id`` that the log has seen within the retention appends nothing. The answer is
+  the receipt of the first append, marked as a duplicate; or ``IdConflict``, if type or furniture
+  differ (``strictjson.equal``). Two events of one call follow the same rule.
+* **Rooms.** A record carries the rooms of its event and the rooms of the piece's last known state.
+  The log knows that state until the piece is deleted, even if its events are beyond the retention.
+  State and record change in one step. A duplicate changes nothing.
+* **Retention.** The log removes events that are beyond the maximum number or older than the
+  maximum age, soon after they exceed it. It removes the oldest events first, so that the
+  remaining events are always the end of the order. Trimming delays no append noticeably.
+* **Tail.** Every record reaches the tail once and in order; on the node that appended it, not later
+  than ``append`` returns. If this is impossible, the tail **breaks**. There are four causes: the
+  log was lost and starts again in another epoch; an older state of the log was restored, and
+  continues in another epoch; the retention removed events that this node had not received yet; or
+  the log could not be reached when it was opened, and now it can. When the tail breaks, it first
+  drops the records that no consumer has taken yet. Then it calls ``on_break`` with the position at
+  which it continues. The next records follow that position. To ``read``, an offset from before a
+  loss is a gap.
 * **Time.** Timestamps never decrease along the log.
 """
 
@@ -33,12 +40,17 @@ from sio_server.contract.events import Event, Offset, Receipt, Record
 from sio_server.eventlog.session_contract import SessionStore
 
 AppendResult = Receipt | ContractError
-"""What became of one event of an ``append``: a receipt, or ``IdConflict``."""
+"""The result of one event of an ``append``: a receipt, or ``IdConflict``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long events are kept: at most ``seconds`` old and at most ``events`` of them."""
+    """The bounds of a log: the maximum age and the maximum number of its events.
+
+    Attributes:
+        seconds: the maximum age of an event.
+        events: the maximum number of events.
+    """
 
     seconds: float = 86_400
     events: int = 100_000
@@ -46,15 +58,16 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a read found after an offset.
+    """The result of a read.
 
     Attributes:
-        records: in order; only those of the rooms asked for.
-        position: where to read on. The last record's offset where the page was cut, else the
-            last event that the read examined.
-        at_end: nothing lay beyond ``position`` when the log was read.
-        gap: the offset asked for is of another epoch, of the future, or older than what is kept.
-            Then there are no records, and ``position`` is the log's end.
+        records: the records of the requested rooms, in order.
+        position: the offset after which the next read starts. If the page is full, this is the
+            offset of its last record; otherwise, of the last event that the read examined.
+        at_end: whether ``position`` was the log's end when the log was read.
+        gap: whether the requested offset has another epoch, lies in the future, or is older than
+            the oldest event of the log. Then the page has no records, and ``position`` is the
+            log's end.
     """
 
     records: list[Record]
@@ -65,13 +78,18 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The smallest offset that a read may start after without a gap, and the log's end."""
+    """The two ends of a log.
+
+    Attributes:
+        oldest: the smallest offset after which a read can start without a gap.
+        position: the log's end.
+    """
 
     oldest: Offset
     position: Offset
 
     def has_all_after(self, offset: Offset) -> bool:
-        """Tell whether a read may start there; otherwise it is a gap."""
+        """Tell whether a read can start after an offset; otherwise it is a gap."""
         return (
             offset.epoch == self.position.epoch
             and self.oldest.seq <= offset.seq <= self.position.seq
@@ -79,17 +97,17 @@ class Bounds:
 
 
 TRIM_PAUSE_FACTOR = 4
-"""How many times as long as a step of a long trimming took the next one waits, for appends."""
+"""A trimming step is followed by a pause of so many times its own duration, for the appends."""
 
 
 class EventLog(ABC):
     """An append-only log of furniture events. All methods run in one event loop.
 
     Attributes:
-        sessions: the sessions that are kept beside the events.
-        shared: whether other servers append to it too.
-        on_break: called when the tail breaks; whoever has heard of all that came before it can't
-            know what was lost.
+        sessions: the sessions that are stored beside the events.
+        shared: whether other servers append to the same log.
+        on_break: called when the tail breaks, with the position at which it continues. A consumer
+            that has received everything before the break cannot know which events it missed.
     """
 
     sessions: SessionStore
@@ -98,58 +116,59 @@ class EventLog(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Make ready to append and read.
+        """Prepare the log for appends and reads.
 
-        A log that can't be reached yet is unavailable after this, until it is there.
+        If the log cannot be reached yet, this succeeds. The log is then unavailable until it can
+        be reached.
 
         Raises:
-            StartError: the log can't be used for good (no database, no permission); the message
-                says which and what to do.
+            StartError: the log cannot be used, and waiting does not help (no database, no
+                permission). The message names the cause and the remedy.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """Finish what was asked for, then let everything go. A second call does nothing."""
+        """Finish the calls that have started, then free everything. A second call does nothing."""
 
     @abstractmethod
     async def append(self, events: Sequence[Event]) -> list[AppendResult]:
-        """Append the events in their order, as one step that others see whole or not at all.
+        """Append events in their order, as one step: a reader sees all of them or none.
 
         Returns:
-            An answer for each event, in order.
+            A result for each event, in order.
 
         Raises:
-            LogUnavailable: nothing was appended.
+            LogUnavailable: no event was appended.
             asyncio.CancelledError: the caller was cancelled, or the log was closed before it could
-                learn what became of the events. They may be in the log.
+                find out the outcome. The events may be in the log.
         """
 
     @abstractmethod
     async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
-        """Read what came after an offset.
+        """Read the records after an offset.
 
         Args:
-            after: where to start; None: from the oldest kept.
-            rooms: records of any of these rooms, each once; None: all.
-            limit: how many records at most; with 0, ``position`` is the log's end. A read may
-                return fewer with ``at_end`` False where it had to examine many events, or they
-                are large: read on from ``position``.
+            after: the offset; None reads from the oldest event of the log.
+            rooms: read the records of any of these rooms, each record once; None reads all.
+            limit: the maximum number of records. With 0, ``position`` is the log's end. A read may
+                return fewer records with ``at_end`` False if it examined many events or if the
+                events are large. Then the next read starts after ``position``.
 
         Raises:
-            LogUnavailable: the log can't be read now.
+            LogUnavailable: the log cannot be read now.
         """
 
     @abstractmethod
     async def bounds(self) -> Bounds:
-        """Return the oldest offset and the position.
+        """Return the oldest offset and the log's end.
 
         Raises:
-            LogUnavailable: the log can't be read now.
+            LogUnavailable: the log cannot be read now.
         """
 
     @abstractmethod
     def tail(self) -> AsyncIterator[list[Record]]:
-        """Yield every record appended after this call, in order, in batches as they come.
+        """Yield every record that is appended after this call, in order, in batches.
 
-        Ends when the log is closed.
+        The iteration ends when the log is closed.
         """

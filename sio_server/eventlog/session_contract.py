@@ -1,14 +1,14 @@
-"""The contract of a log's session store, in words. One test suite holds every store to it.
+"""The contract of a log's session store, in words. One test suite checks every store against it.
 
-* **Owner.** A session belongs to the connection that put it or took it last; an owner's name is
-  never used twice. Only its owner changes it, so that a connection which has lost its session,
-  to one on whichever node, can't undo what the newer one does.
-* **Durability.** What ``change`` and ``end`` return for is kept as durably as the log keeps events;
-  what the others do outlives the process, though maybe not a power cut. A call that raises may
-  have been done or not; doing it again does no harm.
-* **Lifetime.** A session lives for the log's retention, counted from ``leave``; where its server
-  ended without one, from about when that was, or from the server's next start.
-* **Privacy.** Keys and data never reach a log line.
+* **Owner.** A session belongs to the connection that created or claimed it last. The name of an
+  owner is never used twice. Only the owner changes its session. So a connection that has lost its
+  session, to a connection on any node, cannot undo the changes of the newer owner.
+* **Durability.** When ``change`` and ``end`` return, their effect is as durable as the log's
+  events. The effect of the other methods outlives the process, but possibly not a power cut. A
+  call that raises may have had its effect or not. Repeating it does no harm.
+* **Lifetime.** A session lives for the log's retention after ``leave``. If its server ended without
+  a ``leave``, the lifetime starts about when the server ended, or when the server starts again.
+* **Privacy.** Keys and data never appear in a log line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 
 class Superseded(NamedTuple):
-    """A session's key, and its new owner."""
+    """A session that another connection has claimed: its key and its new owner."""
 
     key: str
     owner: str
@@ -28,37 +28,40 @@ class Superseded(NamedTuple):
 class SessionStore(ABC):
     """Sessions that outlive their connection. All methods run in the log's event loop.
 
-    A session's data is text that only the caller understands. Every method but ``superseded``
-    raises ``LogUnavailable`` while the store can't be reached.
+    The data of a session is text that only the caller understands. Every method except
+    ``superseded`` raises ``LogUnavailable`` while the store cannot be reached.
     """
 
     @abstractmethod
     async def create(self, key: str, owner: str, data: str) -> None:
-        """Keep a new session."""
+        """Store a new session."""
 
     @abstractmethod
     async def claim(self, key: str, owner: str) -> str | None:
-        """Make a session another owner's; return its data, or None where there is no such session.
+        """Give a session a new owner.
 
-        Its former owner, if that is still connected, is told by ``superseded`` on its node.
+        If the former owner is still connected, its node learns of the claim by ``superseded``.
+
+        Returns:
+            The data of the session; None if there is no such session.
         """
 
     @abstractmethod
     async def change(self, key: str, owner: str, data: str) -> bool:
-        """Replace the data of a session; False where it is not the owner's (any more)."""
+        """Replace the data of a session; return False if the owner does not own it (any more)."""
 
     @abstractmethod
     async def leave(self, key: str, owner: str, data: str) -> bool:
-        """Note, as ``change`` does, that the owner is gone: the session's lifetime runs."""
+        """Replace the data as ``change`` does, and start the lifetime: the owner has gone."""
 
     @abstractmethod
     async def end(self, key: str, owner: str) -> bool:
-        """Forget a session for good; False where it is not the owner's (any more)."""
+        """Delete a session permanently; return False if the owner does not own it (any more)."""
 
     @abstractmethod
     def superseded(self) -> AsyncIterator[list[Superseded]]:
-        """Yield each session that is taken from now on, in batches as it happens.
+        """Yield every session that is claimed after this call, in batches, as it happens.
 
-        For owners on this node, whoever took it; it may name sessions that nobody here has. Ends
-        when the log is closed.
+        This informs the owners on this node about claims from every node. It may also name
+        sessions that no connection of this node owns. The iteration ends when the log is closed.
         """

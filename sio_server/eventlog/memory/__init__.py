@@ -1,1 +1,1 @@
-"""The event log in memory."""
+"""The event log in memory, for one process."""

@@ -1,4 +1,4 @@
-"""The event log in memory: for one process, for as long as it lives. No I/O."""
+"""The event log in memory: for one process, while it lives. No I/O."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page, R
 from sio_server.eventlog.memory.sessions import MemorySessions
 from sio_server.eventlog.tails import Tails
 
-TRIMMED = 1_000
-"""How many events beyond the retention go at a time, so that no append waits for more."""
+MAX_TRIMMED_EVENTS = 1_000
+"""How many events beyond the retention one step removes at most, so that appends wait little."""
 
 
-class _Kept(NamedTuple):
+class _StoredEvent(NamedTuple):
     record: Record
     id: str
     milliseconds: int
@@ -31,9 +31,9 @@ class MemoryLog(EventLog):
     """An event log that ends with the process.
 
     Args:
-        retention: how long events are kept.
-        clock: seconds since the Unix epoch.
-        sweep_seconds: how often events that grew too old are looked for while nobody appends.
+        retention: the bounds of the log.
+        clock: returns the seconds since the Unix epoch.
+        sweep_seconds: how often the log looks for events that are too old while no call comes.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class MemoryLog(EventLog):
         self._clock = clock
         self._sweep_seconds = sweep_seconds
         self._epoch = reading.new_epoch()
-        self._kept: dict[int, _Kept] = {}
+        self._events: dict[int, _StoredEvent] = {}
         self._seqs: dict[str, int] = {}
         self._states: dict[str, tuple[str, ...]] = {}
         self._oldest = self._end = self._milliseconds = 0
@@ -66,44 +66,46 @@ class MemoryLog(EventLog):
         self._is_open = False
         if self._sweeper is not None:
             self._sweeper.cancel()
-        for held in (self._kept, self._seqs, self._states):
-            held.clear()
+        for contents in (self._events, self._seqs, self._states):
+            contents.clear()
         self._tails.end()
         self._sessions.close()
 
     @override
     async def append(self, events: Sequence[Event]) -> list[AppendResult]:
         self._check_open()
-        self._trim(TRIMMED)
-        step = AppendPlan(
+        self._trim(MAX_TRIMMED_EVENTS)
+        plan = AppendPlan(
             Offset(self._epoch, self._end),
             max(self._milliseconds, int(self._clock() * 1000)),
             find=self._find,
             last_state=lambda piece: self._states.get(piece, ()),
         )
-        answers = [step.add(event) for event in events]
-        self._take(step)
-        self._trim(TRIMMED + len(step.records))
-        if step.records:
-            self._tails.publish(step.records.values())
-            await asyncio.sleep(0)  # the tails' consumers first, then whoever appended
-        return answers
+        results = [plan.add(event) for event in events]
+        self._store(plan)
+        self._trim(MAX_TRIMMED_EVENTS + len(plan.records))
+        if plan.records:
+            self._tails.publish(plan.records.values())
+            await asyncio.sleep(0)  # the consumers of the tails run before the caller continues
+        return results
 
     @override
     async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
-        kept = await self.bounds()
-        seqs = reading.plan(after, rooms, limit, kept)
+        bounds = await self.bounds()
+        seqs = reading.plan(after, rooms, limit, bounds)
         if isinstance(seqs, Page):
             return seqs
         wanted = None if rooms is None else frozenset(rooms)
-        records = (self._kept[seq].record for seq in seqs)
-        found = (it for it in records if wanted is None or not wanted.isdisjoint(it.rooms))
-        return reading.page(found, seqs, limit, kept)
+        records = (self._events[seq].record for seq in seqs)
+        found = (
+            record for record in records if wanted is None or not wanted.isdisjoint(record.rooms)
+        )
+        return reading.page(found, seqs, limit, bounds)
 
     @override
     async def bounds(self) -> Bounds:
         self._check_open()
-        self._trim(TRIMMED)
+        self._trim(MAX_TRIMMED_EVENTS)
         return reading.bounds(self._epoch, self._oldest, self._end)
 
     @override
@@ -116,35 +118,35 @@ class MemoryLog(EventLog):
 
     def _find(self, id: str) -> Record | None:
         seq = self._seqs.get(id)
-        return None if seq is None else self._kept[seq].record
+        return None if seq is None else self._events[seq].record
 
-    def _take(self, step: AppendPlan) -> None:
-        self._milliseconds = step.milliseconds
-        for event_id, record in step.records.items():
+    def _store(self, plan: AppendPlan) -> None:
+        self._milliseconds = plan.milliseconds
+        for event_id, record in plan.records.items():
             self._end = record.offset.seq
             self._seqs[event_id] = self._end
-            self._kept[self._end] = _Kept(record, event_id, step.milliseconds)
-        for piece, state in step.states.items():
+            self._events[self._end] = _StoredEvent(record, event_id, plan.milliseconds)
+        for piece, state in plan.states.items():
             if state is None:
                 self._states.pop(piece, None)
             else:
                 self._states[piece] = state
 
-    def _trim(self, at_most: int) -> bool:
-        """Let go of the oldest events beyond the retention; True where more may have to go."""
+    def _trim(self, max_events: int) -> bool:
+        """Remove the oldest events beyond the retention; return whether there may be more."""
         by_count = self._end - self._retention.events
         by_age = (self._clock() - self._retention.seconds) * 1000
-        last = min(self._oldest + at_most, self._end)
+        last = min(self._oldest + max_events, self._end)
         while self._oldest < last:
             seq = self._oldest + 1
-            if seq > by_count and self._kept[seq].milliseconds >= by_age:
+            if seq > by_count and self._events[seq].milliseconds >= by_age:
                 return False
-            del self._seqs[self._kept.pop(seq).id]
+            del self._seqs[self._events.pop(seq).id]
             self._oldest = seq
         return self._oldest < self._end
 
     def _sweep(self) -> None:
-        more = self._trim(TRIMMED)
+        may_have_more = self._trim(MAX_TRIMMED_EVENTS)
         self._sweeper = asyncio.get_running_loop().call_later(
-            0 if more else self._sweep_seconds, self._sweep
+            0 if may_have_more else self._sweep_seconds, self._sweep
         )

@@ -1,1 +1,1 @@
-"""The event log in an SQLite file."""
+"""The event log in an SQLite file, for one server."""
