@@ -85,7 +85,7 @@ async def pass_time(seconds: float, clock: Clock, *logs: EventLog) -> None:
 async def _age(seconds: float, logs: list[ValkeyLog]) -> None:
     """Take time off what sessions have left to live, in the steps in which their nodes give it."""
     sessions = [log._sessions for log in logs]
-    pool = logs[0]._follower._link._server._pool
+    pool = logs[0]._follower._connection._address._factory
     client = redis.asyncio.Redis.from_pool(
         redis.asyncio.ConnectionPool.from_url(
             f"redis://127.0.0.1:{pool.connection_kwargs['port']}", decode_responses=True

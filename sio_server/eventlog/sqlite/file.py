@@ -1,8 +1,8 @@
-"""Open the SQLite event log's file: recognise it, create it, or say in one sentence why not.
+"""Open the file of the SQLite event log: check it, create it, or say in one sentence why not.
 
-The file is one server's alone: ``locking_mode=EXCLUSIVE`` keeps it locked from the first look at
-it until the connection closes. The lock is the operating system's, so it ends with the process,
-however that ends, and leaves nothing to clean up; and it spares SQLite the shared-memory file.
+The file belongs to one server. ``locking_mode=EXCLUSIVE`` keeps it locked from the first access
+until the connection closes. The lock is the operating system's: it ends with the process, however
+the process ends, and leaves nothing to clean up. It also spares SQLite the shared-memory file.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from sio_server.eventlog.sqlite import sessions as sqlite_sessions
 APPLICATION_ID = 0x53494F4C
 SCHEMA_VERSION = 2
 
-BUSY_MILLISECONDS = 1_000
-"""How long a server that starts waits for one that is just ending."""
+BUSY_TIMEOUT_MILLISECONDS = 1_000
+"""How long a server that starts waits for the lock of a server that is ending."""
 
-KEPT_JOURNAL_BYTES = 16 * 1024 * 1024
+IDLE_JOURNAL_BYTES = 16 * 1024 * 1024
+"""SQLite cuts the journal file to this size when it starts to reuse the file."""
 
 _SCHEMA = """
     CREATE TABLE log (epoch TEXT NOT NULL, seq INTEGER NOT NULL, milliseconds INTEGER NOT NULL)
@@ -40,38 +41,38 @@ _SCHEMA = """
         STRICT, WITHOUT ROWID;
 """
 
-_ELSEWHERE = "or choose another path in SIO_EVENT_LOG"
+_OR_ANOTHER_PATH = "or choose another path in SIO_EVENT_LOG"
 
 
 def open_file(path: Path, vfs: str | None = None) -> apsw.Connection:
-    """Open the log's file for a server that starts; make it, and its folder, where missing.
+    """Open the log's file when the server starts; create the file and its folder if missing.
 
     Raises:
-        StartError: it can't be used; the message says why and what to do.
+        StartError: the file cannot be used. The message names the cause and the remedy.
     """
-    made = False
+    created = False
     try:
-        made = _make_file(path)
+        created = _create_file(path)
         connection = _connect(path, vfs)
         try:
-            _recognise(connection, path)
+            _check_or_create_schema(connection, path)
             _configure(connection)
-            _write_once(connection)
+            _test_write(connection)
         except BaseException:
             connection.close(True)
             raise
     except (apsw.Error, OSError, StartError) as error:
-        if made and not isinstance(error, apsw.BusyError):  # busy: it is another server's by now
+        if created and not isinstance(error, apsw.BusyError):  # busy: another server has it now
             _remove(path)
         raise start_error(path, error) from error
     return connection
 
 
 def reopen_file(path: Path, vfs: str | None = None) -> apsw.Connection:
-    """Open the file of a running log again after a failure. Makes nothing.
+    """Open the file of a running log again after a failure. This creates nothing.
 
     Raises:
-        apsw.Error: it can't be opened now.
+        apsw.Error: the file cannot be opened now.
     """
     connection = _connect(path, vfs)
     try:
@@ -82,14 +83,14 @@ def reopen_file(path: Path, vfs: str | None = None) -> apsw.Connection:
     return connection
 
 
-def _make_file(path: Path) -> bool:
-    """Make an empty file; False where there is something already."""
+def _create_file(path: Path) -> bool:
+    """Create an empty file; return False if the path exists already."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StartError(
-            f"the folder {path.parent} of the event log can't be made ({error.strerror}): "
-            f"make it, {_ELSEWHERE}"
+            f"the folder {path.parent} of the event log cannot be created ({error.strerror}): "
+            f"create it, {_OR_ANOTHER_PATH}"
         ) from error
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
@@ -106,37 +107,37 @@ def _remove(path: Path) -> None:
 
 def _connect(path: Path, vfs: str | None) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
-    connection.set_busy_timeout(BUSY_MILLISECONDS)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MILLISECONDS)
     _pragma(connection, "locking_mode=EXCLUSIVE")
     return connection
 
 
-def _recognise(connection: apsw.Connection, path: Path) -> None:
-    """Refuse what is no log of ours, before anything is written to it."""
+def _check_or_create_schema(connection: apsw.Connection, path: Path) -> None:
+    """Refuse the database of another program before the first write; fill an empty file."""
     if connection.readonly("main"):
         raise apsw.ReadOnlyError("the file is read-only")
     application_id = _pragma(connection, "application_id")
     version = _pragma(connection, "user_version")
-    blank = connection.execute("SELECT count(*) FROM sqlite_schema").get == 0
-    if application_id != APPLICATION_ID and (application_id or version or not blank):
+    is_empty = connection.execute("SELECT count(*) FROM sqlite_schema").get == 0
+    if application_id != APPLICATION_ID and (application_id or version or not is_empty):
         raise StartError(
-            f"{path} is an SQLite database of another program: move it away, {_ELSEWHERE}"
+            f"{path} is an SQLite database of another program: move it away, {_OR_ANOTHER_PATH}"
         )
     if version > SCHEMA_VERSION:
         raise StartError(
             f"{path} was written by a newer version of this server (its schema is {version}, "
-            f"this server knows {SCHEMA_VERSION}): upgrade the server, {_ELSEWHERE}"
+            f"this server knows {SCHEMA_VERSION}): upgrade the server, {_OR_ANOTHER_PATH}"
         )
-    if blank:
-        _create(connection)
-    elif version == 1:  # it knew no sessions
+    if is_empty:
+        _create_schema(connection)
+    elif version == 1:  # version 1 had no sessions
         with connection:
             connection.execute(sqlite_sessions.SCHEMA)
             _pragma(connection, f"user_version={SCHEMA_VERSION}")
 
 
-def _create(connection: apsw.Connection) -> None:
-    _pragma(connection, "auto_vacuum=INCREMENTAL")  # only a blank database can be told
+def _create_schema(connection: apsw.Connection) -> None:
+    _pragma(connection, "auto_vacuum=INCREMENTAL")  # SQLite accepts this in an empty file only
     _use_journal(connection)
     with connection:
         connection.execute(_SCHEMA)
@@ -155,12 +156,12 @@ def _use_journal(connection: apsw.Connection) -> None:
 def _configure(connection: apsw.Connection) -> None:
     _use_journal(connection)
     _pragma(connection, "synchronous=FULL")  # each commit is synced before it returns
-    _pragma(connection, "wal_autocheckpoint=0")  # the log does it, where no commit waits for it
-    _pragma(connection, f"journal_size_limit={KEPT_JOURNAL_BYTES}")
+    _pragma(connection, "wal_autocheckpoint=0")  # the writer does it, so that no commit waits
+    _pragma(connection, f"journal_size_limit={IDLE_JOURNAL_BYTES}")
 
 
-def _write_once(connection: apsw.Connection) -> None:
-    """Show that the disk takes what is written."""
+def _test_write(connection: apsw.Connection) -> None:
+    """Write a value that is there already, to see that the disk accepts writes."""
     _pragma(connection, f"user_version={SCHEMA_VERSION}")
 
 
@@ -170,29 +171,32 @@ def _pragma(connection: apsw.Connection, pragma: str) -> int:
 
 
 def start_error(path: Path, error: Exception) -> StartError:
-    """Say in one sentence why the file can't be used, and what to do."""
+    """Describe in one sentence why the file cannot be used, and the remedy."""
     match error:
         case StartError():
             return error
         case apsw.NotADBError() | apsw.CorruptError():
-            trouble = "is no SQLite database, or a damaged one", "move it away"
+            cause, remedy = "is not an SQLite database, or is damaged", "move it away"
         case apsw.BusyError() | apsw.LockedError():
-            trouble = (
+            cause, remedy = (
                 "is in use by another process, perhaps another server",
-                "stop that one",
+                "stop that process",
             )
         case apsw.FullError():
-            trouble = "can't be written because its disk is full", "free some space"
+            cause, remedy = "cannot be written because its disk is full", "free some space"
         case _ if path.is_dir():
-            trouble = "is a folder", "name a file in it"
+            cause, remedy = "is a folder", "name a file in it"
         case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.PermissionsError() | OSError():
-            trouble = (
-                f"can't be opened for writing ({_reason(error)})",
+            cause, remedy = (
+                f"cannot be opened for writing ({_reason(error)})",
                 "give the server's user the right to write the file and its folder",
             )
         case _:
-            trouble = f"can't be used ({_reason(error)})", "check the disk and its free space"
-    return StartError(f"the event log {path} {trouble[0]}: {trouble[1]}, {_ELSEWHERE}")
+            cause, remedy = (
+                f"cannot be used ({_reason(error)})",
+                "check the disk and its free space",
+            )
+    return StartError(f"the event log {path} {cause}: {remedy}, {_OR_ANOTHER_PATH}")
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What passes between the event loop and the SQLite event log's thread."""
+"""The jobs and results that pass between the event loop and the thread of the SQLite event log."""
 
 from __future__ import annotations
 
@@ -10,53 +10,57 @@ from typing import Any
 from sio_server.contract.errors import LogUnavailable
 from sio_server.contract.events import Event
 from sio_server.eventlog.contract import AppendResult
-from sio_server.eventlog.sqlite.sessions import Change
-from sio_server.eventlog.sqlite.store import Store
+from sio_server.eventlog.sqlite.sessions import SessionChange
+from sio_server.eventlog.sqlite.store import SqliteStore
 
 
 @dataclass(eq=False, slots=True)
-class Append:
-    """Events to append as one step."""
+class AppendJob:
+    """Append events as one step."""
 
     events: Sequence[Event]
     answer: asyncio.Future[list[AppendResult]]
 
 
 @dataclass(eq=False, slots=True)
-class Rewrite:
-    """Sessions to change, within a group of appends; to be done again where it fails.
+class SessionJob:
+    """Change sessions, in the same transaction as a group of appends.
+
+    A failed job is refused, even if its outcome is unknown: its caller may repeat it.
 
     Attributes:
-        synced: a power cut must not undo it; otherwise it outlives the process alone.
+        change: changes the sessions.
+        answer: receives the result of the change.
+        synced: whether the change must survive a power cut; otherwise, only the process's end.
     """
 
-    change: Change
+    change: SessionChange
     answer: asyncio.Future[Any]
     synced: bool
 
 
 @dataclass(eq=False, slots=True)
-class Question:
-    """Something to ask of the store."""
+class QueryJob:
+    """Read something from the store."""
 
-    ask: Callable[[Store], Any]
+    query: Callable[[SqliteStore], Any]
     answer: asyncio.Future[Any]
 
 
 @dataclass(eq=False, slots=True)
-class Stop:
-    """The last job: finish those before it, and end."""
+class StopJob:
+    """The last job: finish the jobs before it, and end the thread."""
 
 
 @dataclass(eq=False, slots=True)
-class Outcome:
-    """What the event loop is to do with an answer.
+class JobResult:
+    """A job's answer, and the value that the event loop gives to it.
 
     Attributes:
-        answer: whose turn it is.
-        value: its result, or the exception.
-        known: False where it can't be told what became of the append: then its caller is
-            cancelled, for no answer is better than a wrong one.
+        answer: the future on which the job's caller waits.
+        value: the result, or the exception.
+        known: False if nobody can tell whether the append was stored. Then its caller is
+            cancelled, because no answer is better than a wrong one.
     """
 
     answer: asyncio.Future[Any]
@@ -64,14 +68,14 @@ class Outcome:
     known: bool = True
 
 
-Job = Append | Rewrite | Question
+Job = AppendJob | SessionJob | QueryJob
 
 
-def refusal(job: Job) -> Outcome:
-    """Refuse a job of which nothing was done."""
-    return Outcome(job.answer, unavailable())
+def refusal(job: Job) -> JobResult:
+    """Return the result of a job that had no effect."""
+    return JobResult(job.answer, unavailable())
 
 
 def unavailable() -> LogUnavailable:
-    """Build the error for what can't be done at the moment."""
-    return LogUnavailable("the event log can't be used at the moment; try again")
+    """Make the error of a job that is not possible at the moment."""
+    return LogUnavailable("the event log cannot be used at the moment; try again")

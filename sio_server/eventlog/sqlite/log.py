@@ -1,6 +1,6 @@
-"""The event log in an SQLite file: for one server, and it outlives it.
+"""The event log in an SQLite file: for one server, and it outlives the server.
 
-This is the event loop's side. All that touches the file happens in one thread, the writer's.
+This module is the side of the event loop. Only the writer's thread accesses the file.
 """
 
 from __future__ import annotations
@@ -24,36 +24,37 @@ from sio_server.contract.events import Event, Offset, Record
 from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page, Retention
 from sio_server.eventlog.sqlite.file import open_file, reopen_file, start_error
 from sio_server.eventlog.sqlite.jobs import (
-    Append,
+    AppendJob,
     Job,
-    Outcome,
-    Question,
-    Rewrite,
-    Stop,
+    JobResult,
+    QueryJob,
+    SessionJob,
+    StopJob,
     refusal,
 )
-from sio_server.eventlog.sqlite.sessions import Change, SqliteSessions
-from sio_server.eventlog.sqlite.store import Store
-from sio_server.eventlog.sqlite.writer import Writer
+from sio_server.eventlog.sqlite.sessions import SessionChange, SqliteSessions
+from sio_server.eventlog.sqlite.store import SqliteStore
+from sio_server.eventlog.sqlite.writer import SqliteWriter
 from sio_server.eventlog.tails import Tails
 
 logger = logging.getLogger(__name__)
 
-_Reply = TypeVar("_Reply")
+_Value = TypeVar("_Value")
 
 
 class SqliteLog(EventLog):
     """An event log in an SQLite file, synced to disk at every commit.
 
-    The file belongs to one server at a time. Where closing can't learn from a failing disk
-    whether it took an append, that append is cancelled: it gets no answer.
+    The file belongs to one server at a time. If the disk fails while the log closes, the log may
+    be unable to find out whether an append was stored. Then that append is cancelled: it gets no
+    answer.
 
     Args:
-        path: the file; it and its folder are made where they are missing.
-        retention: how long events are kept.
-        clock: seconds since the Unix epoch.
-        sweep_seconds: how often events that grew too old are looked for.
-        vfs: the SQLite VFS to reach the file through; None: the system's.
+        path: the file. It and its folder are created if they are missing.
+        retention: the bounds of the log.
+        clock: returns the seconds since the Unix epoch.
+        sweep_seconds: how often the log looks for events that are too old.
+        vfs: the name of the SQLite VFS that accesses the file; None: the system's.
     """
 
     def __init__(
@@ -71,8 +72,8 @@ class SqliteLog(EventLog):
         self._sweep_seconds = sweep_seconds
         self._vfs = vfs
         self._tails: Tails[Record] = Tails()
-        self._sessions = self.sessions = SqliteSessions(retention.seconds, self._rewrite)
-        self._jobs: SimpleQueue[Job | Stop] = SimpleQueue()
+        self._sessions = self.sessions = SqliteSessions(retention.seconds, self._change_sessions)
+        self._jobs: SimpleQueue[Job | StopJob] = SimpleQueue()
         self._accepting = False
         self._ended: asyncio.Future[None] | None = None
 
@@ -89,7 +90,7 @@ class SqliteLog(EventLog):
     async def close(self) -> None:
         if self._accepting:
             self._accepting = False
-            self._jobs.put(Stop())
+            self._jobs.put(StopJob())
         if self._ended is not None:
             await asyncio.shield(self._ended)
         self._tails.end()
@@ -98,30 +99,30 @@ class SqliteLog(EventLog):
     @override
     async def append(self, events: Sequence[Event]) -> list[AppendResult]:
         answer: asyncio.Future[list[AppendResult]] = asyncio.get_running_loop().create_future()
-        self._submit(Append(tuple(events), answer))
+        self._submit(AppendJob(tuple(events), answer))
         return await answer
 
     @override
     async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
-        wanted = None if rooms is None else frozenset(rooms)  # the caller's may change meanwhile
-        return await self._ask(lambda store: store.read(after, wanted, limit))
+        wanted = None if rooms is None else frozenset(rooms)  # the caller may change its own
+        return await self._query(lambda store: store.read(after, wanted, limit))
 
     @override
     async def bounds(self) -> Bounds:
-        return await self._ask(Store.bounds)
+        return await self._query(SqliteStore.bounds)
 
     @override
     def tail(self) -> AsyncIterator[list[Record]]:
         return self._tails.open()
 
-    async def _ask(self, question: Callable[[Store], _Reply]) -> _Reply:
-        answer: asyncio.Future[_Reply] = asyncio.get_running_loop().create_future()
-        self._submit(Question(question, answer))
+    async def _query(self, query: Callable[[SqliteStore], _Value]) -> _Value:
+        answer: asyncio.Future[_Value] = asyncio.get_running_loop().create_future()
+        self._submit(QueryJob(query, answer))
         return await answer
 
-    async def _rewrite(self, change: Change, synced: bool) -> Any:
+    async def _change_sessions(self, change: SessionChange, synced: bool) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._submit(Rewrite(change, answer, synced))
+        self._submit(SessionJob(change, answer, synced))
         return await answer
 
     def _submit(self, job: Job) -> None:
@@ -129,29 +130,29 @@ class SqliteLog(EventLog):
             raise LogUnavailable("the event log is closed")
         self._jobs.put(job)
 
-    def _deliver(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
-        """Take from the thread what it has done: the tails first, then those who wait for it."""
+    def _finish_jobs(self, records: Sequence[Record], results: Sequence[JobResult]) -> None:
+        """Publish the thread's new records, then answer the callers of its finished jobs."""
         if records:
             self._tails.publish(records)
-        for outcome in outcomes:
-            answer = outcome.answer
+        for result in results:
+            answer = result.answer
             if answer.done():  # its caller was cancelled
                 continue
-            if not outcome.known:
+            if not result.known:
                 answer.cancel()
-            elif isinstance(outcome.value, Exception):
-                answer.set_exception(outcome.value)
+            elif isinstance(result.value, Exception):
+                answer.set_exception(result.value)
             else:
-                answer.set_result(outcome.value)
+                answer.set_result(result.value)
 
-    def _end(self, outcomes: Sequence[Outcome]) -> None:
-        """Let nobody wait for a thread that has ended, however it has."""
+    def _handle_thread_end(self, results: Sequence[JobResult]) -> None:
+        """Answer every caller that still waits, however the thread has ended."""
         self._accepting = False
-        self._deliver([], outcomes)
+        self._finish_jobs([], results)
         while not self._jobs.empty():
             job = self._jobs.get_nowait()
-            if not isinstance(job, Stop):
-                self._deliver([], [refusal(job)])
+            if not isinstance(job, StopJob):
+                self._finish_jobs([], [refusal(job)])
         self._tails.end()
         if self._ended is not None:
             self._ended.set_result(None)
@@ -159,40 +160,42 @@ class SqliteLog(EventLog):
     # In the thread.
 
     def _run(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
-        def post(records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
-            loop.call_soon_threadsafe(self._deliver, records, outcomes)
+        def post(records: Sequence[Record], results: Sequence[JobResult]) -> None:
+            loop.call_soon_threadsafe(self._finish_jobs, records, results)
 
-        writer = Writer(self._jobs, post, self._reopen_store, self._sweep_seconds)
-        outcome = Outcome(opened, StartError(f"the event log {self._path} can't be opened"))
+        writer = SqliteWriter(self._jobs, post, self._reopen_store, self._sweep_seconds)
+        open_result = JobResult(opened, StartError(f"the event log {self._path} cannot be opened"))
         try:
             try:
                 store = self._open_store()
             except StartError as error:
-                outcome.value = error
+                open_result.value = error
             else:
-                post([], [Outcome(opened)])
+                post([], [JobResult(opened)])
                 writer.run(store)
         except BaseException:
             if not loop.is_closed():
-                logger.critical("event_log_died", exc_info=True)
+                logger.critical("event_log_thread_died", exc_info=True)
         finally:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits
-                loop.call_soon_threadsafe(self._end, [outcome, *writer.abandoned()])
+            with suppress(RuntimeError):  # the loop is closed, so that no caller waits
+                loop.call_soon_threadsafe(
+                    self._handle_thread_end, [open_result, *writer.unfinished_results()]
+                )
 
-    def _open_store(self) -> Store:
+    def _open_store(self) -> SqliteStore:
         connection = open_file(self._path, self._vfs)
         try:
-            store = Store(connection, self._retention, self._clock)
-            store.leave_sessions()
+            store = SqliteStore(connection, self._retention, self._clock)
+            store.mark_sessions_left()
         except apsw.Error as error:
             connection.close(True)
             raise start_error(self._path, error) from error
         return store
 
-    def _reopen_store(self) -> Store:
+    def _reopen_store(self) -> SqliteStore:
         connection = reopen_file(self._path, self._vfs)
         try:
-            return Store(connection, self._retention, self._clock)
+            return SqliteStore(connection, self._retention, self._clock)
         except BaseException:
             connection.close(True)
             raise

@@ -1,8 +1,8 @@
 """The session store of the SQLite log: a table beside the events, changed by the same thread.
 
-The thread gets one batch of changes at a time: what comes meanwhile is the next. It is committed
-together with the events that wait at the same time. Doing a change again does no harm, so one whose
-commit fails is refused, whatever became of it.
+The thread gets one batch of changes at a time; changes that arrive meanwhile form the next batch.
+The thread commits a batch together with the events that wait at the same time. If the commit fails,
+the changes are refused, even if they were stored: repeating a change does no harm.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing_extensions import override
 from sio_server.eventlog.session_contract import SessionStore, Superseded
 from sio_server.eventlog.tails import Tails
 
-BATCH = 500
-"""How many changes the thread gets at a time."""
+MAX_BATCH_CHANGES = 500
+"""How many changes the thread gets at a time at most, so that they delay no event for long."""
 
-FORGOTTEN = 500
-"""How many sessions that have ended go in a step of their own."""
+MAX_DELETED_SESSIONS = 500
+"""How many expired sessions one step deletes at most."""
 
 SCHEMA = """
     CREATE TABLE session (
@@ -29,14 +29,14 @@ SCHEMA = """
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX session_gone ON session (gone) WHERE gone IS NOT NULL;
 """
-"""``gone``: since when its consumer is, in milliseconds; null while it is connected."""
+"""``gone``: when the owner left, in milliseconds; null while the owner is connected."""
 
 
-class Change(Protocol):
-    """What the thread does within its next transaction."""
+class SessionChange(Protocol):
+    """A change that the thread makes within its next transaction."""
 
     def __call__(self, connection: apsw.Connection, now: int) -> Any:
-        """Change the sessions.
+        """Change the sessions and return the result.
 
         Args:
             connection: in a transaction.
@@ -44,10 +44,8 @@ class Change(Protocol):
         """
 
 
-class _Waiting(NamedTuple):
-    """A change, and who waits for it."""
-
-    change: Change
+class _PendingChange(NamedTuple):
+    change: SessionChange
     synced: bool
     answer: asyncio.Future[Any]
 
@@ -56,15 +54,17 @@ class SqliteSessions(SessionStore):
     """Sessions in an SQLite file.
 
     Args:
-        seconds: how long a session lives without its consumer.
-        submit: has a change made in the thread, synced to the disk or not.
+        seconds: how long a session lives after its owner has left.
+        submit: makes a change in the thread; the flag says whether the disk must be synced.
     """
 
-    def __init__(self, seconds: float, submit: Callable[[Change, bool], Awaitable[Any]]) -> None:
-        self._lifetime = int(seconds * 1000)
+    def __init__(
+        self, seconds: float, submit: Callable[[SessionChange, bool], Awaitable[Any]]
+    ) -> None:
+        self._lifetime_milliseconds = int(seconds * 1000)
         self._submit = submit
-        self._waiting: list[_Waiting] = []
-        self._working: asyncio.Task[None] | None = None
+        self._pending: list[_PendingChange] = []
+        self._submitting: asyncio.Task[None] | None = None
         self._tails: Tails[Superseded] = Tails()
 
     @override
@@ -74,7 +74,7 @@ class SqliteSessions(SessionStore):
                 "INSERT OR REPLACE INTO session VALUES (?, ?, ?, NULL)", (key, owner, data)
             )
 
-        await self._do(change, synced=False)
+        await self._make_change(change, synced=False)
 
     @override
     async def claim(self, key: str, owner: str) -> str | None:
@@ -82,21 +82,21 @@ class SqliteSessions(SessionStore):
             return connection.execute(
                 "UPDATE session SET owner = ?, gone = NULL "
                 "WHERE key = ? AND (gone IS NULL OR gone >= ?) RETURNING data",
-                (owner, key, now - self._lifetime),
+                (owner, key, now - self._lifetime_milliseconds),
             ).get
 
-        data: str | None = await self._do(change, synced=False)
+        data: str | None = await self._make_change(change, synced=False)
         if data is not None:
             self._tails.publish([Superseded(key, owner)])
         return data
 
     @override
     async def change(self, key: str, owner: str, data: str) -> bool:
-        return await self._write("data = :data", key, owner, data, synced=True)
+        return await self._update("data = :data", key, owner, data, synced=True)
 
     @override
     async def leave(self, key: str, owner: str, data: str) -> bool:
-        return await self._write("data = :data, gone = :now", key, owner, data, synced=False)
+        return await self._update("data = :data, gone = :now", key, owner, data, synced=False)
 
     @override
     async def end(self, key: str, owner: str) -> bool:
@@ -104,17 +104,17 @@ class SqliteSessions(SessionStore):
             connection.execute("DELETE FROM session WHERE key = ? AND owner = ?", (key, owner))
             return connection.changes() > 0
 
-        return bool(await self._do(change, synced=True))
+        return bool(await self._make_change(change, synced=True))
 
     @override
     def superseded(self) -> AsyncIterator[list[Superseded]]:
         return self._tails.open()
 
     def close(self) -> None:
-        """Let nobody wait for sessions to be taken."""
+        """End the tails of superseded sessions."""
         self._tails.end()
 
-    async def _write(
+    async def _update(
         self, assignments: str, key: str, owner: str, data: str, *, synced: bool
     ) -> bool:
         def change(connection: apsw.Connection, now: int) -> bool:
@@ -124,30 +124,31 @@ class SqliteSessions(SessionStore):
             )
             return connection.changes() > 0
 
-        return bool(await self._do(change, synced=synced))
+        return bool(await self._make_change(change, synced=synced))
 
-    async def _do(self, change: Change, *, synced: bool) -> Any:
+    async def _make_change(self, change: SessionChange, *, synced: bool) -> Any:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        self._waiting.append(_Waiting(change, synced, answer))
-        if self._working is None:
-            self._working = loop.create_task(self._work())
+        self._pending.append(_PendingChange(change, synced, answer))
+        if self._submitting is None:
+            self._submitting = loop.create_task(self._submit_pending())
         return await answer
 
-    async def _work(self) -> None:
-        """Have everything done that waits, a batch at a time."""
-        while self._waiting:
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            await self._do_batch(batch)
-        self._working = None
+    async def _submit_pending(self) -> None:
+        """Submit the pending changes, one batch at a time, until there are none."""
+        while self._pending:
+            batch = self._pending[:MAX_BATCH_CHANGES]
+            del self._pending[:MAX_BATCH_CHANGES]
+            await self._submit_batch(batch)
+        self._submitting = None
 
-    async def _do_batch(self, batch: Sequence[_Waiting]) -> None:
+    async def _submit_batch(self, batch: Sequence[_PendingChange]) -> None:
         def change(connection: apsw.Connection, now: int) -> list[Any]:
-            return [it.change(connection, now) for it in batch]
+            return [pending.change(connection, now) for pending in batch]
 
-        answers = [it.answer for it in batch]
+        answers = [pending.answer for pending in batch]
         try:
-            results = await self._submit(change, any(it.synced for it in batch))
+            results = await self._submit(change, any(pending.synced for pending in batch))
         except Exception as error:
             for answer in answers:
                 if not answer.done():  # its caller was cancelled
@@ -161,15 +162,15 @@ class SqliteSessions(SessionStore):
                     answer.set_result(result)
 
 
-def leave_all(connection: apsw.Connection, now: int) -> None:
-    """Note that the consumers of a server that has ended are gone."""
+def mark_all_left(connection: apsw.Connection, now: int) -> None:
+    """Mark the owners of a server that has ended as gone since ``now``."""
     connection.execute("UPDATE session SET gone = ? WHERE gone IS NULL", (now,))
 
 
-def forget(connection: apsw.Connection, before: int) -> int:
-    """Take a step in forgetting those whose consumer went before then; return how many."""
+def delete_expired(connection: apsw.Connection, before: int) -> int:
+    """Delete some sessions whose owner left before a time, in milliseconds; return how many."""
     connection.execute(
         "DELETE FROM session WHERE key IN (SELECT key FROM session WHERE gone < ? LIMIT ?)",
-        (before, FORGOTTEN),
+        (before, MAX_DELETED_SESSIONS),
     )
     return connection.changes()

@@ -1,7 +1,7 @@
-"""The SQLite event log's statements: one connection, used by one thread.
+"""The SQL statements of the SQLite event log, on one connection that one thread uses.
 
-What the store remembers of its file (where the log ends, what is the oldest) changes only after
-the commit that changes the file. It answers nobody and retries nothing.
+The store keeps the bounds of the log in memory. They change only after the commit that changes the
+file. The store answers no caller and retries nothing.
 """
 
 from __future__ import annotations
@@ -17,16 +17,24 @@ from sio_server.contract.rooms import CATALOG
 from sio_server.eventlog import reading
 from sio_server.eventlog.appending import AppendPlan
 from sio_server.eventlog.contract import Bounds, Page, Retention
-from sio_server.eventlog.sqlite.sessions import FORGOTTEN, Change, forget, leave_all
+from sio_server.eventlog.sqlite.sessions import (
+    MAX_DELETED_SESSIONS,
+    SessionChange,
+    delete_expired,
+    mark_all_left,
+)
 
-TRIMMED = 500
-"""How many events beyond the retention go in a step of their own."""
+MAX_TRIMMED_EVENTS = 500
+"""How many events beyond the retention one trimming step deletes at most."""
 
-_MATCHES = 20_000
-"""How many comparisons of an event's rooms with a room asked for one read may cost."""
+MAX_ROOM_COMPARISONS = 20_000
+"""How many times one read compares an event's rooms with a requested room, about, at most."""
 
-_SHRINK_PAGES = 1_000
-_SHRINK_STEP = 200
+_SPARE_PAGES = 1_000
+"""The file keeps at least so many unused pages for the next events, if it has them."""
+
+_MAX_SHRINK_PAGES = 200
+"""How many unused pages one step gives back to the disk at most."""
 
 _READ = """
     SELECT seq, type, rooms, body FROM event
@@ -40,21 +48,27 @@ _READ_ROOMS = """
 """
 
 
-class _Marks(NamedTuple):
-    """What the file says of the log: the seqs it keeps and its last timestamp."""
+class _LogState(NamedTuple):
+    """The state of the log in the file: the bounds of its seqs and its last timestamp."""
 
     oldest: int
     end: int
     milliseconds: int
 
 
-class Store:
+class SqliteStore:
     """The log in an open file.
 
+    To change it, call ``begin``; then ``write`` with a plan of ``new_plan``, or
+    ``change_sessions``, or both; then ``commit``.
+
     Args:
-        connection: of ``open_file`` or ``reopen_file``.
-        retention: how long events are kept.
-        clock: seconds since the Unix epoch.
+        connection: from ``open_file`` or ``reopen_file``.
+        retention: the bounds of the log.
+        clock: returns the seconds since the Unix epoch.
+
+    Attributes:
+        journal_pages: the journal's size after the last commit; 0 after a checkpoint.
     """
 
     def __init__(
@@ -65,8 +79,8 @@ class Store:
         self._clock = clock
         self._epoch, end, milliseconds = self._row("SELECT epoch, seq, milliseconds FROM log")
         (first,) = self._row("SELECT min(seq) FROM event")
-        self._marks = _Marks(end if first is None else first - 1, end, milliseconds)
-        self._next_marks = self._marks
+        self._state = _LogState(end if first is None else first - 1, end, milliseconds)
+        self._next_state = self._state
         self.journal_pages = 0
         self._synced = True  # as the file was opened
         connection.set_wal_hook(self._count_journal)
@@ -74,147 +88,161 @@ class Store:
     @property
     def position(self) -> Offset:
         """The log's end."""
-        return Offset(self._epoch, self._marks.end)
+        return Offset(self._epoch, self._state.end)
 
-    def leave_sessions(self) -> None:
-        """Note that nobody is connected: the server has just started."""
+    def mark_sessions_left(self) -> None:
+        """Mark the owners of all sessions as gone, because the server has just started."""
         self.begin()
-        leave_all(self._connection, self._now())
+        mark_all_left(self._connection, self._now())
         self.commit()
 
     def close(self) -> None:
-        """Bring everything into the one file and let it go."""
+        """Write everything into the one file and close it."""
         self._connection.close()
 
     def discard(self) -> None:
-        """Let the file go as it is after a failure, so that opening it again shows the truth.
+        """Close the file as it is after a failure, so that the next opening shows the truth.
 
-        A checkpoint here would throw away what a failed commit had written to the journal.
+        A checkpoint here would throw away the journal's pages of a commit that failed.
         """
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._connection.close(True)
 
-    # Changing: begin, then new_step and write for events, rewrite for sessions, then commit.
+    # Changing.
 
     def begin(self, *, synced: bool = True) -> None:
         """Begin a transaction.
 
         Args:
-            synced: its commit waits for the disk; otherwise the next one that does syncs it too.
+            synced: whether the commit waits until the disk has it. Otherwise the next commit that
+                waits syncs this one too.
         """
         if synced != self._synced:
             self._execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             self._synced = synced
         self._execute("BEGIN IMMEDIATE")
-        self._next_marks = self._marks
+        self._next_state = self._state
 
-    def rewrite(self, change: Change) -> Any:
-        """Change the sessions; return what the change does."""
+    def change_sessions(self, change: SessionChange) -> Any:
+        """Change the sessions and return the result of the change."""
         return change(self._connection, self._now())
 
     def new_plan(self) -> AppendPlan:
-        """Return an empty step at the log's end."""
+        """Return an empty plan for an append at the log's end."""
         return AppendPlan(
             self.position,
-            max(self._marks.milliseconds, self._now()),
+            max(self._state.milliseconds, self._now()),
             find=self._find,
             last_state=self._last_state,
         )
 
-    def write(self, step: AppendPlan) -> None:
-        """Write the step, and trim as many events as it adds."""
-        milliseconds = step.milliseconds
+    def write(self, plan: AppendPlan) -> None:
+        """Write a plan, and delete at most as many events as it adds, if beyond the retention."""
+        milliseconds = plan.milliseconds
         self._connection.executemany(
             "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)",
             [
-                (it.offset.seq, milliseconds, event_id, it.type, _encode(it.rooms), it.body)
-                for event_id, it in step.records.items()
+                (
+                    record.offset.seq,
+                    milliseconds,
+                    event_id,
+                    record.type,
+                    _encode(record.rooms),
+                    record.body,
+                )
+                for event_id, record in plan.records.items()
             ],
         )
         self._connection.executemany(
             "INSERT OR REPLACE INTO piece VALUES (?, ?)",
-            [(piece, _encode(rooms)) for piece, rooms in step.states.items() if rooms is not None],
+            [(piece, _encode(rooms)) for piece, rooms in plan.states.items() if rooms is not None],
         )
         self._connection.executemany(
             "DELETE FROM piece WHERE furniture_id = ?",
-            [(piece,) for piece, rooms in step.states.items() if rooms is None],
+            [(piece,) for piece, rooms in plan.states.items() if rooms is None],
         )
-        end = self._marks.end + len(step.records)
+        end = self._state.end + len(plan.records)
         self._execute("UPDATE log SET seq = ?, milliseconds = ?", end, milliseconds)
-        self._next_marks = _Marks(
-            self._marks.oldest + self._delete(len(step.records), end), end, milliseconds
-        )
+        deleted = self._delete_old_events(len(plan.records), end)
+        self._next_state = _LogState(self._state.oldest + deleted, end, milliseconds)
 
     def commit(self) -> None:
-        """Commit; where this raises, the file alone knows whether it did."""
+        """Commit the transaction.
+
+        Raises:
+            apsw.Error: the commit failed; only the file shows whether it was stored.
+        """
         self._execute("COMMIT")
-        self._marks = self._next_marks
+        self._state = self._next_state
 
     # Reading.
 
     def bounds(self) -> Bounds:
-        """Return the log's bounds, once the file has shown that it can be read."""
+        """Return the log's bounds; read the file first, to see that it can be read."""
         self._execute("SELECT seq FROM event ORDER BY seq DESC LIMIT 1")
-        return reading.bounds(self._epoch, self._marks.oldest, self._marks.end)
+        return self._bounds()
 
     def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
         """Read as the log's ``read`` does."""
-        kept = reading.bounds(self._epoch, self._marks.oldest, self._marks.end)
+        bounds = self._bounds()
         if rooms is not None and CATALOG in rooms:
             rooms = None
-        examined = min(reading.MAX_EXAMINED_EVENTS, _MATCHES // len(rooms) + 1 if rooms else limit)
-        seqs = reading.plan(after, rooms, limit, kept, examined)
+        max_examined_events = min(
+            reading.MAX_EXAMINED_EVENTS,
+            MAX_ROOM_COMPARISONS // len(rooms) + 1 if rooms else limit,
+        )
+        seqs = reading.plan(after, rooms, limit, bounds, max_examined_events)
         if isinstance(seqs, Page):
             return seqs
-        between = seqs[0], seqs[-1], limit
+        parameters = seqs[0], seqs[-1], limit
         if rooms is None:
-            rows = self._connection.execute(_READ, between)
+            rows = self._connection.execute(_READ, parameters)
         else:
-            rows = self._connection.execute(_READ_ROOMS, (_encode_asked(rooms), *between))
-        return reading.page(map(self._record, rows), seqs, limit, kept)
+            rows = self._connection.execute(_READ_ROOMS, (_encode_requested(rooms), *parameters))
+        return reading.page(map(self._record, rows), seqs, limit, bounds)
 
     # Keeping the file small.
 
     def trim(self) -> bool:
-        """Take a step in deleting what is beyond the retention; True where more may have to go."""
+        """Delete some events and sessions beyond the retention; tell whether there may be more."""
         self.begin()
-        deleted = self._delete(TRIMMED, self._marks.end)
-        self._next_marks = self._marks._replace(oldest=self._marks.oldest + deleted)
-        forgotten = forget(self._connection, self._kept_since())
+        events = self._delete_old_events(MAX_TRIMMED_EVENTS, self._state.end)
+        self._next_state = self._state._replace(oldest=self._state.oldest + events)
+        sessions = delete_expired(self._connection, self._oldest_milliseconds())
         self.commit()
-        return deleted == TRIMMED or forgotten == FORGOTTEN
+        return events == MAX_TRIMMED_EVENTS or sessions == MAX_DELETED_SESSIONS
 
     def shrink(self) -> bool:
-        """Take a step in giving unused pages back to the disk; True where there are more.
-
-        Some stay, for the events to come.
-        """
+        """Give some unused pages back to the disk, if there are many; tell whether it did."""
         (free,) = self._row("PRAGMA freelist_count")
         (pages,) = self._row("PRAGMA page_count")
-        if free <= max(_SHRINK_PAGES, pages // 4):
+        if free <= max(_SPARE_PAGES, pages // 4):
             return False
-        self._connection.execute(f"PRAGMA incremental_vacuum({_SHRINK_STEP})").fetchall()
+        self._connection.execute(f"PRAGMA incremental_vacuum({_MAX_SHRINK_PAGES})").fetchall()
         self.checkpoint()  # only this makes the file smaller
         return True
 
     def checkpoint(self) -> None:
-        """Bring the journal's pages into the database, synced, and begin the journal anew."""
+        """Write the journal's pages into the database, synced, and restart the journal."""
         self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
         self.journal_pages = 0
 
-    def _delete(self, at_most: int, end: int) -> int:
+    def _delete_old_events(self, max_events: int, end: int) -> int:
         self._execute(
             "DELETE FROM event WHERE seq <= ? AND (seq <= ? OR milliseconds < ?)",
-            self._marks.oldest + at_most,
+            self._state.oldest + max_events,
             end - self._retention.events,
-            self._kept_since(),
+            self._oldest_milliseconds(),
         )
         return self._connection.changes()
+
+    def _bounds(self) -> Bounds:
+        return reading.bounds(self._epoch, self._state.oldest, self._state.end)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _kept_since(self) -> int:
+    def _oldest_milliseconds(self) -> int:
         return int((self._clock() - self._retention.seconds) * 1000)
 
     def _find(self, id: str) -> Record | None:
@@ -244,8 +272,11 @@ class Store:
         return self._connection.execute(sql).fetchall()[0]
 
 
-# An event's rooms are stored as a JSON array with a line of its own for each name. JSON escapes
-# line ends within names, so a name between two of them is found whole or not at all.
+Store = SqliteStore  # the name that benchmarks/floors.py imports
+
+
+# The rooms of an event are stored as a JSON array, with each name on its own line. JSON escapes
+# line ends within names. So a search for a name with its line ends matches whole names only.
 
 
 def _encode(rooms: Iterable[str]) -> str:
@@ -256,7 +287,7 @@ def _decode(rooms: str) -> tuple[str, ...]:
     return tuple(json.loads(rooms))
 
 
-def _encode_asked(rooms: Iterable[str]) -> str:
+def _encode_requested(rooms: Iterable[str]) -> str:
     return json.dumps([_line(name) for name in rooms])
 
 

@@ -1,10 +1,10 @@
-"""The SQLite event log's thread: it alone touches the file, and appends in groups.
+"""The thread of the SQLite event log: it alone accesses the file, and it appends in groups.
 
-What waits to be appended when the thread comes to it is one group: one transaction, one commit,
-one hand-over of all answers to the event loop. Questions and trimming take their turns between
-groups. After a failure the thread opens the file anew, as often as it takes. An append is refused
-only where nothing of it can be in the file; where a commit's outcome is unknown, its appends wait
-until the file has told.
+The appends that wait when the thread is free form one group: one transaction, one commit, and one
+hand-over of all answers to the event loop. Queries and trimming take their turns between groups.
+After a failure the thread opens the file again and again until that succeeds. It refuses an append
+only if none of its events can be in the file. If the outcome of a commit is unknown, its appends
+wait until the file shows the outcome.
 """
 
 from __future__ import annotations
@@ -20,85 +20,94 @@ from time import monotonic
 from sio_server.contract.events import Offset, Record
 from sio_server.eventlog.contract import TRIM_PAUSE_FACTOR
 from sio_server.eventlog.sqlite.jobs import (
-    Append,
+    AppendJob,
     Job,
-    Outcome,
-    Question,
-    Rewrite,
-    Stop,
+    JobResult,
+    QueryJob,
+    SessionJob,
+    StopJob,
     refusal,
     unavailable,
 )
-from sio_server.eventlog.sqlite.store import Store
+from sio_server.eventlog.sqlite.store import SqliteStore
 
 logger = logging.getLogger(__name__)
 
 GROUP_EVENTS = 1_000
-"""A group takes further appends until it holds this many events."""
+"""A group accepts further appends until it holds so many events."""
 
-QUESTIONS_BETWEEN_GROUPS = 4
+GROUP_SESSION_JOBS = 1_000
+"""How many session jobs a group holds at most."""
+
+MAX_QUERIES_BETWEEN_GROUPS = 4
+"""How many queries the thread answers between two groups, so that neither waits for long."""
 
 CHECKPOINT_PAGES = 1_000
-"""How long the journal grows before its pages are brought into the database."""
+"""The thread writes the journal into the database when it has grown to so many pages."""
 
 RETRY_SECONDS = 0.5
-"""How long the thread waits before it tries again to open the file, or to write a checkpoint."""
+"""How long the thread waits before it tries again to open the file or to write a checkpoint."""
 
-CLOSE_SECONDS = 5.0
-"""How long closing waits to learn an unknown outcome."""
+CLOSE_TIMEOUT_SECONDS = 5.0
+"""How long closing waits for an unknown outcome at most."""
 
 
 @dataclass(eq=False, slots=True)
-class _Doubt:
-    """A group whose commit was begun and whose appends are not answered yet."""
+class _UnknownCommit:
+    """A group whose commit has begun, and whose outcome is not known (yet).
+
+    Attributes:
+        records: the new records of the group.
+        results: the results of its jobs, if the commit was stored.
+    """
 
     records: list[Record]
-    outcomes: list[Outcome]
+    results: list[JobResult]
 
 
-class Writer:
-    """What runs in the thread.
+class SqliteWriter:
+    """The work of the thread.
 
     Args:
-        jobs: from the event loop.
-        post: hands new records and outcomes to the event loop, in this order.
-        reopen: opens the store again after a failure; may raise anything.
-        sweep_seconds: how often events that grew too old are looked for.
+        jobs: the jobs from the event loop.
+        post: hands new records and results to the event loop, in this order.
+        reopen: opens the store again after a failure; may raise any exception.
+        sweep_seconds: how often the thread looks for events that are too old.
     """
 
     def __init__(
         self,
-        jobs: SimpleQueue[Job | Stop],
-        post: Callable[[Sequence[Record], Sequence[Outcome]], None],
-        reopen: Callable[[], Store],
+        jobs: SimpleQueue[Job | StopJob],
+        post: Callable[[Sequence[Record], Sequence[JobResult]], None],
+        reopen: Callable[[], SqliteStore],
         sweep_seconds: float,
     ) -> None:
         self._jobs = jobs
         self._post = post
         self._reopen = reopen
         self._sweep_seconds = sweep_seconds
-        self._store: Store | None = None
-        self._appends: deque[Append] = deque()
-        self._rewrites: deque[Rewrite] = deque()
-        self._questions: deque[Question] = deque()
-        self._doubt: _Doubt | None = None
-        self._left_at: Offset | None = None
+        self._store: SqliteStore | None = None
+        self._append_jobs: deque[AppendJob] = deque()
+        self._session_jobs: deque[SessionJob] = deque()
+        self._query_jobs: deque[QueryJob] = deque()
+        self._unknown_commit: _UnknownCommit | None = None
+        self._end_before_failure: Offset | None = None
         self._stop_at: float | None = None
         self._failing = False
         self._reopen_at = self._sweep_at = self._checkpoint_at = 0.0
 
-    def run(self, store: Store) -> None:
-        """Do the jobs, until the last."""
+    def run(self, store: SqliteStore) -> None:
+        """Do all jobs up to the ``StopJob``."""
         self._store = store
         try:
             while not self._is_done():
-                self._collect()
-                if self._is_usable():
-                    self._append_group()
-                    self._answer_questions()
-                    self._tidy()
+                self._collect_jobs()
+                if self._is_file_open():
+                    self._write_group()
+                    self._answer_queries()
+                    self._maintain_file()
                 else:
-                    self._refuse_waiting()
+                    self._refuse_all()
         except BaseException:
             if self._store is not None:
                 self._store.discard()
@@ -106,120 +115,125 @@ class Writer:
         if self._store is not None:
             self._store.close()
 
-    def abandoned(self) -> list[Outcome]:
-        """Return how what ``run`` has left undone has to be answered, once it has ended."""
-        doubtful = self._doubt.outcomes if self._doubt else []
+    def unfinished_results(self) -> list[JobResult]:
+        """Return the results of the jobs that ``run`` had not finished when it ended."""
+        unknown = self._unknown_commit.results if self._unknown_commit else []
         return [
-            *(Outcome(outcome.answer, known=False) for outcome in doubtful),
+            *(JobResult(result.answer, known=False) for result in unknown),
             *self._refusals(),
         ]
 
     def _is_done(self) -> bool:
-        if self._stop_at is None or self._appends or self._rewrites or self._questions:
+        if self._stop_at is None or self._has_jobs():
             return False
-        return self._doubt is None or monotonic() > self._stop_at
+        return self._unknown_commit is None or monotonic() > self._stop_at
 
-    def _collect(self) -> None:
-        """Take the jobs that wait; wait for one where there is nothing else to do."""
-        wait = 0.0
-        if not (self._appends or self._rewrites or self._questions):
-            wait = max(0.0, (self._sweep_at if self._store else self._reopen_at) - monotonic())
+    def _has_jobs(self) -> bool:
+        return bool(self._append_jobs or self._session_jobs or self._query_jobs)
+
+    def _collect_jobs(self) -> None:
+        """Sort the new jobs into their queues; if there is nothing to do, wait for a job."""
+        wait_seconds = 0.0
+        if not self._has_jobs():
+            next_at = self._sweep_at if self._store else self._reopen_at
+            wait_seconds = max(0.0, next_at - monotonic())
         try:
-            job = self._jobs.get(wait > 0, wait)
+            job = self._jobs.get(wait_seconds > 0, wait_seconds)
             while True:
-                if isinstance(job, Append):
-                    self._appends.append(job)
-                elif isinstance(job, Rewrite):
-                    self._rewrites.append(job)
-                elif isinstance(job, Question):
-                    self._questions.append(job)
+                if isinstance(job, AppendJob):
+                    self._append_jobs.append(job)
+                elif isinstance(job, SessionJob):
+                    self._session_jobs.append(job)
+                elif isinstance(job, QueryJob):
+                    self._query_jobs.append(job)
                 else:
-                    self._stop_at = monotonic() + CLOSE_SECONDS
+                    self._stop_at = monotonic() + CLOSE_TIMEOUT_SECONDS
                 job = self._jobs.get_nowait()
         except Empty:
             pass
 
-    def _append_group(self) -> None:
-        store, appends, rewrites = self._store, self._next_appends(), self._next_rewrites()
-        if store is None or not (appends or rewrites):
+    def _write_group(self) -> None:
+        store, appends, changes = self._store, self._next_append_jobs(), self._next_session_jobs()
+        if store is None or not (appends or changes):
             return
         try:
-            step = store.new_plan()
-            outcomes = [
-                Outcome(append.answer, [step.add(event) for event in append.events])
-                for append in appends
+            plan = store.new_plan()
+            results = [
+                JobResult(job.answer, [plan.add(event) for event in job.events]) for job in appends
             ]
-            if step.records or rewrites:
-                store.begin(synced=bool(step.records) or any(it.synced for it in rewrites))
-            if step.records:
-                store.write(step)
-            outcomes += [Outcome(it.answer, store.rewrite(it.change)) for it in rewrites]
+            if plan.records or changes:
+                store.begin(synced=bool(plan.records) or any(job.synced for job in changes))
+            if plan.records:
+                store.write(plan)
+            results += [JobResult(job.answer, store.change_sessions(job.change)) for job in changes]
         except Exception as error:
-            self._fail(error)
-            self._drop(appends, rewrites)
-            self._post([], [*map(refusal, appends), *map(refusal, rewrites)])
+            self._handle_failure(error)
+            self._remove_from_queues(appends, changes)
+            self._post([], [*map(refusal, appends), *map(refusal, changes)])
             return
-        doubt = _Doubt(list(step.records.values()), outcomes)
-        if step.records:
-            self._doubt = doubt
-        self._drop(appends, rewrites)
-        if step.records or rewrites:
+        commit = _UnknownCommit(list(plan.records.values()), results)
+        if plan.records:
+            self._unknown_commit = commit
+        self._remove_from_queues(appends, changes)
+        if plan.records or changes:
             try:
                 store.commit()
             except Exception as error:
-                self._fail(error)
-                if not step.records:
-                    self._post([], [*outcomes[: len(appends)], *map(refusal, rewrites)])
+                self._handle_failure(error)
+                if not plan.records:
+                    self._post([], [*results[: len(appends)], *map(refusal, changes)])
                 return
-            self._succeed()
-        self._post(doubt.records, doubt.outcomes)
-        self._doubt = None
+            self._handle_success()
+        self._post(commit.records, commit.results)
+        self._unknown_commit = None
 
-    def _next_appends(self) -> list[Append]:
-        group: list[Append] = []
+    def _next_append_jobs(self) -> list[AppendJob]:
+        group: list[AppendJob] = []
         events = 0
-        for append in self._appends:
-            group.append(append)
-            events += len(append.events)
+        for job in self._append_jobs:
+            group.append(job)
+            events += len(job.events)
             if events >= GROUP_EVENTS:
                 break
         return group
 
-    def _next_rewrites(self) -> list[Rewrite]:
-        return list(islice(self._rewrites, GROUP_EVENTS))
+    def _next_session_jobs(self) -> list[SessionJob]:
+        return list(islice(self._session_jobs, GROUP_SESSION_JOBS))
 
-    def _drop(self, appends: Sequence[Append], rewrites: Sequence[Rewrite]) -> None:
+    def _remove_from_queues(
+        self, appends: Sequence[AppendJob], changes: Sequence[SessionJob]
+    ) -> None:
         for _ in appends:
-            self._appends.popleft()
-        for _ in rewrites:
-            self._rewrites.popleft()
+            self._append_jobs.popleft()
+        for _ in changes:
+            self._session_jobs.popleft()
 
-    def _answer_questions(self) -> None:
-        for _ in range(QUESTIONS_BETWEEN_GROUPS):
-            if self._store is None or not self._questions:
+    def _answer_queries(self) -> None:
+        for _ in range(MAX_QUERIES_BETWEEN_GROUPS):
+            if self._store is None or not self._query_jobs:
                 return
-            question = self._questions[0]
+            job = self._query_jobs[0]
             try:
-                outcome = Outcome(question.answer, question.ask(self._store))
+                result = JobResult(job.answer, job.query(self._store))
             except Exception as error:
-                self._fail(error)
-                outcome = refusal(question)
-            self._questions.popleft()
-            self._post([], [outcome])
+                self._handle_failure(error)
+                result = refusal(job)
+            self._query_jobs.popleft()
+            self._post([], [result])
 
-    def _tidy(self) -> None:
-        """Trim, shrink and checkpoint where it is time to, a small step of each."""
+    def _maintain_file(self) -> None:
+        """Take one small step of trimming or shrinking, and write a checkpoint, if due."""
         if self._store is None:
             return
         now = monotonic()
         try:
             if now >= self._sweep_at:
-                more = self._store.trim() or self._store.shrink()
+                may_have_more = self._store.trim() or self._store.shrink()
                 ended = monotonic()
-                rest = TRIM_PAUSE_FACTOR * (ended - now) if more else self._sweep_seconds
-                self._sweep_at = ended + rest
+                pause = TRIM_PAUSE_FACTOR * (ended - now) if may_have_more else self._sweep_seconds
+                self._sweep_at = ended + pause
         except Exception as error:
-            self._fail(error)
+            self._handle_failure(error)
             return
         if self._store.journal_pages >= CHECKPOINT_PAGES and now >= self._checkpoint_at:
             try:
@@ -228,57 +242,57 @@ class Writer:
                 logger.warning("event_log_checkpoint_failed error=%r", error)
                 self._checkpoint_at = now + RETRY_SECONDS
 
-    # Failing and recovering.
+    # Failures and recovery.
 
-    def _fail(self, error: Exception) -> None:
-        """Let the file go, which undoes what was written and not committed."""
+    def _handle_failure(self, error: Exception) -> None:
+        """Close the file, which undoes the writes of an open transaction."""
         if not self._failing:
             logger.error("event_log_failed error=%r", error)
         self._failing = True
         self._reopen_at = 0.0
         store, self._store = self._store, None
         if store is not None:
-            self._left_at = store.position
+            self._end_before_failure = store.position
             store.discard()
 
-    def _succeed(self) -> None:
+    def _handle_success(self) -> None:
         if self._failing:
             logger.info("event_log_recovered")
         self._failing = False
 
-    def _is_usable(self) -> bool:
-        """Open the file again where it was let go, and let it settle what is in doubt."""
+    def _is_file_open(self) -> bool:
+        """Tell whether the file is open; after a failure, try to open it and settle the commit."""
         if self._store is None and monotonic() >= self._reopen_at:
             store = None
             try:
                 store = self._reopen()
-                self._settle(store)
+                self._settle_unknown_commit(store)
             except Exception as error:
                 logger.warning("event_log_reopen_failed error=%r", error)
                 if store is not None:
                     store.discard()
                 self._reopen_at = monotonic() + RETRY_SECONDS
             else:
-                self._store, self._doubt = store, None
+                self._store, self._unknown_commit = store, None
         return self._store is not None
 
-    def _settle(self, store: Store) -> None:
-        """Answer the group in doubt by where the file says that the log ends."""
-        doubt = self._doubt
-        if doubt is not None and store.position == doubt.records[-1].offset:
-            store.checkpoint()  # its sync had failed: now it is on disk
-            self._post(doubt.records, doubt.outcomes)
-        elif store.position == self._left_at:
-            outcomes = doubt.outcomes if doubt else []
-            self._post([], [Outcome(outcome.answer, unavailable()) for outcome in outcomes])
+    def _settle_unknown_commit(self, store: SqliteStore) -> None:
+        """Compare the log's end in the file with the unknown commit, and answer its jobs."""
+        commit = self._unknown_commit
+        if commit is not None and store.position == commit.records[-1].offset:
+            store.checkpoint()  # the commit's own sync failed: this syncs it to disk
+            self._post(commit.records, commit.results)
+        elif store.position == self._end_before_failure:
+            results = commit.results if commit else []
+            self._post([], [JobResult(result.answer, unavailable()) for result in results])
         else:
-            raise OSError("the file was replaced, or used by another server meanwhile")
+            raise OSError("the file was replaced, or another server has used it")
 
-    def _refuse_waiting(self) -> None:
+    def _refuse_all(self) -> None:
         self._post([], self._refusals())
-        for waiting in (self._appends, self._rewrites, self._questions):
-            waiting.clear()
+        for queue in (self._append_jobs, self._session_jobs, self._query_jobs):
+            queue.clear()
 
-    def _refusals(self) -> list[Outcome]:
-        waiting: list[Job] = [*self._appends, *self._rewrites, *self._questions]
-        return [refusal(job) for job in waiting]
+    def _refusals(self) -> list[JobResult]:
+        jobs: list[Job] = [*self._append_jobs, *self._session_jobs, *self._query_jobs]
+        return [refusal(job) for job in jobs]

@@ -1,1 +1,1 @@
-"""The event log in Valkey or Redis, shared by any number of servers."""
+"""The event log in Valkey or Redis, which any number of servers share."""

@@ -1,7 +1,7 @@
-"""Connections to a Valkey or Redis server, which tell whether what failed may have been done.
+"""Connections to a Valkey or Redis server, and three errors that say what a failure means.
 
-A request fails in one of three ways: it was not sent, the server refused it, or it was cut off
-before its answer. Only after the last may it have been done.
+A request fails in one of three ways: it was not sent, the server refused it, or the connection
+broke before the answer. Only in the last case is it possible that the server has executed it.
 """
 
 from __future__ import annotations
@@ -25,134 +25,134 @@ from redis.exceptions import (
 
 from sio_server.contract.errors import StartError
 
-ANSWER_SECONDS = 5.0
-"""How long connecting, or an answer, may take."""
+ANSWER_TIMEOUT_SECONDS = 5.0
+"""How long connecting, or waiting for an answer, may take."""
 
-CONNECTIONS = 8
-"""How many questions are asked at the same time."""
+MAX_POOL_CONNECTIONS = 8
+"""How many scripts a pool runs at the same time at most."""
 
-_SCHEMES = {"valkey://": "redis://", "valkeys://": "rediss://"}
+_URL_SCHEMES = {"valkey://": "redis://", "valkeys://": "rediss://"}
 
-_FAILURES = (RedisError, OSError, RuntimeError)
-"""What a connection that breaks raises; the last is uvloop's, for one that is closed."""
+_CONNECTION_FAILURES = (RedisError, OSError, RuntimeError)
+"""The exceptions of a connection that breaks. uvloop raises RuntimeError if it is closed."""
 
-_SERVER_SAID_NO = (ResponseError, BusyLoadingError, AuthenticationError)
+_REFUSALS = (ResponseError, BusyLoadingError, AuthenticationError)
 
 
-class LinkError(Exception):
+class ValkeyError(Exception):
     """A request failed."""
 
 
-class NotSentError(LinkError):
-    """The server can't be reached; nothing was asked of it."""
+class NotSentError(ValkeyError):
+    """The server cannot be reached. It has received no request."""
 
 
-class RefusedError(LinkError):
-    """The server refused; nothing was done."""
+class RefusedError(ValkeyError):
+    """The server refused the request and changed nothing."""
 
 
-class CutOffError(LinkError):
-    """The connection broke before the answer."""
+class CutOffError(ValkeyError):
+    """The connection broke before the answer. The server may have executed the request."""
 
 
-class Server:
-    """Where the server is, and how to connect to it.
+class ValkeyAddress:
+    """The address of a server, with all that a connection to it needs.
 
     Args:
         url: ``redis://``, ``rediss://``, ``valkey://``, ``valkeys://`` or ``unix://``.
 
     Raises:
-        StartError: the URL is none that can be used.
+        StartError: the URL cannot be used.
     """
 
     def __init__(self, url: str) -> None:
-        for scheme, known in _SCHEMES.items():
+        for scheme, redis_scheme in _URL_SCHEMES.items():
             if url.startswith(scheme):
-                url = known + url.removeprefix(scheme)
+                url = redis_scheme + url.removeprefix(scheme)
         try:
-            self._pool = ConnectionPool.from_url(
+            self._factory = ConnectionPool.from_url(
                 url,
                 decode_responses=True,
                 driver_info=None,
                 protocol=2,
-                # Times are kept here: on Python 3.11 its own way loses a cancellation.
+                # This module has its own timeouts: redis-py's lose a cancellation on Python 3.11.
                 socket_connect_timeout=None,
                 socket_timeout=None,
             )
-            self.connection()
+            self.make_connection()
         except (ValueError, TypeError, RedisError):
             raise StartError(
-                "SIO_EVENT_LOG: the URL of the Valkey server can't be used; "
+                "SIO_EVENT_LOG: the URL of the Valkey server cannot be used; "
                 "write it as redis://user:password@host:6379/0"
             ) from None
 
-    def connection(self) -> AbstractConnection:
-        """Make a connection, which is not open yet."""
-        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+    def make_connection(self) -> AbstractConnection:
+        """Make a connection that is not open yet."""
+        connection: AbstractConnection = self._factory.make_connection()  # type: ignore[no-untyped-call]
         return connection
 
 
-class Script:
-    """A Lua script that the server keeps.
+class LuaScript:
+    """A Lua script; the server caches it.
 
     Args:
-        name: its file's, beside this one.
+        file_name: the name of its file, in this module's folder.
     """
 
-    def __init__(self, name: str) -> None:
-        self.text = Path(__file__).with_name(name).read_text()
+    def __init__(self, file_name: str) -> None:
+        self.text = Path(__file__).with_name(file_name).read_text()
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-class Link:
-    """One connection, opened when it is needed and for as long as it lasts; one user at a time."""
+class ValkeyConnection:
+    """One connection, which opens when a request needs it. It has one user at a time."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, address: ValkeyAddress) -> None:
+        self._address = address
         self._connection: AbstractConnection | None = None
 
     async def connect(self) -> None:
-        """See to it that there is a connection.
+        """Open the connection, unless it is open and healthy.
 
         Raises:
-            NotSentError: there is none.
-            RefusedError: the server wants none, or not with this password.
+            NotSentError: the server cannot be reached.
+            RefusedError: the server refuses the connection, or its password.
         """
         if self._connection is not None:
             try:
                 if self._connection.is_connected and not await self._connection.can_read():
                     return
-            except _FAILURES:
+            except _CONNECTION_FAILURES:
                 pass
             await self.close()
-        connection = self._server.connection()
+        connection = self._address.make_connection()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]
-                # What takes it may be no server, but what stands before one that is gone.
+                # A proxy may accept the connection although the server behind it is gone.
                 await connection.send_command("PING")
                 await connection.read_response()
-        except _SERVER_SAID_NO as error:
-            await _drop(connection)
+        except _REFUSALS as error:
+            await _disconnect(connection)
             raise RefusedError(f"{type(error).__name__}: {error}") from error
-        except _FAILURES as error:
-            await _drop(connection)
+        except _CONNECTION_FAILURES as error:
+            await _disconnect(connection)
             raise NotSentError(str(error) or type(error).__name__) from error
         except BaseException:
-            await _drop(connection)
+            await _disconnect(connection)
             raise
         self._connection = connection
 
-    async def ask(self, *commands: Sequence[Any], patience: float = 0.0) -> list[Any]:
-        """Send commands at once and return their answers.
+    async def request(self, *commands: Sequence[Any], extra_seconds: float = 0.0) -> list[Any]:
+        """Send commands together and return their answers.
 
         Args:
-            commands: each its words.
-            patience: seconds that the answers may take longer than others.
+            commands: each command as its words.
+            extra_seconds: how much longer than usual the answers may take.
 
         Raises:
             NotSentError: nothing was sent.
-            RefusedError: the server refused one of them, and the others need not matter.
+            RefusedError: the server refused one of the commands. It may have executed the others.
             CutOffError: there was no answer.
         """
         await self.connect()
@@ -164,18 +164,18 @@ class Link:
             raise RefusedError(str(error)) from error
         answers: list[Any] = []
         try:
-            async with asyncio.timeout(ANSWER_SECONDS + patience):
+            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS + extra_seconds):
                 await connection.send_packed_command(packed)
                 for _ in commands:
                     try:
                         answers.append(await connection.read_response())
-                    except _SERVER_SAID_NO as error:
+                    except _REFUSALS as error:
                         answers.append(error)
-        except _FAILURES as error:  # a time-out is an OSError
+        except _CONNECTION_FAILURES as error:  # TimeoutError is an OSError
             await self.close()
             raise CutOffError(str(error) or type(error).__name__) from error
         except BaseException:
-            await self.close()  # its answers would be taken for others
+            await self.close()  # the next request would take the answers for its own
             raise
         for answer in answers:
             if isinstance(answer, NoScriptError):
@@ -184,112 +184,115 @@ class Link:
                 raise RefusedError(f"{type(answer).__name__}: {answer}") from answer
         return answers
 
-    async def run(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
-        """Run a script; it fails as ``ask`` does."""
+    async def run_script(self, script: LuaScript, keys: Sequence[str], *arguments: Any) -> Any:
+        """Run a script and return its answer; raise the errors of ``request``."""
         rest = (len(keys), *keys, *arguments)
         try:
-            (answer,) = await self.ask(("EVALSHA", script.sha, *rest))
+            (answer,) = await self.request(("EVALSHA", script.sha, *rest))
         except NoScriptError:
-            (answer,) = await self.ask(("EVAL", script.text, *rest))
+            (answer,) = await self.request(("EVAL", script.text, *rest))
         return answer
 
-    async def tell(self, *command: Any) -> None:
-        """Send a command whose answer comes as ``next`` does.
+    async def send(self, *command: Any) -> None:
+        """Send a command. ``receive`` returns its answer.
 
         Raises:
-            CutOffError: the connection is gone.
+            CutOffError: the connection is broken.
         """
         connection = self._connection
         if connection is None:
             raise CutOffError("there is no connection")
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
                 await connection.send_command(*command)
-        except _FAILURES as error:
+        except _CONNECTION_FAILURES as error:
             await self.close()
             raise CutOffError(str(error) or type(error).__name__) from error
 
-    async def next(self, seconds: float) -> Any:
-        """Return what the server sends unasked; None where nothing came within that time.
+    async def receive(self, seconds: float) -> Any:
+        """Wait for the server's next message; return None if none comes within that time.
 
         Raises:
-            CutOffError: the connection is gone.
+            CutOffError: the connection is broken.
         """
         connection = self._connection
         if connection is None:
             raise CutOffError("there is no connection")
         try:
             return await connection.read_response(timeout=seconds)
-        except _FAILURES as error:
+        except _CONNECTION_FAILURES as error:
             await self.close()
             raise CutOffError(str(error) or type(error).__name__) from error
 
     async def close(self) -> None:
-        """Let the connection go. A second call does nothing."""
+        """Close the connection. A second call does nothing."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            await _drop(connection)
+            await _disconnect(connection)
 
 
-async def _drop(connection: AbstractConnection) -> None:
-    with suppress(*_FAILURES):
+async def _disconnect(connection: AbstractConnection) -> None:
+    with suppress(*_CONNECTION_FAILURES):
         await connection.disconnect(nowait=True)
 
 
-class Links:
-    """Connections for questions that may be asked again."""
+class ValkeyPool:
+    """Connections for scripts that may run twice."""
 
-    def __init__(self, server: Server) -> None:
-        self._idle = [Link(server) for _ in range(CONNECTIONS)]
-        self._links = list(self._idle)
-        self._free = asyncio.Semaphore(CONNECTIONS)
+    def __init__(self, address: ValkeyAddress) -> None:
+        self._idle = [ValkeyConnection(address) for _ in range(MAX_POOL_CONNECTIONS)]
+        self._connections = list(self._idle)
+        self._free = asyncio.Semaphore(MAX_POOL_CONNECTIONS)
 
-    async def run(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
-        """Run a script; once more where it is cut off.
+    async def run_script(self, script: LuaScript, keys: Sequence[str], *arguments: Any) -> Any:
+        """Run a script and return its answer. If the connection breaks, run it once more.
 
         Raises:
-            NotSentError: the server can't be reached.
-            RefusedError: it refused.
-            CutOffError: it doesn't answer.
+            NotSentError: the server cannot be reached.
+            RefusedError: the server refused the script.
+            CutOffError: the connection broke again.
         """
-        async with self._link() as link:
+        async with self._borrow() as connection:
             try:
-                return await link.run(script, keys, *arguments)
+                return await connection.run_script(script, keys, *arguments)
             except CutOffError:
-                return await link.run(script, keys, *arguments)
+                return await connection.run_script(script, keys, *arguments)
 
     async def close(self) -> None:
-        """Let all connections go."""
-        for link in self._links:
-            await link.close()
+        """Close all connections."""
+        for connection in self._connections:
+            await connection.close()
 
     @asynccontextmanager
-    async def _link(self) -> AsyncIterator[Link]:
+    async def _borrow(self) -> AsyncIterator[ValkeyConnection]:
         async with self._free:
-            link = self._idle.pop()  # the one used last
+            connection = self._idle.pop()  # the one that was used last
             try:
-                yield link
+                yield connection
             finally:
-                self._idle.append(link)
+                self._idle.append(connection)
 
 
-async def check(link: Link) -> None:
-    """Hold the server to what the log needs of it.
+async def check_server(connection: ValkeyConnection) -> None:
+    """Check that the server can keep a log.
 
     Raises:
-        StartError: it refuses the password or the database, or forgets what it was to keep.
-        LinkError: it can't be reached, or can't answer yet.
+        StartError: the server refuses the password or the database, or deletes keys when its
+            memory is full.
+        ValkeyError: the server cannot be reached, or cannot answer yet.
     """
     try:
-        (memory,) = await link.ask(("INFO", "memory"))
+        (memory,) = await connection.request(("INFO", "memory"))
     except RefusedError as error:
         if isinstance(error.__cause__, BusyLoadingError):
             raise
-        raise StartError(f"SIO_EVENT_LOG: the Valkey server refuses ({error})") from None
-    found = dict(line.split(":", 1) for line in memory.splitlines() if ":" in line)
-    policy = found.get("maxmemory_policy", "noeviction")
-    if policy != "noeviction" and found.get("maxmemory", "0") != "0":
         raise StartError(
-            f"SIO_EVENT_LOG: the Valkey server throws away what it holds when its memory is full "
+            f"SIO_EVENT_LOG: the Valkey server refuses the connection ({error})"
+        ) from None
+    values = dict(line.split(":", 1) for line in memory.splitlines() if ":" in line)
+    policy = values.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction" and values.get("maxmemory", "0") != "0":
+        raise StartError(
+            f"SIO_EVENT_LOG: the Valkey server deletes keys when its memory is full "
             f"(maxmemory-policy {policy}); set maxmemory-policy noeviction"
         )

@@ -1,4 +1,4 @@
-"""Follows the stream of events, on a connection of its own, and keeps its place over every cut."""
+"""Follow the stream of events on a connection of its own, and keep the position over every cut."""
 
 from __future__ import annotations
 
@@ -9,172 +9,178 @@ from typing import Any
 
 from sio_server.contract.errors import StartError
 from sio_server.contract.events import Offset, Record
-from sio_server.eventlog.valkey.connection import Link, LinkError, check
-from sio_server.eventlog.valkey.script import SCRIPT, Marks, Store
+from sio_server.eventlog.valkey.connection import ValkeyConnection, ValkeyError, check_server
+from sio_server.eventlog.valkey.script import LOG_SCRIPT, LogScript, LogState
 
 logger = logging.getLogger(__name__)
 
-BATCH = 200
-"""How many events are read at a time."""
+MAX_READ_EVENTS = 200
+"""How many events one request reads at most."""
 
 BLOCK_SECONDS = 1.0
-"""How long the server waits for an event before it says that there is none."""
+"""How long the server waits for a new event before it answers that there is none."""
 
 RETRY_SECONDS = 0.2
-"""How long to wait before trying again to reach the server."""
+"""How long the follower waits before it tries again to reach the server."""
 
 
 class Follower:
-    """This node's tail.
+    """The tail of this node.
 
     Args:
-        store: what it follows.
-        link: its own.
-        publish: takes records, in order.
-        broke: called where the tail can't go on from where it was, with the position that it
-            goes on from; also where it begins late.
+        script: encodes the calls of the log's script.
+        connection: used only by the follower.
+        publish: receives records, in order.
+        on_break: called when the tail breaks, with the position at which it continues. Events may
+            be missing before it. Also called if the tail begins late.
 
     Attributes:
-        position: the last event that was published; None until the server was reached first.
+        position: the last event that was published; None until the server was reached once.
     """
 
     def __init__(
         self,
-        store: Store,
-        link: Link,
+        script: LogScript,
+        connection: ValkeyConnection,
         publish: Callable[[Sequence[Record]], None],
-        broke: Callable[[Offset], None],
+        on_break: Callable[[Offset], None],
     ) -> None:
         self.position: Offset | None = None
-        self._store = store
-        self._link = link
+        self._script = script
+        self._connection = connection
         self._publish = publish
-        self._broke = broke
-        self._asking: asyncio.Future[list[Any]] | None = None
-        self._doubted = False
+        self._on_break = on_break
+        self._request: asyncio.Future[list[Any]] | None = None
+        self._must_check_state = False
         self._stopped = False
         self._failing = False
 
-    async def begin(self) -> None:
-        """Find the log's end, for what comes from now on.
+    async def start_at_end(self) -> None:
+        """Find the log's end and take it as the position.
 
         Raises:
-            StartError: the server can't be used for good.
-            LinkError: it can't be reached, or can't answer yet.
+            StartError: the server cannot be used, and waiting does not help.
+            ValkeyError: the server cannot be reached, or cannot answer yet.
         """
-        await check(self._link)
-        marks = await self._look()
-        self._move(Offset(marks.epoch, marks.last))
+        await check_server(self._connection)
+        state = await self._fetch_state()
+        self._move_to(Offset(state.epoch, state.last))
 
     async def run(self) -> None:
-        """Follow, until it is stopped."""
+        """Follow the stream until ``stop`` is called; reconnect after every failure."""
         while not self._stopped:
             try:
                 await self._follow()
-            except (LinkError, StartError) as error:
-                self._fail(error)
+            except (ValkeyError, StartError) as error:
+                self.note_failure(error)
             except Exception:
                 logger.exception("event_log_tail_failed")
-            await self._link.close()
+            await self._connection.close()
             await asyncio.sleep(RETRY_SECONDS)
 
-    def unreachable(self, error: Exception) -> None:
-        """Note that ``begin`` failed: ``run`` will begin."""
-        self._fail(error)
-
-    def doubt(self, epoch: str) -> None:
-        """Look at once whether the epoch is another, as an answer told."""
-        if self.position is not None and self.position.epoch != epoch:
-            self._doubted = True  # it may ask for nothing just now
-            if self._asking is not None:
-                self._asking.cancel()
-
-    def stop(self) -> None:
-        """End ``run``."""
-        self._stopped = True
-        if self._asking is not None:
-            self._asking.cancel()
-
-    async def close(self) -> None:
-        """Let the connection go."""
-        await self._link.close()
-
-    async def _follow(self) -> None:
-        if self.position is None:
-            await self.begin()
-            self._break()
-        else:
-            await check(self._link)
-            await self._check_place(await self._look())
-        while not self._stopped:
-            self._recover()
-            position = self.position
-            assert position is not None
-            command = (
-                *("XREAD", "COUNT", BATCH, "BLOCK", int(BLOCK_SECONDS * 1000)),
-                *("STREAMS", self._store.events, f"{position.seq}-0"),
-            )
-            # The epoch is asked for after the events: if it is still the same, they are of it.
-            marks = ("HMGET", self._store.log, "epoch", "start", "oldest", "last")
-            answers = None if self._doubted else await self._ask(command, marks)
-            if answers is None or not self._take(*answers):
-                self._doubted = False
-                await self._check_place(await self._look())
-
-    async def _ask(self, *commands: Sequence[Any]) -> list[Any] | None:
-        """Ask; None where ``doubt`` or ``stop`` broke it off."""
-        asking = asyncio.ensure_future(self._link.ask(*commands, patience=BLOCK_SECONDS))
-        self._asking = asking
-        try:
-            await asyncio.wait([asking])
-        finally:
-            self._asking = None
-            asking.cancel()
-        return None if asking.cancelled() else asking.result()
-
-    def _take(self, read: Any, marks: Sequence[Any]) -> bool:
-        """Publish what was read; False where it doesn't follow on what was before."""
-        position = self.position
-        assert position is not None
-        entries = read[0][1] if read else []
-        if marks[0] != position.epoch or int(marks[3]) < position.seq:
-            return False
-        records = [self._store.record(position.epoch, entry) for entry in entries]
-        if not records:
-            return int(marks[2]) <= position.seq
-        if records[0].offset.seq != position.seq + 1:
-            return False
-        self._move(records[-1].offset)
-        self._publish(records)
-        return True
-
-    async def _check_place(self, marks: Marks) -> None:
-        """Go on where it was; where that is nowhere any more, where what is new begins."""
-        position = self.position
-        assert position is not None
-        if marks.epoch == position.epoch and marks.oldest <= position.seq:
-            return
-        self._move(Offset(marks.epoch, max(marks.start, marks.oldest)))
-        logger.warning("event_log_broke from=%s to=%s", position, self.position)
-        self._break()
-
-    async def _look(self) -> Marks:
-        request = self._store.look()
-        return self._store.marks(await self._link.run(SCRIPT, request.keys, *request.arguments))
-
-    def _move(self, position: Offset) -> None:
-        self.position = self._store.seen = position
-
-    def _break(self) -> None:
-        assert self.position is not None
-        self._broke(self.position)
-
-    def _fail(self, error: Exception) -> None:
+    def note_failure(self, error: Exception) -> None:
+        """Log that the server cannot be reached, once until it can."""
         if not self._failing:
             logger.error("event_log_unreachable error=%s", error)
         self._failing = True
 
-    def _recover(self) -> None:
+    def check_epoch(self, epoch: str) -> None:
+        """Check the log's state at once if an answer came from another epoch than the position."""
+        if self.position is not None and self.position.epoch != epoch:
+            self._must_check_state = True  # a request may not be under way at this moment
+            if self._request is not None:
+                self._request.cancel()
+
+    def stop(self) -> None:
+        """End ``run``."""
+        self._stopped = True
+        if self._request is not None:
+            self._request.cancel()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
+
+    async def _follow(self) -> None:
+        if self.position is None:
+            await self.start_at_end()
+            self._report_break()
+        else:
+            await check_server(self._connection)
+            await self._check_position(await self._fetch_state())
+        while not self._stopped:
+            self._note_success()
+            position = self.position
+            assert position is not None
+            read_events = (
+                *("XREAD", "COUNT", MAX_READ_EVENTS, "BLOCK", int(BLOCK_SECONDS * 1000)),
+                *("STREAMS", self._script.events_key, f"{position.seq}-0"),
+            )
+            # The state is read after the events: if the epoch is still the same, the events are of
+            # this epoch.
+            read_state = ("HMGET", self._script.log_key, "epoch", "start", "oldest", "last")
+            answers = (
+                None
+                if self._must_check_state
+                else await self._request_cancellably(read_events, read_state)
+            )
+            if answers is None or not self._publish_events(*answers):
+                self._must_check_state = False
+                await self._check_position(await self._fetch_state())
+
+    async def _request_cancellably(self, *commands: Sequence[Any]) -> list[Any] | None:
+        """Send commands; return None if ``check_epoch`` or ``stop`` cancelled the request."""
+        request = asyncio.ensure_future(
+            self._connection.request(*commands, extra_seconds=BLOCK_SECONDS)
+        )
+        self._request = request
+        try:
+            await asyncio.wait([request])
+        finally:
+            self._request = None
+            request.cancel()
+        return None if request.cancelled() else request.result()
+
+    def _publish_events(self, streams: Any, state: Sequence[Any]) -> bool:
+        """Publish the events of an answer; return False if they do not follow the position."""
+        position = self.position
+        assert position is not None
+        epoch, _, oldest, last = state
+        entries = streams[0][1] if streams else []
+        if epoch != position.epoch or int(last) < position.seq:
+            return False
+        records = [self._script.decode_entry(position.epoch, entry) for entry in entries]
+        if not records:
+            return int(oldest) <= position.seq
+        if records[0].offset.seq != position.seq + 1:
+            return False
+        self._move_to(records[-1].offset)
+        self._publish(records)
+        return True
+
+    async def _check_position(self, state: LogState) -> None:
+        """Keep the position if the log still has it; otherwise break and move to the new events."""
+        position = self.position
+        assert position is not None
+        if state.epoch == position.epoch and state.oldest <= position.seq:
+            return
+        self._move_to(Offset(state.epoch, max(state.start, state.oldest)))
+        logger.warning("event_log_tail_broke from=%s to=%s", position, self.position)
+        self._report_break()
+
+    async def _fetch_state(self) -> LogState:
+        call = self._script.state_call()
+        answer = await self._connection.run_script(LOG_SCRIPT, call.keys, *call.arguments)
+        return self._script.decode_state(answer)
+
+    def _move_to(self, position: Offset) -> None:
+        self.position = self._script.last_seen = position
+
+    def _report_break(self) -> None:
+        assert self.position is not None
+        self._on_break(self.position)
+
+    def _note_success(self) -> None:
         if self._failing:
             logger.info("event_log_reached")
         self._failing = False

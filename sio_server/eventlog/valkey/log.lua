@@ -1,17 +1,17 @@
--- The event log's steps in Valkey or Redis: each call does one of them, whole or not at all.
+-- The steps of the event log in Valkey or Redis. Each call does one step, completely or not at all.
 --
--- KEYS: the log, its events, their ids, the pieces, the caller's last append.
--- ARGV: the step; a name for an epoch, where one begins now; the epoch and the seq that the caller
---       has seen; the step's own arguments.
+-- KEYS: the log, its events, their ids, the pieces; for `append`, also the node's last append.
+-- ARGV: the step; a name for a new epoch, used only if one begins now; the epoch and the seq of the
+--       last event that the node has seen; the step's own arguments.
 --
--- The log is a hash: its epoch, the seq at which that began, the seqs that are kept (after oldest,
--- up to last), the last timestamp in milliseconds. An event is an entry <seq>-0 of a stream: type,
--- rooms (one JSON string a line), head (the body up to its timestamp), at (the timestamp), id.
--- Answers are JSON.
+-- The log is a hash: its epoch; the seq at which the epoch began (start); the bounds of its seqs
+-- (after oldest, up to last); the last timestamp in milliseconds (at). An event is an entry <seq>-0
+-- of a stream: type, rooms (one JSON string a line), head (the body before its timestamp), at (the
+-- timestamp), id. Answers are JSON.
 
-local LOG, EVENTS, IDS, PIECES, APPENDED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local LOG, EVENTS, IDS, PIECES, LAST_APPEND = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local STEP, NEW_EPOCH, SEEN_EPOCH, SEEN_SEQ = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local CHUNK = 100
+local MAX_CHUNK_ENTRIES = 100
 
 local function digits(number)
     return string.format('%.0f', number)
@@ -21,7 +21,7 @@ local function entry_id(seq)
     return digits(seq) .. '-0'
 end
 
--- Return the event that is an entry of the stream.
+-- Return an entry of the stream as an event.
 local function event(entry)
     local fields = {seq = tonumber(string.match(entry[1], '^%d+'))}
     for n = 1, #entry[2], 2 do
@@ -31,9 +31,9 @@ local function event(entry)
     return fields
 end
 
--- Return the log. Where there is none, or its events are lost, it begins anew; where it has less
--- than the caller has seen, an older state was restored: what is there stays, but what comes now
--- must not be taken for what was lost, so that another epoch begins.
+-- Return the log. If there is none, or if its events are lost, start a new log. If the log ends
+-- before the last event that the node has seen, an older state was restored: its events stay, and a
+-- new epoch begins, so that no new event gets the offset of a lost event.
 local function find_log()
     local names = {'epoch', 'start', 'oldest', 'last', 'at'}
     local log = {}
@@ -56,20 +56,21 @@ local function save(log)
         'oldest', digits(log.oldest), 'last', digits(log.last), 'at', digits(log.at))
 end
 
--- Let go of the oldest events, at most so many, that are neither among the newest `keep` nor from
--- `since` or later, and that the caller has seen: they are on their way to its tail otherwise.
--- Return how many went.
-local function trim(log, at_most, keep, since)
+-- Remove the oldest events beyond the retention: those that are neither among the newest
+-- `max_events` nor have a timestamp of `oldest_at` or later. Stop after `max_removed` events, and
+-- before the first event that the node has not seen, because that event is on its way to the node's
+-- tail. Return how many were removed.
+local function trim(log, max_removed, max_events, oldest_at)
     local seen = log.epoch == SEEN_EPOCH and SEEN_SEQ or 0
-    local gone, chunk, more = 0, 2, true
-    while more and gone < at_most do
-        chunk = math.min(chunk * 2, CHUNK, at_most - gone)
+    local removed, chunk, may_have_more = 0, 2, true
+    while may_have_more and removed < max_removed do
+        chunk = math.min(chunk * 2, MAX_CHUNK_ENTRIES, max_removed - removed)
         local entries = redis.call(
             'XRANGE', EVENTS, entry_id(log.oldest + 1), '+', 'COUNT', chunk)
         local ids = {}
         for _, entry in ipairs(entries) do
             local old = event(entry)
-            if old.seq > seen or (old.seq > log.last - keep and old.at >= since) then
+            if old.seq > seen or (old.seq > log.last - max_events and old.at >= oldest_at) then
                 break
             end
             table.insert(ids, old.id)
@@ -78,16 +79,16 @@ local function trim(log, at_most, keep, since)
         if #ids > 0 then
             redis.call('HDEL', IDS, unpack(ids))
         end
-        gone = gone + #ids
-        more = #ids == chunk
+        removed = removed + #ids
+        may_have_more = #ids == chunk
     end
-    if gone > 0 then
+    if removed > 0 then
         redis.call('XTRIM', EVENTS, 'MINID', entry_id(log.oldest + 1))
     end
-    return gone
+    return removed
 end
 
--- Return the rooms of an event and of its piece's last known state, each once.
+-- Return the rooms of an event and of its piece's last known state, each room once.
 local function all_rooms(own, state)
     local rooms = own
     for room in string.gmatch(state or '', '[^\n]+') do
@@ -98,30 +99,31 @@ local function all_rooms(own, state)
     return rooms
 end
 
--- Append events. ARGV: the append's number, how long to remember it, now, keep, since, at most how
--- many go beside as many as come; for each event its id, type, piece, rooms, state ('' where the
--- piece is deleted) and head. An append that was done already answers again what it did.
+-- Append events. ARGV: the append's number; how long to remember the append, in milliseconds; the
+-- time now; the retention's max_events and oldest_at; how many more events than it adds the append
+-- removes at most; and for each event its id, type, piece, rooms, state ('' if the piece is
+-- deleted) and head. A repeated append changes nothing and gets the first answer again.
 local function append()
-    local number, remembered, now, keep, since, at_most =
+    local number, memory, now, max_events, oldest_at, max_extra =
         tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]),
         tonumber(ARGV[10])
-    local before = redis.call('HMGET', APPENDED, 'number', 'answer')
+    local before = redis.call('HMGET', LAST_APPEND, 'number', 'answer')
     if before[1] and tonumber(before[1]) >= number then
         if tonumber(before[1]) > number then
-            return redis.error_reply('ERR a later append was done already')
+            return redis.error_reply('ERR a later append of this node was executed before')
         end
         return before[2]
     end
     local log = find_log()
     log.at = math.max(log.at, now)
-    local answer = {epoch = log.epoch, first = log.last + 1, at = log.at, known = {}}
+    local answer = {epoch = log.epoch, first = log.last + 1, at = log.at, earlier = {}}
     for n = 11, #ARGV, 6 do
         local id, type, piece, rooms, state, head = unpack(ARGV, n, n + 5)
         local seq = redis.call('HGET', IDS, id)
-        local known = seq and redis.call('XRANGE', EVENTS, entry_id(seq), entry_id(seq))[1]
-        if known then
-            local earlier = event(known)
-            answer.known[id] = {earlier.seq, earlier.at, earlier.type, earlier.head}
+        local entry = seq and redis.call('XRANGE', EVENTS, entry_id(seq), entry_id(seq))[1]
+        if entry then
+            local earlier = event(entry)
+            answer.earlier[id] = {earlier.seq, earlier.at, earlier.type, earlier.head}
         else
             log.last = log.last + 1
             redis.call('XADD', EVENTS, entry_id(log.last), 'type', type,
@@ -135,29 +137,31 @@ local function append()
             end
         end
     end
-    trim(log, log.last - answer.first + 1 + at_most, keep, since)
+    trim(log, log.last - answer.first + 1 + max_extra, max_events, oldest_at)
     save(log)
     local encoded = cjson.encode(answer)
-    redis.call('HSET', APPENDED, 'number', digits(number), 'answer', encoded)
-    redis.call('PEXPIRE', APPENDED, remembered)
+    redis.call('HSET', LAST_APPEND, 'number', digits(number), 'answer', encoded)
+    redis.call('PEXPIRE', LAST_APPEND, memory)
     return encoded
 end
 
-local function is_in(rooms, asked)
+local function has_any(rooms, requested)
     for room in string.gmatch(rooms, '[^\n]+') do
-        if asked[room] then
+        if requested[room] then
             return true
         end
     end
     return false
 end
 
--- Read events, and the log's bounds. ARGV: the epoch and the seq to read after ('': from the
--- oldest), how many at most, how many to examine, bytes after which to stop, and the rooms asked
--- for (none: all). `examined` is how far the read got.
+-- Read events and the log's state. ARGV: the epoch and the seq after which to read (epoch '': from
+-- the oldest event); the maximum number of events; how many to examine at most; after how many
+-- bytes to stop; and the requested rooms (none: all). In the answer, `examined` is the last seq
+-- that the read examined.
 local function read()
-    local epoch, after, limit, examined, bytes =
+    local epoch, after, limit, max_examined, bytes_left =
         ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+    local reads_all_rooms = #ARGV < 10
     local log = find_log()
     local answer = {
         epoch = log.epoch, start = log.start, oldest = log.oldest, last = log.last, events = {}
@@ -167,13 +171,16 @@ local function read()
     elseif epoch ~= log.epoch or after < log.oldest or after > log.last then
         return cjson.encode(answer)
     end
-    local asked = {}
+    local requested = {}
     for n = 10, #ARGV do
-        asked[ARGV[n]] = true
+        requested[ARGV[n]] = true
     end
-    local stop = math.min(after + examined, log.last)
-    while after < stop and #answer.events < limit and bytes > 0 do
-        local count = math.min(CHUNK, #ARGV < 10 and limit - #answer.events or CHUNK)
+    local stop = math.min(after + max_examined, log.last)
+    while after < stop and #answer.events < limit and bytes_left > 0 do
+        local count = MAX_CHUNK_ENTRIES
+        if reads_all_rooms then
+            count = math.min(count, limit - #answer.events)
+        end
         local entries = redis.call(
             'XRANGE', EVENTS, entry_id(after + 1), entry_id(stop), 'COUNT', count)
         if #entries == 0 then
@@ -182,10 +189,10 @@ local function read()
         for _, entry in ipairs(entries) do
             local found = event(entry)
             after = found.seq
-            if #ARGV < 10 or is_in(found.rooms, asked) then
+            if reads_all_rooms or has_any(found.rooms, requested) then
                 table.insert(answer.events, {after, found.at, found.type, found.rooms, found.head})
-                bytes = bytes - #found.head
-                if #answer.events == limit or bytes <= 0 then
+                bytes_left = bytes_left - #found.head
+                if #answer.events == limit or bytes_left <= 0 then
                     break
                 end
             end
@@ -195,14 +202,15 @@ local function read()
     return cjson.encode(answer)
 end
 
--- Let go of what is beyond the retention. ARGV: keep, since, at most how many go; returns how many.
+-- Remove events beyond the retention. ARGV: the retention's max_events and oldest_at; how many
+-- events to remove at most. Return how many were removed.
 local function sweep()
     local log = find_log()
-    local gone = trim(log, tonumber(ARGV[7]), tonumber(ARGV[5]), tonumber(ARGV[6]))
-    if gone > 0 then
+    local removed = trim(log, tonumber(ARGV[7]), tonumber(ARGV[5]), tonumber(ARGV[6]))
+    if removed > 0 then
         save(log)
     end
-    return digits(gone)
+    return digits(removed)
 end
 
 return ({append = append, read = read, sweep = sweep})[STEP]()

@@ -1,7 +1,7 @@
-"""The event log in Valkey or Redis: for any number of servers, which share it.
+"""The event log in Valkey or Redis, which any number of servers share.
 
-This is where its parts meet: the writer appends, the follower is the tail, questions go through
-connections of their own, a sweeper trims.
+This module connects the parts. The writer appends; the follower is the tail; queries use a pool of
+connections; the sweeper trims.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from sio_server.eventlog.contract import (
 )
 from sio_server.eventlog.tails import Tails
 from sio_server.eventlog.valkey.connection import (
-    Link,
-    LinkError,
-    Links,
+    LuaScript,
     RefusedError,
-    Script,
-    Server,
+    ValkeyAddress,
+    ValkeyConnection,
+    ValkeyError,
+    ValkeyPool,
 )
 from sio_server.eventlog.valkey.follower import Follower
-from sio_server.eventlog.valkey.script import SCRIPT, SWEPT, Request, Store
+from sio_server.eventlog.valkey.script import LOG_SCRIPT, MAX_SWEPT_EVENTS, LogScript, ScriptCall
 from sio_server.eventlog.valkey.sessions import ValkeySessions
-from sio_server.eventlog.valkey.writer import CLOSE_SECONDS, Writer, unavailable
+from sio_server.eventlog.valkey.writer import CLOSE_TIMEOUT_SECONDS, ValkeyWriter, unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -46,20 +46,21 @@ PREFIX = "{furniture}"
 
 
 class ValkeyLog(EventLog):
-    """An event log in a Valkey or Redis server, as durable as that is set up to be.
+    """An event log in a Valkey or Redis server, as durable as that server is configured to be.
 
-    A server that can't be reached yet is waited for: until then the log is unavailable. Where
-    closing can't learn what became of an append, that append is cancelled: it gets no answer.
+    If the server cannot be reached yet, the log opens and is unavailable until it can. If the
+    outcome of an append is still unknown when closing times out, that append is cancelled: it gets
+    no answer.
 
     Args:
-        url: the server's.
-        retention: how long events are kept.
-        clock: seconds since the Unix epoch.
-        sweep_seconds: how often events that grew too old are looked for.
+        url: the URL of the Valkey server.
+        retention: the bounds of the log.
+        clock: returns the seconds since the Unix epoch.
+        sweep_seconds: how often the log looks for events that are too old.
         prefix: of every key, one hash tag; logs with the same prefix are the same log.
 
     Raises:
-        StartError: the URL is none that can be used.
+        StartError: the URL cannot be used.
     """
 
     shared = True
@@ -73,31 +74,36 @@ class ValkeyLog(EventLog):
         sweep_seconds: float = 1.0,
         prefix: str = PREFIX,
     ) -> None:
-        server = Server(url)
+        address = ValkeyAddress(url)
         self._sweep_seconds = sweep_seconds
         self._tails: Tails[Record] = Tails()
-        self._links = Links(server)
-        self._store = Store(prefix, reading.new_epoch(), retention, clock)
-        self._follower = Follower(self._store, Link(server), self._publish, self._break)
-        self._writer = Writer(
-            self._store, Link(server), lambda: self._follower.position, self._follower.doubt
+        self._pool = ValkeyPool(address)
+        self._script = LogScript(prefix, reading.new_epoch(), retention, clock)
+        self._follower = Follower(
+            self._script, ValkeyConnection(address), self._publish, self._handle_break
+        )
+        self._writer = ValkeyWriter(
+            self._script,
+            ValkeyConnection(address),
+            lambda: self._follower.position,
+            self._follower.check_epoch,
         )
         self._sessions = self.sessions = ValkeySessions(
-            prefix, retention.seconds, Link(server), self._run
+            prefix, retention.seconds, ValkeyConnection(address), self._run_script
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._accepting = False
-        self._questions = 0
-        self._quiet = asyncio.Event()
+        self._running_scripts = 0
+        self._no_running_scripts = asyncio.Event()
         self._closing: asyncio.Future[None] | None = None
 
     @override
     async def open(self) -> None:
         try:
-            await self._follower.begin()
+            await self._follower.start_at_end()
             await self._sessions.subscribe()
-        except LinkError as error:
-            self._follower.unreachable(error)
+        except ValkeyError as error:
+            self._follower.note_failure(error)
         except StartError:
             await self.close()
             raise
@@ -105,7 +111,7 @@ class ValkeyLog(EventLog):
         work: tuple[Coroutine[Any, Any, None], ...] = (
             self._follower.run(),
             self._sessions.listen(),
-            self._sessions.keep(),
+            self._sessions.keep_alive(),
             self._sweep(),
         )
         self._tasks = [asyncio.create_task(each) for each in work]
@@ -119,78 +125,79 @@ class ValkeyLog(EventLog):
 
     @override
     async def append(self, events: Sequence[Event]) -> list[AppendResult]:
-        self._check()
+        self._check_available()
         return await self._writer.append(events)
 
     @override
     async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
-        wanted = None if rooms is None else frozenset(rooms)  # the caller's may change meanwhile
-        answer = await self._ask(self._store.read(after, wanted, limit))
-        page = self._store.page(after, wanted, limit, answer)
-        self._follower.doubt(page.position.epoch)
+        wanted = None if rooms is None else frozenset(rooms)  # the caller may change its own
+        answer = await self._call(self._script.read_call(after, wanted, limit))
+        page = self._script.decode_page(after, wanted, limit, answer)
+        self._follower.check_epoch(page.position.epoch)
         return page
 
     @override
     async def bounds(self) -> Bounds:
-        bounds = self._store.marks(await self._ask(self._store.look())).bounds
-        self._follower.doubt(bounds.position.epoch)
+        answer = await self._call(self._script.state_call())
+        bounds = self._script.decode_state(answer).bounds
+        self._follower.check_epoch(bounds.position.epoch)
         return bounds
 
     @override
     def tail(self) -> AsyncIterator[list[Record]]:
         return self._tails.open()
 
-    def _check(self) -> None:
+    def _check_available(self) -> None:
         if not self._accepting:
             raise LogUnavailable("the event log is closed")
         if self._follower.position is None:
             raise unavailable()
 
-    async def _ask(self, request: Request) -> str:
-        answer: str = await self._run(SCRIPT, request.keys, *request.arguments)
+    async def _call(self, call: ScriptCall) -> str:
+        answer: str = await self._run_script(LOG_SCRIPT, call.keys, *call.arguments)
         return answer
 
-    async def _run(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
-        """Run a script that may be run again, for whoever asks."""
-        self._check()
-        self._questions += 1
+    async def _run_script(self, script: LuaScript, keys: Sequence[str], *arguments: Any) -> Any:
+        """Run a script that may run twice; raise ``LogUnavailable`` if it fails."""
+        self._check_available()
+        self._running_scripts += 1
         try:
-            return await self._links.run(script, keys, *arguments)
-        except LinkError as error:
+            return await self._pool.run_script(script, keys, *arguments)
+        except ValkeyError as error:
             if isinstance(error, RefusedError):
                 logger.warning("event_log_refused error=%s", error)
             raise unavailable() from error
         finally:
-            self._questions -= 1
-            if not self._questions:
-                self._quiet.set()
+            self._running_scripts -= 1
+            if not self._running_scripts:
+                self._no_running_scripts.set()
 
     def _publish(self, records: Sequence[Record]) -> None:
         self._tails.publish(records)
-        self._writer.passed(records[-1].offset)
+        self._writer.tail_passed(records[-1].offset)
 
-    def _break(self, position: Offset) -> None:
+    def _handle_break(self, position: Offset) -> None:
         self._tails.clear()
         if self.on_break is not None:
             self.on_break(position)
-        self._writer.broke(position)
+        self._writer.tail_broke(position)
 
     async def _sweep(self) -> None:
-        """Trim, in small steps, what is beyond the retention."""
+        """Remove events beyond the retention, in small steps, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             began, pause = loop.time(), self._sweep_seconds
             with suppress(LogUnavailable):
-                if int(await self._ask(self._store.sweep())) == SWEPT:
+                if int(await self._call(self._script.sweep_call())) == MAX_SWEPT_EVENTS:
                     pause = TRIM_PAUSE_FACTOR * (loop.time() - began)
             await asyncio.sleep(pause)
 
     async def _close(self) -> None:
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                while self._questions:
-                    self._quiet.clear()
-                    await self._quiet.wait()
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                while self._running_scripts:
+                    self._no_running_scripts.clear()
+                    await self._no_running_scripts.wait()
         except TimeoutError:
             pass
         await self._writer.close()
@@ -200,5 +207,5 @@ class ValkeyLog(EventLog):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._follower.close()
         await self._sessions.close()
-        await self._links.close()
+        await self._pool.close()
         self._tails.end()

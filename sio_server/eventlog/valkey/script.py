@@ -1,4 +1,4 @@
-"""The event log's steps, as its script in Valkey takes and answers them. Encodes and decodes."""
+"""Calls of the log's Lua script: encodes them and decodes their answers. No I/O."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from sio_server.contract.rooms import CATALOG, event_rooms, state_rooms
 from sio_server.eventlog import reading
 from sio_server.eventlog.appending import AppendPlan
 from sio_server.eventlog.contract import AppendResult, Bounds, Page, Retention
-from sio_server.eventlog.valkey.connection import Script
+from sio_server.eventlog.valkey.connection import LuaScript
 
-SCRIPT = Script("log.lua")
+LOG_SCRIPT = LuaScript("log.lua")
 
 MAX_EXAMINED_EVENTS = 1_000
 """How many events a read examines at most: the server does nothing else meanwhile."""
 
-TRIMMED = 100
-"""How many events beyond the retention go with an append, beside as many as come."""
+MAX_EXTRA_TRIMMED_EVENTS = 100
+"""How many more events than it adds an append removes at most, if beyond the retention."""
 
-SWEPT = 500
-"""How many go in a step of their own."""
+MAX_SWEPT_EVENTS = 500
+"""How many events beyond the retention one sweep removes at most."""
 
-REMEMBERED = 86_400_000
-"""Milliseconds for which an append can be asked for again."""
+APPEND_MEMORY_MILLISECONDS = 86_400_000
+"""How long the script remembers a node's last append, so that the node can ask for it again."""
 
 
-class Marks(NamedTuple):
-    """What the log is.
+class LogState(NamedTuple):
+    """The state of the log.
 
     Attributes:
-        epoch: its present one.
-        start: the seq at which that began; what came before was of another.
-        oldest: the seqs after this are kept.
+        epoch: the present epoch.
+        start: the seq at which the epoch began; earlier events belong to another epoch.
+        oldest: the log holds the events after this seq.
         last: the last seq.
     """
 
@@ -49,119 +49,128 @@ class Marks(NamedTuple):
         return reading.bounds(self.epoch, self.oldest, self.last)
 
 
-class Request(NamedTuple):
-    """What the script is to do."""
+class ScriptCall(NamedTuple):
+    """The keys and arguments of one call of the script."""
 
     keys: tuple[str, ...]
     arguments: tuple[str | int, ...]
 
 
-class Appended(NamedTuple):
-    """What became of an append: its answers, and the last event that they name."""
+class AppendedEvents(NamedTuple):
+    """The decoded answer to an append.
 
-    answers: list[AppendResult]
+    Attributes:
+        results: the result of each event.
+        last: the last event that the results refer to.
+    """
+
+    results: list[AppendResult]
     last: Offset
 
 
-class Store:
-    """The log's keys, and what passes between this node and the script.
+class LogScript:
+    """Encodes the calls of the log's script and decodes its answers.
 
     Args:
-        prefix: of every key, one hash tag: all of them are in one slot of a cluster.
-        node: names the node, anew each time it starts.
-        retention: how long events are kept.
-        clock: seconds since the Unix epoch.
+        prefix: of every key; one hash tag, so that all keys are in one slot of a cluster.
+        node: the name of this node, a new one each time it starts.
+        retention: the bounds of the log.
+        clock: returns the seconds since the Unix epoch.
 
     Attributes:
-        seen: the last event that this node has seen.
+        last_seen: the last event that this node has seen.
     """
 
     def __init__(
         self, prefix: str, node: str, retention: Retention, clock: Callable[[], float]
     ) -> None:
-        self.log = f"{prefix}:log"
-        self.events = f"{prefix}:events"
-        self.seen = Offset("", 0)
-        self._keys = self.log, self.events, f"{prefix}:ids", f"{prefix}:pieces"
-        self._appended = f"{prefix}:appended:{node}"
+        self.log_key = f"{prefix}:log"
+        self.events_key = f"{prefix}:events"
+        self.last_seen = Offset("", 0)
+        self._keys = self.log_key, self.events_key, f"{prefix}:ids", f"{prefix}:pieces"
+        self._last_append_key = f"{prefix}:appended:{node}"
         self._retention = retention
         self._clock = clock
 
     # Appending.
 
-    def append(self, number: int, events: Iterable[Event]) -> Request:
-        """Return the request to append events.
+    def append_call(self, number: int, events: Iterable[Event]) -> ScriptCall:
+        """Return the call that appends events.
 
         Args:
-            number: the append's; a request with the same number is the same append.
-            events: with an id in common, the first of them counts.
+            number: the number of the append. A call with the same number is the same append.
+            events: of several events with one id, only the first is sent.
         """
         unique: dict[str, Event] = {}
         for event in events:
             unique.setdefault(event.id, event)
         encoded = [part for event in unique.values() for part in _encode(event)]
         now = int(self._clock() * 1000)
-        keep = self._retention.events, self._since(), TRIMMED
-        request = self._request("append", number, REMEMBERED, now, *keep, *encoded)
-        return request._replace(keys=(*request.keys, self._appended))
+        trimming = self._retention.events, self._oldest_milliseconds(), MAX_EXTRA_TRIMMED_EVENTS
+        call = self._call("append", number, APPEND_MEMORY_MILLISECONDS, now, *trimming, *encoded)
+        return call._replace(keys=(*call.keys, self._last_append_key))
 
-    def appended(self, events: Sequence[Event], answer: str) -> Appended:
-        """Return what the script's answer to an append means for each of the events."""
-        told = json.loads(answer)
-        epoch, known = told["epoch"], told["known"]
+    def decode_append(self, events: Sequence[Event], answer: str) -> AppendedEvents:
+        """Decode the answer to an append of these events."""
+        decoded = json.loads(answer)
+        epoch, earlier = decoded["epoch"], decoded["earlier"]
 
         def find(id: str) -> Record | None:
-            if id not in known:
+            if id not in earlier:
                 return None
-            seq, at, type, head = known[id]
+            seq, at, type, head = earlier[id]
             return Record(Offset(epoch, seq), type, (), _body(head, at))
 
-        before = Offset(epoch, int(told["first"]) - 1)
-        step = AppendPlan(before, int(told["at"]), find=find, last_state=lambda piece: ())
-        answers = [step.add(event) for event in events]
-        seqs = [before.seq + len(step.records), *(int(entry[0]) for entry in known.values())]
-        return Appended(answers, Offset(epoch, max(seqs)))
+        before = Offset(epoch, int(decoded["first"]) - 1)
+        plan = AppendPlan(before, int(decoded["at"]), find=find, last_state=lambda piece: ())
+        results = [plan.add(event) for event in events]
+        seqs = [before.seq + len(plan.records), *(int(entry[0]) for entry in earlier.values())]
+        return AppendedEvents(results, Offset(epoch, max(seqs)))
 
     # Reading.
 
-    def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Request:
-        """Return the request to read as the log's ``read`` does."""
+    def read_call(
+        self, after: Offset | None, rooms: Collection[str] | None, limit: int
+    ) -> ScriptCall:
+        """Return the call that reads as the log's ``read`` does."""
         epoch, seq = after or ("", 0)
         names: Iterable[str] = ()
         if rooms is not None and CATALOG not in rooms:
             names = map(json.dumps, rooms)
             limit = limit if rooms else 0
-        examined = limit if rooms is None else MAX_EXAMINED_EVENTS
-        return self._request("read", epoch, seq, limit, examined, reading.PAGE_BYTES, *names)
+        max_examined = limit if rooms is None else MAX_EXAMINED_EVENTS
+        return self._call("read", epoch, seq, limit, max_examined, reading.PAGE_BYTES, *names)
 
-    def page(
+    def decode_page(
         self, after: Offset | None, rooms: Collection[str] | None, limit: int, answer: str
     ) -> Page:
-        """Return the page that the script's answer to ``read`` means."""
-        told = json.loads(answer)
-        kept = _marks(told).bounds
-        seqs = reading.plan(after, rooms, limit, kept)
+        """Decode the answer to a read with these arguments."""
+        decoded = json.loads(answer)
+        bounds = _state(decoded).bounds
+        seqs = reading.plan(after, rooms, limit, bounds)
         if isinstance(seqs, Page):
             return seqs
         records = [
-            Record(Offset(kept.position.epoch, seq), type, _decode_rooms(rooms), _body(head, at))
-            for seq, at, type, rooms, head in told["events"]
+            Record(Offset(bounds.position.epoch, seq), type, _decode_rooms(rooms), _body(head, at))
+            for seq, at, type, rooms, head in decoded["events"]
         ]
-        return reading.page(records, range(seqs[0], int(told["examined"]) + 1), limit, kept)
+        examined = range(seqs[0], int(decoded["examined"]) + 1)
+        return reading.page(records, examined, limit, bounds)
 
-    def look(self) -> Request:
-        """Return the request to read the log's marks."""
-        return self.read(None, None, 0)
+    def state_call(self) -> ScriptCall:
+        """Return the call that reads the log's state: a read of no events."""
+        return self.read_call(None, None, 0)
 
     @staticmethod
-    def marks(answer: str) -> Marks:
-        """Return the marks that an answer to ``read`` tells."""
-        return _marks(json.loads(answer))
+    def decode_state(answer: str) -> LogState:
+        """Decode the log's state in the answer to a read."""
+        return _state(json.loads(answer))
 
-    def record(self, epoch: str, entry: Any) -> Record:
-        """Return the record that an entry of the stream is."""
-        entry_id, flat = entry
-        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    @staticmethod
+    def decode_entry(epoch: str, entry: Any) -> Record:
+        """Decode an entry of the stream of events."""
+        entry_id, names_and_values = entry
+        fields = dict(zip(names_and_values[::2], names_and_values[1::2], strict=True))
         return Record(
             Offset(epoch, int(entry_id.partition("-")[0])),
             fields["type"],
@@ -169,26 +178,30 @@ class Store:
             _body(fields["head"], int(fields["at"])),
         )
 
-    # Keeping it small.
+    # Trimming.
 
-    def sweep(self) -> Request:
-        """Return the request to take a step in trimming; answered by how many events went."""
-        return self._request("sweep", self._retention.events, self._since(), SWEPT)
+    def sweep_call(self) -> ScriptCall:
+        """Return the call that removes some events beyond the retention; it returns how many."""
+        trimming = self._retention.events, self._oldest_milliseconds(), MAX_SWEPT_EVENTS
+        return self._call("sweep", *trimming)
 
-    def _request(self, step: str, *arguments: str | int) -> Request:
-        seen = self.seen
-        return Request(self._keys, (step, reading.new_epoch(), seen.epoch, seen.seq, *arguments))
+    def _call(self, step: str, *arguments: str | int) -> ScriptCall:
+        seen = self.last_seen
+        return ScriptCall(self._keys, (step, reading.new_epoch(), seen.epoch, seen.seq, *arguments))
 
-    def _since(self) -> int:
+    def _oldest_milliseconds(self) -> int:
         return int((self._clock() - self._retention.seconds) * 1000)
 
 
-def _marks(told: dict[str, Any]) -> Marks:
-    return Marks(told["epoch"], int(told["start"]), int(told["oldest"]), int(told["last"]))
+def _state(decoded: dict[str, Any]) -> LogState:
+    return LogState(
+        decoded["epoch"], int(decoded["start"]), int(decoded["oldest"]), int(decoded["last"])
+    )
 
 
-_TAIL = '"}'
-"""What follows the timestamp in a body. What precedes it, the head, is made before it is known."""
+_AFTER_TIMESTAMP = '"}'
+"""The end of a body, after its timestamp. The part before the timestamp is the body's head: the
+node encodes the head, and the script then chooses the timestamp."""
 
 
 def _encode(event: Event) -> tuple[str, ...]:
@@ -201,16 +214,16 @@ def _encode(event: Event) -> tuple[str, ...]:
         furniture["furniture_id"],
         _encode_rooms(event_rooms(event.type, furniture)),
         "" if deleted else _encode_rooms(state),
-        event.body("").removesuffix(_TAIL),
+        event.body("").removesuffix(_AFTER_TIMESTAMP),
     )
 
 
 def _body(head: str, at: int) -> str:
-    return f"{head}{format_timestamp(at)}{_TAIL}"
+    return f"{head}{format_timestamp(at)}{_AFTER_TIMESTAMP}"
 
 
-# Rooms are lines, a JSON string each. JSON escapes line ends within names, so that a line is a
-# room's whole name or none.
+# Rooms are lines, with one JSON string each. JSON escapes line ends within names, so that a line is
+# always the whole name of one room.
 
 
 def _encode_rooms(rooms: Iterable[str]) -> str:

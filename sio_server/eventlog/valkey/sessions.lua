@@ -1,8 +1,9 @@
--- Sessions in Valkey or Redis: a hash each, of its owner and its data, which only the owner changes,
--- and left, where that is gone.
+-- The steps of the session store in Valkey or Redis. A session is a hash with its owner and its
+-- data, which only the owner changes; the field `left` is set while the owner is gone.
 --
--- KEYS: the session's; for a touch, those of many. ARGV: the step; how long the session lives from
--- now; the step's own arguments.
+-- KEYS: the session's key; for `touch`, the keys of many sessions.
+-- ARGV: the step; how long the session lives from now, in milliseconds; the step's own arguments,
+--       of which the first is the owner.
 
 local STEP, LIFETIME, OWNER = ARGV[1], ARGV[2], ARGV[3]
 local KEY = KEYS[1]
@@ -18,15 +19,15 @@ local function is_owned()
     return redis.call('HGET', KEY, 'owner') == OWNER
 end
 
--- A put that comes late, by a connection that was cut, must not undo a take.
-function steps.put()
+-- ARGV: ..., owner, data. A late `create`, from a connection that broke, must not undo a claim.
+function steps.create()
     if redis.call('EXISTS', KEY) == 0 or is_owned() then
         write(ARGV[4])
     end
 end
 
--- ARGV: ..., the channel to tell it on, what to tell.
-function steps.take()
+-- ARGV: ..., owner, the channel of superseded sessions, the message to publish there.
+function steps.claim()
     local data = redis.call('HGET', KEY, 'data')
     if data then
         write(data)
@@ -36,10 +37,12 @@ function steps.take()
     return data
 end
 
+-- ARGV: ..., owner, data.
 function steps.change()
     return is_owned() and write(ARGV[4]) or 0
 end
 
+-- ARGV: ..., owner, data.
 function steps.leave()
     if not is_owned() then
         return 0
@@ -52,8 +55,8 @@ steps['end'] = function()
     return is_owned() and redis.call('DEL', KEY) or 0
 end
 
--- Let the sessions live on whose owners still are; ARGV: ..., an owner for each key. Return who
--- owns each of them ('': there is none).
+-- Extend the life of the sessions that still have their owner and were not left.
+-- ARGV: ..., an owner for each key. Return the present owner of each session ('': no session).
 function steps.touch()
     local owners = {}
     for n, key in ipairs(KEYS) do

@@ -1,7 +1,8 @@
 """The session store of the Valkey log: a hash for each session, with a time to live.
 
-A session's owner is told of a take through a channel. A message may be lost, so that the owners of
-this node's sessions are looked at again each time the channel was cut, and now and then.
+A claim is published on a channel, from which the former owner's node learns of it. A message may be
+lost. So a node compares the owners of its own sessions regularly, and each time the channel was
+cut.
 """
 
 from __future__ import annotations
@@ -18,23 +19,28 @@ from typing_extensions import override
 from sio_server.contract.errors import LogUnavailable
 from sio_server.eventlog.session_contract import SessionStore, Superseded
 from sio_server.eventlog.tails import Tails
-from sio_server.eventlog.valkey.connection import CutOffError, Link, LinkError, Script
+from sio_server.eventlog.valkey.connection import (
+    CutOffError,
+    LuaScript,
+    ValkeyConnection,
+    ValkeyError,
+)
 
 logger = logging.getLogger(__name__)
 
-SCRIPT = Script("sessions.lua")
+SESSION_SCRIPT = LuaScript("sessions.lua")
 
 TOUCH_SECONDS = 15.0
-"""How often the sessions of this node are touched, at least."""
+"""The longest time between two touches of this node's sessions. A touch extends their life."""
 
-TOUCHED = 200
-"""How many are touched in one request."""
+MAX_TOUCHED_SESSIONS = 200
+"""How many sessions one request touches at most."""
 
 PING_SECONDS = 5.0
-"""How long the channel may be silent before it is asked whether it still is one."""
+"""After so much silence on the channel, the node checks whether the connection is alive."""
 
 RETRY_SECONDS = 0.2
-"""How long to wait before trying again to reach the server."""
+"""How long the store waits before it tries again to reach the server."""
 
 
 class ValkeySessions(SessionStore):
@@ -42,45 +48,51 @@ class ValkeySessions(SessionStore):
 
     Args:
         prefix: of every key, one hash tag.
-        seconds: how long a session lives without its consumer.
-        link: for the channel alone.
-        run: runs a script with its keys and arguments; raises ``LogUnavailable``.
+        seconds: how long a session lives after its owner has left.
+        connection: used only for the channel.
+        run_script: runs a script with keys and arguments; raises ``LogUnavailable``.
     """
 
     def __init__(
-        self, prefix: str, seconds: float, link: Link, run: Callable[..., Awaitable[Any]]
+        self,
+        prefix: str,
+        seconds: float,
+        connection: ValkeyConnection,
+        run_script: Callable[..., Awaitable[Any]],
     ) -> None:
         self._prefix = f"{prefix}:session:"
-        self._channel = f"{prefix}:taken"
+        self._channel = f"{prefix}:superseded"
         self._touch_seconds = min(TOUCH_SECONDS, seconds / 4)
-        self._left = int(seconds * 1000)
-        self._present = int((seconds + self._touch_seconds) * 1000)
-        self._link = link
-        self._run = run
+        self._left_milliseconds = int(seconds * 1000)
+        self._connected_milliseconds = int((seconds + self._touch_seconds) * 1000)
+        self._connection = connection
+        self._run_script = run_script
         self._owners: dict[str, str] = {}  # of this node's sessions
         self._tails: Tails[Superseded] = Tails()
 
     @override
     async def create(self, key: str, owner: str, data: str) -> None:
-        await self._step("put", key, self._present, owner, data)
+        await self._step("create", key, self._connected_milliseconds, owner, data)
         self._owners[key] = owner
 
     @override
     async def claim(self, key: str, owner: str) -> str | None:
-        told = json.dumps([key, owner])
-        data: str | None = await self._step("take", key, self._present, owner, self._channel, told)
+        message = json.dumps([key, owner])
+        data: str | None = await self._step(
+            "claim", key, self._connected_milliseconds, owner, self._channel, message
+        )
         if data is not None:
             self._owners[key] = owner
         return data
 
     @override
     async def change(self, key: str, owner: str, data: str) -> bool:
-        return bool(await self._step("change", key, self._present, owner, data))
+        return bool(await self._step("change", key, self._connected_milliseconds, owner, data))
 
     @override
     async def leave(self, key: str, owner: str, data: str) -> bool:
-        self._forget(key, owner)  # before it is done: what touches it must not lengthen its life
-        return bool(await self._step("leave", key, self._left, owner, data))
+        self._forget(key, owner)  # before the request, so that no touch extends its life again
+        return bool(await self._step("leave", key, self._left_milliseconds, owner, data))
 
     @override
     async def end(self, key: str, owner: str) -> bool:
@@ -92,32 +104,32 @@ class ValkeySessions(SessionStore):
         return self._tails.open()
 
     async def subscribe(self) -> None:
-        """Begin to listen to the channel.
+        """Subscribe to the channel on a new connection.
 
         Raises:
-            LinkError: that can't be done now.
+            ValkeyError: the server cannot be reached, or refuses.
         """
-        await self._link.close()
-        await self._link.ask(("SUBSCRIBE", self._channel))
+        await self._connection.close()
+        await self._connection.request(("SUBSCRIBE", self._channel))
 
     async def listen(self) -> None:
-        """Listen to the channel, for ever."""
+        """Receive the channel's messages until cancelled; subscribe again after every cut."""
         while True:
             try:
-                await self._listen()
-            except (LinkError, LogUnavailable):
-                pass  # the tail says so
+                await self._receive_messages()
+            except (ValkeyError, LogUnavailable):
+                pass  # the follower logs it
             except Exception:
                 logger.exception("event_log_sessions_failed")
             await asyncio.sleep(RETRY_SECONDS)
             try:
                 await self.subscribe()
-                await self._touch()  # what was taken meanwhile
-            except (LinkError, LogUnavailable):
+                await self._touch()  # finds the claims whose messages were lost
+            except (ValkeyError, LogUnavailable):
                 pass
 
-    async def keep(self) -> None:
-        """Let the sessions of this node live on, for ever."""
+    async def keep_alive(self) -> None:
+        """Touch the sessions of this node regularly, until cancelled."""
         while True:
             await asyncio.sleep(self._touch_seconds)
             try:
@@ -128,50 +140,54 @@ class ValkeySessions(SessionStore):
                 logger.exception("event_log_sessions_failed")
 
     async def close(self) -> None:
-        """Let nobody wait for sessions to be taken."""
+        """End the tails of superseded sessions and close the connection."""
         self._tails.end()
-        await self._link.close()
+        await self._connection.close()
 
-    async def _listen(self) -> None:
-        asked = False
+    async def _receive_messages(self) -> None:
+        ping_sent = False
         while True:
-            message = await self._link.next(PING_SECONDS)
+            message = await self._connection.receive(PING_SECONDS)
             if message is not None:
-                asked = False
-                self._hear(message)
-            elif asked:
+                ping_sent = False
+                self._handle_message(message)
+            elif ping_sent:
                 raise CutOffError("the channel is silent")
             else:
-                asked = True
-                await self._link.tell("PING")
+                ping_sent = True
+                await self._connection.send("PING")
 
-    def _hear(self, message: Sequence[Any]) -> None:
+    def _handle_message(self, message: Sequence[Any]) -> None:
         if message[0] == "message":
             key, owner = json.loads(message[2])
-            self._lose([Superseded(key, owner)])
+            self._publish([Superseded(key, owner)])
 
-    def _lose(self, taken: Sequence[Superseded]) -> None:
-        for key, owner in taken:
+    def _publish(self, superseded: Sequence[Superseded]) -> None:
+        for key, owner in superseded:
             if self._owners.get(key, owner) != owner:
                 del self._owners[key]
-        self._tails.publish(taken)
+        self._tails.publish(superseded)
 
     async def _touch(self) -> None:
-        owned = iter(list(self._owners.items()))
-        while batch := list(islice(owned, TOUCHED)):
+        """Extend the life of this node's sessions, and find those that another node has claimed."""
+        sessions = iter(list(self._owners.items()))
+        while batch := list(islice(sessions, MAX_TOUCHED_SESSIONS)):
             keys = [self._prefix + key for key, _ in batch]
             owners = [owner for _, owner in batch]
-            found = await self._run(SCRIPT, keys, "touch", self._present, *owners)
-            for (key, owner), current in zip(batch, found, strict=True):
-                if current == owner or self._owners.get(key) != owner:
+            present_owners = await self._run_script(
+                SESSION_SCRIPT, keys, "touch", self._connected_milliseconds, *owners
+            )
+            for (key, owner), present_owner in zip(batch, present_owners, strict=True):
+                if present_owner == owner or self._owners.get(key) != owner:
                     continue
-                if current:
-                    self._lose([Superseded(key, current)])
+                if present_owner:
+                    self._publish([Superseded(key, present_owner)])
                 else:
                     del self._owners[key]
 
-    async def _step(self, step: str, key: str, lifetime: int, *arguments: str) -> Any:
-        return await self._run(SCRIPT, [self._prefix + key], step, lifetime, *arguments)
+    async def _step(self, step: str, key: str, milliseconds: int, *arguments: str) -> Any:
+        keys = [self._prefix + key]
+        return await self._run_script(SESSION_SCRIPT, keys, step, milliseconds, *arguments)
 
     def _forget(self, key: str, owner: str) -> None:
         if self._owners.get(key) == owner:

@@ -48,7 +48,7 @@ def test_a_read_examines_what_comes_next(after: Offset | None, examined: int, se
 
 def test_a_read_of_no_rooms_is_done_at_once() -> None:
     """Where nothing can match, nothing is examined, however much there is."""
-    assert reading.plan(None, [], 5, KEPT, examined=1) == Page([], END, at_end=True)
+    assert reading.plan(None, [], 5, KEPT, max_examined_events=1) == Page([], END, at_end=True)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ asyncio.run(main())
 
 
 async def refusal(path: Path, **options: Any) -> str:
-    """Open a log that can't be opened and return why not."""
+    """Open a log that cannot be opened and return why not."""
     log = SqliteLog(path, Retention(), **options)
     with pytest.raises(StartError) as caught:
         await log.open()
@@ -73,7 +73,7 @@ async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
     """The message names the file; the file stays as it was."""
     path.write_text("Furniture!\n" * 1_000)
     message = await refusal(path)
-    assert re.search(f"{path} is no SQLite database.*move it away", message)
+    assert re.search(f"{path} is not an SQLite database.*move it away", message)
     assert path.read_text() == "Furniture!\n" * 1_000
 
 
@@ -83,7 +83,7 @@ async def test_a_damaged_log_is_refused(path: Path, open_log: OpenLog) -> None:
     with path.open("r+b") as file:
         file.seek(100)
         file.write(b"\xff" * 4_000)
-    assert f"{path} is no SQLite database, or a damaged one" in await refusal(path)
+    assert f"{path} is not an SQLite database, or is damaged" in await refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -130,13 +130,13 @@ async def test_a_folder_under_a_file_is_refused(tmp_path: Path) -> None:
     """Where a file stands in the way of the folder, the folder is named."""
     (tmp_path / "var").touch()
     message = await refusal(tmp_path / "var" / "events.db")
-    assert f"the folder {tmp_path / 'var'} of the event log can't be made" in message
+    assert f"the folder {tmp_path / 'var'} of the event log cannot be created" in message
 
 
 async def test_a_folder_that_cannot_be_made_is_refused() -> None:
     """Where the system makes no folders, not even root's, the start says so."""
     message = await refusal(Path("/proc/nowhere/events.db"))
-    assert "the folder /proc/nowhere of the event log can't be made" in message
+    assert "the folder /proc/nowhere of the event log cannot be created" in message
 
 
 async def test_a_read_only_folder_is_refused(unprivileged_folder: Path) -> None:
@@ -144,7 +144,7 @@ async def test_a_read_only_folder_is_refused(unprivileged_folder: Path) -> None:
     path = unprivileged_folder / "events.db"
     unprivileged_folder.chmod(0o500)
     message = await refusal(path)
-    assert re.search(f"{path} can't be opened for writing.*the right to write", message)
+    assert re.search(f"{path} cannot be opened for writing.*the right to write", message)
 
 
 @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o400, 0o700), (0o600, 0o500)])
@@ -159,7 +159,7 @@ async def test_a_log_that_cannot_be_written_is_refused(
     before = path.read_bytes()
     path.chmod(file_mode)
     unprivileged_folder.chmod(folder_mode)
-    assert re.search(f"{path} can't be opened for writing", await refusal(path))
+    assert re.search(f"{path} cannot be opened for writing", await refusal(path))
     assert path.read_bytes() == before
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from sio_server.contract.errors import LogUnavailable
 from sio_server.eventlog.sqlite import sessions as sqlite_sessions
-from sio_server.eventlog.sqlite.sessions import SCHEMA, Change, SqliteSessions
+from sio_server.eventlog.sqlite.sessions import SCHEMA, SessionChange, SqliteSessions
 from tests.unit.eventlog.waiting import until
 
 
@@ -19,11 +19,11 @@ class Thread:
 
     def __init__(self) -> None:
         self.store = SqliteSessions(60, self.submit)
-        self.batches: list[tuple[Change, bool, asyncio.Future[Any]]] = []
+        self.batches: list[tuple[SessionChange, bool, asyncio.Future[Any]]] = []
         self._connection = apsw.Connection(":memory:")
         self._connection.execute(SCHEMA)
 
-    async def submit(self, change: Change, synced: bool) -> Any:
+    async def submit(self, change: SessionChange, synced: bool) -> Any:
         """Wait until the change is done."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.batches.append((change, synced, answer))
@@ -59,7 +59,7 @@ async def test_what_comes_at_the_same_time_is_one_batch() -> None:
 
 async def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that it holds up no event for long."""
-    monkeypatch.setattr(sqlite_sessions, "BATCH", 2)
+    monkeypatch.setattr(sqlite_sessions, "MAX_BATCH_CHANGES", 2)
     thread = Thread()
     puts = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "abc"]
     await thread.work()

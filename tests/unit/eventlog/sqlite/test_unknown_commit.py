@@ -84,7 +84,7 @@ async def test_closing_in_doubt_gives_no_answer(
     disk: Any, open_log: OpenLog, event: MakeEvent, ids: Ids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Closing waits a while for the truth; then the append is cancelled, not refused."""
-    monkeypatch.setattr(sqlite_writer, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite_writer, "CLOSE_TIMEOUT_SECONDS", 0.05)
     log = await open_log(vfs=disk.vfs)
     disk.sync_errors = 1_000_000
     doubtful = asyncio.create_task(log.append([event("a")]))
@@ -113,7 +113,7 @@ async def test_another_file_in_its_place_is_not_taken(
     disk: Any, path: Path, open_log: OpenLog, event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A log whose file was replaced stays unavailable: another epoch's events are not its own."""
-    monkeypatch.setattr(sqlite_writer, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite_writer, "CLOSE_TIMEOUT_SECONDS", 0.05)
     log = await open_log(vfs=disk.vfs)
     await log.append([event("a")])
     disk.sync_errors, disk.open_errors = 1, 1_000_000

@@ -19,8 +19,8 @@ from sio_server.eventlog.contract import Retention
 from sio_server.eventlog.sqlite import writer as sqlite_writer
 from sio_server.eventlog.sqlite.file import open_file
 from sio_server.eventlog.sqlite.log import SqliteLog
-from sio_server.eventlog.sqlite.store import TRIMMED, Store
-from sio_server.eventlog.sqlite.writer import Writer
+from sio_server.eventlog.sqlite.store import MAX_TRIMMED_EVENTS, SqliteStore
+from sio_server.eventlog.sqlite.writer import SqliteWriter
 from tests.unit.eventlog.waiting import append_when_possible, until
 
 MakeEvent = Callable[..., Event]
@@ -213,16 +213,16 @@ async def test_trimming_leaves_most_of_the_time_to_publishes(
 ) -> None:
     """After a step that took a second the next one waits for four."""
     log = await open_log()
-    await log.append([event() for _ in range(3 * TRIMMED)])
+    await log.append([event() for _ in range(3 * MAX_TRIMMED_EVENTS)])
     await log.close()
-    store = Store(open_file(path), Retention(events=1), lambda: 0.0)
-    writer = Writer(SimpleQueue(), lambda records, outcomes: None, lambda: store, 1.0)
+    store = SqliteStore(open_file(path), Retention(events=1), lambda: 0.0)
+    writer = SqliteWriter(SimpleQueue(), lambda records, outcomes: None, lambda: store, 1.0)
     writer._store = store
     seconds = itertools.count()
     monkeypatch.setattr(sqlite_writer, "monotonic", lambda: next(seconds))
     oldest = []
     for _ in range(5):
-        writer._tidy()  # it looks at the clock before a step, and after
+        writer._maintain_file()  # it looks at the clock before a step, and after
         oldest.append(store.bounds().oldest.seq)
     store.close()
-    assert oldest == [TRIMMED] * 4 + [2 * TRIMMED]
+    assert oldest == [MAX_TRIMMED_EVENTS] * 4 + [2 * MAX_TRIMMED_EVENTS]

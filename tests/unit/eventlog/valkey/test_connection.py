@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sio_server.eventlog.valkey.connection import Link, Server
+from sio_server.eventlog.valkey.connection import ValkeyAddress, ValkeyConnection
 from tests.support.valkey import Valkey
 from tests.unit.eventlog.waiting import until
 
@@ -14,15 +14,15 @@ STEPS = 30
 
 async def test_a_question_that_is_broken_off_ends_wherever_it_is(valkey: Valkey) -> None:
     """While it connects, sends or waits: else the tail waits on for what it was told to leave."""
-    link = Link(Server(valkey.url))
+    connection = ValkeyConnection(ValkeyAddress(valkey.url))
     for open_before in (False, True):
         for steps in range(STEPS):
             if open_before:
-                await link.connect()
-            asking = asyncio.create_task(link.ask(("BLPOP", "nothing", 3_600), patience=3_600))
+                await connection.connect()
+            asking = asyncio.create_task(connection.request(("BLPOP", "nothing", 3_600), extra_seconds=3_600))
             for _ in range(steps):
                 await asyncio.sleep(0)
             asking.cancel()
             await until(asking.done)
             assert asking.cancelled()
-    await link.close()
+    await connection.close()

@@ -144,7 +144,7 @@ async def test_an_outcome_that_can_t_be_learnt_is_no_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Closing cancels it after a while; what was not sent is refused."""
-    monkeypatch.setattr(valkey_writer, "CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr(valkey_writer, "CLOSE_TIMEOUT_SECONDS", 0.2)
     log = await open_valkey_log(url(proxy))
     await append(log, event("before"))
     proxy.losses = 1_000_000
@@ -253,9 +253,9 @@ class Held:
     def __init__(self, log: ValkeyLog) -> None:
         self.gate = asyncio.Event()
         self.asked = False
-        self._link = log._follower._link
-        self._ask = self._link.ask
-        self._link.ask = self._wait  # type: ignore[method-assign]
+        self._link = log._follower._connection
+        self._ask = self._link.request
+        self._link.request = self._wait  # type: ignore[method-assign]
 
     async def _wait(self, *commands: Any, **options: Any) -> Any:
         self.asked = True

@@ -151,11 +151,11 @@ async def test_an_append_during_a_stall_is_waited_for(
     """A server that does not answer for long is asked again; what it did meanwhile counts once."""
     log = await open_valkey_log(own_valkey.url)
     await append(log, event("before"))
-    monkeypatch.setattr(valkey_link, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(valkey_link, "ANSWER_TIMEOUT_SECONDS", 0.05)
     assert own_valkey.process is not None
     own_valkey.process.send_signal(signal.SIGSTOP)
     appending = asyncio.create_task(append(log, event("a"), event("b")))
-    await until(lambda: log._writer._link._connection is None)
+    await until(lambda: log._writer._connection._connection is None)
     own_valkey.process.send_signal(signal.SIGCONT)
     monkeypatch.undo()
     assert [receipt.duplicate for receipt in await appending] == [False, False]
@@ -192,7 +192,7 @@ async def test_it_is_not_reached_before_it_is_there(
 async def is_subscribed(server: Valkey) -> bool:
     """Tell whether a node listens to the server's channel."""
     with server.client as client:
-        return bool(client.pubsub_numsub(f"{PREFIX}:taken")[0][1])
+        return bool(client.pubsub_numsub(f"{PREFIX}:superseded")[0][1])
 
 
 async def test_a_log_that_was_never_reached_closes_at_once(
@@ -202,7 +202,7 @@ async def test_a_log_that_was_never_reached_closes_at_once(
     own_valkey.stop()
     log = await open_valkey_log(own_valkey.url)
     tail = log.tail()
-    async with asyncio.timeout(valkey_writer.CLOSE_SECONDS):
+    async with asyncio.timeout(valkey_writer.CLOSE_TIMEOUT_SECONDS):
         await log.close()
     assert [records async for records in tail] == []
 
@@ -294,7 +294,7 @@ async def test_a_user_with_few_rights_suffices(
     rights = [f"+{command}" for command in COMMANDS.split()]
     with own_valkey.client as client:
         client.execute_command(
-            *("ACL", "SETUSER", "few", "on", ">hunter2", f"~{PREFIX}:*", f"&{PREFIX}:taken"),
+            *("ACL", "SETUSER", "few", "on", ">hunter2", f"~{PREFIX}:*", f"&{PREFIX}:superseded"),
             *("-@all", *rights),
         )
         log = await open_valkey_log(
@@ -419,7 +419,7 @@ async def test_a_doubt_is_kept_until_the_tail_has_looked(
         publish(records)
         with own_valkey.client as client:
             client.flushall()
-        log._follower.doubt("another")
+        log._follower.check_epoch("another")
 
     monkeypatch.setattr(log._follower, "_publish", lose)
     await append(log, event("a"))
@@ -504,8 +504,8 @@ async def test_a_tail_that_the_retention_has_overtaken_breaks(
         raise valkey_writer.CutOffError("cut")
 
     with monkeypatch.context() as context:
-        context.setattr(log._follower._link, "ask", fail)
-        log._follower.doubt("look")
+        context.setattr(log._follower._connection, "request", fail)
+        log._follower.check_epoch("look")
         for number in range(20):
             await append(other, event(f"e{number}"))
         bounds = await other.bounds()
@@ -563,8 +563,8 @@ async def test_an_append_trims_no_more_than_a_little_beside_as_many_as_come(
     await append(log, *(event() for _ in range(1_000)))
     now[0] += 100_000
     await append(log, event(), event())
-    assert (await log.bounds()).oldest.seq == valkey_store.TRIMMED + 2
-    assert int(await log._ask(log._store.sweep())) == valkey_store.SWEPT
+    assert (await log.bounds()).oldest.seq == valkey_store.MAX_EXTRA_TRIMMED_EVENTS + 2
+    assert int(await log._call(log._script.sweep_call())) == valkey_store.MAX_SWEPT_EVENTS
 
 
 async def test_reading_large_events_takes_several_pages(
@@ -653,14 +653,14 @@ async def test_a_long_sweep_rests_between_its_steps(
         while loop.time() < began + 0.01:
             await asyncio.sleep(0)
         steps.append(loop.time() - began)
-        return str(valkey_store.SWEPT if len(steps) < 3 else 0)
+        return str(valkey_store.MAX_SWEPT_EVENTS if len(steps) < 3 else 0)
 
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
         if len(pauses) == 3:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr(log, "_ask", ask)
+    monkeypatch.setattr(log, "_call", ask)
     monkeypatch.setattr(valkey, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": pause}))
     with pytest.raises(asyncio.CancelledError):
         await log._sweep()

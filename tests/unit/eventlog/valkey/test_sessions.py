@@ -120,7 +120,7 @@ async def test_a_take_during_a_cut_is_heard_of_after_it(
     await log.sessions.create("kept", "first", "data")
     proxy.open = False
     proxy.cut()
-    await until(lambda: log._sessions._link._connection is None)
+    await until(lambda: log._sessions._connection._connection is None)
     with pytest.raises(LogUnavailable):
         await log.sessions.change("key", "first", "data")
     assert await other.sessions.claim("key", "second") == "data"
@@ -172,7 +172,7 @@ async def test_sessions_go_with_a_restart_as_events_do(
 
     async def is_subscribed() -> bool:
         with own_valkey.client as client:
-            return bool(client.pubsub_numsub(f"{PREFIX}:taken")[0][1])
+            return bool(client.pubsub_numsub(f"{PREFIX}:superseded")[0][1])
 
     await eventually(is_subscribed)
     assert await log.sessions.claim("key", "second") == "data"
