@@ -1,4 +1,4 @@
-"""What the tests of the durable logs share: a disk that fails when told to, Valkey, and events."""
+"""Fixtures for the tests of the event logs: a disk that fails on command, Valkey, and events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sio_server.contract.events import Event
 from sio_server.eventlog.contract import EventLog, Retention
 from sio_server.eventlog.sqlite import writer as sqlite_writer
 from sio_server.eventlog.sqlite.log import SqliteLog
-from sio_server.eventlog.valkey import follower as valkey_tail
+from sio_server.eventlog.valkey import follower as valkey_follower
 from sio_server.eventlog.valkey import sessions as valkey_sessions
 from sio_server.eventlog.valkey import writer as valkey_writer
 from sio_server.eventlog.valkey.log import ValkeyLog
@@ -31,20 +31,20 @@ numbers = itertools.count()
 
 @dataclass
 class Disk:
-    """A disk that can be told to fail. Only the log's journal and database are on it.
+    """A disk that fails on command. It holds the log's journal and database, and nothing else.
 
     Attributes:
-        vfs: the name to open files through.
-        full: nothing more can be written.
-        refused: how many writes were refused because it is full.
+        vfs: the name of the VFS that opens files on the disk.
+        full: whether the disk refuses every write.
+        refused: how many writes the full disk has refused.
         sync_errors: how many of the journal's next syncs fail.
-        forgetful: where a sync fails, what was written since the last one is lost.
+        forgetful: whether a failed sync loses the writes since the last successful sync.
         open_errors: how many of the next opens fail.
-        kill_thread: the journal's next sync ends the thread that asks for it.
-        database_errors: how many of the next writes to the database itself fail: checkpoints'.
-        syncs: how many syncs of the journal were asked for.
+        kill_thread: whether the journal's next sync ends the thread that requests it.
+        database_errors: how many of the next writes to the database fail. Checkpoints write to it.
+        syncs: how many syncs of the journal were requested.
         gate: syncs of the journal wait until it is set.
-        waiting: set once a sync waits.
+        waiting: set when a sync waits.
     """
 
     vfs: str
@@ -61,7 +61,7 @@ class Disk:
 
 
 class DiskFile(apsw.VFSFile):
-    """A file on it."""
+    """A file on the disk."""
 
     def __init__(self, disk: Disk, name: Any, flags: list[int]) -> None:
         super().__init__("", name, flags)
@@ -70,7 +70,7 @@ class DiskFile(apsw.VFSFile):
         self.synced_size = self.xFileSize()
 
     def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802
-        """Write, if the disk does."""
+        """Write, unless the disk fails."""
         if self.disk.full:
             self.disk.refused += 1
             raise apsw.FullError("no space left")
@@ -80,7 +80,7 @@ class DiskFile(apsw.VFSFile):
         super().xWrite(data, offset)
 
     def xSync(self, flags: int) -> None:  # noqa: N802
-        """Sync, if the disk does."""
+        """Sync, unless the disk fails."""
         if self.is_journal:
             self.disk.syncs += 1
             self.disk.waiting.set()
@@ -97,14 +97,14 @@ class DiskFile(apsw.VFSFile):
 
 
 class DiskVfs(apsw.VFS):
-    """How SQLite reaches it."""
+    """The VFS by which SQLite accesses the disk."""
 
     def __init__(self, disk: Disk) -> None:
         super().__init__(disk.vfs, "")
         self.disk = disk
 
     def xOpen(self, name: Any, flags: list[int]) -> DiskFile:  # noqa: N802
-        """Open a file, if the disk does."""
+        """Open a file, unless the disk fails."""
         if self.disk.open_errors:
             self.disk.open_errors -= 1
             raise apsw.CantOpenError("the disk is gone")
@@ -113,7 +113,7 @@ class DiskVfs(apsw.VFS):
 
 @pytest.fixture
 def disk() -> Iterator[Disk]:
-    """Make a disk that works, until the test says otherwise."""
+    """Make a disk that works until the test lets it fail."""
     disk = Disk(f"disk-{next(numbers)}")
     disk.gate.set()
     vfs = DiskVfs(disk)
@@ -124,7 +124,7 @@ def disk() -> Iterator[Disk]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return where the log's file is to be."""
+    """Return the path of the log's file, which does not exist yet."""
     return tmp_path / "events.db"
 
 
@@ -133,7 +133,7 @@ MakeLog = Callable[..., Awaitable[SqliteLog]]
 
 @pytest.fixture
 async def open_log(path: Path) -> AsyncIterator[MakeLog]:
-    """Open a log at ``path``; it is closed after the test."""
+    """Return a function that opens a log at ``path``; the log is closed after the test."""
     logs = []
 
     async def make(retention: Retention | None = None, **options: Any) -> SqliteLog:
@@ -150,7 +150,7 @@ async def open_log(path: Path) -> AsyncIterator[MakeLog]:
 
 @pytest.fixture
 def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
-    """Start a Valkey server of the test's own, which keeps everything."""
+    """Start a Valkey server for one test, which syncs every write to disk."""
     server = Valkey(tmp_path / "valkey", appendonly="yes", appendfsync="always")
     server.start()
     yield server
@@ -162,7 +162,7 @@ MakeValkeyLog = Callable[..., Awaitable[ValkeyLog]]
 
 @pytest.fixture
 async def open_valkey_log() -> AsyncIterator[MakeValkeyLog]:
-    """Open logs at a URL; they are closed after the test."""
+    """Return a function that opens a log at a URL; the logs are closed after the test."""
     logs = []
 
     async def make(url: str, retention: Retention | None = None, **options: Any) -> ValkeyLog:
@@ -179,7 +179,7 @@ async def open_valkey_log() -> AsyncIterator[MakeValkeyLog]:
 
 @pytest.fixture
 def event() -> Callable[..., Event]:
-    """Make valid events."""
+    """Return a function that makes valid events."""
 
     def make(id: str | None = None, **fields: Any) -> Event:
         furniture = {
@@ -199,15 +199,15 @@ def event() -> Callable[..., Event]:
 
 @pytest.fixture
 def ids() -> Callable[[EventLog], Awaitable[list[str]]]:
-    """Return the ids of all that a log holds."""
+    """Return a function that reads the ids of all events of a log."""
 
     async def read(log: EventLog) -> list[str]:
-        found: list[str] = []
+        ids: list[str] = []
         page = await log.read(None, None, 1_000)
         while True:
-            found += [json.loads(record.body)["id"] for record in page.records]
+            ids += [json.loads(record.body)["id"] for record in page.records]
             if page.at_end:
-                return found
+                return ids
             page = await log.read(page.position, None, 1_000)
 
     return read
@@ -215,7 +215,7 @@ def ids() -> Callable[[EventLog], Awaitable[list[str]]]:
 
 @pytest.fixture
 def unprivileged_folder() -> Iterator[Path]:
-    """A folder of the user as whom the test runs, who is not root even where pytest is."""
+    """Make a folder; if pytest runs as root, the test runs as another user, which owns it."""
     folder = Path(tempfile.mkdtemp())
     is_root = os.geteuid() == 0
     if is_root:
@@ -230,6 +230,6 @@ def unprivileged_folder() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a log in trouble try again at once."""
-    for module in (sqlite_writer, valkey_writer, valkey_tail, valkey_sessions):
+    """Let a failed log try again at once."""
+    for module in (sqlite_writer, valkey_writer, valkey_follower, valkey_sessions):
         monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)

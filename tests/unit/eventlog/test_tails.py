@@ -1,4 +1,4 @@
-"""What a tail holds, and for how long."""
+"""Tails: which items a tail holds, and for how long."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sio_server.eventlog.tails import Tails
 
 
 def records(*seqs: int) -> list[Record]:
-    """Make the records of these numbers."""
+    """Make records with these seqs."""
     return [Record(Offset("epoch", seq), "furniture_created", (), "{}") for seq in seqs]
 
 
-async def test_what_came_meanwhile_is_one_batch() -> None:
-    """A consumer that was busy gets all it missed at once, in order."""
+async def test_a_busy_consumer_gets_all_missed_items_as_one_batch() -> None:
+    """The items that were published since the last batch form the next one, in order."""
     tails = Tails()
     tail = tails.open()
     tails.publish(records(1, 2))
@@ -25,8 +25,8 @@ async def test_what_came_meanwhile_is_one_batch() -> None:
     assert await anext(tail) == records(4)
 
 
-async def test_a_tail_that_nobody_refers_to_is_forgotten() -> None:
-    """A consumer that went away costs nothing, though it never said so."""
+async def test_an_unreferenced_tail_is_garbage_collected() -> None:
+    """A consumer that disappeared without closing its tail costs no memory."""
     tails = Tails()
     tail = weakref.ref(tails.open())
     gc.collect()
@@ -34,8 +34,8 @@ async def test_a_tail_that_nobody_refers_to_is_forgotten() -> None:
     tails.publish(records(1))
 
 
-async def test_tails_are_independent() -> None:
-    """Each tail holds its own records, whoever else took theirs."""
+async def test_each_tail_holds_its_own_items() -> None:
+    """One consumer's progress does not change the items of another tail."""
     tails = Tails()
     first = tails.open()
     tails.publish(records(1))
@@ -47,8 +47,8 @@ async def test_tails_are_independent() -> None:
     assert [batch async for batch in first] == []
 
 
-async def test_a_tail_may_have_to_forget() -> None:
-    """What was not taken yet goes; what comes next is yielded."""
+async def test_clearing_drops_only_the_items_before_it() -> None:
+    """A cleared tail yields the items that are published afterwards."""
     tails = Tails()
     tail = tails.open()
     tails.publish(records(1, 2))
@@ -56,3 +56,11 @@ async def test_a_tail_may_have_to_forget() -> None:
     tails.publish(records(3))
     tails.end()
     assert [batch async for batch in tail] == [records(3)]
+
+
+async def test_a_tail_opened_after_the_end_stops_at_once() -> None:
+    """Its iteration yields nothing."""
+    tails = Tails()
+    tails.end()
+    tails.publish(records(1))
+    assert [batch async for batch in tails.open()] == []

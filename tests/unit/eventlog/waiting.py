@@ -1,4 +1,4 @@
-"""Ways to wait for a thing, instead of a while."""
+"""Functions that wait for a condition instead of a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sio_server.eventlog.contract import EventLog
 
 
 async def append_when_possible(log: EventLog, event: Event) -> Receipt:
-    """Append as a producer does that tries again for as long as the log is unavailable."""
+    """Append an event as a producer does: try again while the log is unavailable."""
     async with asyncio.timeout(20):
         while True:
             try:
@@ -33,7 +33,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until a condition holds that has to be asked for."""
+    """Wait until a condition holds that is a coroutine, such as a query of the log."""
     async with asyncio.timeout(20):
         while True:
             if await condition():

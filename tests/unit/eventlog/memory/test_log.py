@@ -1,39 +1,49 @@
-"""The log in memory beyond the common contract: what it lets go of, and when."""
+"""The memory log beyond the common contract: when it frees memory."""
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from collections.abc import Callable
 
 from sio_server.contract.events import Event, Record
 from sio_server.eventlog.contract import Retention
-from sio_server.eventlog.memory.log import MemoryLog
+from sio_server.eventlog.memory.log import MAX_TRIMMED_EVENTS, MemoryLog
+from tests.unit.eventlog.waiting import until
 
 
 async def append_one(log: MemoryLog, event: Event) -> weakref.ref[Record]:
-    """Append an event and return a reference that does not hold its record."""
+    """Append an event and return a weak reference to its record."""
     await log.append([event])
     return weakref.ref((await log.read(None, None, 1)).records[0])
 
 
-async def test_what_grew_too_old_is_let_go_while_nobody_calls(event: Callable[..., Event]) -> None:
-    """Memory is given back at a quiet time too."""
+async def test_an_event_that_is_too_old_is_freed_although_no_call_comes(
+    event: Callable[..., Event],
+) -> None:
+    """The sweeper frees memory at quiet times too."""
     now = 1_000_000.0
     log = MemoryLog(Retention(seconds=60), clock=lambda: now, sweep_seconds=0.01)
     await log.open()
     record = await append_one(log, event())
     now += 61
-    async with asyncio.timeout(20):
-        while True:
-            if record() is None:
-                break
-            await asyncio.sleep(0.002)
+    await until(lambda: record() is None)
     await log.close()
 
 
-async def test_a_closed_log_holds_nothing(event: Callable[..., Event]) -> None:
-    """Closing gives the memory back, whoever still refers to the log."""
+async def test_one_call_trims_a_bounded_number_of_events(event: Callable[..., Event]) -> None:
+    """If very many events are too old, each call removes one step of them."""
+    now = 1_000_000.0
+    log = MemoryLog(Retention(seconds=60), clock=lambda: now, sweep_seconds=3_600)
+    await log.open()
+    await log.append([event() for _ in range(3 * MAX_TRIMMED_EVENTS)])
+    now += 61
+    assert (await log.bounds()).oldest.seq == MAX_TRIMMED_EVENTS
+    assert (await log.bounds()).oldest.seq == 2 * MAX_TRIMMED_EVENTS
+    await log.close()
+
+
+async def test_a_closed_log_holds_no_event(event: Callable[..., Event]) -> None:
+    """Closing frees the memory, even if a reference to the log remains."""
     log = MemoryLog(Retention())
     await log.open()
     record = await append_one(log, event())

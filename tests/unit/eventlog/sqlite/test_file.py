@@ -1,4 +1,4 @@
-"""Opening the SQLite log: what is made, what is refused, and in which words."""
+"""Opening the SQLite log: what it creates, what it refuses, and with which message."""
 # ruff: noqa: ASYNC240 - a test may block
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ asyncio.run(main())
 
 
 async def refusal(path: Path, **options: Any) -> str:
-    """Open a log that cannot be opened and return why not."""
+    """Open a log that cannot be opened and return the message of the error."""
     log = SqliteLog(path, Retention(), **options)
     with pytest.raises(StartError) as caught:
         await log.open()
@@ -53,8 +53,8 @@ async def refusal(path: Path, **options: Any) -> str:
     return message
 
 
-async def test_the_file_and_its_folders_are_made(tmp_path: Path, event: MakeEvent) -> None:
-    """A fresh server needs no preparation, and leaves one file when it is closed."""
+async def test_the_file_and_its_folders_are_created(tmp_path: Path, event: MakeEvent) -> None:
+    """A new server needs no preparation, and leaves one file when it is closed."""
     path = tmp_path / "var" / "log" / "events.db"
     log = SqliteLog(path, Retention())
     await log.open()
@@ -64,13 +64,13 @@ async def test_the_file_and_its_folders_are_made(tmp_path: Path, event: MakeEven
 
 
 async def test_an_empty_file_becomes_a_log(path: Path, open_log: OpenLog) -> None:
-    """An empty file is what an interrupted first start leaves, and is taken."""
+    """An interrupted first start leaves an empty file; the next start uses it."""
     path.touch()
     await open_log()
 
 
-async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
-    """The message names the file; the file stays as it was."""
+async def test_a_file_that_is_not_a_database_is_refused(path: Path) -> None:
+    """The message names the file; the file does not change."""
     path.write_text("Furniture!\n" * 1_000)
     message = await refusal(path)
     assert re.search(f"{path} is not an SQLite database.*move it away", message)
@@ -90,7 +90,7 @@ async def test_a_damaged_log_is_refused(path: Path, open_log: OpenLog) -> None:
     "mark", ["CREATE TABLE tree (leaf)", "PRAGMA application_id=7", "PRAGMA user_version=3"]
 )
 async def test_another_programs_database_is_refused(path: Path, mark: str) -> None:
-    """A database with tables or marks that aren't ours stays as it was, to the byte."""
+    """A database with the tables or the ids of another program does not change by a byte."""
     connection = apsw.Connection(str(path))
     connection.execute(mark)
     connection.close()
@@ -100,7 +100,7 @@ async def test_another_programs_database_is_refused(path: Path, mark: str) -> No
 
 
 async def test_a_newer_schema_is_refused(path: Path, open_log: OpenLog) -> None:
-    """After a downgrade the server says that it is too old for the file."""
+    """After a downgrade, the message says that the server is too old for the file."""
     await (await open_log()).close()
     connection = apsw.Connection(str(path))
     connection.execute("PRAGMA user_version=3")
@@ -112,7 +112,7 @@ async def test_a_newer_schema_is_refused(path: Path, open_log: OpenLog) -> None:
 async def test_a_log_without_its_tables_is_refused(
     path: Path, open_log: OpenLog, table: str
 ) -> None:
-    """Our mark alone makes no log."""
+    """A file with the log's application id but without its tables is not a log."""
     await (await open_log()).close()
     connection = apsw.Connection(str(path))
     connection.execute(f"DROP TABLE {table}")
@@ -121,26 +121,26 @@ async def test_a_log_without_its_tables_is_refused(
 
 
 async def test_a_folder_is_refused(path: Path) -> None:
-    """A path that is a folder is told as such."""
+    """The message says that the path is a folder."""
     path.mkdir()
     assert f"{path} is a folder" in await refusal(path)
 
 
 async def test_a_folder_under_a_file_is_refused(tmp_path: Path) -> None:
-    """Where a file stands in the way of the folder, the folder is named."""
+    """If a file has the name of the folder, the message names the folder."""
     (tmp_path / "var").touch()
     message = await refusal(tmp_path / "var" / "events.db")
     assert f"the folder {tmp_path / 'var'} of the event log cannot be created" in message
 
 
-async def test_a_folder_that_cannot_be_made_is_refused() -> None:
-    """Where the system makes no folders, not even root's, the start says so."""
+async def test_a_folder_that_cannot_be_created_is_refused() -> None:
+    """The system creates no folder in ``/proc``, not even for root."""
     message = await refusal(Path("/proc/nowhere/events.db"))
     assert "the folder /proc/nowhere of the event log cannot be created" in message
 
 
 async def test_a_read_only_folder_is_refused(unprivileged_folder: Path) -> None:
-    """Without the right to make a file, the message says who lacks it on what."""
+    """The message says that the server's user needs the right to write the folder."""
     path = unprivileged_folder / "events.db"
     unprivileged_folder.chmod(0o500)
     message = await refusal(path)
@@ -151,7 +151,7 @@ async def test_a_read_only_folder_is_refused(unprivileged_folder: Path) -> None:
 async def test_a_log_that_cannot_be_written_is_refused(
     unprivileged_folder: Path, file_mode: int, folder_mode: int
 ) -> None:
-    """A log of which the file or the folder has become read-only stops the start, unchanged."""
+    """If the file or the folder has become read-only, the start fails; the log does not change."""
     path = unprivileged_folder / "events.db"
     log = SqliteLog(path, Retention())
     await log.open()
@@ -164,7 +164,7 @@ async def test_a_log_that_cannot_be_written_is_refused(
 
 
 async def test_a_full_disk_stops_the_first_start(path: Path, disk: Any) -> None:
-    """Where not even an empty log fits, no file is left behind."""
+    """If the disk has no space for an empty log, the start leaves no file behind."""
     disk.full = True
     assert re.search(f"{path} .*disk is full: free some space", await refusal(path, vfs=disk.vfs))
     assert list(path.parent.iterdir()) == []
@@ -173,7 +173,7 @@ async def test_a_full_disk_stops_the_first_start(path: Path, disk: Any) -> None:
 async def test_a_full_disk_stops_a_later_start(
     path: Path, disk: Any, open_log: OpenLog, event: MakeEvent, ids: Callable[..., Any]
 ) -> None:
-    """A log on a full disk is not taken for one that works, and keeps what it has."""
+    """A log on a full disk cannot start; it keeps its events."""
     log = await open_log()
     await log.append([event("a")])
     await log.close()
@@ -184,7 +184,7 @@ async def test_a_full_disk_stops_a_later_start(
 
 
 async def test_a_second_process_is_refused(path: Path, open_log: OpenLog) -> None:
-    """The file is one server's, until that has ended."""
+    """The file belongs to one server until that server ends."""
     log = await open_log()
     command = [sys.executable, "-c", IN_ANOTHER_PROCESS, str(path)]
     output = subprocess.run(command, check=True, capture_output=True, text=True, input="")  # noqa: ASYNC221
@@ -197,14 +197,14 @@ async def test_a_second_process_is_refused(path: Path, open_log: OpenLog) -> Non
 async def test_a_refused_process_leaves_the_other_one_alone(
     path: Path, open_log: OpenLog, event: MakeEvent
 ) -> None:
-    """Two logs of one process on one file exclude each other too; the first goes on."""
+    """Two logs of one process on one file exclude each other too; the first continues."""
     log = await open_log()
     assert "is in use by another process" in await refusal(path)
     assert len(await log.append([event()])) == 1
 
 
-async def test_a_log_may_be_opened_again_after_a_refusal(path: Path, event: MakeEvent) -> None:
-    """Once the trouble is gone, the same object opens."""
+async def test_a_refused_log_can_be_opened_later(path: Path, event: MakeEvent) -> None:
+    """When the cause is removed, the same object opens."""
     path.mkdir()
     log = SqliteLog(path, Retention())
     with pytest.raises(StartError):
@@ -215,10 +215,10 @@ async def test_a_log_may_be_opened_again_after_a_refusal(path: Path, event: Make
     await log.close()
 
 
-async def test_a_log_from_before_there_were_sessions_gets_them(
+async def test_a_log_of_schema_1_gets_the_table_of_sessions(
     path: Path, open_log: OpenLog, event: MakeEvent
 ) -> None:
-    """What it holds stays."""
+    """Its events stay."""
     log = await open_log()
     await log.append([event()])
     await log.close()

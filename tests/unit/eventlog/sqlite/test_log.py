@@ -22,7 +22,7 @@ Ids = Callable[[SqliteLog], Awaitable[list[str]]]
 
 
 async def test_a_restart_keeps_everything(open_log: OpenLog, event: MakeEvent) -> None:
-    """Records, ids, states, epoch and numbering are the same in the next process."""
+    """Records, ids, states, epoch and numbering are the same after a restart."""
     log = await open_log()
     first = await log.append([event("a", material="roble"), event("b", piece="silla")])
     page = await log.read(None, None, 10)
@@ -38,10 +38,10 @@ async def test_a_restart_keeps_everything(open_log: OpenLog, event: MakeEvent) -
     assert "material:roble" in (await log.read(page.position, None, 1)).records[0].rooms
 
 
-async def test_numbers_and_time_go_on_though_everything_was_trimmed(
+async def test_numbers_and_time_continue_after_all_events_were_trimmed(
     open_log: OpenLog, event: MakeEvent
 ) -> None:
-    """An empty file still knows how far it had counted, and when that was."""
+    """A log without events still knows its last seq and its last timestamp."""
     log = await open_log(clock=lambda: 2_000_000.0)
     await log.append([event("a"), event("b")])
     await log.close()
@@ -58,15 +58,15 @@ async def test_numbers_and_time_go_on_though_everything_was_trimmed(
 
 
 async def is_trimmed(log: SqliteLog) -> bool:
-    """Tell whether a log holds no event any more."""
+    """Tell whether a log holds no events."""
     bounds = await log.bounds()
     return bounds.oldest == bounds.position
 
 
-async def test_what_waits_is_committed_in_one_group(
+async def test_waiting_appends_are_committed_in_one_group(
     disk: Any, open_log: OpenLog, event: MakeEvent
 ) -> None:
-    """While one commit syncs, sixty-three appends come; one more commit takes them all."""
+    """While one commit syncs, 63 appends arrive; one more commit stores all of them."""
     log = await open_log(vfs=disk.vfs)
     disk.gate.clear()
     disk.waiting.clear()
@@ -82,7 +82,7 @@ async def test_what_waits_is_committed_in_one_group(
 
 
 async def test_a_group_is_bounded(disk: Any, open_log: OpenLog, event: MakeEvent) -> None:
-    """However much waits, a commit takes some thousand events and the next one goes on."""
+    """Four appends of 600 events need two commits: a group holds about a thousand events."""
     log = await open_log(vfs=disk.vfs)
     disk.gate.clear()
     disk.waiting.clear()
@@ -96,49 +96,49 @@ async def test_a_group_is_bounded(disk: Any, open_log: OpenLog, event: MakeEvent
     assert disk.syncs == 3
 
 
-async def test_the_rooms_asked_for_are_those_of_the_call(
+async def test_a_read_uses_the_rooms_at_the_time_of_the_call(
     disk: Any, open_log: OpenLog, event: MakeEvent
 ) -> None:
-    """A caller may change its rooms while a read waits for its turn."""
+    """The caller may change its rooms while the read waits for its turn."""
     log = await open_log(vfs=disk.vfs)
     await log.append([event()])
     disk.gate.clear()
     disk.waiting.clear()
-    append = asyncio.create_task(log.append([event()]))
+    appending = asyncio.create_task(log.append([event()]))
     await asyncio.to_thread(disk.waiting.wait)
     rooms = {"material:roble": 0}
-    read = asyncio.create_task(log.read(None, rooms.keys(), 10))
+    reading = asyncio.create_task(log.read(None, rooms.keys(), 10))
     await asyncio.sleep(0)
     rooms.clear()
     disk.gate.set()
-    assert len((await read).records) == 2
-    await append
+    assert len((await reading).records) == 2
+    await appending
 
 
 async def test_no_answer_comes_before_its_commit(
     disk: Any, open_log: OpenLog, event: MakeEvent
 ) -> None:
-    """While the sync of its commit runs, an append has no answer and no tail has its record."""
+    """While its commit syncs, an append has no answer and its record has reached no tail."""
     log = await open_log(vfs=disk.vfs)
     tail = log.tail()
     disk.gate.clear()
     disk.waiting.clear()
-    append = asyncio.create_task(log.append([event()]))
-    follower = asyncio.create_task(take(tail))
+    appending = asyncio.create_task(log.append([event()]))
+    following = asyncio.create_task(next_batch(tail))
     await asyncio.to_thread(disk.waiting.wait)
-    assert not append.done()
-    assert not follower.done()
+    assert not appending.done()
+    assert not following.done()
     disk.gate.set()
-    await append
-    assert follower.done()
+    await appending
+    assert following.done()
 
 
-async def take(tail: AsyncIterator[list[Record]]) -> list[Record]:
+async def next_batch(tail: AsyncIterator[list[Record]]) -> list[Record]:
     """Wait for a tail's next batch."""
     return await anext(tail)
 
 
-KILLED = """
+PUBLISHER = """
 import asyncio, os, sys
 from sio_server.eventlog.contract import Retention
 from sio_server.eventlog.sqlite.log import SqliteLog
@@ -166,11 +166,11 @@ asyncio.run(main())
 
 
 async def test_kill_9_loses_no_acknowledged_event(path: Path, open_log: OpenLog, ids: Ids) -> None:
-    """Whatever was answered before a kill is in the log after it, each append whole."""
+    """After a kill the log holds all acknowledged events, and no append incompletely."""
     acknowledged: list[str] = []
     for run, lines in enumerate((10, 700, 3_000)):
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", KILLED, str(path), str(run), stdout=asyncio.subprocess.PIPE
+            sys.executable, "-c", PUBLISHER, str(path), str(run), stdout=asyncio.subprocess.PIPE
         )
         assert process.stdout is not None
         acknowledged += [(await process.stdout.readline()).decode() for _ in range(lines)]
@@ -178,17 +178,17 @@ async def test_kill_9_loses_no_acknowledged_event(path: Path, open_log: OpenLog,
         acknowledged += (await process.stdout.read()).decode().splitlines(keepends=True)
         assert await process.wait() == -signal.SIGKILL
     log = await open_log()
-    kept = await ids(log)
-    assert {line.strip() for line in acknowledged if line.endswith("\n")} <= set(kept)
-    assert (await log.bounds()).position.seq == len(kept) == len(set(kept))
-    pairs = zip(kept[::2], kept[1::2], strict=True)
+    stored = await ids(log)
+    assert {line.strip() for line in acknowledged if line.endswith("\n")} <= set(stored)
+    assert (await log.bounds()).position.seq == len(stored) == len(set(stored))
+    pairs = zip(stored[::2], stored[1::2], strict=True)
     assert all(first[:-1] == second[:-1] for first, second in pairs)
 
 
-async def test_a_smaller_retention_takes_hold_after_a_restart(
+async def test_a_smaller_retention_applies_after_a_restart(
     open_log: OpenLog, event: MakeEvent, ids: Ids
 ) -> None:
-    """A log with too much is trimmed step by step, one after the other, while it appends."""
+    """The log removes the events beyond it in steps, while it appends."""
     log = await open_log()
     for _ in range(4):
         await log.append([event() for _ in range(1_000)])
@@ -196,18 +196,18 @@ async def test_a_smaller_retention_takes_hold_after_a_restart(
 
     log = await open_log(Retention(events=10), sweep_seconds=3_600)
     await log.append([event("a")])
-    await eventually(lambda: keeps(log, 10))
+    await eventually(lambda: holds(log, 10))
     assert (await ids(log))[-1] == "a"
 
 
-async def keeps(log: SqliteLog, events: int) -> bool:
-    """Tell whether a log holds so many events."""
+async def holds(log: SqliteLog, events: int) -> bool:
+    """Tell whether a log holds this number of events."""
     bounds = await log.bounds()
     return bounds.position.seq - bounds.oldest.seq == events
 
 
 async def test_the_file_stays_small(path: Path, open_log: OpenLog, event: MakeEvent) -> None:
-    """In the steady state the pages of what is trimmed are used again."""
+    """New events use the pages of the trimmed ones again."""
     log = await open_log(Retention(events=500))
     sizes = []
     for _ in range(6):
@@ -220,7 +220,7 @@ async def test_the_file_stays_small(path: Path, open_log: OpenLog, event: MakeEv
 async def test_the_file_shrinks_after_a_burst(
     path: Path, open_log: OpenLog, event: MakeEvent
 ) -> None:
-    """Space that is no longer needed goes back to the disk."""
+    """The log gives space that it no longer needs back to the disk."""
     now = 1_000_000.0
     log = await open_log(Retention(seconds=60), clock=lambda: now)
     for _ in range(10):
@@ -232,5 +232,5 @@ async def test_the_file_shrinks_after_a_burst(
 
 
 async def is_smaller(path: Path, size: int) -> bool:
-    """Tell whether a file has shrunk below a size."""
+    """Tell whether a file is smaller than a size."""
     return path.stat().st_size < size

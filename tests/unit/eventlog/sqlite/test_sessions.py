@@ -1,4 +1,4 @@
-"""How the SQLite session store hands its changes to the thread, a batch at a time."""
+"""How the SQLite session store passes its changes to the thread, one batch at a time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ import pytest
 
 from sio_server.contract.errors import LogUnavailable
 from sio_server.eventlog.sqlite import sessions as sqlite_sessions
-from sio_server.eventlog.sqlite.sessions import SCHEMA, SessionChange, SqliteSessions
+from sio_server.eventlog.sqlite.sessions import (
+    MAX_DELETED_SESSIONS,
+    SCHEMA,
+    SessionChange,
+    SqliteSessions,
+    delete_expired,
+    mark_all_left,
+)
 from tests.unit.eventlog.waiting import until
 
 
 class Thread:
-    """What the store submits to: does a batch when it is told to."""
+    """Stands for the log's thread: makes a batch of changes when the test says so."""
 
     def __init__(self) -> None:
         self.store = SqliteSessions(60, self.submit)
@@ -24,88 +31,102 @@ class Thread:
         self._connection.execute(SCHEMA)
 
     async def submit(self, change: SessionChange, synced: bool) -> Any:
-        """Wait until the change is done."""
+        """Wait until the change is made."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.batches.append((change, synced, answer))
         return await answer
 
     def keys(self) -> list[str]:
-        """Return whose sessions are kept."""
+        """Return the keys of the stored sessions."""
         return [key for (key,) in self._connection.execute("SELECT key FROM session ORDER BY key")]
 
-    async def work(self) -> bool:
-        """Do the next batch, once there is one; return whether it has to be synced."""
+    async def make_next_batch(self) -> bool:
+        """Wait for the next batch and make its changes; return whether it must be synced."""
         await until(lambda: bool(self.batches))
         change, synced, answer = self.batches.pop()
         answer.set_result(change(self._connection, 0))
         return synced
 
 
-async def test_what_comes_at_the_same_time_is_one_batch() -> None:
-    """And what comes while the thread is at work is the next."""
+async def test_simultaneous_changes_form_one_batch() -> None:
+    """Changes that arrive while the thread works form the next batch."""
     thread = Thread()
     first = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "abc"]
     await until(lambda: bool(thread.batches))
     later = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "de"]
     await asyncio.sleep(0)
-    assert not await thread.work()
+    assert not await thread.make_next_batch()
     await asyncio.gather(*first)
     assert thread.keys() == ["a", "b", "c"]
-    await thread.work()
+    await thread.make_next_batch()
     await asyncio.gather(*later)
     assert thread.keys() == ["a", "b", "c", "d", "e"]
     assert not thread.batches
 
 
 async def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that it holds up no event for long."""
+    """So a batch of sessions delays no event for long."""
     monkeypatch.setattr(sqlite_sessions, "MAX_BATCH_CHANGES", 2)
     thread = Thread()
-    puts = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "abc"]
-    await thread.work()
+    creating = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "abc"]
+    await thread.make_next_batch()
     assert thread.keys() == ["a", "b"]
-    await thread.work()
-    await asyncio.gather(*puts)
+    await thread.make_next_batch()
+    await asyncio.gather(*creating)
 
 
-async def test_one_that_must_be_synced_has_all_synced() -> None:
-    """Each answer is its own."""
+async def test_one_change_that_must_be_synced_syncs_its_batch() -> None:
+    """Each call of the batch gets its own answer."""
     thread = Thread()
-    put = asyncio.ensure_future(thread.store.create("a", "owner", "data"))
+    created = asyncio.ensure_future(thread.store.create("a", "owner", "data"))
     ended = asyncio.ensure_future(thread.store.end("b", "owner"))
-    taken = asyncio.ensure_future(thread.store.claim("a", "second"))
-    assert await thread.work()
-    assert await asyncio.gather(put, ended, taken) == [None, False, "data"]
+    claimed = asyncio.ensure_future(thread.store.claim("a", "second"))
+    assert await thread.make_next_batch()
+    assert await asyncio.gather(created, ended, claimed) == [None, False, "data"]
 
 
-async def test_nobody_waits_for_a_batch_that_is_not_done() -> None:
-    """All of it is refused, or cancelled where the thread has died; the next is done."""
+async def test_every_call_of_a_failed_batch_is_answered() -> None:
+    """The calls are refused, or cancelled if the thread died; the next batch works."""
     thread = Thread()
     refused = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "ab"]
     await until(lambda: bool(thread.batches))
     thread.batches.pop()[2].set_exception(LogUnavailable("not now"))
-    for put in refused:
+    for call in refused:
         with pytest.raises(LogUnavailable):
-            await put
+            await call
     cancelled = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "ab"]
     await until(lambda: bool(thread.batches))
     thread.batches.pop()[2].cancel()
-    for put in cancelled:
+    for call in cancelled:
         with pytest.raises(asyncio.CancelledError):
-            await put
-    put = asyncio.ensure_future(thread.store.create("c", "owner", ""))
-    await thread.work()
-    await put
+            await call
+    created = asyncio.ensure_future(thread.store.create("c", "owner", ""))
+    await thread.make_next_batch()
+    await created
     assert thread.keys() == ["c"]
 
 
-async def test_who_gives_up_waiting_takes_nothing_from_others() -> None:
-    """Its change may be done."""
+async def test_a_cancelled_call_harms_no_other() -> None:
+    """Its change may be made; the other calls of the batch get their answers."""
     thread = Thread()
-    given_up = asyncio.ensure_future(thread.store.create("a", "owner", ""))
-    put = asyncio.ensure_future(thread.store.create("b", "owner", ""))
+    cancelled = asyncio.ensure_future(thread.store.create("a", "owner", ""))
+    created = asyncio.ensure_future(thread.store.create("b", "owner", ""))
     await until(lambda: bool(thread.batches))
-    given_up.cancel()
-    await thread.work()
-    await put
+    cancelled.cancel()
+    await thread.make_next_batch()
+    await created
     assert thread.keys() == ["a", "b"]
+
+
+def test_expired_sessions_are_deleted_in_bounded_steps() -> None:
+    """A step deletes a limited number of sessions, and only those that were left before a time."""
+    connection = apsw.Connection(":memory:")
+    connection.execute(SCHEMA)
+    rows = [(f"{number}", "owner", "data") for number in range(MAX_DELETED_SESSIONS + 1)]
+    connection.executemany("INSERT INTO session VALUES (?, ?, ?, NULL)", rows)
+    assert delete_expired(connection, 1_000) == 0
+    mark_all_left(connection, 500)
+    assert delete_expired(connection, 500) == 0
+    connection.execute("INSERT INTO session VALUES ('connected', 'owner', 'data', NULL)")
+    assert [delete_expired(connection, 501) for _ in range(3)] == [MAX_DELETED_SESSIONS, 1, 0]
+    assert connection.execute("SELECT key FROM session").get == "connected"

@@ -1,4 +1,4 @@
-"""The SQLite log when a commit fails of which nobody knows whether it was done: the truth."""
+"""The SQLite log after a commit with an unknown outcome: it reads the outcome from the file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ OpenLog = Callable[..., Awaitable[SqliteLog]]
 Ids = Callable[[SqliteLog], Awaitable[list[str]]]
 
 
-async def test_a_failed_sync_of_what_was_written_is_answered_with_ok(
+async def test_an_append_is_acknowledged_if_the_file_holds_its_failed_commit(
     disk: Any, open_log: OpenLog, event: MakeEvent, ids: Ids
 ) -> None:
-    """The file shows that the commit is there, so it is synced again and acknowledged."""
+    """The sync of the commit failed, but its pages were written: the log syncs them again."""
     log = await open_log(vfs=disk.vfs)
     tail = log.tail()
     disk.sync_errors = 1
@@ -36,10 +36,10 @@ async def test_a_failed_sync_of_what_was_written_is_answered_with_ok(
     assert await ids(await open_log()) == ["a", "b"]
 
 
-async def test_a_failed_sync_that_lost_what_was_written_is_refused(
+async def test_an_append_is_refused_if_the_file_lacks_its_failed_commit(
     disk: Any, open_log: OpenLog, event: MakeEvent, ids: Ids
 ) -> None:
-    """The file shows that the commit is not there, so nothing was appended."""
+    """The failed sync lost the commit's pages, so that nothing was appended."""
     log = await open_log(vfs=disk.vfs)
     await log.append([event("a")])
     tail = log.tail()
@@ -55,14 +55,14 @@ async def test_a_failed_sync_that_lost_what_was_written_is_refused(
 
 
 @pytest.mark.parametrize("trouble", ["sync_errors", "open_errors"])
-async def test_an_outcome_is_awaited_for_as_long_as_it_is_unknown(
+async def test_an_append_waits_while_its_outcome_is_unknown(
     disk: Any, open_log: OpenLog, event: MakeEvent, ids: Ids, trouble: str
 ) -> None:
-    """The append in doubt waits, others are refused, and in the end the truth is told."""
+    """The log refuses other calls meanwhile, and answers the append when the disk recovers."""
     log = await open_log(vfs=disk.vfs)
     disk.sync_errors = 1
     setattr(disk, trouble, 1_000_000)
-    doubtful = asyncio.create_task(log.append([event("a")]))
+    pending = asyncio.create_task(log.append([event("a")]))
     await until(lambda: getattr(disk, trouble) < 999_995)
     for _ in range(2):
         with pytest.raises(LogUnavailable):
@@ -71,53 +71,55 @@ async def test_an_outcome_is_awaited_for_as_long_as_it_is_unknown(
             await log.bounds()
         with pytest.raises(LogUnavailable):
             await log.read(None, None, 10)
-    assert not doubtful.done()
+    assert not pending.done()
     setattr(disk, trouble, 0)
-    (receipt,) = await doubtful
+    (receipt,) = await pending
     assert isinstance(receipt, Receipt)
     assert (receipt.offset.seq, receipt.duplicate) == (1, False)
     assert (await append_when_possible(log, event("b"))).offset.seq == 2
     assert await ids(log) == ["a", "b"]
 
 
-async def test_closing_in_doubt_gives_no_answer(
+async def test_closing_cancels_an_append_whose_outcome_stays_unknown(
     disk: Any, open_log: OpenLog, event: MakeEvent, ids: Ids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Closing waits a while for the truth; then the append is cancelled, not refused."""
+    """Closing waits for the outcome a while. Then the append is cancelled instead of refused."""
     monkeypatch.setattr(sqlite_writer, "CLOSE_TIMEOUT_SECONDS", 0.05)
     log = await open_log(vfs=disk.vfs)
     disk.sync_errors = 1_000_000
-    doubtful = asyncio.create_task(log.append([event("a")]))
+    pending = asyncio.create_task(log.append([event("a")]))
     await until(lambda: disk.sync_errors < 999_999)
     await log.close()
     with pytest.raises(asyncio.CancelledError):
-        await doubtful
+        await pending
     disk.sync_errors = 0
     assert await ids(await open_log(vfs=disk.vfs)) == ["a"]
 
 
-async def test_closing_waits_for_the_truth(disk: Any, open_log: OpenLog, event: MakeEvent) -> None:
-    """A disk that comes back while the log closes still gives the append its receipt."""
+async def test_closing_waits_for_an_unknown_outcome(
+    disk: Any, open_log: OpenLog, event: MakeEvent
+) -> None:
+    """If the disk recovers while the log closes, the append still gets its receipt."""
     log = await open_log(vfs=disk.vfs)
     disk.sync_errors, disk.open_errors = 1, 1_000_000
-    doubtful = asyncio.create_task(log.append([event("a")]))
+    pending = asyncio.create_task(log.append([event("a")]))
     await until(lambda: disk.open_errors < 999_995)
     closing = asyncio.create_task(log.close())
     await asyncio.sleep(0)
     disk.open_errors = 0
     await closing
-    assert isinstance((await doubtful)[0], Receipt)
+    assert isinstance((await pending)[0], Receipt)
 
 
-async def test_another_file_in_its_place_is_not_taken(
+async def test_a_replaced_file_is_not_used(
     disk: Any, path: Path, open_log: OpenLog, event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A log whose file was replaced stays unavailable: another epoch's events are not its own."""
+    """If another log has taken the file's path, the log stays unavailable: its epoch is lost."""
     monkeypatch.setattr(sqlite_writer, "CLOSE_TIMEOUT_SECONDS", 0.05)
     log = await open_log(vfs=disk.vfs)
     await log.append([event("a")])
     disk.sync_errors, disk.open_errors = 1, 1_000_000
-    doubtful = asyncio.create_task(log.append([event("b")]))
+    pending = asyncio.create_task(log.append([event("b")]))
     await until(lambda: disk.open_errors < 999_999)
     for file in path.parent.iterdir():
         file.unlink()
@@ -130,5 +132,5 @@ async def test_another_file_in_its_place_is_not_taken(
         with pytest.raises(LogUnavailable):
             await log.append([event("c")])
         await asyncio.sleep(0.002)
-    assert (seen, doubtful.done()) == (disk.syncs, False)
-    doubtful.cancel()
+    assert (seen, pending.done()) == (disk.syncs, False)
+    pending.cancel()

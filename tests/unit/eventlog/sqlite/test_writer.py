@@ -1,4 +1,4 @@
-"""The SQLite log in trouble: what is refused, and how it recovers."""
+"""The SQLite log's thread when something fails: what it refuses, and how it recovers."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from sio_server.eventlog.sqlite.file import open_file
 from sio_server.eventlog.sqlite.log import SqliteLog
 from sio_server.eventlog.sqlite.store import MAX_TRIMMED_EVENTS, SqliteStore
 from sio_server.eventlog.sqlite.writer import SqliteWriter
-from tests.unit.eventlog.waiting import append_when_possible, until
+from tests.unit.eventlog.waiting import append_when_possible, eventually, until
 
 MakeEvent = Callable[..., Event]
 OpenLog = Callable[..., Awaitable[SqliteLog]]
 Ids = Callable[[SqliteLog], Awaitable[list[str]]]
 
 
-async def test_a_full_disk_refuses_appends_and_goes_on_when_there_is_space(
+async def test_a_full_disk_refuses_appends_until_it_has_space(
     disk: Any, open_log: OpenLog, event: MakeEvent, ids: Ids
 ) -> None:
-    """Nothing of a refused append is in the log; reading goes on meanwhile."""
+    """No event of a refused append is in the log; reads work meanwhile."""
     log = await open_log(vfs=disk.vfs)
     tail = log.tail()
     await log.append([event("a")])
@@ -52,7 +52,7 @@ async def test_a_full_disk_refuses_appends_and_goes_on_when_there_is_space(
 async def test_all_appends_of_a_failed_group_are_refused(
     disk: Any, open_log: OpenLog, event: MakeEvent
 ) -> None:
-    """Whoever shares a transaction with others shares its failure, with an error of its own."""
+    """Appends that share a transaction fail together, each with its own error object."""
     log = await open_log(vfs=disk.vfs)
     disk.full = True
     calls = [log.append([event()]) for _ in range(20)]
@@ -63,7 +63,7 @@ async def test_all_appends_of_a_failed_group_are_refused(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
+    """Mount a file system of one megabyte."""
     folder = tmp_path / "small"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
@@ -73,8 +73,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-async def test_a_disk_that_is_really_full(small_disk: Path, event: MakeEvent, ids: Ids) -> None:
-    """On a real file system without space it is the same: refuse, and go on when there is some."""
+async def test_a_full_file_system_refuses_appends_until_it_has_space(
+    small_disk: Path, event: MakeEvent, ids: Ids
+) -> None:
+    """A real full disk has the same effect as the simulated one."""
     log = SqliteLog(small_disk / "events.db", Retention(events=100), sweep_seconds=0.01)
     await log.open()
     filler = small_disk / "filler"
@@ -90,13 +92,13 @@ async def test_a_disk_that_is_really_full(small_disk: Path, event: MakeEvent, id
     await log.close()
 
 
-# Other trouble.
+# Other failures.
 
 
-async def test_trimming_that_fails_is_tried_again(
+async def test_failed_trimming_is_tried_again(
     disk: Any, open_log: OpenLog, event: MakeEvent
 ) -> None:
-    """A full disk stops the trimming no longer than it is full."""
+    """Trimming fails while the disk is full, and succeeds afterwards."""
     now = 1_000_000.0
     log = await open_log(Retention(seconds=60), clock=lambda: now, vfs=disk.vfs)
     await log.append([event(), event()])
@@ -104,14 +106,14 @@ async def test_trimming_that_fails_is_tried_again(
     now += 61
     await until(lambda: disk.refused > 1)
     disk.full = False
-    async with asyncio.timeout(20):
-        while True:
-            if (await log.bounds()).oldest.seq == 2:
-                return
-            await asyncio.sleep(0.002)
+
+    async def is_trimmed() -> bool:
+        return (await log.bounds()).oldest.seq == 2
+
+    await eventually(is_trimmed)
 
 
-async def test_a_checkpoint_that_fails_costs_no_append(
+async def test_a_failed_checkpoint_costs_no_append(
     disk: Any,
     open_log: OpenLog,
     event: MakeEvent,
@@ -119,7 +121,7 @@ async def test_a_checkpoint_that_fails_costs_no_append(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What was committed is acknowledged, and the checkpoint is tried again."""
+    """The commit is acknowledged, and the thread tries the checkpoint again."""
     monkeypatch.setattr(sqlite_writer, "CHECKPOINT_PAGES", 1)
     log = await open_log(vfs=disk.vfs)
     disk.database_errors = 3
@@ -134,10 +136,10 @@ async def test_a_checkpoint_that_fails_costs_no_append(
     }
 
 
-async def test_an_event_that_cannot_be_stored_spoils_nothing(
+async def test_an_event_that_cannot_be_encoded_harms_no_other(
     open_log: OpenLog, event: MakeEvent, ids: Ids
 ) -> None:
-    """Text that is no Unicode is refused before it reaches the file, which stays readable."""
+    """A lone surrogate is refused before it reaches the file, which stays readable."""
     log = await open_log()
     with pytest.raises(LogUnavailable):
         await log.append([event(nombre="\ud800")])
@@ -148,7 +150,7 @@ async def test_an_event_that_cannot_be_stored_spoils_nothing(
 async def test_a_group_that_cannot_be_written_is_refused(
     open_log: OpenLog, event: MakeEvent, ids: Ids
 ) -> None:
-    """Trouble before the commit refuses every append with an error of its own."""
+    """A failure before the commit refuses every append, each with its own error object."""
     seconds = 1.0
     log = await open_log(clock=lambda: 1 / seconds)
     await log.append([event("a")])
@@ -162,8 +164,8 @@ async def test_a_group_that_cannot_be_written_is_refused(
     assert await ids(log) == ["a", "b"]
 
 
-class Switch:
-    """A clock that ends the thread that looks at it, once it is told to."""
+class DeadlyClock:
+    """A clock that can end the thread that reads it."""
 
     def __init__(self) -> None:
         self.deadly = False
@@ -175,11 +177,11 @@ class Switch:
         return 1_000_000.0
 
 
-async def test_when_the_thread_dies_everything_that_waits_has_an_answer(
+async def test_every_waiting_call_is_refused_when_the_thread_dies(
     open_log: OpenLog, event: MakeEvent, ids: Ids
 ) -> None:
-    """Appends that were not committed are refused, the tails end, and later calls are refused."""
-    clock = Switch()
+    """The tails end, and later calls are refused too."""
+    clock = DeadlyClock()
     log = await open_log(clock=clock)
     tail = log.tail()
     await log.append([event("a")])
@@ -195,34 +197,34 @@ async def test_when_the_thread_dies_everything_that_waits_has_an_answer(
     assert await ids(await open_log(clock=clock)) == ["a"]
 
 
-async def test_a_thread_that_dies_in_a_commit_gives_no_answer(
+async def test_an_append_is_cancelled_when_the_thread_dies_in_its_commit(
     disk: Any, open_log: OpenLog, event: MakeEvent
 ) -> None:
-    """What may be in the log is neither acknowledged nor refused."""
+    """Its events may be in the log, so that it is neither acknowledged nor refused."""
     log = await open_log(vfs=disk.vfs)
     disk.kill_thread = True
-    doubtful = asyncio.create_task(log.append([event("a")]))
+    pending = asyncio.create_task(log.append([event("a")]))
     with pytest.raises(asyncio.CancelledError):
-        await doubtful
+        await pending
     disk.kill_thread = False
     await log.close()
 
 
-async def test_trimming_leaves_most_of_the_time_to_publishes(
+async def test_trimming_leaves_most_of_the_time_to_appends(
     path: Path, open_log: OpenLog, event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a step that took a second the next one waits for four."""
+    """A trimming step that took one second is followed by a pause of four."""
     log = await open_log()
     await log.append([event() for _ in range(3 * MAX_TRIMMED_EVENTS)])
     await log.close()
     store = SqliteStore(open_file(path), Retention(events=1), lambda: 0.0)
-    writer = SqliteWriter(SimpleQueue(), lambda records, outcomes: None, lambda: store, 1.0)
+    writer = SqliteWriter(SimpleQueue(), lambda records, results: None, lambda: store, 1.0)
     writer._store = store
     seconds = itertools.count()
     monkeypatch.setattr(sqlite_writer, "monotonic", lambda: next(seconds))
     oldest = []
     for _ in range(5):
-        writer._maintain_file()  # it looks at the clock before a step, and after
+        writer._maintain_file()  # it reads the clock before and after a step
         oldest.append(store.bounds().oldest.seq)
     store.close()
     assert oldest == [MAX_TRIMMED_EVENTS] * 4 + [2 * MAX_TRIMMED_EVENTS]

@@ -19,7 +19,9 @@ async def test_a_question_that_is_broken_off_ends_wherever_it_is(valkey: Valkey)
         for steps in range(STEPS):
             if open_before:
                 await connection.connect()
-            asking = asyncio.create_task(connection.request(("BLPOP", "nothing", 3_600), extra_seconds=3_600))
+            asking = asyncio.create_task(
+                connection.request(("BLPOP", "nothing", 3_600), extra_seconds=3_600)
+            )
             for _ in range(steps):
                 await asyncio.sleep(0)
             asking.cancel()

@@ -1,0 +1,90 @@
+"""The plan of an append: offsets, duplicates, conflicts, rooms and states, without any log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+from sio_server.contract.errors import IdConflict
+from sio_server.contract.events import Event, Offset, Receipt, Record, format_timestamp
+from sio_server.eventlog.appending import AppendPlan
+
+MakeEvent = Callable[..., Event]
+
+NOW = 1_700_000_000_250
+
+
+def new_plan(
+    records: dict[str, Record] | None = None, states: dict[str, tuple[str, ...]] | None = None
+) -> AppendPlan:
+    """Plan an append to a log with seven events, of which these can be found."""
+    return AppendPlan(
+        Offset("e", 7),
+        NOW,
+        find=(records or {}).get,
+        last_state=lambda piece: (states or {}).get(piece, ()),
+    )
+
+
+def test_new_events_follow_the_logs_end(event: MakeEvent) -> None:
+    """Each event gets the next seq, and a record with its receipt's offset and timestamp."""
+    plan = new_plan()
+    events = [event("a"), event("b")]
+    receipts = [plan.add(each) for each in events]
+    timestamp = format_timestamp(NOW)
+    assert receipts == [
+        Receipt("a", Offset("e", 8), timestamp),
+        Receipt("b", Offset("e", 9), timestamp),
+    ]
+    assert list(plan.records) == ["a", "b"]
+    assert [record.offset.seq for record in plan.records.values()] == [8, 9]
+    assert [record.body for record in plan.records.values()] == [
+        each.body(timestamp) for each in events
+    ]
+
+
+def test_an_id_of_the_log_gets_the_first_receipt(event: MakeEvent) -> None:
+    """The plan stays empty; the receipt carries the offset and timestamp of the first append."""
+    first = event("a")
+    record = Record(Offset("e", 3), first.type, (), first.body("2023-01-01T00:00:00.000Z"))
+    plan = new_plan({"a": record})
+    assert plan.add(event("a")) == Receipt(
+        "a", Offset("e", 3), "2023-01-01T00:00:00.000Z", duplicate=True
+    )
+    assert isinstance(plan.add(event("a", nombre="Silla")), IdConflict)
+    assert (plan.records, plan.states) == ({}, {})
+
+
+def test_an_id_of_the_same_append_is_a_duplicate_or_a_conflict_too(event: MakeEvent) -> None:
+    """A plan looks for an id among its own records first, and takes no seq for a repeated id."""
+    plan = new_plan()
+    first = plan.add(event("a"))
+    repeated, conflict, other = map(plan.add, [event("a"), event("a", nombre="Silla"), event("b")])
+    assert isinstance(first, Receipt)
+    assert repeated == replace(first, duplicate=True)
+    assert isinstance(conflict, IdConflict)
+    assert isinstance(other, Receipt)
+    assert other.offset.seq == 9
+
+
+def test_a_record_has_the_rooms_of_the_last_state(event: MakeEvent) -> None:
+    """The last state comes from the log for the first event, then from the plan itself."""
+    plan = new_plan(states={"mesa": ("material:pino",)})
+    plan.add(event("a", material="roble"))
+    plan.add(event("b", material="haya"))
+    rooms = [set(record.rooms) for record in plan.records.values()]
+    assert "material:pino" in rooms[0]
+    assert "material:roble" in rooms[1]
+    assert "material:pino" not in rooms[1]
+    assert plan.states == {"mesa": ("material:haya", "author:Juan")}
+
+
+def test_a_deleted_piece_has_no_state(event: MakeEvent) -> None:
+    """The plan marks it as deleted, and its next event has no earlier rooms."""
+    plan = new_plan(states={"mesa": ("material:pino",)})
+    plan.add(Event("furniture_deleted", event().furniture, "a"))
+    assert plan.states == {"mesa": None}
+    plan.add(event("b", material="haya"))
+    assert "material:pino" not in plan.records["b"].rooms
+    assert json.loads(plan.records["b"].body)["id"] == "b"
