@@ -1,4 +1,4 @@
-"""The Valkey session store: several nodes, cuts, and what the server is told to forget."""
+"""The Valkey session store: several nodes, cuts, times to live, and late requests."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sio_server.eventlog.valkey import sessions as valkey_sessions
 from sio_server.eventlog.valkey.log import PREFIX, ValkeyLog
 from tests.support.lossy import LossyProxy
 from tests.support.valkey import Valkey
+from tests.unit.eventlog.valkey.observing import is_subscribed, url_through
 from tests.unit.eventlog.waiting import eventually, until
 
 MakeLog = Callable[..., Awaitable[ValkeyLog]]
@@ -21,31 +22,22 @@ MakeLog = Callable[..., Awaitable[ValkeyLog]]
 KEY = f"{PREFIX}:session:key"
 
 
-class Heard:
-    """Listens to what a node hears of takes."""
+class SupersededObserver:
+    """Records the superseded sessions of which a node learns."""
 
     def __init__(self, log: ValkeyLog) -> None:
-        self.taken: list[Superseded] = []
+        self.superseded: list[Superseded] = []
         self._task = asyncio.create_task(self._follow(log.sessions.superseded()))
 
-    async def _follow(self, lost: AsyncIterator[list[Superseded]]) -> None:
-        async for batch in lost:
-            self.taken += batch
-
-
-@pytest.fixture
-async def proxy(own_valkey: Valkey) -> AsyncIterator[LossyProxy]:
-    """Run a proxy before the server."""
-    running = LossyProxy(own_valkey.port)
-    await running.start()
-    yield running
-    await running.stop()
+    async def _follow(self, batches: AsyncIterator[list[Superseded]]) -> None:
+        async for batch in batches:
+            self.superseded += batch
 
 
 async def test_every_session_has_a_time_to_live(
     own_valkey: Valkey, open_valkey_log: MakeLog
 ) -> None:
-    """The retention from its leave; a little more while its owner's node must say that it lives."""
+    """A session lives for the retention after its leave; a little longer while it is connected."""
     log = await open_valkey_log(own_valkey.url, Retention(100))
     sessions = log.sessions
     with own_valkey.client as client:
@@ -64,10 +56,10 @@ async def test_every_session_has_a_time_to_live(
         assert client.keys(f"{PREFIX}:session:*") == []
 
 
-async def test_a_session_lives_while_its_node_does(
+async def test_a_session_lives_while_its_node_lives(
     own_valkey: Valkey, open_valkey_log: MakeLog
 ) -> None:
-    """By itself, however short the retention; and ends after the node has."""
+    """The node touches its sessions, however short the retention. They end after the node has."""
     log = await open_valkey_log(own_valkey.url, Retention(0.4))
     for number in range(500):  # more than are touched at a time
         await log.sessions.create(f"key{number}", "owner", "data")
@@ -80,17 +72,17 @@ async def test_a_session_lives_while_its_node_does(
         await until(lambda: not client.keys(f"{PREFIX}:session:*"))
 
 
-async def test_a_touch_neither_raises_the_dead_nor_steals(
+async def test_a_touch_extends_the_life_of_the_nodes_own_sessions_only(
     own_valkey: Valkey, open_valkey_log: MakeLog
 ) -> None:
-    """It lengthens the life of what is this node's, and of that alone."""
+    """A touch neither revives an ended session nor takes one from its new owner."""
     log = await open_valkey_log(own_valkey.url, Retention(100))
-    heard = Heard(log)
+    observed = SupersededObserver(log)
     sessions = log._sessions
     for key in ("ended", "taken", "left", "own"):
         await sessions.create(key, "first", "data")
     await sessions.leave("left", "first", "data")
-    sessions._owners["left"] = "first"  # as if it were on its way
+    sessions._owners["left"] = "first"  # as if the leave had not returned yet
     with own_valkey.client as client:
         client.delete(f"{PREFIX}:session:ended")
         client.hset(f"{PREFIX}:session:taken", "owner", "second")
@@ -101,21 +93,21 @@ async def test_a_touch_neither_raises_the_dead_nor_steals(
         assert client.hget(f"{PREFIX}:session:taken", "owner") == "second"
         lives = [client.pttl(f"{PREFIX}:session:{key}") for key in ("taken", "left", "own")]
     assert [life > 50_000 for life in lives] == [False, False, True]
-    await until(lambda: heard.taken == [Superseded("taken", "second")])
+    await until(lambda: observed.superseded == [Superseded("taken", "second")])
     assert sessions._owners == {"left": "first", "own": "first"}
 
 
-async def test_a_take_during_a_cut_is_heard_of_after_it(
+async def test_a_claim_during_a_cut_is_noticed_after_it(
     own_valkey: Valkey,
     proxy: LossyProxy,
     open_valkey_log: MakeLog,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The message is lost; the owners of the node's own sessions are looked at again at once."""
+    """The message is lost, but the node compares its sessions' owners when it reconnects."""
     monkeypatch.setattr(valkey_sessions, "TOUCH_SECONDS", 3_600)
-    log = await open_valkey_log(f"redis://127.0.0.1:{proxy.port}/0")
+    log = await open_valkey_log(url_through(proxy))
     other = await open_valkey_log(own_valkey.url)
-    heard = Heard(log)
+    observed = SupersededObserver(log)
     await log.sessions.create("key", "first", "data")
     await log.sessions.create("kept", "first", "data")
     proxy.open = False
@@ -125,34 +117,34 @@ async def test_a_take_during_a_cut_is_heard_of_after_it(
         await log.sessions.change("key", "first", "data")
     assert await other.sessions.claim("key", "second") == "data"
     proxy.open = True
-    await until(lambda: heard.taken == [Superseded("key", "second")])
+    await until(lambda: observed.superseded == [Superseded("key", "second")])
     await other.sessions.claim("kept", "third")
-    await until(lambda: heard.taken[1:] == [Superseded("kept", "third")])
+    await until(lambda: observed.superseded[1:] == [Superseded("kept", "third")])
 
 
-async def test_a_silent_channel_is_opened_anew(
+async def test_a_silent_channel_is_opened_again(
     own_valkey: Valkey, open_valkey_log: MakeLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that lives but says nothing does not hide a take."""
+    """A claim is noticed although the connection lives and carries no data."""
     monkeypatch.setattr(valkey_sessions, "PING_SECONDS", 0.02)
     monkeypatch.setattr(valkey_sessions, "TOUCH_SECONDS", 3_600)
     proxy = LossyProxy(own_valkey.port)
     await proxy.start()
-    log = await open_valkey_log(f"redis://127.0.0.1:{proxy.port}/0")
+    log = await open_valkey_log(url_through(proxy))
     other = await open_valkey_log(own_valkey.url)
-    heard = Heard(log)
+    observed = SupersededObserver(log)
     await log.sessions.create("key", "first", "data")
     proxy.silence()
     await other.sessions.claim("key", "second")
-    await until(lambda: Superseded("key", "second") in heard.taken)
+    await until(lambda: Superseded("key", "second") in observed.superseded)
     await log.close()
     await proxy.stop()
 
 
-async def test_a_put_that_comes_late_steals_nothing(
+async def test_a_late_create_does_not_undo_a_claim(
     own_valkey: Valkey, open_valkey_log: MakeLog
 ) -> None:
-    """One that was cut off may be done after the session was taken."""
+    """The server may execute a request of a broken connection after the session was claimed."""
     log = await open_valkey_log(own_valkey.url)
     await log.sessions.create("key", "first", "data")
     await log.sessions.claim("key", "second")
@@ -160,20 +152,16 @@ async def test_a_put_that_comes_late_steals_nothing(
     assert await log.sessions.change("key", "second", "new")
 
 
-async def test_sessions_go_with_a_restart_as_events_do(
+async def test_sessions_survive_a_restart_of_the_server(
     own_valkey: Valkey, open_valkey_log: MakeLog
 ) -> None:
-    """What the server keeps, it keeps of both."""
+    """The node subscribes again and learns of the next claim."""
     log = await open_valkey_log(own_valkey.url)
     await log.sessions.create("key", "first", "data")
     own_valkey.kill()
     own_valkey.start()
-    heard = Heard(log)
+    observed = SupersededObserver(log)
 
-    async def is_subscribed() -> bool:
-        with own_valkey.client as client:
-            return bool(client.pubsub_numsub(f"{PREFIX}:superseded")[0][1])
-
-    await eventually(is_subscribed)
+    await eventually(lambda: is_subscribed(own_valkey))
     assert await log.sessions.claim("key", "second") == "data"
-    await until(lambda: heard.taken == [Superseded("key", "second")])
+    await until(lambda: observed.superseded == [Superseded("key", "second")])
