@@ -1,4 +1,4 @@
-"""One suite for every event log: each sentence of the contract in ``eventlog/base.py``."""
+"""One suite for every event log: each sentence of the contract in ``eventlog/contract.py``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class MakeLog(Protocol):
 async def make_log(
     request: pytest.FixtureRequest, tmp_path: Path, valkey: Valkey
 ) -> AsyncIterator[MakeLog]:
-    """Make logs of each kind in turn; they are closed after the test."""
+    """Return a function that makes logs of each kind in turn; they are closed after the test."""
     logs = []
 
     async def make(
@@ -77,9 +77,9 @@ def event(
     return Event(type, furniture, id or f"id-{next(numbers)}")
 
 
-def seqs(answers: list[AppendResult]) -> list[int]:
-    """Return the numbers of what was appended."""
-    return [answer.offset.seq for answer in answers if isinstance(answer, Receipt)]
+def seqs(results: list[AppendResult]) -> list[int]:
+    """Return the seqs of the receipts among the results."""
+    return [result.offset.seq for result in results if isinstance(result, Receipt)]
 
 
 def ids(records: list[Record]) -> list[str]:
@@ -88,9 +88,9 @@ def ids(records: list[Record]) -> list[str]:
 
 
 async def append(log: EventLog, *events: Event) -> list[Receipt]:
-    """Append events none of which is a conflict."""
-    answers = await log.append(events)
-    receipts = [answer for answer in answers if isinstance(answer, Receipt)]
+    """Append events and return their receipts; no event may be a conflict."""
+    results = await log.append(events)
+    receipts = [result for result in results if isinstance(result, Receipt)]
     assert len(receipts) == len(events)
     return receipts
 
@@ -101,7 +101,7 @@ async def read_all(
     rooms: Collection[str] | None = None,
     limit: int = 100,
 ) -> list[Record]:
-    """Read page after page to the end, as a consumer that catches up does."""
+    """Read page after page up to the log's end, as a consumer does that catches up."""
     records: list[Record] = []
     while True:
         page = await log.read(after, rooms, limit)
@@ -115,7 +115,7 @@ async def read_all(
 
 
 async def rooms_of(log: EventLog, receipt: Receipt) -> set[str]:
-    """Return the rooms that an appended event went to."""
+    """Return the rooms of an appended event's record."""
     before = receipt.offset._replace(seq=receipt.offset.seq - 1)
     rooms = (await log.read(before, None, 1)).records[0].rooms
     assert len(rooms) == len(set(rooms))
@@ -134,8 +134,8 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
 # Order.
 
 
-async def test_a_new_log_is_empty_and_stands_at_its_epochs_start(log: EventLog) -> None:
-    """An empty log's position is its epoch and 0, and is also the oldest offset."""
+async def test_a_new_log_is_empty_and_starts_at_seq_0(log: EventLog) -> None:
+    """The oldest offset and the position of an empty log are its epoch and 0."""
     bounds = await log.bounds()
     assert bounds.position == bounds.oldest == Offset(bounds.position.epoch, 0)
     assert Offset.parse(str(bounds.position)) == bounds.position
@@ -144,13 +144,13 @@ async def test_a_new_log_is_empty_and_stands_at_its_epochs_start(log: EventLog) 
 
 
 async def test_every_log_has_an_epoch_of_its_own(make_log: MakeLog) -> None:
-    """Two logs never share an epoch."""
+    """Three new logs have three epochs."""
     bounds = [await (await make_log()).bounds() for _ in range(3)]
     assert len({bound.position.epoch for bound in bounds}) == 3
 
 
 async def test_seq_counts_events_from_1(log: EventLog) -> None:
-    """Events are numbered without holes in the order in which they were appended."""
+    """The seqs follow the order of the appends, without holes."""
     first = await log.append([event("a"), event("b")])
     second = await log.append([event("c")])
     assert seqs(first + second) == [1, 2, 3]
@@ -158,8 +158,8 @@ async def test_seq_counts_events_from_1(log: EventLog) -> None:
     assert ids(await read_all(log)) == ["a", "b", "c"]
 
 
-async def test_a_record_is_what_was_appended(log: EventLog) -> None:
-    """A record's body is the event's own encoding with the receipt's timestamp, to the letter."""
+async def test_a_record_is_the_appended_event(log: EventLog) -> None:
+    """Its body is exactly the event's own encoding with the receipt's timestamp."""
     odd = event(altura=10**99, ancho=1e-7, nombre='"\\\0\n🪑\u2028', extra={"a": [None, True, {}]})
     (receipt,) = await append(log, odd)
     (record,) = await read_all(log)
@@ -170,13 +170,13 @@ async def test_a_record_is_what_was_appended(log: EventLog) -> None:
 
 
 async def test_appending_nothing_changes_nothing(log: EventLog) -> None:
-    """An append without events answers with no answers."""
+    """An append without events returns no results."""
     assert await log.append([]) == []
     assert (await log.bounds()).position.seq == 0
 
 
-async def test_concurrent_appends_each_are_one_step(log: EventLog) -> None:
-    """The events of one append stand side by side, whatever is appended at the same time."""
+async def test_each_of_many_concurrent_appends_is_one_step(log: EventLog) -> None:
+    """The events of one append have consecutive seqs, although other appends run."""
     calls = [[event(f"{call}-{n}") for n in range(3)] for call in range(50)]
     answers = await asyncio.gather(*map(log.append, calls))
     for call in answers:
@@ -185,21 +185,21 @@ async def test_concurrent_appends_each_are_one_step(log: EventLog) -> None:
     assert sorted(itertools.chain(*map(seqs, answers))) == list(range(1, 151))
 
 
-async def test_others_see_an_append_whole_or_not_at_all(log: EventLog) -> None:
-    """A read beside appends of three events never ends within one of them."""
+async def test_a_read_sees_an_append_whole_or_not_at_all(log: EventLog) -> None:
+    """A read during appends of three events never ends within an append."""
     appends = asyncio.gather(*(log.append([event() for _ in range(3)]) for _ in range(50)))
-    seen = [await log.read(None, None, 1_000) for _ in range(20)]
+    pages = [await log.read(None, None, 1_000) for _ in range(20)]
     await appends
-    seen.append(await log.read(None, None, 1_000))
-    assert [len(page.records) % 3 for page in seen] == [0] * len(seen)
-    assert len(seen[-1].records) == 150
+    pages.append(await log.read(None, None, 1_000))
+    assert [len(page.records) % 3 for page in pages] == [0] * len(pages)
+    assert len(pages[-1].records) == 150
 
 
 # Dedupe.
 
 
 async def test_a_duplicate_gets_the_first_appends_receipt(make_log: MakeLog) -> None:
-    """An id seen before appends nothing, and is answered with the first offset and timestamp."""
+    """A known id appends nothing, and gets the first offset and timestamp."""
     clock = Clock()
     log = await make_log(clock=clock)
     (first,) = await append(log, event("a"))
@@ -211,7 +211,7 @@ async def test_a_duplicate_gets_the_first_appends_receipt(make_log: MakeLog) -> 
 
 
 async def test_furniture_is_compared_as_json(log: EventLog) -> None:
-    """Key order is nothing and 75 equals 75.0; then it is a duplicate, not a conflict."""
+    """Furniture with another order of keys, or with 75.0 instead of 75, is a duplicate."""
     await append(log, event("a", altura=75, extra={"x": [1], "y": None}))
     same = event("a", extra={"y": None, "x": [1.0]}, altura=75.0)
     reordered = Event(same.type, dict(reversed(same.furniture.items())), "a")
@@ -228,8 +228,8 @@ async def test_furniture_is_compared_as_json(log: EventLog) -> None:
         event("a", flag=None),
     ],
 )
-async def test_an_id_of_another_event_is_a_conflict(log: EventLog, other: Event) -> None:
-    """The same id with another type or furniture is IdConflict, and appends nothing."""
+async def test_a_known_id_with_another_event_is_a_conflict(log: EventLog, other: Event) -> None:
+    """If type or furniture differ, the result is IdConflict, and nothing is appended."""
     await append(log, event("a", flag=True))
     (answer,) = await log.append([other])
     assert isinstance(answer, IdConflict)
@@ -237,7 +237,7 @@ async def test_an_id_of_another_event_is_a_conflict(log: EventLog, other: Event)
 
 
 async def test_dedupe_holds_within_one_call(log: EventLog) -> None:
-    """A call may hold an id twice; its other events are appended as if it didn't."""
+    """A call may contain an id twice; this does not change the results of its other events."""
     events = [event("a"), event("b"), event("a"), event("a", nombre="Silla"), event("c")]
     first, second, again, conflict, third = await log.append(events)
     assert seqs([first, second, third]) == [1, 2, 3]
@@ -248,14 +248,14 @@ async def test_dedupe_holds_within_one_call(log: EventLog) -> None:
 
 
 async def test_concurrent_appends_of_one_id_append_it_once(log: EventLog) -> None:
-    """Of many appends of one id at the same time, one is the first and all others duplicates."""
+    """One of the appends is the first; all others are duplicates."""
     answers = await asyncio.gather(*(append(log, event("a")) for _ in range(20)))
     assert [receipt.duplicate for (receipt,) in answers].count(False) == 1
     assert {receipt.offset.seq for (receipt,) in answers} == {1}
 
 
-async def test_an_id_may_come_again_past_the_retention(make_log: MakeLog) -> None:
-    """Once its event is gone, an id is new."""
+async def test_an_id_is_new_again_after_the_retention(make_log: MakeLog) -> None:
+    """When the log has removed the event, it has forgotten the id."""
     log = await make_log(Retention(events=2))
     await append(log, event("a"), event("b"), event("c"))
     await eventually(lambda: is_oldest(log, 1))
@@ -268,7 +268,7 @@ async def test_an_id_may_come_again_past_the_retention(make_log: MakeLog) -> Non
 
 
 async def test_an_event_goes_to_its_own_rooms(log: EventLog) -> None:
-    """Without an earlier state, the rooms are those of the event itself."""
+    """If the piece has no earlier state, the record has no other rooms."""
     (receipt,) = await append(log, event())
     assert await rooms_of(log, receipt) == {
         "catalog",
@@ -284,7 +284,7 @@ async def test_an_event_goes_to_its_own_rooms(log: EventLog) -> None:
 async def test_an_event_goes_to_the_rooms_of_the_last_state_too(
     log: EventLog, type: str, one_call: bool
 ) -> None:
-    """What shows the old material or author learns that the piece has left, once."""
+    """A list of the old material or author learns once that the piece has left it."""
     events = [
         event(material="roble", autor_username="Juan"),
         event(type="furniture_updated", material="pino", autor_username="Ana"),
@@ -301,7 +301,7 @@ async def test_an_event_goes_to_the_rooms_of_the_last_state_too(
 
 @pytest.mark.parametrize("one_call", [True, False])
 async def test_a_state_is_known_until_the_piece_is_deleted(log: EventLog, one_call: bool) -> None:
-    """After its deletion a piece has no last state, until the next event."""
+    """After its deletion a piece has no last state until its next event."""
     events = [
         event(material="roble"),
         event(type="furniture_deleted", material="pino"),
@@ -315,8 +315,8 @@ async def test_a_state_is_known_until_the_piece_is_deleted(log: EventLog, one_ca
     assert not await rooms_of(log, receipts[2]) & {"material:pino", "material:roble"}
 
 
-async def test_a_state_is_known_past_the_retention(make_log: MakeLog) -> None:
-    """A piece's last state stays when all its events are gone."""
+async def test_a_state_is_known_after_the_retention(make_log: MakeLog) -> None:
+    """A piece's last state stays when the log has removed all its events."""
     log = await make_log(Retention(events=1))
     await append(log, event(material="roble"), event(piece="silla"))
     await eventually(lambda: is_oldest(log, 1))
@@ -325,7 +325,7 @@ async def test_a_state_is_known_past_the_retention(make_log: MakeLog) -> None:
 
 
 async def test_a_duplicate_and_a_conflict_change_no_state(log: EventLog) -> None:
-    """Only what is appended changes a piece's last state."""
+    """Only an appended event changes the last state of its piece."""
     await append(log, event("a", material="roble"))
     await append(log, event("b", type="furniture_updated", material="pino"))
     await log.append([event("a", material="roble"), event("b", material="haya")])
@@ -336,7 +336,7 @@ async def test_a_duplicate_and_a_conflict_change_no_state(log: EventLog) -> None
 
 
 async def test_pieces_have_states_of_their_own(log: EventLog) -> None:
-    """One piece's state is nothing to another whose name is like it."""
+    """Pieces with similar names do not share a state."""
     names = ["mesa", "MESA", "mesa ", "mesa\0", "mesa\0x", "ｍesa"]
     await append(log, *(event(piece=name, material=f"m{n}") for n, name in enumerate(names)))
     for n, name in enumerate(names):
@@ -348,8 +348,8 @@ async def test_pieces_have_states_of_their_own(log: EventLog) -> None:
 # Reading.
 
 
-async def test_a_read_returns_what_came_after_an_offset(log: EventLog) -> None:
-    """From any kept offset, a read returns the rest; from None, all."""
+async def test_a_read_returns_the_events_after_an_offset(log: EventLog) -> None:
+    """A read after any offset of the log returns the later events; after None, all events."""
     start = (await log.bounds()).position
     receipts = await append(log, *(event(f"e{n}") for n in range(5)))
     for n, offset in enumerate([start, *(receipt.offset for receipt in receipts)]):
@@ -361,17 +361,17 @@ async def test_a_read_returns_what_came_after_an_offset(log: EventLog) -> None:
     assert ids((await log.read(None, None, 100)).records) == ["e0", "e1", "e2", "e3", "e4"]
 
 
-async def test_a_page_that_is_cut_ends_at_its_last_record(log: EventLog) -> None:
-    """Position is the last record's offset; at_end says whether anything lies beyond it."""
+async def test_a_full_page_ends_at_its_last_record(log: EventLog) -> None:
+    """``position`` is the last record's offset; ``at_end`` says whether it is the log's end."""
     receipts = await append(log, *(event() for _ in range(4)))
-    cut = await log.read(None, None, 3)
-    assert (cut.position, cut.at_end) == (receipts[2].offset, False)
+    part = await log.read(None, None, 3)
+    assert (part.position, part.at_end) == (receipts[2].offset, False)
     whole = await log.read(None, None, 4)
     assert (whole.position, whole.at_end) == (receipts[3].offset, True)
 
 
-async def test_a_page_cut_among_other_rooms_ends_at_its_last_record(log: EventLog) -> None:
-    """A page may be full though no more matches; what lies beyond is still to be read."""
+async def test_a_full_page_of_one_room_ends_at_its_last_record(log: EventLog) -> None:
+    """It is not at the end if only events of other rooms follow; the next read reaches the end."""
     receipts = await append(log, event(material="pino"), event(piece="b"), event(piece="c"))
     page = await log.read(None, ["material:pino"], 1)
     assert (page.position, page.at_end) == (receipts[0].offset, False)
@@ -380,8 +380,8 @@ async def test_a_page_cut_among_other_rooms_ends_at_its_last_record(log: EventLo
     assert rest == Page([], receipts[2].offset, at_end=True)
 
 
-async def test_limit_0_asks_for_the_end_alone(log: EventLog) -> None:
-    """With limit 0 there are no records, and position is the log's end; a gap is still told."""
+async def test_a_read_with_limit_0_returns_the_logs_end(log: EventLog) -> None:
+    """The page has no records; it still reports a gap."""
     receipts = await append(log, event(), event())
     assert await log.read(None, None, 0) == Page([], receipts[1].offset, at_end=True)
     assert await log.read(receipts[0].offset, ["catalog"], 0) == Page(
@@ -391,7 +391,7 @@ async def test_limit_0_asks_for_the_end_alone(log: EventLog) -> None:
 
 
 async def test_a_read_of_large_events_ends_early(log: EventLog) -> None:
-    """Nobody who reads holds much at a time; nothing is missed."""
+    """A page holds a bounded number of bytes, and the next reads return the rest."""
     receipts = await append(log, *(event(descripcion="x" * 9_000) for _ in range(100)))
     page = await log.read(None, None, 1_000)
     assert 9_000 * len(page.records) < 300_000
@@ -403,20 +403,20 @@ async def test_a_read_of_large_events_ends_early(log: EventLog) -> None:
 
 
 async def test_reading_no_rooms_finds_nothing(log: EventLog) -> None:
-    """An empty collection of rooms is not all rooms."""
+    """An empty collection of rooms does not mean all rooms."""
     (receipt,) = await append(log, event())
     assert await log.read(None, [], 10) == Page([], receipt.offset, at_end=True)
 
 
-async def test_a_record_of_several_rooms_comes_once(log: EventLog) -> None:
-    """However many of the rooms asked for an event is in, it is one record."""
+async def test_a_record_of_several_requested_rooms_is_returned_once(log: EventLog) -> None:
+    """This holds for duplicate names in the request too."""
     await append(log, event("a"))
     for rooms in ({"material:roble", "author:Juan"}, ["material:roble"] * 2, ("catalog", "x")):
         assert ids((await log.read(None, rooms, 10)).records) == ["a"]
 
 
 async def test_rare_rooms_are_found_among_many_events(log: EventLog) -> None:
-    """A read gives up examining after a while and says where it got to; nothing is missed."""
+    """One read examines a bounded number of events; the next reads find all records."""
     rare = []
     for batch in range(12):
         events = [event(piece=f"{batch}-{n}") for n in range(1_000)]
@@ -448,7 +448,7 @@ async def test_rare_rooms_are_found_among_many_events(log: EventLog) -> None:
     ],
 )
 async def test_room_names_match_whole_and_exactly(log: EventLog, appended: str, asked: str) -> None:
-    """A room is found by its own name, never by one that is like it or within it."""
+    """A room is found by its own name, never by a similar name or by a part of it."""
     await append(log, event("a", material=appended))
     assert ids((await log.read(None, [f"material:{appended}"], 10)).records) == ["a"]
     assert (await log.read(None, [asked], 10)).records == []
@@ -458,12 +458,12 @@ async def test_room_names_match_whole_and_exactly(log: EventLog, appended: str, 
 
 
 async def is_oldest(log: EventLog, seq: int) -> bool:
-    """Tell whether all up to a number is gone, and no more."""
+    """Tell whether the log has removed exactly the events up to a seq."""
     return (await log.bounds()).oldest.seq == seq
 
 
 async def test_an_offset_of_another_epoch_or_of_the_future_is_a_gap(log: EventLog) -> None:
-    """Then nothing is returned, and position is the log's end."""
+    """The page has no records, and its position is the log's end."""
     (receipt,) = await append(log, event())
     gap = Page([], receipt.offset, at_end=True, gap=True)
     assert await log.read(Offset("other", 1), None, 10) == gap
@@ -473,7 +473,7 @@ async def test_an_offset_of_another_epoch_or_of_the_future_is_a_gap(log: EventLo
 
 
 async def test_events_beyond_the_count_go_oldest_first(make_log: MakeLog) -> None:
-    """What is kept is the newest; an offset older than that is a gap, the oldest itself is not."""
+    """The newest events stay. An offset before the oldest one is a gap; the oldest is not."""
     log = await make_log(Retention(events=10))
     for _ in range(7):
         await append(log, *(event() for _ in range(5)))
@@ -486,14 +486,14 @@ async def test_events_beyond_the_count_go_oldest_first(make_log: MakeLog) -> Non
 
 
 async def test_one_append_may_be_longer_than_the_retention(make_log: MakeLog) -> None:
-    """All of its events are answered, and the newest are kept."""
+    """All of its events get a receipt, and the newest stay."""
     log = await make_log(Retention(events=3))
     assert len(await append(log, *(event() for _ in range(10)))) == 10
     await eventually(lambda: is_oldest(log, 7))
 
 
-async def test_events_beyond_the_age_go_by_themselves(make_log: MakeLog) -> None:
-    """Old events go without any append; numbering goes on from where it was."""
+async def test_events_beyond_the_age_go_without_an_append(make_log: MakeLog) -> None:
+    """The next event continues the numbering."""
     clock = Clock()
     log = await make_log(Retention(seconds=60), clock)
     await append(log, event("old"), event())
@@ -510,8 +510,8 @@ async def test_events_beyond_the_age_go_by_themselves(make_log: MakeLog) -> None
     assert (await append(log, event("old")))[0].offset == bounds.position._replace(seq=4)
 
 
-async def test_an_event_as_old_as_the_age_is_kept(make_log: MakeLog) -> None:
-    """Only what is older than the retention goes."""
+async def test_an_event_as_old_as_the_maximum_age_stays(make_log: MakeLog) -> None:
+    """Only an event that is older than the retention goes."""
     clock = Clock()
     log = await make_log(Retention(seconds=60), clock)
     await append(log, event())
@@ -521,7 +521,7 @@ async def test_an_event_as_old_as_the_age_is_kept(make_log: MakeLog) -> None:
 
 
 async def test_many_old_events_go_in_steps(make_log: MakeLog) -> None:
-    """However many events grew too old at once, they all go, and appends go on meanwhile."""
+    """All events that are too old go, however many they are; appends work meanwhile."""
     clock = Clock()
     log = await make_log(Retention(seconds=60), clock)
     for _ in range(4):
@@ -533,7 +533,7 @@ async def test_many_old_events_go_in_steps(make_log: MakeLog) -> None:
 
 
 async def test_timestamps_never_decrease(make_log: MakeLog) -> None:
-    """When the clock is set back, timestamps stand still until it has caught up."""
+    """If the clock is set back, the timestamps stay equal until it has caught up."""
     clock = Clock()
     log = await make_log(clock=clock)
     stamps = []
@@ -548,7 +548,7 @@ async def test_timestamps_never_decrease(make_log: MakeLog) -> None:
 
 
 async def take(tail: AsyncIterator[list[Record]], count: int) -> list[Record]:
-    """Follow a tail until it has yielded so many records."""
+    """Follow a tail until it has yielded a number of records."""
     records: list[Record] = []
     async with asyncio.timeout(20):
         while len(records) < count:
@@ -557,7 +557,7 @@ async def take(tail: AsyncIterator[list[Record]], count: int) -> list[Record]:
 
 
 async def test_every_record_reaches_every_tail_in_order_once(log: EventLog) -> None:
-    """A tail yields what is appended after it was asked for, and nothing of before."""
+    """A tail yields exactly the records that are appended after the call of ``tail``."""
     await append(log, event("before"))
     tails = [log.tail(), log.tail()]
     await asyncio.gather(*(log.append([event(), event()]) for _ in range(20)))
@@ -570,15 +570,15 @@ async def test_every_record_reaches_every_tail_in_order_once(log: EventLog) -> N
 
 
 async def test_a_duplicate_reaches_no_tail(log: EventLog) -> None:
-    """What is not appended is not delivered again."""
+    """An event that was not appended is not delivered again."""
     tail = log.tail()
     await append(log, event("a"))
     await append(log, event("a"), event("b"))
     assert ids(await take(tail, 2)) == ["a", "b"]
 
 
-async def test_a_record_reaches_the_tail_not_later_than_the_answer(log: EventLog) -> None:
-    """Whoever follows the log has an event before its appender has the receipt."""
+async def test_a_record_reaches_the_tail_not_later_than_the_append_returns(log: EventLog) -> None:
+    """The consumers of the tail have an event before its producer has the receipt."""
     seen: list[str] = []
 
     async def follow(tail: AsyncIterator[list[Record]]) -> None:
@@ -599,8 +599,8 @@ async def test_a_record_reaches_the_tail_not_later_than_the_answer(log: EventLog
     await asyncio.gather(*followers)
 
 
-async def test_a_wait_for_the_tail_may_be_cancelled(log: EventLog) -> None:
-    """A tail loses nothing when a wait for it is given up."""
+async def test_a_cancelled_wait_for_the_tail_loses_no_record(log: EventLog) -> None:
+    """The next wait gets the records."""
     tail = log.tail()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.001):
@@ -610,7 +610,7 @@ async def test_a_wait_for_the_tail_may_be_cancelled(log: EventLog) -> None:
 
 
 async def test_a_tail_ends_when_the_log_is_closed(log: EventLog) -> None:
-    """It first yields what it still holds; a tail of a closed log ends at once."""
+    """It first yields the records that it holds. A tail of a closed log ends at once."""
     waiting, holding = log.tail(), log.tail()
     waiter = asyncio.create_task(take(waiting, 2))
     await append(log, event("a"))
@@ -625,7 +625,7 @@ async def test_a_tail_ends_when_the_log_is_closed(log: EventLog) -> None:
 
 
 async def test_a_closed_log_is_unavailable(log: EventLog) -> None:
-    """After close, every call raises LogUnavailable, and a second close does nothing."""
+    """After ``close``, every call raises LogUnavailable, and a second ``close`` does nothing."""
     await append(log, event())
     await log.close()
     await log.close()
@@ -637,19 +637,19 @@ async def test_a_closed_log_is_unavailable(log: EventLog) -> None:
         await log.bounds()
 
 
-async def test_close_finishes_what_was_asked_for(log: EventLog) -> None:
-    """What was called before close is answered as if nothing were closing."""
+async def test_close_finishes_the_calls_that_have_started(log: EventLog) -> None:
+    """Every call before ``close`` returns its usual result."""
     appends = [asyncio.create_task(log.append([event(), event()])) for _ in range(20)]
-    questions = [asyncio.create_task(log.bounds()) for _ in range(20)]
+    queries = [asyncio.create_task(log.bounds()) for _ in range(20)]
     await asyncio.sleep(0)
     await asyncio.gather(log.close(), log.close())
-    answers = await asyncio.gather(*appends)
-    assert sorted(itertools.chain(*map(seqs, answers))) == list(range(1, 41))
-    await asyncio.gather(*questions)
+    results = await asyncio.gather(*appends)
+    assert sorted(itertools.chain(*map(seqs, results))) == list(range(1, 41))
+    await asyncio.gather(*queries)
 
 
 async def test_a_cancelled_append_harms_no_other(log: EventLog) -> None:
-    """Its events are in the log whole or not at all; the others have their answers."""
+    """The log has all of its events or none; the other appends get their results."""
     calls = [asyncio.create_task(log.append([event(), event()])) for _ in range(30)]
     await asyncio.sleep(0)
     for call in calls[::3]:
@@ -663,7 +663,7 @@ async def test_a_cancelled_append_harms_no_other(log: EventLog) -> None:
     assert len(records) >= 40
 
 
-# All at once, against a model.
+# Everything together, against a model.
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3)
 events_strategy = st.builds(
@@ -684,14 +684,14 @@ reads_strategy = st.tuples(
 
 
 class Model:
-    """The contract in its shortest form: a list, and what each piece was last."""
+    """The contract in its shortest form: a list of events, and the last state of each piece."""
 
     def __init__(self) -> None:
         self.records: list[tuple[Event, list[str]]] = []
         self.states: dict[str, list[str]] = {}
 
     def append(self, new: Event) -> tuple[int, bool] | None:
-        """Append an event: its number and whether it is a duplicate, or None for a conflict."""
+        """Append an event; return its seq and whether it is a duplicate, or None for a conflict."""
         for seq, (old, _) in enumerate(self.records, 1):
             if old.id == new.id:
                 return (seq, True) if old == new else None
@@ -714,12 +714,12 @@ class Model:
     calls=st.lists(st.lists(events_strategy, max_size=4), max_size=6),
     reads=st.lists(reads_strategy, max_size=5),
 )
-async def test_a_log_does_as_the_model_does(
+async def test_a_log_behaves_like_the_model(
     make_log: MakeLog,
     calls: list[list[Event]],
     reads: list[tuple[int, list[int] | None, int]],
 ) -> None:
-    """Any appends are answered, and any rooms are read, as the model says."""
+    """Any appends and any reads have the results of the model."""
     log, model = await make_log(), Model()
     tail = log.tail()
     epoch = (await log.bounds()).position.epoch

@@ -1,4 +1,4 @@
-"""Every kind of event log, for the suites that hold all of them to one contract."""
+"""Every kind of event log, for the suites that check all of them against one contract."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Clock:
 
 
 class Place(NamedTuple):
-    """Where a log is: a name of its own, in a folder and in the Valkey server of all tests."""
+    """The place of a log's data: a unique name, a folder, and the Valkey server of all tests."""
 
     name: str
     folder: Path
@@ -38,14 +38,14 @@ class Place(NamedTuple):
 
 
 class Make(Protocol):
-    """Makes a log; one at the same place has what that has kept."""
+    """Makes a log of one kind. Two durable logs at one place have the same data."""
 
     def __call__(self, place: Place, retention: Retention, clock: Callable[[], float]) -> EventLog:
         """Make a log that is not open yet."""
 
 
 def new_place(folder: Path, valkey: Valkey) -> Place:
-    """Return a place where nothing is yet."""
+    """Return a place without data."""
     return Place(f"log-{next(numbers)}", folder, valkey)
 
 
@@ -74,31 +74,29 @@ KINDS: dict[str, Make] = {
 
 
 async def pass_time(seconds: float, clock: Clock, *logs: EventLog) -> None:
-    """Let time pass for logs, on their clock and, for sessions in Valkey, on the server's."""
+    """Let time pass on the logs' clock and, for sessions in Valkey, on the server's clock."""
     clock.now += seconds
     for log in logs:
         if isinstance(log, ValkeyLog):
-            await _age(seconds, [each for each in logs if isinstance(each, ValkeyLog)])
+            await _age_sessions(seconds, [each for each in logs if isinstance(each, ValkeyLog)])
             return
 
 
-async def _age(seconds: float, logs: list[ValkeyLog]) -> None:
-    """Take time off what sessions have left to live, in the steps in which their nodes give it."""
-    sessions = [log._sessions for log in logs]
-    pool = logs[0]._follower._connection._address._factory
+async def _age_sessions(seconds: float, logs: list[ValkeyLog]) -> None:
+    """Shorten the lives of the sessions, step by step; between steps, their nodes touch them."""
+    stores = [log._sessions for log in logs]
+    port = logs[0]._follower._connection._address._factory.connection_kwargs["port"]
     client = redis.asyncio.Redis.from_pool(
-        redis.asyncio.ConnectionPool.from_url(
-            f"redis://127.0.0.1:{pool.connection_kwargs['port']}", decode_responses=True
-        )
+        redis.asyncio.ConnectionPool.from_url(f"redis://127.0.0.1:{port}", decode_responses=True)
     )
     async with client:
         while seconds > 0:
-            step = min(seconds, sessions[0]._touch_seconds)
+            step = min(seconds, stores[0]._touch_seconds)
             seconds -= step
-            async for key in client.scan_iter(match=f"{sessions[0]._prefix}*"):
-                left = await client.pttl(key)
-                assert left > 0
-                await client.pexpire(key, max(0, left - int(step * 1000)))
-            for each, log in zip(sessions, logs, strict=True):
+            async for key in client.scan_iter(match=f"{stores[0]._prefix}*"):
+                milliseconds_left = await client.pttl(key)
+                assert milliseconds_left > 0
+                await client.pexpire(key, max(0, milliseconds_left - int(step * 1000)))
+            for store, log in zip(stores, logs, strict=True):
                 if log._accepting:
-                    await each._touch()
+                    await store._touch()

