@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 
@@ -63,4 +64,5 @@ async def test_a_tail_opened_after_the_end_stops_at_once() -> None:
     tails = Tails()
     tails.end()
     tails.publish(records(1))
-    assert [batch async for batch in tails.open()] == []
+    async with asyncio.timeout(20):
+        assert [batch async for batch in tails.open()] == []

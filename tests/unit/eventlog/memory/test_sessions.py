@@ -6,22 +6,21 @@ from sio_server.eventlog.memory.sessions import MemorySessions
 
 
 async def test_expired_sessions_are_freed_by_calls_for_other_sessions() -> None:
-    """The oldest leave is first: a session that came back and left again waits its whole time."""
+    """A session expires after its last leave, and only if no claim has followed."""
     now = 0.0
     sessions = MemorySessions(60, lambda: now)
-    for key in ("returning", "gone", "connected"):
+    for key in ("left twice", "left once", "claimed"):
         await sessions.create(key, "first", "data")
-    await sessions.leave("returning", "first", "data")
-    await sessions.leave("gone", "first", "data")
+        await sessions.leave(key, "first", "data")
     now = 30.0
-    await sessions.claim("returning", "second")
-    await sessions.leave("returning", "second", "data")
+    await sessions.leave("left twice", "first", "data")
+    await sessions.claim("claimed", "second")
     now = 61.0
     assert await sessions.claim("other", "first") is None
-    assert set(sessions._sessions) == {"returning", "connected"}
+    assert set(sessions._sessions) == {"left twice", "claimed"}
     now = 91.0
     assert await sessions.claim("other", "first") is None
-    assert set(sessions._sessions) == {"connected"}
+    assert set(sessions._sessions) == {"claimed"}
 
 
 async def test_an_ended_session_leaves_no_expiry_behind() -> None:

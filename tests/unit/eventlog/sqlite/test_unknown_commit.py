@@ -114,7 +114,7 @@ async def test_closing_waits_for_an_unknown_outcome(
 async def test_a_replaced_file_is_not_used(
     disk: Any, path: Path, open_log: OpenLog, event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If another log has taken the file's path, the log stays unavailable: its epoch is lost."""
+    """The log stays unavailable, because the events of the new file have another epoch."""
     monkeypatch.setattr(sqlite_writer, "CLOSE_TIMEOUT_SECONDS", 0.05)
     log = await open_log(vfs=disk.vfs)
     await log.append([event("a")])
