@@ -1,7 +1,7 @@
 """Plan an append, by the same rules for every log: dedupe, order, rooms, states.
 
-Pure: a plan only looks things up and changes nothing. The log then stores the whole plan, or
-nothing of it.
+Pure: a plan only looks things up and changes nothing. The log then stores the plan completely or
+not at all.
 """
 
 from __future__ import annotations

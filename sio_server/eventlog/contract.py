@@ -19,13 +19,16 @@ Every log keeps every sentence below, and one test suite checks every log agains
   maximum age, soon after they exceed it. It removes the oldest events first, so that the
   remaining events are always the end of the order. Trimming delays no append noticeably.
 * **Tail.** Every record reaches the tail once and in order; on the node that appended it, not later
-  than ``append`` returns. If this is impossible, the tail **breaks**. There are four causes: the
-  log was lost and starts again in another epoch; an older state of the log was restored, and
-  continues in another epoch; the retention removed events that this node had not received yet; or
-  the log could not be reached when it was opened, and now it can. When the tail breaks, it first
-  drops the records that no consumer has taken yet. Then it calls ``on_break`` with the position at
-  which it continues. The next records follow that position. To ``read``, an offset from before a
-  loss is a gap.
+  than ``append`` returns. If this is impossible, the tail **breaks**. There are four causes:
+
+  - The log was lost, and starts again in another epoch.
+  - An older state of the log was restored, and continues in another epoch.
+  - The retention removed events that this node had not received yet.
+  - The log could not be reached when it was opened, and now it can.
+
+  When the tail breaks, it first drops the records that no consumer has taken yet. Then it calls
+  ``on_break`` with the position at which it continues. The next records follow that position. To
+  ``read``, an offset from before a loss is a gap.
 * **Time.** Timestamps never decrease along the log.
 """
 

@@ -48,7 +48,7 @@ class SessionStore(ABC):
 
     @abstractmethod
     async def change(self, key: str, owner: str, data: str) -> bool:
-        """Replace the data of a session; return False if the owner does not own it (any more)."""
+        """Replace the data of a session; return False if ``owner`` does not own it (any more)."""
 
     @abstractmethod
     async def leave(self, key: str, owner: str, data: str) -> bool:
@@ -56,7 +56,7 @@ class SessionStore(ABC):
 
     @abstractmethod
     async def end(self, key: str, owner: str) -> bool:
-        """Delete a session permanently; return False if the owner does not own it (any more)."""
+        """Delete a session permanently; return False if ``owner`` does not own it (any more)."""
 
     @abstractmethod
     def superseded(self) -> AsyncIterator[list[Superseded]]:

@@ -397,7 +397,8 @@ async def test_a_read_of_large_events_ends_early(log: EventLog) -> None:
     assert 9_000 * len(page.records) < 300_000
     assert not page.at_end
     assert page.position == receipts[len(page.records) - 1].offset
-    assert [it.offset for it in await read_all(log)] == [it.offset for it in receipts]
+    records = await read_all(log)
+    assert [record.offset for record in records] == [receipt.offset for receipt in receipts]
     last = await log.read(receipts[98].offset, None, 1_000)
     assert (len(last.records), last.at_end) == (1, True)
 
@@ -431,7 +432,7 @@ async def test_rare_rooms_are_found_among_many_events(log: EventLog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("appended", "asked"),
+    ("appended", "requested"),
     [
         ('q"catalog', 'material:q"'),
         ('q"a\\', "material:a\\"),
@@ -447,11 +448,13 @@ async def test_rare_rooms_are_found_among_many_events(log: EventLog) -> None:
         ("é", "material:e\u0301"),
     ],
 )
-async def test_room_names_match_whole_and_exactly(log: EventLog, appended: str, asked: str) -> None:
+async def test_room_names_match_whole_and_exactly(
+    log: EventLog, appended: str, requested: str
+) -> None:
     """A room is found by its own name, never by a similar name or by a part of it."""
     await append(log, event("a", material=appended))
     assert ids((await log.read(None, [f"material:{appended}"], 10)).records) == ["a"]
-    assert (await log.read(None, [asked], 10)).records == []
+    assert (await log.read(None, [requested], 10)).records == []
 
 
 # Gaps and retention.

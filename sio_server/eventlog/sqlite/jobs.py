@@ -59,7 +59,7 @@ class JobResult:
     Attributes:
         answer: the future on which the job's caller waits.
         value: the result, or the exception.
-        known: False if nobody can tell whether the append was stored. Then its caller is
+        known: False if the outcome of an append cannot be found out. Then its caller is
             cancelled, because no answer is better than a wrong one.
     """
 

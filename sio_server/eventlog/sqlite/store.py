@@ -41,9 +41,9 @@ _READ = """
     WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?
 """
 _READ_ROOMS = """
-    WITH asked AS MATERIALIZED (SELECT value FROM json_each(?))
+    WITH requested AS MATERIALIZED (SELECT value FROM json_each(?))
     SELECT seq, type, rooms, body FROM event
-    WHERE seq BETWEEN ? AND ? AND EXISTS (SELECT 1 FROM asked WHERE instr(rooms, value))
+    WHERE seq BETWEEN ? AND ? AND EXISTS (SELECT 1 FROM requested WHERE instr(rooms, value))
     ORDER BY seq LIMIT ?
 """
 

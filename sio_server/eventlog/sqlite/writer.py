@@ -1,4 +1,4 @@
-"""The thread of the SQLite event log: it alone accesses the file, and it appends in groups.
+"""The thread of the SQLite event log: only it accesses the file, and it appends in groups.
 
 The appends that wait when the thread is free form one group: one transaction, one commit, and one
 hand-over of all answers to the event loop. Queries and trimming take their turns between groups.
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 GROUP_EVENTS = 1_000
 """A group accepts further appends until it holds so many events."""
 
-GROUP_SESSION_JOBS = 1_000
+MAX_GROUP_SESSION_JOBS = 1_000
 """How many session jobs a group holds at most."""
 
 MAX_QUERIES_BETWEEN_GROUPS = 4
@@ -198,7 +198,7 @@ class SqliteWriter:
         return group
 
     def _next_session_jobs(self) -> list[SessionJob]:
-        return list(islice(self._session_jobs, GROUP_SESSION_JOBS))
+        return list(islice(self._session_jobs, MAX_GROUP_SESSION_JOBS))
 
     def _remove_from_queues(
         self, appends: Sequence[AppendJob], changes: Sequence[SessionJob]

@@ -31,8 +31,8 @@ class Follower:
         script: encodes the calls of the log's script.
         connection: used only by the follower.
         publish: receives records, in order.
-        on_break: called when the tail breaks, with the position at which it continues. Events may
-            be missing before it. Also called if the tail begins late.
+        on_break: called when the tail breaks, with the position at which it continues. The tail
+            also breaks when it reaches the server for the first time after ``open`` could not.
 
     Attributes:
         position: the last event that was published; None until the server was reached once.
@@ -79,13 +79,13 @@ class Follower:
             await asyncio.sleep(RETRY_SECONDS)
 
     def note_failure(self, error: Exception) -> None:
-        """Log that the server cannot be reached, once until it can."""
+        """Log that the server cannot be reached, and only once until it can be reached again."""
         if not self._failing:
             logger.error("event_log_unreachable error=%s", error)
         self._failing = True
 
     def check_epoch(self, epoch: str) -> None:
-        """Check the log's state at once if an answer came from another epoch than the position."""
+        """End the present read and check the log's state, if an answer came from another epoch."""
         if self.position is not None and self.position.epoch != epoch:
             self._must_check_state = True  # a request may not be under way at this moment
             if self._request is not None:

@@ -99,10 +99,11 @@ local function all_rooms(own, state)
     return rooms
 end
 
--- Append events. ARGV: the append's number; how long to remember the append, in milliseconds; the
--- time now; the retention's max_events and oldest_at; how many more events than it adds the append
--- removes at most; and for each event its id, type, piece, rooms, state ('' if the piece is
--- deleted) and head. A repeated append changes nothing and gets the first answer again.
+-- Append events, and remove about as many if they exceed the retention. A repeated append changes
+-- nothing and gets the first answer again.
+-- ARGV: the append's number; how long to remember the append, in milliseconds; the time now; the
+-- retention's max_events and oldest_at; how many events to remove beyond the number that it adds, at
+-- most; and for each event its id, type, piece, rooms, state ('' if the piece is deleted) and head.
 local function append()
     local number, memory, now, max_events, oldest_at, max_extra =
         tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]),

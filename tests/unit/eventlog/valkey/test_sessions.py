@@ -79,21 +79,21 @@ async def test_a_touch_extends_the_life_of_the_nodes_own_sessions_only(
     log = await open_valkey_log(own_valkey.url, Retention(100))
     observed = SupersededObserver(log)
     sessions = log._sessions
-    for key in ("ended", "taken", "left", "own"):
+    for key in ("ended", "claimed", "left", "own"):
         await sessions.create(key, "first", "data")
     await sessions.leave("left", "first", "data")
     sessions._owners["left"] = "first"  # as if the leave had not returned yet
     with own_valkey.client as client:
         client.delete(f"{PREFIX}:session:ended")
-        client.hset(f"{PREFIX}:session:taken", "owner", "second")
-        for key in ("taken", "left", "own"):
+        client.hset(f"{PREFIX}:session:claimed", "owner", "second")
+        for key in ("claimed", "left", "own"):
             client.pexpire(f"{PREFIX}:session:{key}", 50_000)
         await sessions._touch()
         assert not client.exists(f"{PREFIX}:session:ended")
-        assert client.hget(f"{PREFIX}:session:taken", "owner") == "second"
-        lives = [client.pttl(f"{PREFIX}:session:{key}") for key in ("taken", "left", "own")]
+        assert client.hget(f"{PREFIX}:session:claimed", "owner") == "second"
+        lives = [client.pttl(f"{PREFIX}:session:{key}") for key in ("claimed", "left", "own")]
     assert [life > 50_000 for life in lives] == [False, False, True]
-    await until(lambda: observed.superseded == [Superseded("taken", "second")])
+    await until(lambda: observed.superseded == [Superseded("claimed", "second")])
     assert sessions._owners == {"left": "first", "own": "first"}
 
 
@@ -109,7 +109,7 @@ async def test_a_claim_during_a_cut_is_noticed_after_it(
     other = await open_valkey_log(own_valkey.url)
     observed = SupersededObserver(log)
     await log.sessions.create("key", "first", "data")
-    await log.sessions.create("kept", "first", "data")
+    await log.sessions.create("other", "first", "data")
     proxy.open = False
     proxy.cut()
     await until(lambda: log._sessions._connection._connection is None)
@@ -118,8 +118,8 @@ async def test_a_claim_during_a_cut_is_noticed_after_it(
     assert await other.sessions.claim("key", "second") == "data"
     proxy.open = True
     await until(lambda: observed.superseded == [Superseded("key", "second")])
-    await other.sessions.claim("kept", "third")
-    await until(lambda: observed.superseded[1:] == [Superseded("kept", "third")])
+    await other.sessions.claim("other", "third")
+    await until(lambda: observed.superseded[1:] == [Superseded("other", "third")])
 
 
 async def test_a_silent_channel_is_opened_again(
