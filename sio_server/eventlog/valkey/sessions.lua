@@ -19,14 +19,16 @@ local function is_owned()
     return redis.call('HGET', KEY, 'owner') == OWNER
 end
 
--- ARGV: ..., owner, data. A late `create`, from a connection that broke, must not undo a claim.
-function steps.create()
+-- Create a session. ARGV: ..., owner, data. A late request, from a connection that broke, must not
+-- undo a claim.
+function steps.put()
     if redis.call('EXISTS', KEY) == 0 or is_owned() then
         write(ARGV[4])
     end
 end
 
--- ARGV: ..., owner, the channel of superseded sessions, the message to publish there.
+-- Give a session a new owner, and return its data. ARGV: ..., owner, the channel of superseded
+-- sessions, the message to publish there.
 function steps.claim()
     local data = redis.call('HGET', KEY, 'data')
     if data then
@@ -37,12 +39,12 @@ function steps.claim()
     return data
 end
 
--- ARGV: ..., owner, data.
+-- Replace the data. ARGV: ..., owner, data.
 function steps.change()
     return is_owned() and write(ARGV[4]) or 0
 end
 
--- ARGV: ..., owner, data.
+-- Replace the data, and start the lifetime. ARGV: ..., owner, data.
 function steps.leave()
     if not is_owned() then
         return 0
@@ -51,6 +53,7 @@ function steps.leave()
     return write(ARGV[4])
 end
 
+-- Delete the session. ARGV: ..., owner.
 steps['end'] = function()
     return is_owned() and redis.call('DEL', KEY) or 0
 end
