@@ -62,7 +62,7 @@ class AppendPlan:
             event_rooms(event.type, event.furniture, last_state or ()),
             event.body(self._timestamp),
         )
-        deleted = event.type == "furniture_deleted"
+        deleted = event.deletes_piece
         self.states[piece] = (
             None
             if deleted

@@ -207,7 +207,7 @@ node encodes the head, and the script then chooses the timestamp."""
 def _encode(event: Event) -> tuple[str, ...]:
     furniture = event.furniture
     state = state_rooms(furniture["material"], furniture["autor_username"])
-    deleted = event.type == "furniture_deleted"
+    deleted = event.deletes_piece
     return (
         event.id,
         event.type,
