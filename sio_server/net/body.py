@@ -1,4 +1,4 @@
-"""Reading an HTTP body whole, within bounds of size and time."""
+"""Read a whole HTTP body, bounded in size and time."""
 
 from __future__ import annotations
 
@@ -9,28 +9,34 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 
 class BodyTooLarge(Exception):
-    """A request's body is larger than its bound."""
+    """The body of a request is larger than its bound."""
 
 
 class BodyUnreadable(Exception):
-    """A request's body is not encoded as its headers say."""
+    """The body of a request is incomplete, or is not encoded as its headers say."""
 
 
 async def read_body(request: web.BaseRequest, max_bytes: int, seconds: float) -> bytes:
-    """Read a whole body, however many segments it comes in.
+    """Read the whole body of a request that came through aiohttp.
+
+    Args:
+        request: the request.
+        max_bytes: the largest allowed body.
+        seconds: the longest time that the body may take to arrive.
 
     Raises:
-        BodyUnreadable: it can't be decoded.
-        BodyTooLarge: it is over ``max_bytes``; no more than that was kept.
-        TimeoutError: it was not there within ``seconds``; the connection has been dropped.
+        BodyUnreadable: the body can't be decoded.
+        BodyTooLarge: the body is larger than ``max_bytes``. At most one segment more than that was
+            in memory.
+        TimeoutError: the body was not complete within ``seconds``. The connection is closed.
     """
     if (request.content_length or 0) > max_bytes:
         raise BodyTooLarge
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
-            async for chunk in request.content.iter_any():
-                body += chunk
+            async for segment in request.content.iter_any():
+                body += segment
                 if len(body) > max_bytes:
                     raise BodyTooLarge
     except (ClientPayloadError, HttpProcessingError, web.RequestPayloadError):

@@ -1,4 +1,18 @@
-"""A TCP connection that HTTP has handed over: bytes come and go without it, within bounds."""
+"""A TCP connection that has left HTTP: it reads and writes bytes, with a bounded write buffer.
+
+::
+
+    attach() ──▶ open ◀──────────────────────▶ full      the buffer is over its bound, or not
+                  │ close_after()               │ close_after(), or twice the bound
+                  ▼                             ▼
+              half closed ───────────────────▶ closed
+              the rest of the buffer is sent;   ▲
+              the client closes, or stalls      │
+                                                │
+    abort(), or the client is gone ─────────────┘        from every state
+
+Only an open or full connection writes. In the other states a write does nothing.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +33,7 @@ except ImportError:  # Windows has neither
 
 
 class DetachedResponse(web.Response):
-    """What a request handler returns to aiohttp for a connection that it no longer has."""
+    """The response that a handler returns to aiohttp after its connection was detached."""
 
     async def prepare(self, request: Any) -> None:
         """Send nothing."""
@@ -31,137 +45,147 @@ class DetachedResponse(web.Response):
 DETACHED = DetachedResponse()
 
 CLOSE_SECONDS = 1.0
-"""How long a client may take to close its side, or to take any of what is buffered for it."""
+"""How long a client may take to close its side, or to read any of the bytes buffered for it."""
 
 
-class _Lingering(asyncio.Protocol):
-    """A connection whose client may still be sending: nobody listens."""
+class _HalfClosed(asyncio.Protocol):
+    """The protocol of a half closed connection: it discards received bytes."""
 
-    def __init__(self, lost: Callable[[Exception | None], None]) -> None:
-        self._lost = lost
+    def __init__(self, on_closed: Callable[[Exception | None], None]) -> None:
+        self._on_closed = on_closed
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell whoever closed it."""
-        self._lost(error)
+        """Report that the connection is closed."""
+        self._on_closed(error)
 
 
-def linger(transport: asyncio.Transport, lost: Callable[[Exception | None], None]) -> None:
-    """Close our side of a connection, and all of it when the client has closed its own, or soon.
+def half_close(transport: asyncio.Transport, on_closed: Callable[[Exception | None], None]) -> None:
+    """Close our side of a connection; close the whole connection once the client closed its side.
 
-    What a client still sends to a connection that is closed is answered by a reset, which takes
-    from it what it has not read yet. What is buffered is sent as long as the client takes it.
+    A client may still be sending. If we closed the whole connection at once, the kernel would
+    answer those bytes with a reset, and the client would lose the bytes that it has not read yet.
+    The buffer is sent as long as the client reads some of it every ``CLOSE_SECONDS``.
 
     Args:
-        lost: called when it is closed.
+        transport: the connection.
+        on_closed: called when the connection is closed.
     """
-    if transport.is_closing() or isinstance(transport.get_protocol(), _Lingering):
+    if transport.is_closing() or isinstance(transport.get_protocol(), _HalfClosed):
         return
     if not transport.can_write_eof():
         transport.close()
         return
-    transport.set_protocol(_Lingering(lost))
+    transport.set_protocol(_HalfClosed(on_closed))
     transport.write_eof()
     transport.resume_reading()
     loop = asyncio.get_running_loop()
 
-    def end(before: float) -> None:
+    def abort_if_stalled(previously_unsent: float) -> None:
         unsent = transport.get_write_buffer_size()
-        if 0 < unsent < before:
-            loop.call_later(CLOSE_SECONDS, end, unsent)
+        if 0 < unsent < previously_unsent:
+            loop.call_later(CLOSE_SECONDS, abort_if_stalled, unsent)
         else:
             transport.abort()
 
-    loop.call_later(CLOSE_SECONDS, end, math.inf)
+    loop.call_later(CLOSE_SECONDS, abort_if_stalled, math.inf)
 
 
 class TcpConnection(asyncio.Protocol):
-    """A connection that stays open, without a task or a queue of its own.
+    """A connection that stays open, without a task or a queue.
 
     Args:
-        max_buffer_bytes: where what the kernel has not taken passes this, ``drain`` waits.
-        max_write_bytes: the largest single write. Whoever writes on in spite of a full buffer loses
-            the connection, at twice the bound and one such write.
+        max_buffer_bytes: the bound for unsent bytes, over which ``drain`` waits.
+        max_write_bytes: the largest single write. A connection whose unsent bytes exceed twice
+            ``max_buffer_bytes`` plus one such write is aborted.
     """
 
     __slots__ = (
+        "_abort_bytes",
+        "_collected",
         "_drained",
-        "_ended",
-        "_gone",
-        "_hard_limit",
-        "_held",
         "_loop",
+        "_lost",
         "_transport",
+        "_write_closed",
         "max_buffer_bytes",
     )
 
     def __init__(self, max_buffer_bytes: int, max_write_bytes: int) -> None:
         self.max_buffer_bytes = max_buffer_bytes
-        self._hard_limit = 2 * max_buffer_bytes + max_write_bytes
-        self._ended = False  # nothing more can be written
-        self._gone = False
-        self._held: bytearray | None = None  # written, while it is kept together
-        self._drained: asyncio.Future[None] | None = None  # while the buffer is over its bound
+        self._abort_bytes = 2 * max_buffer_bytes + max_write_bytes
+        self._write_closed = False
+        self._lost = False  # connection_lost was called
+        self._collected: bytearray | None = None  # the writes within one_write()
+        self._drained: asyncio.Future[None] | None = None  # set while the buffer is over its bound
         self._transport: asyncio.Transport
         self._loop: asyncio.AbstractEventLoop
 
     def detach_from_aiohttp(self, request: web.BaseRequest) -> None:
-        """Take a request's connection from aiohttp; its handler then returns ``DETACHED``.
+        """Take over the connection of an aiohttp request; its handler then returns ``DETACHED``.
 
         Raises:
-            ConnectionError: the client is gone.
+            ConnectionError: the client has disconnected.
         """
         handler, transport = request.protocol, request.transport
         if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client is gone")
-        rest = handler._message_tail  # noqa: SLF001 - see seams.py
-        handler.transport = None  # so that aiohttp lets go of it without closing it
+            raise ConnectionResetError("the client has disconnected")
+        unread = handler._message_tail  # noqa: SLF001 - see seams.py
+        handler.transport = None  # so that connection_lost below does not close it
         handler.connection_lost(None)
-        self.attach(transport, rest)
+        self.attach(transport, unread)
 
-    def attach(self, transport: asyncio.Transport, rest: bytes) -> None:
-        """Go on with a connection, of which these bytes have been read but not used."""
+    def attach(self, transport: asyncio.Transport, unread: bytes) -> None:
+        """Take over a connection.
+
+        Args:
+            transport: the connection.
+            unread: bytes that were received after the HTTP request and belong to this connection.
+        """
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         transport.set_write_buffer_limits(self.max_buffer_bytes, self.max_buffer_bytes // 4)
         transport.set_protocol(self)
         transport.resume_reading()
-        if rest:
-            self.data_received(rest)
+        if unread:
+            self.data_received(unread)
 
     def write_bytes(self, data: bytes | bytearray) -> bool:
-        """Write without waiting; False while the buffer is over its bound."""
-        if self._ended:
+        """Write without waiting; return False while the buffer is over its bound."""
+        if self._write_closed:
             return True
-        if self._held is not None:
-            self._held += data
-            return len(self._held) <= self.max_buffer_bytes
+        if self._collected is not None:
+            self._collected += data
+            return len(self._collected) <= self.max_buffer_bytes
         self._transport.write(data)
         if self._drained is None:
             return True
-        if self.buffered_bytes() > self._hard_limit:
+        if self.buffered_bytes() > self._abort_bytes:
             self.abort()
         return False
 
     @contextmanager
     def one_write(self) -> Iterator[None]:
-        """Let what is written within leave as one piece: in one system call, and one segment."""
-        self._held = bytearray()
+        """Send all writes within this context as one: one system call, and one TCP segment."""
+        self._collected = bytearray()
         try:
             yield
         finally:
-            self._write_held()
+            self._write_collected()
 
-    def _write_held(self) -> None:
-        held, self._held = self._held, None
-        if held:
-            self.write_bytes(held)
+    def _write_collected(self) -> None:
+        collected, self._collected = self._collected, None
+        if collected:
+            self.write_bytes(collected)
 
     def buffered_bytes(self) -> int:
-        """Return how many bytes the kernel has not taken."""
+        """Return the number of bytes that the kernel has not taken yet."""
         return self._transport.get_write_buffer_size()
 
     def unacknowledged_bytes(self) -> int:
-        """Return how many bytes the peer's machine has not acknowledged, where the kernel tells."""
+        """Return the number of bytes that the peer has not acknowledged by TCP.
+
+        If the kernel does not tell, this is ``buffered_bytes``.
+        """
         socket = self._transport.get_extra_info("socket")
         queued = bytearray(4)
         try:
@@ -176,18 +200,21 @@ class TcpConnection(asyncio.Protocol):
             await asyncio.shield(self._drained)
 
     def close_after(self, last: bytes) -> None:
-        """Send what is buffered and these last bytes, then close; at once where nobody reads."""
-        self._write_held()
+        """Send the buffer and these last bytes, then close.
+
+        If the buffer is over its bound, the client does not read: the connection is aborted.
+        """
+        self._write_collected()
         if self._drained is not None:
             self.abort()
         else:
             self.write_bytes(last)
-            self._ended = True
-            linger(self._transport, self.connection_lost)
+            self._write_closed = True
+            half_close(self._transport, self.connection_lost)
 
     def abort(self) -> None:
-        """Close at once; what is buffered is lost."""
-        self._ended = True
+        """Close at once; the buffer is discarded."""
+        self._write_closed = True
         self._transport.abort()
 
     def pause_writing(self) -> None:
@@ -201,6 +228,6 @@ class TcpConnection(asyncio.Protocol):
             self._drained = None
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Note the end of the connection."""
-        self._ended = self._gone = True
+        """Note that the connection is closed."""
+        self._write_closed = self._lost = True
         self.resume_writing()

@@ -1,4 +1,4 @@
-"""Many timers of one length as one timer: the oldest is always the next."""
+"""Many timers of the same length as one timer of the event loop: the oldest always expires next."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Deadlines(Generic[Member]):
     def __init__(self, seconds: float, expired: Callable[[Member], object]) -> None:
         self.seconds = seconds
         self._expired = expired
-        self._due: OrderedDict[Member, float] = OrderedDict()  # in the order of time
+        self._due: OrderedDict[Member, float] = OrderedDict()  # sorted by time
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
 
@@ -32,19 +32,19 @@ class Deadlines(Generic[Member]):
         return member in self._due
 
     def add(self, member: Member) -> None:
-        """Start the member's time, anew where it is a member already."""
+        """Start the member's time; restart it if the member is already here."""
         if self._timer is None:
             self._loop = asyncio.get_running_loop()
         self._due[member] = due = self._loop.time() + self.seconds
         self._due.move_to_end(member)
         if self._timer is None:
-            self._timer = self._loop.call_at(due, self._tick)
+            self._timer = self._loop.call_at(due, self._expire_due)
 
     def discard(self, member: Member) -> None:
-        """Forget the member, if it is one."""
+        """Remove the member, if it is here."""
         self._due.pop(member, None)
 
-    def _tick(self) -> None:
+    def _expire_due(self) -> None:
         loop = self._loop
         now = loop.time()
         self._timer = None
@@ -52,9 +52,9 @@ class Deadlines(Generic[Member]):
             while self._due and self._next_due() <= now:
                 member, _ = self._due.popitem(last=False)
                 self._expired(member)
-        finally:  # also where one member's expiry fails: the others have their time
+        finally:  # a failure of one member must not keep the others from expiring
             if self._due and self._timer is None:
-                self._timer = loop.call_at(self._next_due(), self._tick)
+                self._timer = loop.call_at(self._next_due(), self._expire_due)
 
     def _next_due(self) -> float:
         return next(iter(self._due.values()))

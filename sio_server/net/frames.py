@@ -1,4 +1,4 @@
-"""A packet as the bytes that each transport carries, encoded once for all its recipients. Pure."""
+"""Encode a message once for all its recipients, in the form of each transport. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _CLOSE, _PING, _PONG = 0x88, 0x89, 0x8A
 
 
 def encode_websocket(first_byte: int, payload: bytes) -> bytes:
-    """Frame a payload as a server does: unmasked, in one frame (RFC 6455, 5.2)."""
+    """Encode a payload as a server's WebSocket frame: whole and without a mask (RFC 6455, 5.2)."""
     length = len(payload)
     if length < 126:
         return bytes((first_byte, length)) + payload
@@ -19,7 +19,7 @@ def encode_websocket(first_byte: int, payload: bytes) -> bytes:
 
 
 def pong(payload: bytes) -> bytes:
-    """Return the WebSocket answer to a ping, with the same payload."""
+    """Return a WebSocket pong, with the payload of the ping (RFC 6455, 5.5.3)."""
     return encode_websocket(_PONG, payload)
 
 
@@ -33,10 +33,10 @@ PING = encode_websocket(_PING, b"")
 
 
 class Frame:
-    """One message to many: its WebSocket frame and its form in a polling payload.
+    """A message for any number of clients, in its WebSocket form and its polling form.
 
     Attributes:
-        packet: a text message (for Engine.IO, with the packet type in front), or bytes.
+        packet: a text message (for Engine.IO it begins with the packet type), or bytes.
         websocket: the message as a WebSocket frame, header included.
     """
 
@@ -58,5 +58,5 @@ class Frame:
         return "b" + base64.b64encode(self.packet).decode()
 
     def __len__(self) -> int:
-        """Return about how much memory the message holds, in bytes or characters."""
+        """Return the length of the message in bytes or characters, as a measure of memory."""
         return len(self.packet)

@@ -1,9 +1,23 @@
-"""The door before aiohttp: the engine's own requests are answered here, all others go there.
+"""The HTTP front: it answers the engine's own simple requests, and gives all others to aiohttp.
 
-A subset of HTTP/1.1 that is plain enough to be certain about is read here, without a task and
-without aiohttp's objects: GET and POST of one path, with whole heads and bodies of a known length.
-Whatever differs, however slightly, is aiohttp's, and so is the connection from then on. Both doors
-lead to the same ``EioServer.respond``.
+The front reads GET and POST requests of one path, with a complete head and a body of known length.
+This subset of HTTP/1.1 leaves no room for interpretation, and needs no task and none of aiohttp's
+objects. A request that differs in any way goes to aiohttp, together with its connection. The same
+``Responder`` answers the engine's requests on both ways.
+
+::
+
+                     a complete request
+    waiting ───────────────────────────────────▶ answering
+     │   │   ◀───────────────────────────────────   │   │
+     │   │            the response is sent          │   │
+     │   │                                          │   └──▶ detached   respond() returned None:
+     │   │ a request that is not simple             │                   the connection is a
+     │   ▼                                          │                   WebSocket now
+     │  aiohttp                                     │
+     ▼                                              ▼
+    closed   no request in time                    closed   the response says "Connection: close",
+                                                            or the client is gone
 """
 
 from __future__ import annotations
@@ -21,76 +35,94 @@ from weakref import WeakSet
 from multidict import CIMultiDict
 
 from sio_server.net.body import BodyTooLarge, BodyUnreadable
-from sio_server.net.connection import TcpConnection, linger
+from sio_server.net.connection import TcpConnection, half_close
 from sio_server.net.deadlines import Deadlines
 from sio_server.net.request import TEXT, HttpRequest, HttpResponse
 
 logger = logging.getLogger("sio_server.engine")
 
 MAX_HEAD_BYTES = 16_384
-_END = b"\r\n\r\n"
-_HEAD = (
+"""The largest request head that the front reads. aiohttp gets a connection with a larger one."""
+
+_HEAD_END = b"\r\n\r\n"
+_SIMPLE_HEAD = (
     rb"(GET|POST) (%b\?[!-~]*) HTTP/1\.1\r\n"
     rb"((?:[!#$%%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n)+)\r\n"
 )
-_NOT_PLAIN = ("Transfer-Encoding", "Content-Encoding", "Expect")
+_NOT_SIMPLE = ("Transfer-Encoding", "Content-Encoding", "Expect")
 
 
-class Engine(Protocol):
-    """What answers requests."""
+class Responder(Protocol):
+    """The server that answers the requests.
+
+    Attributes:
+        connect_timeout: seconds that a connection may wait for its next request.
+    """
 
     connect_timeout: float
 
     def respond(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse | None] | None:
-        """See ``EioServer``."""
+        """Return the response; None if the responder has detached the connection.
+
+        Raises:
+            ConnectionError: the client has disconnected.
+        """
 
 
 class HttpFront:
-    """Makes what serves each new connection.
+    """Make the protocol of each new connection, as ``loop.create_server`` asks for it.
 
     Args:
-        engine: whose requests are answered here.
-        path: the engine's, with slashes around it.
-        make_handler: makes aiohttp's protocol for a connection.
+        responder: answers the requests that the front reads.
+        path: the path of these requests, with a slash at both ends.
+        make_handler: makes aiohttp's protocol for one connection.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        responder: Responder,
         path: str,
         make_handler: Callable[[], asyncio.Protocol],
     ) -> None:
-        self.engine = engine
+        self.responder = responder
         self.make_handler = make_handler
         self.waiting: Deadlines[HttpFrontConnection] = Deadlines(
-            engine.connect_timeout, lambda connection: connection.abort()
+            responder.connect_timeout, lambda connection: connection.abort()
         )
         self.loop = asyncio.get_running_loop()
         self.transports: WeakSet[asyncio.Transport] = WeakSet()
-        self.head = re.compile(_HEAD % re.escape(path.encode()))
+        self.simple_head = re.compile(_SIMPLE_HEAD % re.escape(path.encode()))
 
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol for a new connection."""
         return HttpFrontConnection(self)
 
     def abort(self) -> None:
-        """Close at once what is still open of all connections, whoever serves them by now."""
+        """Close all open connections at once, also those that aiohttp or a WebSocket has now."""
         for transport in list(self.transports):
             transport.abort()
 
 
 class HttpFrontConnection(asyncio.Protocol):
-    """A connection that has sent nothing yet, or requests of the engine's alone."""
+    """A connection that has sent nothing yet, or only requests that the front reads."""
 
-    __slots__ = ("_body", "_data", "_front", "_more", "_poll", "_task", "_transport")
+    __slots__ = (
+        "_body_arrived",
+        "_front",
+        "_is_poll",
+        "_received",
+        "_response_task",
+        "_transport",
+        "_unread_body_bytes",
+    )
 
     def __init__(self, front: HttpFront) -> None:
         self._front = front
-        self._data = bytearray()
-        self._body = 0  # bytes of the request's body that are still to be read
-        self._more: asyncio.Future[None] | None = None  # while a body is waited for
-        self._task: asyncio.Task[None] | None = None  # while an answer is waited for
-        self._poll = False  # the answer that is waited for is of use to nobody else
+        self._received = bytearray()  # bytes that belong to no parsed head yet
+        self._unread_body_bytes = 0  # of the body of the current request
+        self._body_arrived: asyncio.Future[None] | None = None  # while a body is incomplete
+        self._response_task: asyncio.Task[None] | None = None  # while a response is awaited
+        self._is_poll = False  # the awaited response is useless once the client is gone
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -100,49 +132,50 @@ class HttpFrontConnection(asyncio.Protocol):
         self._front.waiting.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Stop waiting; what has come whole is still worked on."""
+        """Cancel a waiting poll; a request that arrived completely is still handled."""
         self._front.waiting.discard(self)
-        self._wake()
-        if self._task is not None and self._poll:
-            self._task.cancel()
+        self._notify_body_arrived()
+        if self._response_task is not None and self._is_poll:
+            self._response_task.cancel()
 
     def abort(self) -> None:
         """Close: no request came in time."""
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come."""
-        self._data += data
-        if self._task is None:
-            self._go_on()
+        """Answer the requests that are complete now."""
+        self._received += data
+        if self._response_task is None:
+            self._answer_requests()
             return
-        if len(self._data) > self._body + MAX_HEAD_BYTES:  # more than this request and the next
-            self._transport.pause_reading()
-        self._wake()
+        if len(self._received) > self._unread_body_bytes + MAX_HEAD_BYTES:
+            self._transport.pause_reading()  # it is more than this request and the next head
+        self._notify_body_arrived()
 
-    def _go_on(self) -> None:
-        """Answer as many requests as are there and need no waiting."""
-        while self._task is None:
+    def _answer_requests(self) -> None:
+        """Answer the complete requests, until the response to one of them has to be awaited."""
+        while self._response_task is None:
             if self._transport.is_closing():
                 return
-            if self._body:  # an answer did not ask for it
-                skipped = min(self._body, len(self._data))
-                del self._data[:skipped]
-                self._body -= skipped
-            end = self._data.find(_END)
-            if self._body or (end < 0 and len(self._data) <= MAX_HEAD_BYTES):
+            if self._unread_body_bytes:  # the responder has answered without reading the body
+                skipped = min(self._unread_body_bytes, len(self._received))
+                del self._received[:skipped]
+                self._unread_body_bytes -= skipped
+            end = self._received.find(_HEAD_END)
+            if self._unread_body_bytes or (end < 0 and len(self._received) <= MAX_HEAD_BYTES):
                 return
-            request = self._parse(end + len(_END)) if 0 <= end <= MAX_HEAD_BYTES else None
+            is_bounded = 0 <= end <= MAX_HEAD_BYTES
+            request = self._parse_head(end + len(_HEAD_END)) if is_bounded else None
             if request is None:
-                self._hand_over()
+                self._give_to_aiohttp()
                 return
             self._front.waiting.discard(self)
             if not self._answer(request):
                 return
 
-    def _parse(self, end: int) -> HttpRequest | None:
-        """Return the request, or None if it is aiohttp's; its head is taken off what has come."""
-        found = self._front.head.fullmatch(self._data, 0, end)
+    def _parse_head(self, end: int) -> HttpRequest | None:
+        """Return the request whose head ends here, or None if the front does not read it."""
+        found = self._front.simple_head.fullmatch(self._received, 0, end)
         if found is None:
             return None
         method, target, block = (group.decode("ascii") for group in found.groups())
@@ -153,14 +186,14 @@ class HttpFrontConnection(asyncio.Protocol):
             not length.isdecimal()
             or len(length) > 9
             or (method == "GET" and length != "0")
-            or any(name in headers for name in _NOT_PLAIN)
+            or any(name in headers for name in _NOT_SIMPLE)
             or len(headers.getall("Host", ())) != 1
             or len(headers.getall("Content-Length", ())) > 1
             or "close" in headers.get("Connection", "").lower()
         ):
             return None
-        del self._data[:end]
-        self._body = int(length)
+        del self._received[:end]
+        self._unread_body_bytes = int(length)
         peer = self._transport.get_extra_info("peername")
         secure = self._transport.get_extra_info("sslcontext") is not None
         return HttpRequest(
@@ -171,110 +204,111 @@ class HttpFrontConnection(asyncio.Protocol):
             "https" if secure else "http",
             self._detach,
             self._is_open,
-            self._read,
+            self._read_body,
         )
 
     def _answer(self, request: HttpRequest) -> bool:
-        """Answer a request, or begin to; return whether the connection is still HTTP's."""
+        """Answer a request, or start a task for it; return False if the connection has left."""
         try:
-            answer = self._front.engine.respond(request)
+            response = self._front.responder.respond(request)
         except ConnectionError:
             return False
         except Exception:
             logger.exception("request_failed")
-            answer = HttpResponse(500, b"", TEXT)
-        if isinstance(answer, Awaitable):
-            self._poll = request.method == "GET"
-            self._task = self._front.loop.create_task(self._wait(answer))
-        elif answer is None:
+            response = HttpResponse(500, b"", TEXT)
+        if isinstance(response, Awaitable):
+            self._is_poll = request.method == "GET"
+            self._response_task = self._front.loop.create_task(self._answer_later(response))
+        elif response is None:
             return False
         else:
-            self._finish(answer)
+            self._send(response)
         return True
 
-    async def _wait(self, answer: Awaitable[HttpResponse | None]) -> None:
-        settled: HttpResponse | None
+    async def _answer_later(self, awaitable: Awaitable[HttpResponse | None]) -> None:
+        response: HttpResponse | None
         try:
-            settled = await answer
+            response = await awaitable
         except Exception:
             logger.exception("request_failed")
-            settled = HttpResponse(500, b"", TEXT)
-        self._task = None
-        if settled is not None:
-            self._finish(settled)
-            self._go_on()
+            response = HttpResponse(500, b"", TEXT)
+        self._response_task = None
+        if response is not None:
+            self._send(response)
+            self._answer_requests()
 
-    def _finish(self, answer: HttpResponse) -> None:
-        """Send an answer, and wait for the next request."""
+    def _send(self, response: HttpResponse) -> None:
+        """Send a response, and wait for the next request."""
         if self._transport.is_closing():
             return
-        self._transport.write(_encode(answer))
-        if answer.closes:
-            self._data.clear()
-            linger(self._transport, self.connection_lost)
+        self._transport.write(_encode(response))
+        if response.closes:
+            self._received.clear()
+            half_close(self._transport, self.connection_lost)
         else:
             self._transport.resume_reading()
             self._front.waiting.add(self)
 
-    async def _read(self, max_bytes: int, seconds: float) -> bytes:
-        """Read the body; see ``read_body``."""
-        if self._body > max_bytes:
+    async def _read_body(self, max_bytes: int, seconds: float) -> bytes:
+        """Read the body of the current request; see ``read_body``."""
+        if self._unread_body_bytes > max_bytes:
             raise BodyTooLarge
         try:
             async with asyncio.timeout(seconds):
-                while len(self._data) < self._body:
+                while len(self._received) < self._unread_body_bytes:
                     if self._transport.is_closing():
                         raise BodyUnreadable
-                    self._more = self._front.loop.create_future()
-                    await self._more
+                    self._body_arrived = self._front.loop.create_future()
+                    await self._body_arrived
         except TimeoutError:
             self._transport.abort()
             raise
-        body = bytes(self._data[: self._body])
-        del self._data[: self._body]
-        self._body = 0
+        body = bytes(self._received[: self._unread_body_bytes])
+        del self._received[: self._unread_body_bytes]
+        self._unread_body_bytes = 0
         return body
 
-    def _wake(self) -> None:
-        if self._more is not None:
-            self._more.set_result(None)
-            self._more = None
+    def _notify_body_arrived(self) -> None:
+        """Let ``_read_body`` look again: bytes arrived, or none will arrive any more."""
+        if self._body_arrived is not None:
+            self._body_arrived.set_result(None)
+            self._body_arrived = None
 
     def _is_open(self) -> bool:
         return not self._transport.is_closing()
 
     def _detach(self, connection: TcpConnection) -> None:
         if self._transport.is_closing():
-            raise ConnectionResetError("the client is gone")
-        connection.attach(self._transport, bytes(self._data))
+            raise ConnectionResetError("the client has disconnected")
+        connection.attach(self._transport, bytes(self._received))
 
-    def _hand_over(self) -> None:
-        """Give the connection to aiohttp, with what has come."""
+    def _give_to_aiohttp(self) -> None:
+        """Let aiohttp serve this connection, from the first byte that was not answered here."""
         self._front.waiting.discard(self)
         handler = self._front.make_handler()
         self._transport.set_protocol(handler)
         handler.connection_made(self._transport)
-        handler.data_received(bytes(self._data))
+        handler.data_received(bytes(self._received))
 
 
-_date = (0, "")
+_cached_date = (0, "")
 
 
-def _now() -> str:
-    """Return the time as HTTP writes it; made once a second."""
-    global _date  # noqa: PLW0603
+def _http_date() -> str:
+    """Return the current time as HTTP writes it (RFC 9110, 5.6.7), formatted once a second."""
+    global _cached_date  # noqa: PLW0603
     second = int(time.time())
-    if _date[0] != second:
-        _date = (second, email.utils.formatdate(second, usegmt=True))
-    return _date[1]
+    if _cached_date[0] != second:
+        _cached_date = (second, email.utils.formatdate(second, usegmt=True))
+    return _cached_date[1]
 
 
-def _encode(answer: HttpResponse) -> bytes:
+def _encode(response: HttpResponse) -> bytes:
     lines = [
-        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
-        f"Content-Type: {answer.content_type}",
-        f"Content-Length: {len(answer.body)}",
-        f"Date: {_now()}",
-        *(f"{name}: {value}" for name, value in answer.headers.items()),
+        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}",
+        f"Content-Type: {response.content_type}",
+        f"Content-Length: {len(response.body)}",
+        f"Date: {_http_date()}",
+        *(f"{name}: {value}" for name, value in response.headers.items()),
     ]
-    return "\r\n".join(lines).encode() + _END + answer.body
+    return "\r\n".join(lines).encode() + _HEAD_END + response.body

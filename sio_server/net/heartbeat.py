@@ -1,4 +1,4 @@
-"""Pings for every connection from one shared clock (Engine.IO protocol, "Heartbeat")."""
+"""Ping every connection by one shared clock (Engine.IO protocol, "Heartbeat")."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Protocol
 from sio_server.net.deadlines import Deadlines
 
 
-class Beating(Protocol):
-    """What a heartbeat keeps alive."""
+class HeartbeatMember(Protocol):
+    """A connection that a heartbeat keeps alive."""
 
     def ping(self) -> None:
         """Send a ping to the client."""
@@ -20,7 +20,7 @@ class Beating(Protocol):
 
 
 class Heartbeat:
-    """Ping each member, and tell those that do not answer.
+    """Ping each member, and report the members that do not answer in time.
 
     Args:
         interval: seconds from one answer to the next ping.
@@ -28,24 +28,26 @@ class Heartbeat:
     """
 
     def __init__(self, interval: float, timeout: float) -> None:
-        self._resting: Deadlines[Beating] = Deadlines(interval, self._ping)
-        self._pinged: Deadlines[Beating] = Deadlines(timeout, lambda member: member.ping_timeout())
+        self._idle: Deadlines[HeartbeatMember] = Deadlines(interval, self._ping)
+        self._pinged: Deadlines[HeartbeatMember] = Deadlines(
+            timeout, lambda member: member.ping_timeout()
+        )
 
-    def add(self, member: Beating) -> None:
-        """Start pinging; the first ping goes out after one interval."""
-        self._resting.add(member)
+    def add(self, member: HeartbeatMember) -> None:
+        """Start pinging; the first ping is sent after one interval."""
+        self._idle.add(member)
 
-    def beat(self, member: Beating) -> None:
-        """Note that the member has answered; an answer to no ping counts for nothing."""
+    def beat(self, member: HeartbeatMember) -> None:
+        """Note that the member has answered a ping; other answers are ignored."""
         if member in self._pinged:
             self._pinged.discard(member)
-            self._resting.add(member)
+            self._idle.add(member)
 
-    def discard(self, member: Beating) -> None:
+    def discard(self, member: HeartbeatMember) -> None:
         """Stop pinging."""
-        self._resting.discard(member)
+        self._idle.discard(member)
         self._pinged.discard(member)
 
-    def _ping(self, member: Beating) -> None:
+    def _ping(self, member: HeartbeatMember) -> None:
         self._pinged.add(member)
         member.ping()

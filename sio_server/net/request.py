@@ -1,4 +1,4 @@
-"""An HTTP request as the engine sees it, whichever door it came through, and its answer."""
+"""An HTTP request and its response, independent of who read it: the front or aiohttp."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sio_server.net.connection import TcpConnection
 TEXT, HTML, JSON = "text/plain; charset=utf-8", "text/html; charset=utf-8", "application/json"
 
 UNKNOWN_TRANSPORT, UNKNOWN_SID, BAD_METHOD, BAD_REQUEST, FORBIDDEN, BAD_VERSION = range(6)
-"""Engine.IO's error codes."""
+"""Engine.IO's error codes, as ``engine.io/lib/server.ts`` numbers them."""
 
 
 def parse_query(query: str) -> dict[str, str]:
-    """Return the parameters, each with its first value."""
+    """Return the parameters of a query string, each with its first value."""
     if "%" in query or "+" in query:
         return dict(reversed(parse_qsl(query, keep_blank_values=True)))
     parts = [part.partition("=") for part in query.split("&") if part]
@@ -29,22 +29,24 @@ def parse_query(query: str) -> dict[str, str]:
 
 
 class HttpRequest:
-    """A request's head.
+    """The head of a request, and access to its body and its connection.
 
     Args:
-        method: in capitals.
-        target: the path and the query, as they came.
-        headers: looked up without regard to case.
+        method: the method in capitals.
+        target: the path and the query, as the client sent them.
+        headers: the headers, case-insensitive.
         peer: the address and the port of the TCP peer.
         scheme: ``http`` or ``https``, as the peer reached this server.
-        give: gives the connection itself away.
-        is_open: tells whether the client is still there.
-        read: reads the whole body, within bounds of bytes and seconds; see ``read_body``.
+        detach: gives the connection to a ``TcpConnection``; HTTP no longer serves it.
+        is_open: tells whether the client is still connected.
+        read: reads the whole body, bounded in bytes and seconds; see ``read_body``.
 
     Attributes:
-        peer: the address alone.
-        query: one value a name.
-        kept: what the application keeps with the request, and later with its session.
+        peer: the address of the TCP peer, without the port.
+        port: the port of the TCP peer.
+        query: the parameters of the query; see ``parse_query``.
+        state: the application's data for this request, and later for its session.
+        aiohttp: aiohttp's request; None if the front has read the request.
     """
 
     __slots__ = (
@@ -86,18 +88,18 @@ class HttpRequest:
         self.aiohttp: web.BaseRequest | None = None
 
     def forget_connection(self) -> None:
-        """Keep what was asked alone: the connection is HTTP's no more."""
-        self.detach = self.is_open = self.read = _gone
+        """Release the connection after ``detach``. Method, target and headers stay readable."""
+        self.detach = self.is_open = self.read = _raise_detached
 
     @classmethod
     def of(cls, request: web.BaseRequest) -> HttpRequest:
-        """Return aiohttp's request as the engine's."""
+        """Convert a request of aiohttp."""
 
         def is_open() -> bool:
             return request.transport is not None and not request.transport.is_closing()
 
         peer = request.transport.get_extra_info("peername") if request.transport else None
-        made = cls(
+        converted = cls(
             request.method,
             request.raw_path,
             request.headers,
@@ -107,11 +109,11 @@ class HttpRequest:
             is_open,
             lambda max_bytes, seconds: read_body(request, max_bytes, seconds),
         )
-        made.aiohttp = request
-        return made
+        converted.aiohttp = request
+        return converted
 
     def environ(self) -> dict[str, Any]:
-        """Return the request as python-engineio describes it: a WSGI environment."""
+        """Return the request as a WSGI environment, as python-engineio's handlers expect it."""
         path, _, query = self.target.partition("?")
         environ: dict[str, Any] = {
             "wsgi.errors": sys.stderr,
@@ -143,16 +145,18 @@ class HttpRequest:
         return environ
 
 
-def _gone(*arguments: Any) -> Any:
-    raise ConnectionResetError("the connection is not HTTP's any more")
+def _raise_detached(*arguments: Any) -> Any:
+    raise ConnectionResetError("the connection has been detached from HTTP")
 
 
 class HttpResponse:
-    """A response, whole.
+    """A complete response.
 
     Args:
-        body: its bytes, or JSON to be.
-        headers: beside those for the body; ``Connection: close`` ends the connection.
+        status: the HTTP status.
+        body: bytes, or a value to encode as JSON.
+        content_type: the media type of the body.
+        headers: all other headers. ``Connection: close`` closes the connection.
     """
 
     __slots__ = ("body", "content_type", "headers", "status")
@@ -171,11 +175,11 @@ class HttpResponse:
 
     @property
     def closes(self) -> bool:
-        """Whether the connection is to end with it."""
+        """Whether the connection closes after this response."""
         return self.headers.get("Connection") == "close"
 
     def to_aiohttp(self) -> web.Response:
-        """Return it as aiohttp's."""
+        """Convert to a response of aiohttp."""
         headers = {"Content-Type": self.content_type, **self.headers}
         response = web.Response(status=self.status, body=self.body, headers=headers)
         if self.closes:
@@ -184,23 +188,23 @@ class HttpResponse:
 
 
 def bad_request(message: str, code: int = BAD_REQUEST) -> HttpResponse:
-    """Answer 400 in Engine.IO's form."""
+    """Return a 400 response in Engine.IO's JSON form."""
     return HttpResponse(400, {"code": code, "message": message})
 
 
 Guard = Callable[[HttpRequest], HttpResponse | Mapping[str, str]]
-"""Looks at each request first: returns headers for its answer, or an answer that refuses it."""
+"""Checks each request first. Returns headers for its response, or a response that refuses it."""
 
 Admit = Callable[[HttpRequest], HttpResponse | Callable[[], None]]
-"""Decides whether a handshake may open a session: returns what is called at the session's end, or
-an answer that refuses it."""
+"""Decides whether a handshake may open a session. Returns a function to call once the session has
+ended, or a response that refuses the handshake."""
 
 
 def guard_nothing(request: HttpRequest) -> Mapping[str, str]:
-    """Let every request pass."""
+    """Accept every request without extra headers."""
     return {}
 
 
 def admit_all(request: HttpRequest) -> Callable[[], None]:
-    """Open a session for every handshake."""
+    """Accept every handshake."""
     return lambda: None

@@ -1,4 +1,4 @@
-"""The handlers of one connection's events: beside its reading, but not without bound."""
+"""The running handlers of one connection's events, bounded in number."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ from collections.abc import Coroutine
 from typing import Any
 
 MESSAGES_PER_TURN = 32
-"""How many messages of one connection are taken before the others have their turn."""
+"""How many messages of one connection are handled before the other connections have a turn."""
 
 MAX_RUNNING_TASKS = 64
-"""How many events of a connection may be in work at once; beyond them it is not read."""
+"""How many handlers of one connection run at once. At the bound, the connection is not read."""
 
 
 class ConnectionTasks:
-    """Tasks of one connection, started in the order of its events."""
+    """The tasks of one connection. They start in the order of its events."""
 
-    __slots__ = ("_tasks", "_waiting")
+    __slots__ = ("_free_slots", "_tasks")
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: list[asyncio.Future[None]] = []
+        self._free_slots: list[asyncio.Future[None]] = []  # one for each waiting coroutine
 
     def start(self, work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
-        """Run ``work`` in a task of its own; return what to wait for where too many run already."""
+        """Run a coroutine in a task.
+
+        Returns:
+            None if the task has started. If too many tasks run already: an awaitable, which starts
+            the task once another has ended.
+        """
         if len(self._tasks) < MAX_RUNNING_TASKS:
             self.run(work)
             return None
@@ -31,24 +36,24 @@ class ConnectionTasks:
 
     async def _start_later(self, work: Coroutine[Any, Any, None]) -> None:
         while len(self._tasks) >= MAX_RUNNING_TASKS:
-            fewer = asyncio.get_running_loop().create_future()
-            self._waiting.append(fewer)
+            free_slot = asyncio.get_running_loop().create_future()
+            self._free_slots.append(free_slot)
             try:
-                await fewer
+                await free_slot
             except asyncio.CancelledError:
                 work.close()
                 raise
         self.run(work)
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run ``work`` in a task of its own, however many there are."""
+        """Run a coroutine in a task, even if too many tasks run already."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        waiting, self._waiting = self._waiting, []
-        for fewer in waiting:
-            if not fewer.done():
-                fewer.set_result(None)
+        free_slots, self._free_slots = self._free_slots, []
+        for free_slot in free_slots:  # each waiting coroutine checks the bound again
+            if not free_slot.done():
+                free_slot.set_result(None)

@@ -1,4 +1,4 @@
-"""WebSocket over a connection that HTTP has handed over: no task, no queue, no compression."""
+"""A WebSocket over a detached TCP connection: no task, no queue and no compression (RFC 6455)."""
 
 from __future__ import annotations
 
@@ -20,29 +20,33 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 
 class BadHandshake(Exception):
-    """A request is not one that opens a WebSocket."""
+    """A request does not open a WebSocket."""
 
 
 class Receiver(Protocol):
-    """Who gets what a WebSocket receives."""
+    """The receiver of a WebSocket's messages."""
 
     def message_received(self, message: str | bytes) -> Awaitable[None] | None:
-        """Take a message; return what must be waited for before the next one can come."""
+        """Handle a message; return an awaitable if the next message has to wait for it."""
 
     def connection_closed(self, error: FramingError | None) -> None:
-        """Note that no more messages come, because of the client's error if there is one."""
+        """Handle the end: no more messages follow.
+
+        Args:
+            error: the client's error, if it has broken RFC 6455.
+        """
 
 
 class WebSocket(TcpConnection):
-    """A WebSocket that writes ready-made frames, for Engine.IO and for plain endpoints alike.
+    """A WebSocket that writes encoded frames, for Engine.IO and for plain endpoints alike.
 
     Args:
-        max_message_bytes: the bound for one message; a larger one closes it with 1009.
+        max_message_bytes: the bound for one message; a larger one closes the connection with 1009.
         max_buffer_bytes: see ``TcpConnection``.
-        ponged: called when the client answers a WebSocket ping.
+        on_pong: called when the client answers a WebSocket ping.
     """
 
-    __slots__ = ("_closing", "_finished", "_on_pong", "_reader", "_receiver", "_worker")
+    __slots__ = ("_close_sent", "_finished", "_frame_task", "_on_pong", "_reader", "_receiver")
 
     name = "websocket"
 
@@ -56,120 +60,126 @@ class WebSocket(TcpConnection):
         self._reader = FrameReader(max_message_bytes)
         self._on_pong = on_pong
         self._receiver: Receiver | None = None
-        self._worker: asyncio.Task[None] | None = None  # while a message has to be waited for
-        self._closing = False  # our close frame has gone out
-        self._finished = False  # the receiver gets nothing more
+        self._frame_task: asyncio.Task[None] | None = None  # while a message is awaited
+        self._close_sent = False
+        self._finished = False  # the receiver was told of the end
 
     def open(self, request: HttpRequest, first: Frame | None = None) -> None:
-        """Answer an upgrade request; HTTP has no more to do with its connection.
+        """Accept an upgrade request and detach its connection from HTTP.
 
         Args:
-            first: a frame that goes with the answer.
+            request: the upgrade request.
+            first: a frame to send together with the response.
 
         Raises:
-            BadHandshake: it is none.
-            ConnectionError: the client is gone.
+            BadHandshake: the request does not open a WebSocket.
+            ConnectionError: the client has disconnected.
         """
-        answer = _answer(request)
+        response = _accept_handshake(request)
         request.detach(self)
         request.forget_connection()
-        self.write_bytes(answer if first is None else answer + first.websocket)
+        self.write_bytes(response if first is None else response + first.websocket)
 
     def set_receiver(self, receiver: Receiver) -> None:
-        """Let a receiver have what comes from now on."""
-        first, self._receiver = self._receiver is None, receiver
-        if first:  # otherwise the one before it is being given a message right now
-            self._go_on()
+        """Deliver all further messages to this receiver."""
+        is_first, self._receiver = self._receiver is None, receiver
+        if is_first:  # a later one is set within message_received, while frames are being processed
+            self._process_received()
 
     def write(self, frame: Frame) -> bool:
         """Write one frame; see ``write_bytes``."""
         return self.write_bytes(frame.websocket)
 
     def write_all(self, frames: Iterable[Frame]) -> bool:
-        """Write frames in one piece."""
+        """Write frames in one system call; see ``write_bytes``."""
         return self.write_bytes(b"".join([frame.websocket for frame in frames]))
 
     def close(self) -> None:
-        """Close normally, without waiting for the client's answer."""
+        """Close normally, without waiting for the client's close frame."""
         self.close_after(close_frame(reader.NORMAL))
 
     def close_with(self, code: int, reason: str = "") -> None:
-        """Close with a code that the client is to see, and wait for its answer for a while.
+        """Send a close frame, and wait ``CLOSE_SECONDS`` for the client's close frame.
 
-        Nothing is written after it.
+        The client sees the code only if the server does not close the TCP connection first. Nothing
+        is written after the close frame (RFC 6455, 5.5.1).
+
+        Args:
+            code: the close code.
+            reason: the reason that the client sees.
         """
-        if self._ended:
+        if self._write_closed:
             return
-        self._write_held()
+        self._write_collected()
         if self._drained is not None:
             self.abort()
             return
         self.write_bytes(close_frame(code, reason))
-        self._ended = self._closing = True  # RFC 6455, 5.5.1: no frame follows a close frame
-        self._transport.resume_reading()  # for the client's answer
+        self._write_closed = self._close_sent = True
+        self._transport.resume_reading()  # for the client's close frame
         self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come."""
-        if self._finished:  # after an error nothing that comes can be understood
+        """Process received bytes; stop reading while the receiver is too far behind."""
+        if self._finished:  # after a framing error, further bytes have no meaning
             return
         self._reader.feed(data)
-        if self._worker is None and self._receiver is not None:
-            self._go_on()
+        if self._frame_task is None and self._receiver is not None:
+            self._process_received()
         elif len(self._reader) > self.max_buffer_bytes:
             self._transport.pause_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell the receiver, once it has got what came before."""
+        """Tell the receiver, after it has got all messages that arrived before."""
         super().connection_lost(error)
-        if self._worker is None:
+        if self._frame_task is None:
             self._finish(None)
 
-    def _go_on(self) -> None:
-        wait = self._read()
+    def _process_received(self) -> None:
+        wait = self._process_frames()
         if wait is not None:
-            self._worker = self._loop.create_task(self._work(wait))
+            self._frame_task = self._loop.create_task(self._process_in_task(wait))
 
-    async def _work(self, wait: Awaitable[None] | None) -> None:
+    async def _process_in_task(self, wait: Awaitable[None] | None) -> None:
         try:
             while wait is not None:
                 await wait
-                wait = self._read()
+                wait = self._process_frames()
         finally:
-            self._worker = None
-            if self._gone:
+            self._frame_task = None
+            if self._lost:
                 self._finish(None)
             else:
                 self._transport.resume_reading()
 
-    def _read(self) -> Awaitable[None] | None:
-        """Hand on what has come; return what must be waited for before the rest."""
+    def _process_frames(self) -> Awaitable[None] | None:
+        """Process the complete frames; return an awaitable if the next frames have to wait."""
         for _ in range(MESSAGES_PER_TURN):
             if self._finished:
                 return None
             try:
                 frame = self._reader.next()
-                wait = None if frame is None else self._take(*frame)
+                wait = None if frame is None else self._process_frame(*frame)
             except FramingError as error:
                 self.close_after(close_frame(error.code, str(error)))
                 self._finish(error)
                 return None
             if frame is None or wait is not None:
                 return wait
-        return asyncio.sleep(0)
+        return asyncio.sleep(0)  # the other connections have a turn
 
-    def _take(self, opcode: int, payload: bytes) -> Awaitable[None] | None:
+    def _process_frame(self, opcode: int, payload: bytes) -> Awaitable[None] | None:
         if opcode == reader.CLOSE:
             self.close_after(close_frame(reader.close_code(payload)))
             self._finish(None)
-        elif self._closing or self._receiver is None:
+        elif self._close_sent or self._receiver is None:
             pass
         elif opcode == reader.TEXT:
             return self._receiver.message_received(reader.decode_text(payload))
         elif opcode == reader.BINARY:
             return self._receiver.message_received(payload)
         elif opcode == reader.PING:
-            if self._drained is None:
+            if self._drained is None:  # a client that does not read gets no pongs
                 self.write_bytes(pong(payload))
         elif opcode == reader.PONG:
             self._on_pong()
@@ -181,8 +191,8 @@ class WebSocket(TcpConnection):
             self._receiver.connection_closed(error)
 
 
-def _answer(request: HttpRequest) -> bytes:
-    """Return the head that accepts a handshake (RFC 6455, 4.2)."""
+def _accept_handshake(request: HttpRequest) -> bytes:
+    """Return the HTTP response that accepts a handshake (RFC 6455, 4.2)."""
     headers = request.headers
     if (
         request.method != "GET"
@@ -191,14 +201,14 @@ def _answer(request: HttpRequest) -> bytes:
     ):
         raise BadHandshake("not a WebSocket handshake")
     if headers.get("Sec-WebSocket-Version") != "13":
-        raise BadHandshake("only version 13 of WebSocket is spoken")
+        raise BadHandshake("Sec-WebSocket-Version must be 13")
     key = headers.get("Sec-WebSocket-Key", "")
     try:
         valid = len(base64.b64decode(key, validate=True)) == 16
     except (binascii.Error, ValueError):
         valid = False
     if not valid:
-        raise BadHandshake("bad Sec-WebSocket-Key")
+        raise BadHandshake("Sec-WebSocket-Key must be 16 bytes in base64")
     accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest())  # noqa: S324 - the RFC's
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

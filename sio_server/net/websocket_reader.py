@@ -1,22 +1,25 @@
-"""What a WebSocket client sends, taken apart as RFC 6455 asks. Pure."""
+"""Decode the frames that a WebSocket client sends, strictly by RFC 6455. Pure."""
 
 from __future__ import annotations
 
-PART, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-"""What ``next`` returns: a frame of a message that is not yet whole, messages, control frames."""
+FRAGMENT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+"""The opcodes that ``FrameReader.next`` returns.
+
+``FRAGMENT`` is a frame of a message that is not complete yet.
+"""
 
 NORMAL, PROTOCOL_ERROR, BAD_DATA, TOO_LARGE = 1000, 1002, 1007, 1009
-"""Close codes (RFC 6455, 7.4.1)."""
+"""The close codes that this server sends by itself (RFC 6455, 7.4.1)."""
 
 _FINAL, _RESERVED, _OPCODE, _MASKED, _LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F
 _MAX_CONTROL_BYTES = 125
 
 
 class FramingError(Exception):
-    """A client broke RFC 6455.
+    """A client has broken RFC 6455.
 
     Attributes:
-        code: with which the connection is to be closed.
+        code: the code to close the connection with.
     """
 
     def __init__(self, code: int, reason: str) -> None:
@@ -25,33 +28,39 @@ class FramingError(Exception):
 
 
 class FrameReader:
-    """Cuts a stream of bytes into messages; keeps no more than one message and what was fed.
+    """Decode a stream of bytes into messages.
+
+    It stores the fragments of at most one message, and the bytes that ``feed`` has added.
 
     Args:
-        max_message_bytes: the bound for one message, in however many frames it comes.
+        max_message_bytes: the bound for one message, over all its frames.
     """
 
-    __slots__ = ("_data", "_kind", "_max_message_bytes", "_parts")
+    __slots__ = ("_data", "_fragments", "_max_message_bytes", "_message_opcode")
 
     def __init__(self, max_message_bytes: int) -> None:
         self._max_message_bytes = max_message_bytes
         self._data = bytearray()
-        self._kind = PART  # of the message whose frames are coming in
-        self._parts: bytearray | None = None
+        self._message_opcode = FRAGMENT  # its first frame's, while _fragments is set
+        self._fragments: bytearray | None = None
 
     def __len__(self) -> int:
-        """Return how many bytes wait to be read."""
+        """Return the number of bytes that are not decoded yet."""
         return len(self._data)
 
     def feed(self, data: bytes) -> None:
-        """Take what the client has sent."""
+        """Add bytes that the client has sent."""
         self._data += data
 
     def next(self) -> tuple[int, bytes] | None:
-        """Return what the next frame brings as an opcode and a payload, None where there is none.
+        """Decode the next frame; return None if it is not complete yet.
+
+        Returns:
+            The opcode and the payload of a control frame or of a complete message. A frame that
+            does not complete its message returns ``FRAGMENT`` and no payload.
 
         Raises:
-            FramingError: nothing more can be read.
+            FramingError: the client has broken RFC 6455. No more frames can be decoded.
         """
         frame = self._next_frame()
         if frame is None:
@@ -60,17 +69,17 @@ class FrameReader:
         opcode = first & _OPCODE
         if opcode >= CLOSE:
             return opcode, payload
-        if (opcode == PART) != (self._parts is not None):
-            raise FramingError(PROTOCOL_ERROR, "continuation out of place")
-        if self._parts is None:
+        if (opcode == FRAGMENT) != (self._fragments is not None):
+            raise FramingError(PROTOCOL_ERROR, "continuation frame out of place")
+        if self._fragments is None:
             if first & _FINAL:
                 return opcode, payload
-            self._kind, self._parts = opcode, bytearray()
-        self._parts += payload
+            self._message_opcode, self._fragments = opcode, bytearray()
+        self._fragments += payload
         if not first & _FINAL:
-            return PART, b""
-        whole, self._parts = bytes(self._parts), None
-        return self._kind, whole
+            return FRAGMENT, b""
+        message, self._fragments = bytes(self._fragments), None
+        return self._message_opcode, message
 
     def _next_frame(self) -> tuple[int, bytes] | None:
         data = self._data
@@ -84,8 +93,10 @@ class FrameReader:
             if len(data) < start:
                 return None
             length = int.from_bytes(data[2:start], "big")
-        before = 0 if self._parts is None or first & _OPCODE >= CLOSE else len(self._parts)
-        if before + length > self._max_message_bytes:
+        buffered = 0
+        if self._fragments is not None and first & _OPCODE < CLOSE:
+            buffered = len(self._fragments)
+        if buffered + length > self._max_message_bytes:
             raise FramingError(TOO_LARGE, "message too large")
         end = start + 4 + length
         if len(data) < end:
@@ -102,7 +113,7 @@ class FrameReader:
             raise FramingError(PROTOCOL_ERROR, "frame without a mask")
         if opcode in (CLOSE, PING, PONG):
             if not first & _FINAL or second & _LENGTH > _MAX_CONTROL_BYTES:
-                raise FramingError(PROTOCOL_ERROR, "control frame too long or in parts")
+                raise FramingError(PROTOCOL_ERROR, "control frame too long or fragmented")
         elif opcode > BINARY:
             raise FramingError(PROTOCOL_ERROR, "unknown opcode")
 
@@ -110,28 +121,31 @@ class FrameReader:
 def _unmask(mask: bytearray, payload: bytearray) -> bytes:
     length = len(payload)
     repeated = (mask * (length // 4 + 1))[:length]
-    # One exclusive or of two numbers as long as the payload: the fastest way that Python has.
+    # XOR of two integers as long as the payload is the fastest way in Python.
     number = int.from_bytes(payload, "big") ^ int.from_bytes(repeated, "big")
     return number.to_bytes(length, "big")
 
 
 def decode_text(payload: bytes) -> str:
-    """Decode a text message.
+    """Decode a text message (RFC 6455, 8.1).
 
     Raises:
-        FramingError: it is not UTF-8.
+        FramingError: the payload is not UTF-8.
     """
     try:
         return payload.decode()
     except UnicodeDecodeError:
-        raise FramingError(BAD_DATA, "text that is not UTF-8") from None
+        raise FramingError(BAD_DATA, "text is not UTF-8") from None
 
 
 def close_code(payload: bytes) -> int:
-    """Return the code with which to answer a close frame (RFC 6455, 5.5.1 and 7.4).
+    """Return the code of the answer to a close frame (RFC 6455, 5.5.1 and 7.4).
+
+    Args:
+        payload: the payload of the client's close frame.
 
     Raises:
-        FramingError: the frame's payload is none that a client may send.
+        FramingError: a client may not send this payload.
     """
     if not payload:
         return NORMAL

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from sio_server.net import connection as takeover
+from sio_server.net import connection as connection_module
 from sio_server.net.connection import TcpConnection
 from sio_server.net.websocket import WebSocket
 from sio_server.net.websocket_reader import FramingError
@@ -209,7 +209,7 @@ async def test_what_is_buffered_is_sent_while_it_is_taken(
     connection: TcpConnection, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Closing gives up on a client that takes nothing any more."""
-    monkeypatch.setattr(takeover, "CLOSE_SECONDS", 0)
+    monkeypatch.setattr(connection_module, "CLOSE_SECONDS", 0)
     transport.half_closes = True
     transport.takes = 0
     connection.close_after(b"x" * 90)

@@ -207,7 +207,7 @@ def test_a_timer_that_comes_early_waits_again(loop: Loop) -> None:
     members: Deadlines[str] = Deadlines(10, expired.append)
     members.add("a")
     loop.now += 9.999
-    members._tick()
+    members._expire_due()
     assert expired == []
     loop.advance(0.001)
     assert expired == ["a"]
