@@ -1,11 +1,11 @@
-"""The private names of the libraries that the engine leans on, all of them.
+"""All private names of python-socketio, python-engineio and aiohttp that the engine uses.
 
-Both Socket.IO libraries and aiohttp are pinned with ``==`` for their sake, and a test fails where a
-release moves one.
+Because of them, the three libraries are pinned with ``==``. A test fails if a pinned release no
+longer has one of these names.
 """
 
 PRIVATE_NAMES = (
-    # Overridden: where python-socketio and its engine call what is below the public API.
+    # Overridden: the methods by which python-socketio and its engine call the layers below.
     ("socketio.AsyncServer", "_engineio_server_class"),
     ("socketio.AsyncServer", "_handle_connect"),
     ("socketio.AsyncServer", "_handle_disconnect"),
@@ -14,12 +14,12 @@ PRIVATE_NAMES = (
     ("socketio.AsyncServer", "_send_packet"),
     ("socketio.AsyncServer", "_trigger_event"),
     ("engineio.AsyncServer", "_get_socket"),
-    # Used: which handler is meant, acknowledgements, packets that wait for their attachments.
+    # Called: to find a handler, to number acknowledgements, to hold packets without attachments.
     ("socketio.AsyncServer", "_binary_packet"),
     ("socketio.AsyncServer", "_get_event_handler"),
     ("socketio.AsyncServer", "_get_namespace_handler"),
     ("socketio.AsyncManager", "_generate_ack_id"),
-    # What a client has sent after its upgrade request, which the WebSocket is to read.
+    # Read: bytes that a client has sent after its upgrade request, for the WebSocket.
     ("aiohttp.web.RequestHandler", "_message_tail"),
 )
-"""The owner's dotted path, and the attribute's name."""
+"""Pairs of a class's dotted path and the name of its attribute."""

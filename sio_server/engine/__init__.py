@@ -1,8 +1,8 @@
-"""Engine.IO 4 and Socket.IO 5 on aiohttp: python-engineio and python-socketio, specialised.
+"""Engine.IO 4 and Socket.IO 5 on aiohttp, as subclasses of python-engineio and python-socketio.
 
-``engineio`` has sessions and the transports that carry them. ``socketio`` has namespaces, rooms,
-events and acknowledgements over it, behind python-socketio's public API. Both use ``net`` for
-bytes. Neither knows anything of furniture.
+``engineio`` has sessions and their transports. ``socketio`` has namespaces, rooms, events and
+acknowledgements on top of it, behind python-socketio's public API. Both use ``net`` to read and
+write bytes. Neither knows anything about furniture.
 """
 
 from sio_server.engine.engineio.session import EngineSession

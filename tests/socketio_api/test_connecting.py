@@ -110,7 +110,7 @@ async def test_what_a_refused_client_is_told(
     server.on("connect", connect_later if asynchronous else connect)
     async with clients_of(server, transport) as open_client:
         assert await open_client.refused() == [("/", told)]
-    assert (server.manager.rooms, server.manager._waiting) == ({}, {})
+    assert (server.manager.rooms, server.manager._held_frames) == ({}, {})
 
 
 async def test_any_other_exception_refuses_and_stays_here(

@@ -142,4 +142,4 @@ async def test_rooms_end_with_their_last_client(transport: str) -> None:
     manager = server.manager
     state = (manager.rooms, manager.callbacks, manager.pending_connect, manager.pending_disconnect)
     assert state == ({}, {}, {}, {})
-    assert (manager._waiting, server.environ, server._binary_packet) == ({}, {}, {})
+    assert (manager._held_frames, server.environ, server._binary_packet) == ({}, {}, {})

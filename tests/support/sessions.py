@@ -46,8 +46,8 @@ class MemorySessions:
             return AcceptedSession(sid=sid, pid=pid)
         heard = {None, kept.sid, *kept.rooms}
         start = int(auth["offset"])
-        missed = [event for room, event in self.events[start:] if room in heard]
-        return AcceptedSession(sid=kept.sid, pid=pid, rooms=kept.rooms, missed=missed)
+        missed_events = [event for room, event in self.events[start:] if room in heard]
+        return AcceptedSession(sid=kept.sid, pid=pid, rooms=kept.rooms, missed_events=missed_events)
 
     async def left(
         self,

@@ -1,1 +1,1 @@
-"""Engine.IO 4: sessions, and the transports that carry them."""
+"""Engine.IO 4: sessions and their transports."""

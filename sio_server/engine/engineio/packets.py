@@ -1,7 +1,7 @@
-"""Engine.IO 4 packets, held to the protocol strictly. Pure.
+"""Encode and decode Engine.IO 4 packets, strictly by the protocol. Pure.
 
 A packet that breaks the protocol raises ``ProtocolError``. The session is then closed, as the
-protocol asks.
+protocol demands (Engine.IO protocol, "Packet encoding").
 """
 
 from __future__ import annotations
@@ -14,24 +14,27 @@ OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0123456"
 RECORD_SEPARATOR = "\x1e"
 
 MAX_SHOWN_CHARACTERS = 80
-"""How much of a bad packet an error's message quotes."""
+"""How many characters of a bad packet an error message quotes."""
 
 
 class ProtocolError(Exception):
-    """A client broke Engine.IO or Socket.IO. The message is bounded and safe to log."""
+    """A client has broken the Engine.IO or Socket.IO protocol.
+
+    The message is bounded in length and safe to log.
+    """
 
 
 class OpenPacket:
-    """What Engine.IO's OPEN packet tells the clients of a transport.
+    """The OPEN packet for the clients of one transport (Engine.IO protocol, "Handshake").
 
     Args:
-        upgrades: the transports that a client may change to.
+        upgrades: the transports that a client may upgrade to.
         ping_interval: seconds from a pong to the next ping.
-        ping_timeout: seconds within which a pong is due.
+        ping_timeout: seconds that a client has to answer a ping.
         max_payload_bytes: the bound for a polling body.
     """
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_encoded_fields",)
 
     def __init__(
         self,
@@ -46,11 +49,11 @@ class OpenPacket:
             "pingTimeout": round(ping_timeout * 1000),
             "maxPayload": max_payload_bytes,
         }
-        self._rest = json.dumps(fields, separators=(",", ":"))[1:]
+        self._encoded_fields = json.dumps(fields, separators=(",", ":"))[1:]
 
     def encode(self, sid: str) -> str:
-        """Return the packet that opens a session."""
-        return f'{OPEN}{{"sid":{json.dumps(sid)},{self._rest}'
+        """Return the packet that opens the session with this id."""
+        return f'{OPEN}{{"sid":{json.dumps(sid)},{self._encoded_fields}'
 
 
 def decode(encoded: str) -> tuple[str, str | bytes]:
@@ -60,16 +63,16 @@ def decode(encoded: str) -> tuple[str, str | bytes]:
         encoded: a text frame's payload, or one packet of a polling payload.
 
     Raises:
-        ProtocolError: unknown type, or bad base64.
+        ProtocolError: the packet has an unknown type, or is not valid base64.
     """
-    kind = encoded[:1]
-    if kind == "b":
+    packet_type = encoded[:1]
+    if packet_type == "b":
         try:
-            if len(encoded) % 4 != 1:  # the library lets padding pass where there is nothing to pad
-                raise ValueError("not a whole number of quanta")
+            if len(encoded) % 4 != 1:  # b64decode accepts superfluous padding
+                raise ValueError("length is not a multiple of 4")
             return MESSAGE, base64.b64decode(encoded[1:], validate=True)
         except (binascii.Error, ValueError):
-            raise ProtocolError("binary packet that is not base64") from None
-    if not OPEN <= kind <= NOOP:
+            raise ProtocolError("binary packet is not base64") from None
+    if not OPEN <= packet_type <= NOOP:
         raise ProtocolError(f"unknown Engine.IO packet {encoded[:MAX_SHOWN_CHARACTERS]!a}")
-    return kind, encoded[1:]
+    return packet_type, encoded[1:]

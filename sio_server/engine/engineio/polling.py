@@ -1,4 +1,7 @@
-"""HTTP long-polling: packets wait for the client's next GET and come in by POST."""
+"""The HTTP long-polling transport: a GET takes queued packets, a POST brings packets.
+
+Source of the rules: Engine.IO protocol, "HTTP long-polling".
+"""
 
 from __future__ import annotations
 
@@ -16,19 +19,19 @@ from sio_server.net.tasks import MESSAGES_PER_TURN
 
 NOOP = Frame(packets.NOOP)
 
-MAX_PACKETS = 16
-"""Packets in an answer: with more of them Python's client gives up."""
+MAX_PACKETS_PER_RESPONSE = 16
+"""The most packets in one response to a GET. python-engineio's client refuses more of them."""
 
 
 class Polling:
     """The polling transport of one session.
 
     Args:
-        session: whom it carries.
+        session: the session that it carries.
         max_message_bytes: the bound for one packet of a body.
         max_payload_bytes: the bound for a whole body.
-        max_buffer_bytes: what may be queued without a GET; at twice as much the session ends.
-        body_timeout: seconds that a body may take.
+        max_buffer_bytes: the bound for queued bytes; over twice this bound the session ends.
+        body_timeout: seconds that a body may take to arrive.
     """
 
     name = "polling"
@@ -48,17 +51,17 @@ class Polling:
         self._body_timeout = body_timeout
         self._queue: list[Frame] = []
         self._queued_bytes = 0
-        self._wake: asyncio.Future[None] | None = None  # while a GET waits
-        self._poll: HttpRequest | None = None
-        self._posting = False
-        self._taken: asyncio.Future[None] | None = None  # while somebody drains
+        self._poll: HttpRequest | None = None  # the GET that waits for packets
+        self._poll_ended: asyncio.Future[None] | None = None  # set while a GET waits
+        self._post_in_progress = False
+        self._queue_emptied: asyncio.Future[None] | None = None  # set while drain() waits
         self._loop = asyncio.get_running_loop()
-        self._ended = False
-        self._interrupted = False
+        self._closed = False
+        self._upgrading = False
 
     def write(self, frame: Frame) -> bool:
-        """Queue a frame for the next GET, or end the one that waits."""
-        if self._ended:
+        """Queue a frame for the next GET; answer a GET that waits."""
+        if self._closed:
             return True
         if self._queued_bytes > 2 * self._max_buffer_bytes:
             self._session.end("transport error")
@@ -69,14 +72,17 @@ class Polling:
         return self._queued_bytes <= self._max_buffer_bytes
 
     def write_all(self, frames: Iterable[Frame]) -> bool:
-        """Queue frames."""
-        within = True
+        """Queue frames; see ``write``."""
+        within_bound = True
         for frame in frames:
-            within = self.write(frame)
-        return within
+            within_bound = self.write(frame)
+        return within_bound
 
     def one_write(self) -> AbstractContextManager[None]:
-        """See ``Transport``: a GET is answered later than all that is written in one go."""
+        """Do nothing: a waiting GET is answered later in the loop, with all frames queued by then.
+
+        See ``Transport``.
+        """
         return nullcontext()
 
     @property
@@ -85,109 +91,120 @@ class Polling:
         return self._poll is not None and self._poll.is_open()
 
     def unacknowledged_bytes(self) -> int:
-        """Return how many bytes are queued."""
+        """Return the number of queued bytes."""
         return self._queued_bytes
 
     async def drain(self) -> None:
-        """Wait until a GET has taken the queue."""
-        if self._queue and not self._ended:
-            if self._taken is None:
-                self._taken = self._loop.create_future()
-            await asyncio.shield(self._taken)
+        """Wait until the queue is empty, or the transport is closed."""
+        if self._queue and not self._closed:
+            if self._queue_emptied is None:
+                self._queue_emptied = self._loop.create_future()
+            await asyncio.shield(self._queue_emptied)
 
     def close(self) -> None:
-        """Let a waiting GET end; its answer is what is queued, or a NOOP."""
-        self._ended = True
+        """Answer a waiting GET with the queued packets, or with a NOOP."""
+        self._closed = True
         self._end_poll()
-        self._notify_taken()
+        self._notify_queue_emptied()
 
-    def interrupt(self, interrupted: bool) -> None:
-        """While a WebSocket takes over, answer every GET at once, with a NOOP if need be."""
-        self._interrupted = interrupted
+    def set_upgrading(self, upgrading: bool) -> None:
+        """Note whether a WebSocket is taking over; if so, every GET is answered at once.
+
+        Source: Engine.IO protocol, "Upgrade", which asks for a NOOP to a pending GET.
+        """
+        self._upgrading = upgrading
         self._end_poll()
 
-    def take(self, count: int | None = None) -> list[Frame]:
-        """Hand over what is queued, or the first ones of it."""
+    def take_queued(self, count: int | None = None) -> list[Frame]:
+        """Remove the first queued frames and return them.
+
+        Args:
+            count: the most frames to take; None: all.
+        """
         taken, self._queue = self._queue[:count], self._queue[len(self._queue[:count]) :]
         self._queued_bytes -= sum(map(len, taken))
         if not self._queue:
-            self._notify_taken()
+            self._notify_queue_emptied()
         return taken
 
     def get(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
-        """Answer a GET with what is queued; wait for the first packet where nothing is."""
+        """Answer a GET with the queued packets; wait for a packet if there is none."""
         if self.is_polled:
-            self._session.break_off(ProtocolError("two polls at once"))
+            self._session.close_with_error(ProtocolError("two polls at once"))
             return bad_request("two polls at once")
-        self._end_poll()  # that of a client which hung up
-        if self._queue or self._ended or self._interrupted:
+        self._end_poll()  # of a client that has disconnected
+        if self._queue or self._closed or self._upgrading:
             return self._payload()
         self._poll = request
-        self._wake = self._loop.create_future()
-        return self._wait(request, self._wake)
+        self._poll_ended = self._loop.create_future()
+        return self._get_later(request, self._poll_ended)
 
-    async def _wait(self, request: HttpRequest, wake: asyncio.Future[None]) -> HttpResponse:
+    async def _get_later(
+        self, request: HttpRequest, poll_ended: asyncio.Future[None]
+    ) -> HttpResponse:
         try:
-            await wake
+            await poll_ended
         finally:
             if self._poll is request:
-                self._poll = self._wake = None
-        if not request.is_open():  # nobody there to take it: the next GET will
+                self._poll = self._poll_ended = None
+        if not request.is_open():  # the packets stay queued for the next GET
             return HttpResponse(200, b"", TEXT)
         return self._payload()
 
     def _payload(self) -> HttpResponse:
-        frames = self.take(MAX_PACKETS) or [NOOP]
+        frames = self.take_queued(MAX_PACKETS_PER_RESPONSE) or [NOOP]
         payload = packets.RECORD_SEPARATOR.join(frame.polling for frame in frames)
         return HttpResponse(200, payload.encode(), TEXT)
 
     async def post(self, request: HttpRequest) -> HttpResponse:
-        """Take a body of packets."""
-        if self._posting:
-            self._session.break_off(ProtocolError("two posts at once"))
+        """Handle the packets in the body of a POST."""
+        if self._post_in_progress:
+            self._session.close_with_error(ProtocolError("two posts at once"))
             return bad_request("two posts at once")
-        self._posting = True
+        self._post_in_progress = True
         try:
-            await self._receive(await request.read(self._max_payload_bytes, self._body_timeout))
+            body = await request.read(self._max_payload_bytes, self._body_timeout)
+            await self._handle_payload(body)
         except BodyTooLarge:
-            self._session.break_off(ProtocolError("payload too large"))
+            self._session.close_with_error(ProtocolError("payload too large"))
             return HttpResponse(413, b"", TEXT)
         except BodyUnreadable:
-            self._session.break_off(ProtocolError("payload that can't be decoded"))
+            self._session.close_with_error(ProtocolError("payload can't be decoded"))
             return bad_request("bad payload")
         except TimeoutError:
-            self._session.break_off(ProtocolError("payload too slow"))
+            self._session.close_with_error(ProtocolError("payload too slow"))
             return HttpResponse(408, b"", TEXT)
         except ProtocolError as error:
-            self._session.break_off(error)
+            self._session.close_with_error(error)
             return bad_request("bad payload")
         finally:
-            self._posting = False
+            self._post_in_progress = False
         return HttpResponse(200, b"ok", HTML)
 
-    async def _receive(self, body: bytes) -> None:
-        received = []
+    async def _handle_payload(self, body: bytes) -> None:
+        """Decode all packets first, so that a body with a bad packet has no effect."""
+        decoded = []
         for encoded in body.split(packets.RECORD_SEPARATOR.encode()):
             if len(encoded) > self._max_message_bytes:
                 raise ProtocolError("packet too large")
             try:
-                received.append(packets.decode(encoded.decode()))
+                decoded.append(packets.decode(encoded.decode()))
             except UnicodeDecodeError:
-                raise ProtocolError("payload that is not UTF-8") from None
-        for number, (kind, data) in enumerate(received, start=1):
+                raise ProtocolError("payload is not UTF-8") from None
+        for number, (packet_type, data) in enumerate(decoded, start=1):
             if self._session.closed:
                 return
-            wait = self._session.take(kind, data)
+            wait = self._session.packet_received(packet_type, data)
             if wait is not None:
                 await wait
-            if number % MESSAGES_PER_TURN == 0:  # one body must not keep the others waiting
+            if number % MESSAGES_PER_TURN == 0:  # the other connections have a turn
                 await asyncio.sleep(0)
 
     def _end_poll(self) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        if self._poll_ended is not None and not self._poll_ended.done():
+            self._poll_ended.set_result(None)
 
-    def _notify_taken(self) -> None:
-        if self._taken is not None:
-            self._taken.set_result(None)
-            self._taken = None
+    def _notify_queue_emptied(self) -> None:
+        if self._queue_emptied is not None:
+            self._queue_emptied.set_result(None)
+            self._queue_emptied = None

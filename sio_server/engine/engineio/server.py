@@ -1,4 +1,4 @@
-"""The Engine.IO server: handshakes, and requests to the sessions they opened."""
+"""The Engine.IO server: it opens sessions, and answers all requests to them."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ from sio_server.net.request import (
 from sio_server.net.websocket import BadHandshake, WebSocket
 
 logger = logging.getLogger("sio_server.engine")
-logger.setLevel(logging.WARNING)  # python-engineio logs each packet at INFO, as the client wrote it
+logger.setLevel(logging.WARNING)  # at INFO, python-engineio logs each packet as it came
 
 QUIET_SECONDS = 10
-"""After a log line about a client that broke the protocol, its address gets no other so long."""
+"""How long protocol errors of an address are not logged after one of them was logged."""
 
-CROSSING_SECONDS = 0.2
-"""After a client has closed its session, a GET that it sent at the same time may come so late."""
+LATE_POLL_SECONDS = 0.2
+"""How late a GET may arrive that a client has sent before the CLOSE packet of its session."""
 
 
 class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
@@ -55,14 +55,19 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
     Args:
         ping_interval: seconds from a pong to the next ping.
         ping_timeout: seconds within which a pong is due.
-        max_message_bytes: the bound for one packet, over which the session is closed.
+        max_message_bytes: the bound for one packet; a larger one closes the session.
         max_payload_bytes: the bound for a polling body.
-        max_buffer_bytes: over this much unsent data a session's ``drain`` waits.
+        max_buffer_bytes: the bound for unsent bytes, over which a session's ``drain`` waits.
         connect_timeout: seconds for a request to arrive, for an upgrade to complete, and for a
             session to be ``joined``.
         guard: see ``Guard``.
         admit: see ``Admit``.
-        transports: those that are served.
+        transports: the names of the served transports.
+        async_handlers: see python-engineio; set by the Socket.IO server.
+        logger: the logger of python-engineio; set by the Socket.IO server.
+
+    Raises:
+        TypeError: an interval or a timeout is not a number.
     """
 
     def __init__(
@@ -82,7 +87,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
     ) -> None:
         for seconds in (ping_interval, ping_timeout, connect_timeout):
             if not isinstance(seconds, int | float):
-                raise TypeError("times are numbers of seconds")
+                raise TypeError("intervals and timeouts must be numbers of seconds")
         super().__init__(
             async_mode="aiohttp",
             ping_interval=ping_interval,
@@ -101,7 +106,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         self.connect_timeout = connect_timeout
         self._guard = guard
         self._admit = admit
-        self._handshakes = {
+        self._open_packets = {
             name: packets.OpenPacket(
                 [other for other in transports if other != name == "polling"],
                 ping_interval,
@@ -117,48 +122,63 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         self._upgrading: Deadlines[Upgrade] = Deadlines(
             connect_timeout, lambda upgrade: upgrade.fail()
         )
-        self._just_left: Deadlines[str] = Deadlines(CROSSING_SECONDS, lambda sid: None)
+        self._just_left: Deadlines[str] = Deadlines(LATE_POLL_SECONDS, lambda sid: None)
         self._quiet: Deadlines[str] = Deadlines(QUIET_SECONDS, lambda address: None)
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
-        """Serve every method at the path; what is wrong with one is told in Engine.IO's form."""
+        """Serve all requests to the path, also those with a method that is not allowed.
+
+        Args:
+            app: the application.
+            engineio_path: the path, with or without slashes around it.
+        """
         app.router.add_route("*", f"/{engineio_path.strip('/')}/", self.handle_request)
         app.on_shutdown.append(self._end_all)
 
     def front(
         self, make_handler: Callable[[], asyncio.Protocol], engineio_path: str = "engine.io"
     ) -> HttpFront:
-        """Return a factory of protocols for ``loop.create_server``; see ``HttpFront``.
+        """Return a protocol factory for ``loop.create_server``; see ``HttpFront``.
 
         Args:
-            make_handler: makes aiohttp's, for the application that this server is attached to.
-            engineio_path: as for ``attach``.
+            make_handler: makes aiohttp's protocol, of the application that has this server.
+            engineio_path: the same path as for ``attach``.
         """
         return HttpFront(self, f"/{engineio_path.strip('/')}/", make_handler)
 
     async def _end_all(self, app: web.Application) -> None:
-        """End the transports, which aiohttp does not know of; their clients may come back."""
+        """End all sessions at shutdown, because aiohttp does not know their connections.
+
+        The clients are not told of a disconnect, so that they reconnect.
+        """
         for session in list(self.sockets.values()):
             await session.close(reason="transport close", notify=False)
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request to the Engine.IO path that came through aiohttp."""
-        answer = self.respond(HttpRequest.of(request))
-        if isinstance(answer, Awaitable):
-            answer = await answer
-        return DETACHED if answer is None else answer.to_aiohttp()
+        response = self.respond(HttpRequest.of(request))
+        if isinstance(response, Awaitable):
+            response = await response
+        return DETACHED if response is None else response.to_aiohttp()
 
     def respond(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse | None] | None:
-        """Answer a request to the Engine.IO path; None: its connection is a WebSocket now."""
+        """Answer a request to the Engine.IO path.
+
+        Returns:
+            The response, or an awaitable of it. None if the connection is a WebSocket now.
+
+        Raises:
+            ConnectionError: the client has disconnected.
+        """
         guarded = self._guard(request)
         if isinstance(guarded, HttpResponse):
             return guarded
-        answer = self._respond(request)
-        if isinstance(answer, Awaitable):
-            return _with_headers(answer, guarded)
-        if answer is not None:
-            answer.headers.update(guarded)
-        return answer
+        response = self._respond(request)
+        if isinstance(response, Awaitable):
+            return _with_headers(response, guarded)
+        if response is not None:
+            response.headers.update(guarded)
+        return response
 
     def _respond(
         self, request: HttpRequest
@@ -175,12 +195,12 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         if sid is None:
             if request.method != "GET":
                 return bad_request("Bad handshake method", BAD_METHOD)
-            return self._open(request, transport)
+            return self._open_session(request, transport)
         session = self.sockets.get(sid)
         if session is None or session.closed:
-            return self._answer_crossing(request, sid)
+            return self._answer_unknown_sid(request, sid)
         if transport == "websocket":
-            return self._upgrade(request, session)
+            return self._open_upgrade(request, session)
         carrier = session.transport
         if not isinstance(carrier, Polling):
             return bad_request("Session is on another transport")
@@ -190,19 +210,19 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
             return carrier.post(request)
         return bad_request("Bad request")
 
-    def _answer_crossing(self, request: HttpRequest, sid: str) -> HttpResponse:
-        if sid in self._just_left and request.method == "GET":
+    def _answer_unknown_sid(self, request: HttpRequest, sid: str) -> HttpResponse:
+        if sid in self._just_left and request.method == "GET":  # it crossed the CLOSE packet
             self._just_left.discard(sid)
             return HttpResponse(200, packets.NOOP.encode(), TEXT)
         return bad_request("Session ID unknown", UNKNOWN_SID)
 
     def joined(self, eio_sid: str) -> None:
-        """Note that the session is in use; one that never is is closed."""
+        """Note that a client uses the session. An unused session is closed."""
         session = self.sockets.get(eio_sid)
         if session is not None:
             self._unjoined.discard(session)
 
-    def _open(
+    def _open_session(
         self, request: HttpRequest, transport: str
     ) -> HttpResponse | Awaitable[HttpResponse | None] | None:
         release = self._admit(request)
@@ -211,14 +231,14 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         sid = self.generate_id()
         session = self.make_session(self, sid, request)
         session.release = release
-        opening = Frame(self._handshakes[transport].encode(sid))
+        open_packet = Frame(self._open_packets[transport].encode(sid))
         try:
             if transport == "websocket":
-                session.transport = socket = self._websocket()
-                socket.open(request, opening)
+                session.transport = socket = self._make_websocket()
+                socket.open(request, open_packet)
             else:
-                session.transport = self._polling(session)
-                session.write(opening)
+                session.transport = self._make_polling(session)
+                session.write(open_packet)
         except BadHandshake as error:
             release()
             return bad_request(str(error))
@@ -230,18 +250,19 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         if "connect" in self.handlers:
             accepted = self._call(session, "connect", session.environ)
         if isinstance(accepted, Awaitable):
-            return self._opened_later(request, session, accepted)
-        return self._opened(request, session, accepted)
+            return self._answer_handshake_later(request, session, accepted)
+        return self._answer_handshake(request, session, accepted)
 
-    async def _opened_later(
+    async def _answer_handshake_later(
         self, request: HttpRequest, session: EngineSession, accepted: Awaitable[Any]
     ) -> HttpResponse | None:
-        answer = self._opened(request, session, await accepted)
-        return await answer if isinstance(answer, Awaitable) else answer
+        response = self._answer_handshake(request, session, await accepted)
+        return await response if isinstance(response, Awaitable) else response
 
-    def _opened(
+    def _answer_handshake(
         self, request: HttpRequest, session: EngineSession, accepted: Any
     ) -> HttpResponse | Awaitable[HttpResponse] | None:
+        """Answer by the connect handler's result; see python-engineio's ``connect`` event."""
         carrier = session.transport
         if accepted is not None and accepted is not True:
             del self.sockets[session.sid]
@@ -257,8 +278,8 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         carrier.set_receiver(session)
         return None
 
-    def _upgrade(self, request: HttpRequest, session: EngineSession) -> HttpResponse | None:
-        socket = self._websocket()
+    def _open_upgrade(self, request: HttpRequest, session: EngineSession) -> HttpResponse | None:
+        socket = self._make_websocket()
         try:
             socket.open(request)
         except BadHandshake as error:
@@ -272,10 +293,10 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
             socket.close()
         return None
 
-    def _websocket(self) -> WebSocket:
+    def _make_websocket(self) -> WebSocket:
         return WebSocket(self.max_message_bytes, self._max_buffer_bytes)
 
-    def _polling(self, session: EngineSession) -> Polling:
+    def _make_polling(self, session: EngineSession) -> Polling:
         return Polling(
             session,
             self.max_message_bytes,
@@ -285,32 +306,32 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         )
 
     def generate_id(self) -> str:
-        """Return a new id that nobody can guess."""
+        """Return a new id of 120 random bits, so that nobody can guess it."""
         return base64.urlsafe_b64encode(os.urandom(15)).decode()
 
-    def session_alive(self, session: EngineSession) -> None:
-        """Note a pong."""
+    def session_pong(self, session: EngineSession) -> None:
+        """Note that the client has answered a ping."""
         self._heartbeat.beat(session)
 
-    def session_left(self, session: EngineSession) -> None:
-        """Expect the GET that polling always has on its way, if it is not here."""
+    def session_close_packet(self, session: EngineSession) -> None:
+        """Expect a late GET: if none waits, a polling client has sent one already."""
         carrier = session.transport
         if isinstance(carrier, Polling) and not carrier.is_polled:
             self._just_left.add(session.sid)
 
-    def session_broken(self, session: EngineSession, error: Exception) -> None:
-        """Log why a client is closed, not more often than is useful."""
+    def session_protocol_error(self, session: EngineSession, error: Exception) -> None:
+        """Log the error, at most once in ``QUIET_SECONDS`` for each address."""
         if session.peer not in self._quiet:
             self._quiet.add(session.peer)
             logger.warning("protocol_error address=%s reason=%s", session.peer, error)
 
     def session_message(self, session: EngineSession, data: str | bytes) -> Awaitable[None] | None:
-        """Hand a message on; return what must be waited for before the next one can come."""
+        """Call the message handler; return an awaitable if the next message has to wait for it."""
         result = self._call(session, "message", data)
         return result if isinstance(result, Awaitable) else None
 
     async def session_closed(self, session: EngineSession, reason: str) -> None:
-        """Forget a session."""
+        """Call the disconnect handler and remove the session."""
         self._heartbeat.discard(session)
         self._unjoined.discard(session)
         if session.sid in self.sockets:
@@ -325,10 +346,13 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         return self.sockets[sid]
 
     def _call(self, session: EngineSession, event: str, argument: Any) -> Any:
-        """Call the application's handler; return its result, or what gives it.
+        """Call the application's handler of an event.
+
+        Returns:
+            The handler's result, or an awaitable of it; False if the handler has failed.
 
         Raises:
-            ProtocolError: a message breaks the protocol above.
+            ProtocolError: a message breaks the protocol above Engine.IO.
         """
         handler = self.handlers.get(event)
         if handler is None:
@@ -340,27 +364,30 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         except Exception:
             logger.exception("handler_failed event=%s", event)
             return False
-        return _settle(session, event, result) if isinstance(result, Awaitable) else result
+        return _await_result(session, event, result) if isinstance(result, Awaitable) else result
 
 
-async def _settle(session: EngineSession, event: str, result: Awaitable[Any]) -> Any:
+async def _await_result(session: EngineSession, event: str, result: Awaitable[Any]) -> Any:
     try:
         return await result
     except ProtocolError as error:
-        session.break_off(error)
+        session.close_with_error(error)
     except Exception:
         logger.exception("handler_failed event=%s", event)
     return False
 
 
 async def _with_headers(
-    answer: Awaitable[HttpResponse | None], headers: Mapping[str, str]
+    awaitable: Awaitable[HttpResponse | None], headers: Mapping[str, str]
 ) -> HttpResponse | None:
-    settled = await answer
-    if settled is not None:
-        settled.headers.update(headers)
-    return settled
+    response = await awaitable
+    if response is not None:
+        response.headers.update(headers)
+    return response
 
 
-OPTIONS = set(inspect.getfullargspec(EngineIOServer).kwonlyargs) - {"async_handlers", "logger"}
-"""What may be chosen by whoever makes a server; the rest is between the two servers."""
+PUBLIC_OPTIONS = set(inspect.getfullargspec(EngineIOServer).kwonlyargs) - {
+    "async_handlers",
+    "logger",
+}
+"""The options that a user of the Socket.IO server may set; that server sets the others."""

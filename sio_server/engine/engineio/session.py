@@ -1,7 +1,22 @@
-"""One Engine.IO session: its states, what it receives, how it ends.
+"""One Engine.IO session: it receives packets, writes frames, and ends once.
 
-The transport that carries it may change once, from polling to WebSocket. A session writes without
-waiting; whoever needs to know how much is still unsent asks ``unacknowledged_bytes`` and ``drain``.
+::
+
+    open ─────────────────────────────────▶ closed
+     │  ▲   a CLOSE packet or the server's       `connected` is False: it sends nothing
+     │  │   close(); the WebSocket is lost; no    and ignores received packets
+     │  │   pong in time; a protocol error
+     │  │
+     │  │ the WebSocket fails, or its time is over
+     ▼  │
+    upgrading        a WebSocket has been opened, polling still carries the session
+     │
+     │ the client sends UPGRADE
+     ▼
+    open             WebSocket carries the session; there is no way back to polling
+
+``EngineIOServer`` learns of the end by ``session_closed``, once. A session writes without waiting.
+``unacknowledged_bytes`` tells how much is unsent, and ``drain`` waits until it is less.
 """
 
 from __future__ import annotations
@@ -31,60 +46,63 @@ PING = Frame(packets.PING)
 
 
 class Transport(Protocol):
-    """What carries a session's frames to its client."""
+    """The connection that carries a session's frames to its client."""
 
     name: str
 
     def write(self, frame: Frame) -> bool:
-        """Send, or buffer, one frame; False while the buffer is over its bound.
+        """Send or buffer one frame; return False while the buffer is over its bound.
 
-        After the transport's end it does nothing.
+        After the transport has closed, this does nothing.
         """
 
     def write_all(self, frames: Iterable[Frame]) -> bool:
-        """Send, or buffer, frames in one piece; see ``write``."""
+        """Send or buffer frames in one system call; see ``write``."""
 
     def one_write(self) -> AbstractContextManager[None]:
-        """Let what is written within leave as one piece; nothing is awaited there."""
+        """Send all writes within this context as one; nothing may be awaited within it."""
 
     def unacknowledged_bytes(self) -> int:
-        """Return how many bytes the client's machine has not taken."""
+        """Return the number of bytes that the client's machine has not acknowledged."""
 
     async def drain(self) -> None:
-        """Wait until the client has taken most of what is buffered, or is gone."""
+        """Wait until the client has read most of the buffered bytes, or is gone."""
 
     def close(self) -> None:
-        """End the transport. A second call does nothing."""
+        """Close the transport. A second call does nothing."""
 
 
-class Owner(Protocol):
-    """What a session needs of its server."""
+class SessionOwner(Protocol):
+    """The server that a session belongs to."""
 
-    def session_alive(self, session: EngineSession) -> None:
-        """Note a pong."""
+    def session_pong(self, session: EngineSession) -> None:
+        """Note that the client has answered a ping."""
 
-    def session_left(self, session: EngineSession) -> None:
-        """Note that the client closes the session."""
+    def session_close_packet(self, session: EngineSession) -> None:
+        """Note that the client has sent a CLOSE packet."""
 
-    def session_broken(self, session: EngineSession, error: Exception) -> None:
-        """Note why a session is closed."""
+    def session_protocol_error(self, session: EngineSession, error: Exception) -> None:
+        """Note the protocol error that closes the session."""
 
     def session_message(self, session: EngineSession, data: str | bytes) -> Awaitable[None] | None:
-        """Take a message; return what must be waited for before the next one can come."""
+        """Handle a message; return an awaitable if the next message has to wait for it."""
 
     def session_closed(self, session: EngineSession, reason: str) -> Coroutine[Any, Any, None]:
-        """Forget a session."""
+        """Remove a session that has ended."""
 
 
 class EngineSession:
     """An Engine.IO session.
 
     Attributes:
-        sid: the Engine.IO session id, a capability: who has it can poll.
-        peer: the address of the handshake's TCP peer.
-        session: what the application keeps for the session (python-engineio's public name).
-        upgrading: a WebSocket is probing to take over.
-        handlers: the handlers of its events that are at work.
+        sid: the Engine.IO session id. It is a secret: a client that knows it can poll the session.
+        peer: the address of the TCP peer at the handshake.
+        session: the application's data for the session (python-engineio's public name).
+        transport: the transport that carries the session at present.
+        upgrading: a WebSocket has been opened to replace polling.
+        closed: the session has ended.
+        release: called once when the session ends; see ``Admit``.
+        handlers: the running handlers of its events.
     """
 
     __slots__ = (
@@ -101,7 +119,7 @@ class EngineSession:
         "upgrading",
     )
 
-    def __init__(self, owner: Owner, sid: str, request: HttpRequest) -> None:
+    def __init__(self, owner: SessionOwner, sid: str, request: HttpRequest) -> None:
         self._owner = owner
         self._request: HttpRequest | None = request
         self._environ: dict[str, Any] = {}
@@ -116,7 +134,7 @@ class EngineSession:
 
     @property
     def environ(self) -> dict[str, Any]:
-        """The WSGI-like environment of the handshake, made when it is first asked for."""
+        """The WSGI environment of the handshake, made at its first use because few need it."""
         if self._request is not None:
             self._environ = self._request.environ()
             self._request = None
@@ -133,73 +151,78 @@ class EngineSession:
         return self.transport.name == "websocket"
 
     def write(self, frame: Frame) -> bool:
-        """Send one frame without waiting; False while the buffer is over its bound."""
+        """Send one frame without waiting; return False while the buffer is over its bound."""
         return self.transport.write(frame)
 
     def write_all(self, frames: Iterable[Frame]) -> bool:
-        """Send frames in one piece, as ``write`` does."""
+        """Send frames in one system call; see ``write``."""
         return self.transport.write_all(frames)
 
     def one_write(self) -> AbstractContextManager[None]:
-        """Let what is written within leave as one piece; nothing may be awaited there."""
+        """Send all writes within this context as one; nothing may be awaited within it."""
         return self.transport.one_write()
 
     def unacknowledged_bytes(self) -> int:
-        """Return how many bytes the client's machine has not taken."""
+        """Return the number of bytes that the client's machine has not acknowledged."""
         return self.transport.unacknowledged_bytes()
 
     async def drain(self) -> None:
-        """Wait until the client has taken most of what is buffered, or is gone."""
+        """Wait until the client has read most of the buffered bytes, or is gone."""
         await self.transport.drain()
 
     async def send(self, packet: StockPacket) -> None:
-        """Send one of python-engineio's packets."""
+        """Send a packet of python-engineio (python-engineio's public name)."""
         encoded = packet.encode()
         self.write(Frame(encoded if isinstance(encoded, str) else bytes(encoded)))
 
     def message_received(self, message: str | bytes) -> Awaitable[None] | None:
-        """Take one WebSocket message; see ``Receiver``."""
+        """Decode and handle one WebSocket message; see ``Receiver``."""
         try:
-            kind, data = (
+            packet_type, data = (
                 packets.decode(message) if isinstance(message, str) else (packets.MESSAGE, message)
             )
         except ProtocolError as error:
-            self.break_off(error)
+            self.close_with_error(error)
             return None
-        return self.take(kind, data)
+        return self.packet_received(packet_type, data)
 
     def connection_closed(self, error: FramingError | None) -> None:
-        """Note that the WebSocket is gone; see ``Receiver``."""
+        """End: the WebSocket is closed; see ``Receiver``."""
         if error is None:
             self.end("transport close")
         else:
-            self.break_off(error)
+            self.close_with_error(error)
 
-    def take(self, kind: str, data: str | bytes) -> Awaitable[None] | None:
-        """Take one packet; return what must be waited for before the next one can come.
+    def packet_received(self, packet_type: str, data: str | bytes) -> Awaitable[None] | None:
+        """Handle one packet; a packet that breaks the protocol closes the session.
 
-        A packet that breaks the protocol closes the session.
+        Args:
+            packet_type: the Engine.IO packet type; see ``packets``.
+            data: the rest of the packet.
+
+        Returns:
+            An awaitable if the next packet has to wait for it.
         """
         if self.closed:
             return None
         try:
-            if kind == packets.MESSAGE:
+            if packet_type == packets.MESSAGE:
                 return self._owner.session_message(self, data)
-            if kind == packets.PONG:
-                self._owner.session_alive(self)
-            elif kind == packets.CLOSE:
-                self._owner.session_left(self)
+            if packet_type == packets.PONG:
+                self._owner.session_pong(self)
+            elif packet_type == packets.CLOSE:
+                self._owner.session_close_packet(self)
                 self.end("transport close")
-            elif kind in (packets.OPEN, packets.PING):
+            elif packet_type in (packets.OPEN, packets.PING):
                 raise ProtocolError("packet that only a server sends")
         except ProtocolError as error:
-            self.break_off(error)
+            self.close_with_error(error)
         return None
 
-    def break_off(self, error: Exception) -> None:
-        """Close: the client broke the protocol."""
+    def close_with_error(self, error: Exception) -> None:
+        """Close: the client has broken the protocol."""
         if not self.closed:
-            self._owner.session_broken(self, error)
+            self._owner.session_protocol_error(self, error)
             self.end("transport error", notify=not self.upgraded)
 
     async def close(
@@ -209,19 +232,19 @@ class EngineSession:
         reason: str = "server disconnect",
         notify: bool = True,
     ) -> None:
-        """End the session for good.
+        """End the session, and wait until the application was told (python-engineio's public name).
 
         Args:
-            wait: python-engineio's; sessions never wait.
-            abort: python-engineio's; the same as not ``notify``.
+            wait: ignored; python-engineio's sessions wait for their queue, these have none.
+            abort: do not notify the client.
             reason: one of python-engineio's ``Server.reason``.
             notify: tell the client with an Engine.IO CLOSE packet.
         """
-        if self._shut(notify=notify and not abort):
+        if self._close_transport(notify=notify and not abort):
             await self._owner.session_closed(self, reason)
 
-    def _shut(self, *, notify: bool) -> bool:
-        """Close at once; return False where it was closed already."""
+    def _close_transport(self, *, notify: bool) -> bool:
+        """Close at once; return False if the session was already closed."""
         if self.closed:
             return False
         if notify:
@@ -240,13 +263,22 @@ class EngineSession:
         self.end("ping timeout")
 
     def end(self, reason: str, *, notify: bool = False) -> None:
-        """Close at once; the application hears of it in a task."""
-        if self._shut(notify=notify):
+        """End the session at once; a task tells the application.
+
+        Args:
+            reason: one of python-engineio's ``Server.reason``.
+            notify: tell the client with an Engine.IO CLOSE packet.
+        """
+        if self._close_transport(notify=notify):
             self.handlers.run(self._owner.session_closed(self, reason))
 
 
 class Environments(MutableMapping[str, dict[str, Any]]):
-    """The environments of the sessions that there are, which python-socketio notes and forgets."""
+    """The environments of the open sessions, for python-socketio's ``Server.environ``.
+
+    python-socketio adds and deletes environments itself. Both do nothing here, because each session
+    has its own environment.
+    """
 
     def __init__(self, sessions: Mapping[str, EngineSession]) -> None:
         self._sessions = sessions
@@ -255,10 +287,10 @@ class Environments(MutableMapping[str, dict[str, Any]]):
         return self._sessions[eio_sid].environ
 
     def __setitem__(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        pass  # it has it
+        pass
 
     def __delitem__(self, eio_sid: str) -> None:
-        pass  # it goes with its session
+        pass
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sessions)

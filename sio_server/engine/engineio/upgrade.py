@@ -1,4 +1,4 @@
-"""A WebSocket that takes over a session from polling (Engine.IO protocol, "Upgrade")."""
+"""The upgrade of a session from polling to a WebSocket (Engine.IO protocol, "Upgrade")."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from sio_server.net.frames import Frame
 from sio_server.net.websocket import WebSocket
 from sio_server.net.websocket_reader import FramingError
 
-_PROBE, _PROBE_ANSWER = packets.PING + "probe", Frame(packets.PONG + "probe")
+_PROBE, _PROBE_RESPONSE = packets.PING + "probe", Frame(packets.PONG + "probe")
 
 
 class Upgrade:
-    """Receives what the WebSocket brings until it carries the session, or has failed to.
+    """The receiver of a WebSocket until the WebSocket carries the session, or the upgrade fails.
 
     Args:
-        session: which polling carries; it goes on if the WebSocket fails.
-        polling: its transport.
-        socket: open, without a receiver.
-        ended: called when the upgrade is over, either way.
+        session: the session; it continues on polling if the upgrade fails.
+        polling: the session's transport until then.
+        socket: an open WebSocket without a receiver.
+        ended: called when the upgrade has completed or failed.
     """
 
     def __init__(
@@ -39,29 +39,29 @@ class Upgrade:
         session.upgrading = True
 
     def message_received(self, message: str | bytes) -> None:
-        """Take the probe, then the word to upgrade; see ``Receiver``."""
+        """Answer the probe; complete the upgrade at the UPGRADE packet; see ``Receiver``."""
         if not self._probed and message == _PROBE:
             self._probed = True
-            self._socket.write(_PROBE_ANSWER)
-            self._polling.interrupt(True)
+            self._socket.write(_PROBE_RESPONSE)
+            self._polling.set_upgrading(True)
         elif self._probed and message == packets.UPGRADE and not self._session.closed:
             self._complete()
         else:
             self.fail()
 
     def connection_closed(self, error: FramingError | None) -> None:
-        """Note that the WebSocket is gone; see ``Receiver``."""
+        """Fail: the WebSocket is closed; see ``Receiver``."""
         self._end()
 
     def fail(self) -> None:
-        """Close the WebSocket."""
+        """Close the WebSocket; the session continues on polling."""
         self._end()
         self._socket.close()
 
     def _complete(self) -> None:
         self._end()
         self._session.transport = self._socket
-        for frame in self._polling.take():
+        for frame in self._polling.take_queued():
             self._socket.write(frame)
         self._polling.close()
         self._socket.set_receiver(self._session)
@@ -69,5 +69,5 @@ class Upgrade:
     def _end(self) -> None:
         if self._session.upgrading:
             self._session.upgrading = False
-            self._polling.interrupt(False)
+            self._polling.set_upgrading(False)
             self._ended(self)

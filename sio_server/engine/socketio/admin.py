@@ -1,4 +1,4 @@
-"""What python-socketio's Admin UI wants to know of the transports."""
+"""Count packets and bytes of the transports for python-socketio's Admin UI."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sio_server.engine.engineio.session import EngineSession
 from sio_server.net.frames import Frame
 
 Count = Callable[..., None]
-"""Called with the name of a counter, and how much to add where that is not one."""
+"""Called with the name of a counter and the number to add, by default 1."""
 
 
 class CountedEngineSession(EngineSession):
-    """A session whose packets and bytes are counted.
+    """A session that counts its packets and bytes.
 
     Args:
         count: see ``Count``.
@@ -26,13 +26,13 @@ class CountedEngineSession(EngineSession):
         self._count = count
 
     def write(self, frame: Frame) -> bool:
-        """Write and count."""
+        """Write one frame and count it."""
         self._count("packetsOut")
         self._count("bytesOut", len(frame))
         return super().write(frame)
 
-    def take(self, kind: str, data: str | bytes) -> Awaitable[None] | None:
-        """Take and count."""
+    def packet_received(self, packet_type: str, data: str | bytes) -> Awaitable[None] | None:
+        """Handle one packet and count it."""
         self._count("packetsIn")
         self._count("bytesIn", len(data) + 1)
-        return super().take(kind, data)
+        return super().packet_received(packet_type, data)

@@ -1,4 +1,4 @@
-"""An application's handlers, called as python-socketio documents it, but once."""
+"""Call an application's handlers as python-socketio documents it, and each of them only once."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ _ack_requested: ContextVar[bool] = ContextVar("ack_requested", default=False)
 
 
 def ack_requested() -> bool:
-    """Tell an event handler whether the client waits for its return value."""
+    """Return whether the client waits for the return value of the running event handler."""
     return _ack_requested.get()
 
 
 class Application(socketio.AsyncServer):  # type: ignore[misc]
-    """The part of a server that the application's handlers are in."""
+    """The part of the Socket.IO server that calls the application's handlers."""
 
     async def _trigger_event(self, event: Any, namespace: str, *args: Any) -> Any:
-        """Run an application's handler, once, with as many arguments as it takes.
+        """Run the handler of an event, once.
 
-        Those of ``connect`` and ``disconnect`` may do without the last one.
+        A handler of ``connect`` or ``disconnect`` may omit its last parameter. Its
+        signature decides. python-socketio calls it a second time if it raises a ``TypeError``.
         """
         handler, bound = self._get_event_handler(event, namespace, args)
-        if handler is not None and event == "*":  # a client's name for it, not the catch-all's own
+        if handler is not None and event == "*":  # the client named its event "*"
             bound = (event, *bound)
         if handler is None:
             owner, bound = self._get_namespace_handler(namespace, args)
@@ -42,13 +43,13 @@ class Application(socketio.AsyncServer):  # type: ignore[misc]
             handler = getattr(owner, f"on_{event}", None)
             if handler is None:
                 return None
-        if event in self.reserved_events and not _takes(handler, len(bound)):
+        if event in self.reserved_events and not _accepts(handler, len(bound)):
             bound = bound[:-1]
         result = handler(*bound)
         return await result if inspect.isawaitable(result) else result
 
-    def _listens(self, event: str, namespace: str) -> bool:
-        """Tell whether the application has a handler that an event may be for."""
+    def _has_handler(self, event: str, namespace: str) -> bool:
+        """Return whether the application has a handler for an event in a namespace."""
         handler, _ = self._get_event_handler(event, namespace, ())
         return handler is not None or self._get_namespace_handler(namespace, ())[0] is not None
 
@@ -65,8 +66,8 @@ class Application(socketio.AsyncServer):  # type: ignore[misc]
 
 
 @functools.lru_cache(maxsize=256)
-def _takes(handler: Callable[..., Any], count: int) -> bool:
-    """Tell whether a handler can be called with so many arguments."""
+def _accepts(handler: Callable[..., Any], count: int) -> bool:
+    """Return whether a handler can be called with this number of arguments."""
     try:
         inspect.signature(handler).bind(*range(count))
     except TypeError:

@@ -1,7 +1,7 @@
-"""Who is connected to which namespace and room: python-socketio's manager, made exact and lean.
+"""The clients of each namespace and room: python-socketio's manager, made exact and lean.
 
-What a client costs does not grow with the number of the others: joining, leaving and writing to it
-look at its own rooms alone.
+The cost of one client does not grow with the number of other clients: to join, to leave and to
+write look only at the client's own rooms.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from sio_server.net.frames import Frame
 
 
 def encode(packet: stock.Packet) -> list[Frame]:
-    """Encode a Socket.IO packet: its text, then its attachments."""
+    """Encode a Socket.IO packet as frames: its text, then its attachments."""
     encoded = packet.encode()
     text, *attachments = encoded if isinstance(encoded, list) else [encoded]
     return [Frame(MESSAGE + text), *map(Frame, attachments)]
 
 
 class Manager(AsyncManager):  # type: ignore[misc]
-    """Encode an event once, write it to each recipient without a task.
+    """Encode an event once, and write it to each recipient without a task.
 
-    A client whose connect handler is at work is *waiting*: what is emitted to it is held back, and
-    follows the CONNECT answer, or goes with the refusal. One whose disconnect handler is at work is
-    *leaving*.
+    A client is *waiting* while its connect handler runs. Its events are held until the CONNECT
+    response was sent, and dropped if the client is refused. A client is *leaving* while its
+    disconnect handler runs.
 
     Attributes:
-        rooms: for each namespace, for each of its rooms, the Engine.IO sid for each sid in it. All
-            of a namespace are in ``None``; the room that a client alone is in, its sid, is none of
-            these.
+        rooms: by namespace, then by room, then by sid: the Engine.IO sid of each member. The room
+            ``None`` has all clients of the namespace. A client's own room, which is named like its
+            sid, is not stored.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.rooms: dict[str, dict[Any, dict[str, str]]] = {}
-        self._sids: dict[str, dict[str, str]] = {}  # for each namespace, by Engine.IO sid
-        self._joined: dict[str, set[Any]] = {}  # by sid, where there are any
-        self._waiting: dict[str, list[Frame]] = {}
-        self._leaving: set[str] = set()
-        self._freed: dict[str, asyncio.Future[None]] = {}
+        self._sids: dict[str, dict[str, str]] = {}  # by namespace, then by Engine.IO sid
+        self._joined_rooms: dict[str, set[Any]] = {}  # by sid; without an entry: none
+        self._held_frames: dict[str, list[Frame]] = {}  # by sid of each waiting client
+        self._leaving: set[str] = set()  # sids
+        self._removed: dict[str, asyncio.Future[None]] = {}  # by sid; see wait_removed
 
     def get_participants(self, namespace: str, room: Any) -> Iterable[tuple[str, str]]:
-        """Return the sids and Engine.IO sids of those in a room, or in any of several."""
+        """Return the sid and the Engine.IO sid of each member of a room or of several rooms."""
         rooms = room if isinstance(room, (list, tuple, set, frozenset)) else (room,)
         if len(rooms) == 1:
             return list(self._members(namespace, next(iter(rooms))).items())
@@ -63,36 +63,39 @@ class Manager(AsyncManager):  # type: ignore[misc]
         return rooms.get(room, {})
 
     async def pre_connect(self, eio_sid: str, namespace: str, sid: str | None = None) -> str | None:
-        """Register a client that waits for its connect handler's word.
+        """Register a client whose connect handler is about to run.
 
         Args:
-            eio_sid: its Engine.IO session.
-            namespace: which it connects to.
-            sid: the one that it comes back to; without: a new one.
+            eio_sid: the client's Engine.IO session.
+            namespace: the namespace that it connects to.
+            sid: the sid of the session that it recovers; None: it gets a new sid.
+
+        Returns:
+            The client's sid, or None if the client is already registered in the namespace.
         """
         if self.sid_from_eio_sid(eio_sid, namespace) is not None:
             return None
         sid = sid or self.server.eio.generate_id()
         self.rooms.setdefault(namespace, {}).setdefault(None, {})[sid] = eio_sid
         self._sids.setdefault(namespace, {})[eio_sid] = sid
-        self._waiting[sid] = []
+        self._held_frames[sid] = []
         return sid
 
     async def connect(self, sid: str, namespace: str) -> str:
-        """Register an accepted client, to which CONNECT has gone out."""
-        held = self._waiting.pop(sid, ())
-        self.write(sid, self.rooms[namespace][None][sid], held)
+        """Send the held events of a waiting client, after the CONNECT response."""
+        frames = self._held_frames.pop(sid, ())
+        self.write(sid, self.rooms[namespace][None][sid], frames)
         return sid
 
     def is_pre_connected(self, sid: str, namespace: str) -> bool:
-        """Tell whether a client waits for its connect handler's word."""
-        return sid in self._waiting
+        """Return whether a client is waiting."""
+        return sid in self._held_frames
 
     def is_connected(self, sid: str | None, namespace: str) -> bool:
-        """Tell whether a client is connected, neither waiting nor leaving."""
+        """Return whether a client is connected: neither waiting nor leaving."""
         return (
             sid is not None
-            and sid not in self._waiting
+            and sid not in self._held_frames
             and sid not in self._leaving
             and self.eio_sid_from_sid(sid, namespace) is not None
         )
@@ -102,17 +105,17 @@ class Manager(AsyncManager):  # type: ignore[misc]
         return self._sids.get(namespace, {}).get(eio_sid)
 
     def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
-        """Return the Engine.IO session that carries a client."""
+        """Return the Engine.IO sid of a client."""
         return self.rooms.get(namespace, {}).get(None, {}).get(sid)
 
     def pre_disconnect(self, sid: str, namespace: str) -> str | None:
-        """Note that a client is leaving; return its Engine.IO session."""
+        """Note that a client is leaving; return its Engine.IO sid."""
         self._leaving.add(sid)
         return self.eio_sid_from_sid(sid, namespace)
 
     def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
-        """Forget a client."""
-        self._waiting.pop(sid, None)
+        """Remove a client."""
+        self._held_frames.pop(sid, None)
         self._leaving.discard(sid)
         self.callbacks.pop(sid, None)
         eio_sid = self.eio_sid_from_sid(sid, namespace)
@@ -124,25 +127,29 @@ class Manager(AsyncManager):  # type: ignore[misc]
         del self.rooms[namespace][None][sid]
         if not self.rooms[namespace][None]:
             del self.rooms[namespace], self._sids[namespace]
-        freed = self._freed.pop(sid, None)
-        if freed is not None:
-            freed.set_result(None)
+        removed = self._removed.pop(sid, None)
+        if removed is not None:
+            removed.set_result(None)
 
-    async def freed(self, sid: str) -> None:
-        """Wait until a client that is registered is forgotten."""
-        freed = self._freed.get(sid)
-        if freed is None:
-            freed = self._freed[sid] = asyncio.get_running_loop().create_future()
-        await asyncio.shield(freed)
+    async def wait_removed(self, sid: str) -> None:
+        """Wait until a registered client is removed."""
+        removed = self._removed.get(sid)
+        if removed is None:
+            removed = self._removed[sid] = asyncio.get_running_loop().create_future()
+        await asyncio.shield(removed)
 
     def is_sid_room(self, namespace: str, room: Any) -> bool:
-        """Tell whether a room is a client's own."""
+        """Return whether a room is a client's own."""
         return self.eio_sid_from_sid(room, namespace) is not None
 
     def basic_enter_room(
         self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
     ) -> None:
-        """Let a client into a room."""
+        """Add a client to a room.
+
+        Raises:
+            ValueError: the client is not in the namespace, or the room is another client's own.
+        """
         if namespace not in self.rooms:
             raise ValueError("sid is not connected to requested namespace")
         eio_sid = self.rooms[namespace][None][sid]
@@ -151,30 +158,30 @@ class Manager(AsyncManager):  # type: ignore[misc]
         if room is None or self.is_sid_room(namespace, room):
             raise ValueError("cannot enter a sid room")
         self.rooms[namespace].setdefault(room, {})[sid] = eio_sid
-        self._joined.setdefault(sid, set()).add(room)
+        self._joined_rooms.setdefault(sid, set()).add(room)
 
     def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
-        """Let a client out of a room."""
-        joined = self._joined.get(sid)
+        """Remove a client from a room, if it is in it."""
+        joined = self._joined_rooms.get(sid)
         if joined is None or room not in joined:
             return
         joined.discard(room)
         if not joined:
-            del self._joined[sid]
+            del self._joined_rooms[sid]
         members = self.rooms[namespace][room]
         del members[sid]
         if not members:
             del self.rooms[namespace][room]
 
     def get_rooms(self, sid: str, namespace: str) -> list[Any]:
-        """Return the rooms that a client is in, its own included."""
+        """Return the rooms of a client, its own included."""
         if self.eio_sid_from_sid(sid, namespace) is None:
             return []
-        return [sid, *self._joined.get(sid, ())]
+        return [sid, *self._joined_rooms.get(sid, ())]
 
     def write(self, sid: str, eio_sid: str, frames: Iterable[Frame]) -> None:
-        """Write frames to one client, or hold them until it is accepted."""
-        held = self._waiting.get(sid)
+        """Write frames to one client; hold them while the client is waiting."""
+        held = self._held_frames.get(sid)
         if held is not None:
             held.extend(frames)
             return
@@ -210,7 +217,7 @@ class Manager(AsyncManager):  # type: ignore[misc]
             self.write(sid, eio_sid, frames)
 
     def write_event(self, sid: str, namespace: str, arguments: Iterable[Any]) -> None:
-        """Write one event to a client past what is held for it."""
+        """Write one event to a client, before its held events."""
         session = self.server.eio.sockets.get(self.eio_sid_from_sid(sid, namespace))
         if session is not None:
             for frame in self._encode_event(namespace, list(arguments)):
@@ -224,6 +231,8 @@ class Manager(AsyncManager):  # type: ignore[misc]
         )
 
     async def trigger_callback(self, sid: str, id: int, data: Any) -> None:
-        """Run the callback that an acknowledgement answers; an unknown one is ignored."""
-        if id != 0 and id in self.callbacks.get(sid, ()):  # the manager keeps its counter at 0
+        """Run the callback of an acknowledgement; ignore an unknown id."""
+        if id != 0 and id in self.callbacks.get(
+            sid, ()
+        ):  # the base class stores its id counter at 0
             await super().trigger_callback(sid, id, data)

@@ -1,7 +1,7 @@
-"""Socket.IO 5 packets, held to the protocol strictly. Pure.
+"""Encode and decode Socket.IO 5 packets, strictly by the protocol. Pure.
 
 A packet that breaks the protocol raises ``ProtocolError``. The session is then closed, as the
-protocol asks.
+protocol demands (Socket.IO protocol, "Packet encoding").
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ _MAX_ACK_ID_DIGITS = 16  # JavaScript's largest safe integer has 16
 
 
 class Undecodable:
-    """Stands for arguments that are deeper or longer than is decoded, or hold ``NaN``."""
+    """The placeholder for event arguments that are not decoded.
+
+    The arguments are nested too deep, hold a number that is too long, or hold ``NaN``.
+    """
 
 
 UNDECODABLE = Undecodable()
 
 
-def accepting(namespace: str, sid: str, pid: str | None) -> str:
-    """Return the CONNECT packet that accepts a client.
+def encode_connect(namespace: str, sid: str, pid: str | None) -> str:
+    """Encode the CONNECT packet that accepts a client.
 
     Args:
-        namespace: which it is in.
-        sid: its id there.
-        pid: what names its session when it comes back, where it can.
+        namespace: the namespace that the client connects to.
+        sid: the client's id in the namespace.
+        pid: the private id by which the client can recover its session; None: it can't.
     """
     prefix = "" if namespace == "/" else f"{namespace},"
     recovery = "" if pid is None else f',"pid":{json.dumps(pid)}'
@@ -42,22 +45,24 @@ def accepting(namespace: str, sid: str, pid: str | None) -> str:
 
 
 class Packet(stock.Packet):  # type: ignore[misc]
-    """A Socket.IO packet whose decoding refuses all that the protocol does not allow.
+    """A Socket.IO packet that is decoded strictly.
 
-    ``max_attachments`` is set by the server that decodes with it.
+    Attributes:
+        max_attachments: the most binary attachments of a packet. Each server has a subclass that
+            sets it.
     """
 
     max_attachments = 10
 
     def decode(self, encoded_packet: str) -> int:
-        """Fill in the packet from its text; return how many attachments are to follow.
+        """Decode the text of a packet; return the number of attachments that follow it.
 
         Raises:
-            ProtocolError: the text is no packet that a client may send.
+            ProtocolError: a client may not send this text.
         """
         text = encoded_packet
         if not isinstance(text, str):
-            raise ProtocolError("binary data without a packet that announces it")
+            raise ProtocolError("binary data that no packet has announced")
         if text[:1] not in _DIGITS or not text or text[0] > "6":
             raise ProtocolError(f"unknown Socket.IO packet {text[:MAX_SHOWN_CHARACTERS]!a}")
         self.packet_type = int(text[0])
@@ -105,29 +110,29 @@ class Packet(stock.Packet):  # type: ignore[misc]
 
     @classmethod
     def reconstruct_binary(cls, data: Any, attachments: list[bytes]) -> Any:
-        """Put each attachment in its place.
+        """Replace each placeholder by its attachment (Socket.IO protocol, "Packet encoding").
 
         Raises:
-            ProtocolError: a placeholder names no attachment, or two name the same.
+            ProtocolError: a placeholder names no attachment, or two name the same attachment.
         """
-        left = dict(enumerate(attachments))
+        unused = dict(enumerate(attachments))
 
-        def place(value: Any) -> Any:
+        def replace_placeholders(value: Any) -> Any:
             if isinstance(value, list):
-                return [place(item) for item in value]
+                return [replace_placeholders(item) for item in value]
             if isinstance(value, dict):
                 if value.get("_placeholder") is True:
                     number = value.get("num")
-                    if type(number) is not int or number not in left:
-                        raise ProtocolError("placeholder without an attachment of its own")
-                    return left.pop(number)
-                return {key: place(item) for key, item in value.items()}
+                    if type(number) is not int or number not in unused:
+                        raise ProtocolError("placeholder without its own attachment")
+                    return unused.pop(number)
+                return {key: replace_placeholders(item) for key, item in value.items()}
             return value
 
         try:
-            return place(data)
+            return replace_placeholders(data)
         except RecursionError:
-            raise ProtocolError("binary packet nested too deep") from None
+            raise ProtocolError("binary packet is nested too deep") from None
 
 
 def _is_number(text: str, max_digits: int) -> bool:
@@ -142,11 +147,11 @@ def _decode_json(text: str, *, is_event: bool) -> Any:
     try:
         return _decode(text)
     except json.JSONDecodeError:
-        raise ProtocolError("packet data that is not JSON") from None
+        raise ProtocolError("packet data is not JSON") from None
     except (RecursionError, ValueError):  # ValueError: NaN, or a number that is too large
         if is_event:
             return _decode_event_name(text)
-        raise ProtocolError("packet data that can't be decoded") from None
+        raise ProtocolError("packet data can't be decoded") from None
 
 
 def _refuse_constant(name: str) -> None:
@@ -164,10 +169,10 @@ _decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def _decode_event_name(text: str) -> Any:
-    """Decode what can be decoded of an event: its name."""
+    """Decode only the name of an event, so that its handler can answer with an error."""
     try:
         start = text.index("[") + 1
         name, _ = json.JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError):
-        raise ProtocolError("packet data that can't be decoded") from None
+        raise ProtocolError("packet data can't be decoded") from None
     return [name, UNDECODABLE]

@@ -1,7 +1,7 @@
 """The Socket.IO server, behind python-socketio's public API.
 
 ``Server`` is a ``socketio.AsyncServer``: events, namespaces, rooms, ``emit``, ``call`` and sessions
-work as documented there. What is below them is this package's own.
+work as python-socketio documents them. The code below them is this package's own.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from socketio import packet as stock
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from sio_server.engine.engineio.packets import MESSAGE, ProtocolError
-from sio_server.engine.engineio.server import OPTIONS as ENGINEIO_OPTIONS
-from sio_server.engine.engineio.server import EngineIOServer
+from sio_server.engine.engineio.server import PUBLIC_OPTIONS, EngineIOServer
 from sio_server.engine.engineio.session import EngineSession, Environments
 from sio_server.engine.socketio.admin import CountedEngineSession
 from sio_server.engine.socketio.application import Application
 from sio_server.engine.socketio.manager import Manager, encode
-from sio_server.engine.socketio.packets import Packet, accepting
+from sio_server.engine.socketio.packets import Packet, encode_connect
 from sio_server.engine.socketio.sessions import (
     AcceptedSession,
     SessionRegistry,
@@ -33,25 +32,29 @@ from sio_server.net.frames import Frame
 from sio_server.net.front import HttpFront
 
 logger = logging.getLogger("sio_server.engine.socketio")
-logger.setLevel(logging.WARNING)  # python-socketio logs each packet at INFO, as the client wrote it
+logger.setLevel(logging.WARNING)  # at INFO, python-socketio logs each packet as it came
 
 REFUSED = {"message": "Connection refused by server"}
 INVALID_NAMESPACE = {"message": "Invalid namespace"}
 
 _REASON = socketio.AsyncServer.reason
-_FOR_GOOD = frozenset((_REASON.CLIENT_DISCONNECT, _REASON.SERVER_DISCONNECT))
+_PERMANENT_REASONS = frozenset((_REASON.CLIENT_DISCONNECT, _REASON.SERVER_DISCONNECT))
 
 
 class Server(Application):
     """A Socket.IO 5 server on aiohttp.
 
     Args:
-        connected: called with the sid and the namespace as soon as CONNECT and what was missed have
-            gone out, before anything else can.
-        sessions: remembers sessions beyond their connection; without it there is no recovery.
+        connected: called with the sid and the namespace once the CONNECT response and the missed
+            events were sent, and before anything else is sent.
+        sessions: stores sessions so that clients can recover them; None: there is no recovery.
         max_attachments: the bound for the binary attachments of one packet.
-        namespaces: those that need no handler of their own to be connected to.
-        options: those of ``EngineIOServer``; an unknown one is an error.
+        namespaces: the namespaces that need no handler; ``"*"`` for all.
+        async_handlers: see python-socketio.
+        options: the options of ``EngineIOServer``.
+
+    Raises:
+        TypeError: an option is unknown, or has a wrong type.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class Server(Application):
     ) -> None:
         if isinstance(namespaces, str) and namespaces != "*":
             raise TypeError('namespaces must be a list, or "*"')
-        if unknown := options.keys() - ENGINEIO_OPTIONS:
+        if unknown := options.keys() - PUBLIC_OPTIONS:
             raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
         super().__init__(
             client_manager=Manager(),
@@ -76,19 +79,19 @@ class Server(Application):
             async_handlers=async_handlers,
             **options,
         )
-        del self.eio.handlers["connect"]  # it would note the environment, which few ask for
+        del self.eio.handlers["connect"]  # it creates each environment, which few applications use
         self.environ = Environments(self.eio.sockets)
         self._connected = connected
         self._sessions = sessions
 
     def engine_session(self, sid: str, namespace: str = "/") -> EngineSession | None:
-        """Return the Engine.IO session that carries a client, or None if it is gone."""
+        """Return the Engine.IO session of a client, or None if it has ended."""
         eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
         session: EngineSession | None = self.eio.sockets.get(eio_sid)
         return session
 
     def instrument(self, *args: Any, **options: Any) -> Any:
-        """Serve the Admin UI; see python-socketio."""
+        """Serve the Admin UI; see python-socketio's ``instrument``."""
         admin = super().instrument(*args, **options)
         self.eio.make_session = functools.partial(CountedEngineSession, admin.event_buffer.push)
         return admin
@@ -96,7 +99,12 @@ class Server(Application):
     def front(
         self, make_handler: Callable[[], asyncio.Protocol], socketio_path: str = "socket.io"
     ) -> HttpFront:
-        """Return a factory of protocols for ``loop.create_server``; see ``HttpFront``."""
+        """Return a protocol factory for ``loop.create_server``.
+
+        Args:
+            make_handler: see ``HttpFront``.
+            socketio_path: the same path as for ``attach``.
+        """
         front: HttpFront = self.eio.front(make_handler, socketio_path)
         return front
 
@@ -116,12 +124,12 @@ class Server(Application):
                 raise ProtocolError("empty message")
             packet = self.packet_class(encoded_packet=data)
             if packet.attachment_count:
-                self._sid(eio_sid, packet)
+                self._connected_sid(eio_sid, packet)
                 self._binary_packet[eio_sid] = packet
                 return None
         else:
             if isinstance(data, str):
-                raise ProtocolError("text where an attachment is due")
+                raise ProtocolError("text instead of an attachment")
             if not packet.add_attachment(data):
                 return None
             del self._binary_packet[eio_sid]
@@ -131,7 +139,7 @@ class Server(Application):
         session: EngineSession = self.eio.sockets[eio_sid]
         return session
 
-    def _sid(self, eio_sid: str, packet: Packet) -> str:
+    def _connected_sid(self, eio_sid: str, packet: Packet) -> str:
         namespace = packet.namespace or "/"
         sid: str | None = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if not self.manager.is_connected(sid, namespace):
@@ -145,19 +153,19 @@ class Server(Application):
             if self.manager.sid_from_eio_sid(eio_sid, namespace) is not None:
                 raise ProtocolError("second CONNECT to a namespace")
             return self._handle_connect(eio_sid, namespace, packet.data)
-        sid = self._sid(eio_sid, packet)
-        work: Coroutine[Any, Any, None]
+        sid = self._connected_sid(eio_sid, packet)
+        handler: Coroutine[Any, Any, None]
         if kind == stock.DISCONNECT:
-            work = self._handle_disconnect(eio_sid, namespace, self.reason.CLIENT_DISCONNECT)
+            handler = self._handle_disconnect(eio_sid, namespace, self.reason.CLIENT_DISCONNECT)
         elif kind in (stock.ACK, stock.BINARY_ACK):
-            work = self.manager.trigger_callback(sid, packet.id, packet.data)
+            handler = self.manager.trigger_callback(sid, packet.id, packet.data)
         else:
-            work = self._handle_event_internal(
+            handler = self._handle_event_internal(
                 self, sid, eio_sid, packet.data, namespace, packet.id
             )
             if self.async_handlers:
-                return self._session(eio_sid).handlers.start(work)
-        return work
+                return self._session(eio_sid).handlers.start(handler)
+        return handler
 
     async def _handle_connect(self, eio_sid: str, namespace: str, auth: Any) -> None:
         session = self._session(eio_sid)
@@ -165,8 +173,8 @@ class Server(Application):
             await self._refuse(eio_sid, namespace, INVALID_NAMESPACE)
             return
         try:
-            opening = await self._open(session, namespace, auth)
-            refusal = await self._ask(session, namespace, auth, opening)
+            accepted = await self._open_session(session, namespace, auth)
+            refusal = await self._run_connect_handler(session, namespace, auth, accepted)
         except SessionsUnavailable:
             session.end("transport error")
             return
@@ -178,22 +186,29 @@ class Server(Application):
             if sid is not None:
                 await self.manager.disconnect(sid, namespace, ignore_queue=True)
         elif session.closed:
-            await self._leave(session, namespace, sid, self.reason.TRANSPORT_CLOSE)
+            await self._disconnect(session, namespace, sid, self.reason.TRANSPORT_CLOSE)
         else:
-            await self._accept(eio_sid, namespace, sid, opening)
+            await self._accept(eio_sid, namespace, sid, accepted)
 
-    async def _ask(
-        self, session: EngineSession, namespace: str, auth: Any, opening: AcceptedSession
+    async def _run_connect_handler(
+        self, session: EngineSession, namespace: str, auth: Any, accepted: AcceptedSession
     ) -> Any:
-        """Run the connect handler; return what a refused client is told, or None."""
-        sid = await self.manager.pre_connect(session.sid, namespace, opening.sid)
+        """Register the client and run the connect handler.
+
+        Returns:
+            The data of the CONNECT_ERROR packet, or None if the handler accepts the client.
+
+        Raises:
+            socketio.exceptions.ConnectionRefusedError: the handler refuses the client.
+        """
+        sid = await self.manager.pre_connect(session.sid, namespace, accepted.sid)
         if sid is None:
             raise ProtocolError("second CONNECT to a namespace")
-        for room in opening.rooms:
+        for room in accepted.rooms:
             await self.manager.enter_room(sid, namespace, room)
-        environ = session.environ if self._listens("connect", namespace) else {}
+        environ = session.environ if self._has_handler("connect", namespace) else {}
         try:
-            accepted = await self._trigger_event("connect", namespace, sid, environ, auth or None)
+            result = await self._trigger_event("connect", namespace, sid, environ, auth or None)
         except Refused:
             raise
         except ConnectionRefusedError:
@@ -203,31 +218,34 @@ class Server(Application):
                 raise
             logger.exception("connect_handler_failed")
             return REFUSED
-        return Refused().error_args if accepted is False else None
+        return Refused().error_args if result is False else None
 
-    async def _open(self, session: EngineSession, namespace: str, auth: Any) -> AcceptedSession:
-        """Find out which session a client opens; its older transport, if there is one, ends."""
+    async def _open_session(
+        self, session: EngineSession, namespace: str, auth: Any
+    ) -> AcceptedSession:
+        """Return the client's new or recovered session; end the session's older connection."""
         if self._sessions is None:
             return AcceptedSession()
         while True:
-            opening = await self._sessions.open(session, namespace, auth or {})
-            older = self.manager.eio_sid_from_sid(opening.sid, namespace)
-            if older is None:
-                return opening
-            if older in self.eio.sockets:
-                self._session(older).end("transport close")
-            await self.manager.freed(opening.sid)  # and look again at what it left
+            accepted = await self._sessions.open(session, namespace, auth or {})
+            older_eio_sid = self.manager.eio_sid_from_sid(accepted.sid, namespace)
+            if older_eio_sid is None:
+                return accepted
+            if older_eio_sid in self.eio.sockets:
+                self._session(older_eio_sid).end("transport close")
+            await self.manager.wait_removed(accepted.sid)
+            # The older connection has stored its rooms by now: open the session again, with them.
 
     async def _accept(
-        self, eio_sid: str, namespace: str, sid: str, opening: AcceptedSession
+        self, eio_sid: str, namespace: str, sid: str, accepted: AcceptedSession
     ) -> None:
-        # One piece costs a client less than two, with the next event too: where two segments follow
-        # each other closely, its kernel begins to acknowledge each at once.
+        # One segment makes the client's later events cheaper, too: after two segments in quick
+        # succession, the client's kernel acknowledges every segment at once.
         session = self._session(eio_sid)
         with session.one_write():
-            session.write(Frame(MESSAGE + accepting(namespace, sid, opening.pid)))
+            session.write(Frame(MESSAGE + encode_connect(namespace, sid, accepted.pid)))
             self.eio.joined(eio_sid)
-            for event in opening.missed:
+            for event in accepted.missed_events:
                 self.manager.write_event(sid, namespace, event)
             await self.manager.connect(sid, namespace)
             self._connected(sid, namespace)
@@ -242,7 +260,7 @@ class Server(Application):
             packet = self.packet_class(stock.DISCONNECT, namespace=namespace)
             await self._send_packet(eio_sid, packet)
             session = self._session(eio_sid)
-            await self._leave(session, namespace, sid, self.reason.SERVER_DISCONNECT)
+            await self._disconnect(session, namespace, sid, self.reason.SERVER_DISCONNECT)
 
     async def _handle_disconnect(
         self, eio_sid: str, namespace: str, reason: str | None = None
@@ -250,16 +268,18 @@ class Server(Application):
         sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if self.manager.is_connected(sid, namespace):
             reason = reason or self.reason.CLIENT_DISCONNECT
-            await self._leave(self._session(eio_sid), namespace, sid, reason)
+            await self._disconnect(self._session(eio_sid), namespace, sid, reason)
 
-    async def _leave(self, session: EngineSession, namespace: str, sid: str, reason: str) -> None:
-        """Tell the application that a client is gone, and forget it, whatever becomes of that."""
+    async def _disconnect(
+        self, session: EngineSession, namespace: str, sid: str, reason: str
+    ) -> None:
+        """Store the session, run the disconnect handler, and in any case remove the client."""
         self._binary_packet.pop(self.manager.pre_disconnect(sid, namespace), None)
         try:
             if self._sessions is not None:
                 rooms = [room for room in self.manager.get_rooms(sid, namespace) if room != sid]
                 await self._sessions.left(
-                    session, namespace, sid, rooms, permanently=reason in _FOR_GOOD
+                    session, namespace, sid, rooms, permanently=reason in _PERMANENT_REASONS
                 )
             await self._trigger_event("disconnect", namespace, sid, reason)
         except Exception:
@@ -275,13 +295,13 @@ class Server(Application):
             or namespace in self.namespace_handlers
         )
 
-    async def _refuse(self, eio_sid: str, namespace: str, reason: Any) -> None:
+    async def _refuse(self, eio_sid: str, namespace: str, data: Any) -> None:
         await self._send_packet(
-            eio_sid, self.packet_class(stock.CONNECT_ERROR, data=reason, namespace=namespace)
+            eio_sid, self.packet_class(stock.CONNECT_ERROR, data=data, namespace=namespace)
         )
 
 
 def _is_cancelled() -> bool:
-    """Tell whether somebody wants the current task to end, not a thing that it waits for."""
+    """Return whether the current task itself is cancelled, and not a task that it awaits."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

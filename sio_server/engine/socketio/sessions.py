@@ -1,8 +1,8 @@
-"""Where Socket.IO sessions that outlive their connection come from: a seam, and its words.
+"""The seam to an application that stores Socket.IO sessions, so that clients can recover them.
 
-The engine keeps the wire side of connection state recovery: CONNECT's answer carries ``sid`` and
-``pid``, then what was missed follows, then what is live. Who remembers sessions and events is the
-application's choice.
+The engine speaks the wire side of connection state recovery: the CONNECT response has the ``sid``
+and the ``pid``, then the missed events follow, then the live events. The application decides who
+stores the sessions and the events.
 """
 
 from __future__ import annotations
@@ -16,46 +16,49 @@ from sio_server.engine.engineio.session import EngineSession
 
 @dataclass(frozen=True, slots=True)
 class AcceptedSession:
-    """A session that a client begins, or comes back to.
+    """The session of an accepted client: a new or a recovered one.
 
     Attributes:
-        sid: the id that it had; None: it is new and gets one.
-        pid: the secret that names it to whoever comes back; None: nobody can.
-        rooms: those that it is in again.
-        missed: events with their arguments, in order, which it gets before anything live.
+        sid: the id of a recovered session; None: the session is new and gets an id.
+        pid: the secret by which the client can recover the session later; None: it can't.
+        rooms: the rooms that the client joins again.
+        missed_events: the missed events with their arguments, in order. They are sent before any
+            live event.
     """
 
     sid: str | None = None
     pid: str | None = None
     rooms: Iterable[str] = ()
-    missed: Iterable[tuple[Any, ...]] = ()
+    missed_events: Iterable[tuple[Any, ...]] = ()
 
 
 class SessionsUnavailable(Exception):
-    """A session can't be looked up at present: the transport is closed, so that the client retries.
+    """Sessions can't be looked up at present.
 
-    It is told nothing, since it would give its session up.
+    The transport is closed without a Socket.IO error, so that the client keeps its session and
+    connects again.
     """
 
 
 class SessionRegistry(Protocol):
-    """Remembers sessions."""
+    """The application's store of sessions."""
 
     async def open(
         self, session: EngineSession, namespace: str, auth: Mapping[str, Any]
     ) -> AcceptedSession:
         """Return the session that ``auth["pid"]`` names, or a new one.
 
-        It is asked again, with the same arguments, once the older connection of the session that it
-        returned has ended.
+        If an older connection still has the returned session, the engine ends that connection and
+        then calls ``open`` again with the same arguments.
 
         Args:
             session: the Engine.IO session.
-            namespace: which is connected to.
-            auth: the payload of CONNECT; ``offset`` is what the client says that it got last.
+            namespace: the namespace that the client connects to.
+            auth: the payload of the CONNECT packet. Its ``offset`` is the offset of the last event
+                that the client has received.
 
         Raises:
-            NotNow: it can't be told.
+            SessionsUnavailable: sessions can't be looked up at present.
             socketio.exceptions.ConnectionRefusedError: the client may not connect.
         """
 
@@ -68,12 +71,13 @@ class SessionRegistry(Protocol):
         *,
         permanently: bool,
     ) -> None:
-        """Note that a session's client is gone.
+        """Note that a client has disconnected.
 
         Args:
-            session: the Engine.IO session that carried it.
-            namespace: which it was connected to.
-            sid: its id there.
-            rooms: those that it was in.
-            for_good: one side has disconnected it; the end of a transport does not.
+            session: the client's Engine.IO session.
+            namespace: the namespace that the client was connected to.
+            sid: the client's id in the namespace.
+            rooms: the client's rooms, without its own.
+            permanently: the client or the server has disconnected it on purpose, so that it can't
+                recover its session. False if only the transport has closed.
         """

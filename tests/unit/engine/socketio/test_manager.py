@@ -149,7 +149,7 @@ async def test_what_was_held_goes_with_the_refusal(server: Server) -> None:
     assert sid is not None
     await server.manager.emit("x", None, "/")
     await server.manager.disconnect(sid, "/")
-    assert not server.manager._waiting
+    assert not server.manager._held_frames
     again = await server.manager.pre_connect("e", "/")
     assert again is not None
     await server.manager.connect(again, "/")
