@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 
 TIMEOUT = 20
-"""Seconds after which something that should happen has not."""
+"""Seconds after which a test that waits for something fails."""
 
 SEPARATOR = "\x1e"
 POLLING, WEBSOCKET, UPGRADED = TRANSPORTS = ("polling", "websocket", "upgraded")

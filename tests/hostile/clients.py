@@ -1,4 +1,4 @@
-"""Clients that break the protocol, and what becomes of them."""
+"""Clients that break the protocol, and functions that observe the server's reaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.hostile.stacks import TIMEOUT, WHILE, Stack, both, ours, until
+from tests.hostile.stacks import TIMEOUT, WATCH_SECONDS, Stack, both, ours, until
 from tests.support.raw import Closed, RawSocketIO
 
 BOTH_TRANSPORTS = pytest.mark.parametrize("transport", ["websocket", "polling"])
@@ -24,7 +24,7 @@ MAX_LOG_LINE = 300
 
 
 class Client(RawSocketIO):
-    """A client that sends what it is told."""
+    """A client that sends exactly the given packets."""
 
     @property
     def sid(self) -> str:
@@ -33,17 +33,17 @@ class Client(RawSocketIO):
 
     @property
     def query(self) -> dict[str, str]:
-        """Return the query of a request to its polling session."""
+        """Return the query parameters of a request to its polling session."""
         return {"EIO": "4", "transport": "polling", "sid": self._sid}
 
     @property
     def websocket(self) -> aiohttp.ClientWebSocketResponse:
-        """Return its WebSocket."""
+        """Return its open WebSocket."""
         assert self._socket is not None
         return self._socket
 
     async def join(self) -> None:
-        """Connect to the main namespace."""
+        """Connect to the main namespace, and wait for the response."""
         await self.send("40")
         await self.receive("40")
 
@@ -57,21 +57,21 @@ class Client(RawSocketIO):
             await super().send("b" + base64.b64encode(packet).decode())
 
     async def post(self, body: bytes, **options: Any) -> tuple[int, str]:
-        """Post a body; return the status and the answer."""
+        """Post a body; return the status and the body of the response."""
         post = self._http.post(self._url, params=self.query, data=io.BytesIO(body), **options)
         async with post as response:
             return response.status, await response.text()
 
     async def poll(self) -> tuple[int, list[str]]:
-        """Poll once; return the status and the packets."""
+        """Poll once; return the status and the packets of the response."""
         async with asyncio.timeout(TIMEOUT), self._http.get(self._url, params=self.query) as answer:
             return answer.status, (await answer.text()).split("\x1e")
 
     async def next(self) -> str | bytes:
-        """Return the next packet, whatever it is.
+        """Return the next packet of any type.
 
         Raises:
-            Closed: there is none.
+            Closed: the server has closed the connection.
         """
         while not self._packets:
             if self._socket is None:
@@ -90,12 +90,12 @@ class Client(RawSocketIO):
         return base64.b64decode(packet[1:]) if packet.startswith("b") else packet
 
     async def read_to_the_end(self) -> None:
-        """Read, answering pings, until the server has closed."""
+        """Read, and answer pings, until the server has closed the connection."""
         with contextlib.suppress(Closed, aiohttp.ClientError, ConnectionError):
             await self.receive("never")
 
-    async def is_ended(self, seconds: float = WHILE) -> bool:
-        """Tell whether the server closes the connection."""
+    async def is_ended(self, seconds: float = WATCH_SECONDS) -> bool:
+        """Return whether the server closes the connection within this time."""
         reading = asyncio.ensure_future(self.read_to_the_end())
         await asyncio.wait([reading], timeout=seconds)
         reading.cancel()
@@ -106,7 +106,7 @@ class Client(RawSocketIO):
 async def client(
     stack: Stack, transport: str, *, join: bool = True, address: str = "127.0.0.1"
 ) -> AsyncIterator[Client]:
-    """Open a client, by default one that has connected to the main namespace."""
+    """Open a client that has connected to the main namespace, unless ``join`` is False."""
     connector = aiohttp.TCPConnector(force_close=True, local_addr=(address, 0), limit=0)
     async with aiohttp.ClientSession(connector=connector) as http:
         opened = Client(http, stack.url)
@@ -123,11 +123,13 @@ FENCE = ["fence"]
 
 
 async def fate(stack: Stack, hostile: Client, *packets: str | bytes) -> str:
-    """Send packets; return what has become of the client.
+    """Send packets; return the client's state after them.
 
     Returns:
-        ``open``: its next event is handled. ``closed``: its session is gone, and it was told.
-        ``zombie``: its connection is gone, its session is not. ``untold``: the other way round.
+        ``open``: its next event is handled.
+        ``closed``: its session has ended, and so has its connection.
+        ``zombie``: its connection has ended, but not its session.
+        ``untold``: its session has ended, but not its connection.
     """
     stack.events[:] = [event for event in stack.events if event != FENCE]
     with contextlib.suppress(Closed, aiohttp.ClientError, ConnectionError, TimeoutError):
@@ -146,14 +148,14 @@ async def fate(stack: Stack, hostile: Client, *packets: str | bytes) -> str:
         if not reading.done():
             return "untold"
         with contextlib.suppress(AssertionError):
-            await until(lambda: hostile.sid not in stack.sockets, seconds=WHILE)
+            await until(lambda: hostile.sid not in stack.sockets, seconds=WATCH_SECONDS)
         return "zombie" if hostile.sid in stack.sockets else "closed"
     finally:
         reading.cancel()
 
 
 async def fates(transport: str, *packets: str | bytes) -> tuple[str, str]:
-    """Return what becomes of a client on each stack."""
+    """Return the client's state after these packets on the stock server and on ours."""
 
     async def observe(stack: Stack) -> str:
         async with client(stack, transport) as hostile:
@@ -162,21 +164,21 @@ async def fates(transport: str, *packets: str | bytes) -> tuple[str, str]:
     return await both(observe)
 
 
-def trouble(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """Return what an operator would be shown."""
+def logged_problems(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return the log records that an operator sees: warnings and errors."""
     return [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def is_bounded(record: logging.LogRecord) -> bool:
-    """Tell whether it is one line of a bounded length."""
+    """Return whether a record is one printable line of bounded length."""
     message = record.getMessage()
     return record.exc_info is None and message.isprintable() and len(message) <= MAX_LOG_LINE
 
 
-async def breaks_off(
+async def assert_closed_with_one_log_line(
     caplog: pytest.LogCaptureFixture, transport: str, *packets: str | bytes
 ) -> None:
-    """Check that ours closes at once whoever sends this, says why in one line, keeps nothing."""
+    """Check that our server closes the client at once, logs one line, and keeps nothing."""
     async with ours() as stack:
         caplog.clear()
         for _ in range(2):
@@ -184,7 +186,7 @@ async def breaks_off(
                 assert await fate(stack, hostile, *packets) == "closed"
         assert stack.events == []
         assert stack.sockets == {}
-    (record,) = trouble(caplog)
+    (record,) = logged_problems(caplog)
     assert record.name == "sio_server.engine"
     assert "reason=" in record.getMessage()
     assert is_bounded(record), record.getMessage()

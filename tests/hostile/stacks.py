@@ -1,4 +1,4 @@
-"""The two stacks that are compared: the libraries' own server, and ours."""
+"""The two servers that are compared: python-socketio's own server, and ours."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sio_server.engine import Server
 from sio_server.logs import server_logger
 
 TIMEOUT = 5
-"""Seconds after which something that should happen has not."""
+"""Seconds after which a test that waits for something fails."""
 
-WHILE = 0.5
-"""Seconds for which we watch that something does not happen, where nothing else tells."""
+WATCH_SECONDS = 0.5
+"""Seconds in which a test watches that nothing happens, if nothing else tells it."""
 
 STOCK_LOG = logging.getLogger("stock")
 STOCK_LOG.setLevel(logging.ERROR)  # the stock servers' default
@@ -30,7 +30,9 @@ class Stack:
     """A server that is being served.
 
     Attributes:
-        events: what its handler for all events was called with, the name first.
+        server: the Socket.IO server.
+        runner: aiohttp's runner.
+        events: the received events, each as a list of its name and its arguments.
     """
 
     server: Any
@@ -55,20 +57,20 @@ class Stack:
 
     @property
     def connections(self) -> int:
-        """Return how many TCP connections it has, as far as it knows."""
+        """Return the number of TCP connections that aiohttp has."""
         assert self.runner.server is not None
         return sum(connection.connected for connection in self.runner.server.connections)
 
     def record(self, name: str, sid: str, *arguments: Any) -> None:
-        """Handle every event."""
+        """Handle and record every event."""
         self.events.append([name, *arguments])
 
 
 async def until(condition: Callable[[], Any], what: str = "", seconds: float = TIMEOUT) -> None:
-    """Wait until the condition holds.
+    """Wait until the condition is true.
 
     Raises:
-        AssertionError: it does not in time.
+        AssertionError: it was not true in time.
     """
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():
@@ -119,10 +121,13 @@ async def both(
     ours_options: dict[str, Any] | None = None,
     **options: Any,
 ) -> tuple[Any, Any]:
-    """Return what is observed on the stock server, and on ours.
+    """Return the results of observing the stock server and ours.
 
     Args:
-        options: for both servers.
+        observe: called with each stack and the arguments.
+        stock_options: options for the stock server only.
+        ours_options: options for our server only.
+        options: options for both servers.
     """
     async with asyncio.timeout(4 * TIMEOUT):
         async with stock(**options, **(stock_options or {})) as stack:

@@ -1,4 +1,4 @@
-"""Connecting: what comes before the answer, what is refused, what is never finished."""
+"""Connecting: events before the response, refusals, and sessions that never connect."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.hostile.clients import BOTH_TRANSPORTS, Client, client
 from tests.hostile.stacks import TIMEOUT, Stack, both, until
 
 
-async def answers(polling: Client, number: int) -> list[str | bytes]:
+async def next_packets(polling: Client, number: int) -> list[str | bytes]:
     """Return the next packets."""
     async with asyncio.timeout(TIMEOUT):
         return [await polling.next() for _ in range(number)]
 
 
 @BOTH_TRANSPORTS
-async def test_who_is_not_accepted_hears_nothing(transport: str) -> None:
-    """Stock sends broadcasts to a client whose connect handler is at work, and will refuse it."""
+async def test_a_client_gets_no_events_before_it_is_accepted(transport: str) -> None:
+    """The stock server sends broadcasts to a client that its connect handler later refuses."""
 
     async def observe(stack: Stack) -> list[str]:
         decided, asked = asyncio.Event(), asyncio.Event()
@@ -45,8 +45,8 @@ async def test_who_is_not_accepted_hears_nothing(transport: str) -> None:
 
 
 @BOTH_TRANSPORTS
-async def test_connect_is_answered_before_all_else(transport: str) -> None:
-    """Stock sends what is emitted meanwhile before the answer that makes it meaningful."""
+async def test_the_connect_response_is_the_first_packet(transport: str) -> None:
+    """The stock server sends events of the connect handler before it."""
 
     async def observe(stack: Stack) -> list[str | bytes]:
         async def connect(sid: str, environ: dict[str, Any], auth: Any) -> None:
@@ -56,7 +56,7 @@ async def test_connect_is_answered_before_all_else(transport: str) -> None:
         stack.server.on("connect", connect)
         async with client(stack, transport, join=False) as joining:
             await joining.send("40")
-            return [packet[:6] for packet in await answers(joining, 3)]
+            return [packet[:6] for packet in await next_packets(joining, 3)]
 
     assert await both(observe) == (
         ['42["he', '42["ev', '40{"si'],
@@ -66,7 +66,7 @@ async def test_connect_is_answered_before_all_else(transport: str) -> None:
 
 @BOTH_TRANSPORTS
 async def test_an_unknown_namespace_is_refused_in_the_protocol_s_form(transport: str) -> None:
-    """Stock answers a string where clients look for an object with a message."""
+    """The stock server sends a string, but clients expect an object with a message."""
 
     async def observe(stack: Stack) -> Any:
         async with client(stack, transport, join=False) as lost:
@@ -77,8 +77,8 @@ async def test_an_unknown_namespace_is_refused_in_the_protocol_s_form(transport:
 
 
 @BOTH_TRANSPORTS
-async def test_a_session_that_joins_nothing_is_closed(transport: str) -> None:
-    """Stock keeps it for as long as it answers pings."""
+async def test_a_session_without_a_namespace_is_closed(transport: str) -> None:
+    """The stock server keeps it as long as it answers pings."""
 
     async def observe(stack: Stack) -> int:
         async with client(stack, transport, join=False) as idle:
@@ -102,7 +102,7 @@ async def test_a_session_that_joins_nothing_is_closed(transport: str) -> None:
 
 @BOTH_TRANSPORTS
 async def test_a_connect_handler_that_fails_runs_once(transport: str) -> None:
-    """Stock takes a TypeError raised in it for a wrong number of arguments, and calls again."""
+    """The stock server takes its ``TypeError`` for a wrong signature, and calls it again."""
 
     async def observe(stack: Stack) -> int:
         calls = []
@@ -123,7 +123,7 @@ async def test_a_connect_handler_that_fails_runs_once(transport: str) -> None:
 
 @BOTH_TRANSPORTS
 async def test_a_disconnect_handler_that_fails_runs_once(transport: str) -> None:
-    """Stock does the same with it."""
+    """The stock server calls it again, as it does a connect handler."""
 
     async def observe(stack: Stack) -> int:
         calls = []
@@ -143,8 +143,8 @@ async def test_a_disconnect_handler_that_fails_runs_once(transport: str) -> None
 
 
 @BOTH_TRANSPORTS
-async def test_the_client_s_address_is_its_own(transport: str) -> None:
-    """Stock says 127.0.0.1 of everybody."""
+async def test_the_environment_has_the_clients_address(transport: str) -> None:
+    """The stock server gives every client the address 127.0.0.1."""
 
     async def observe(stack: Stack) -> tuple[str, bool]:
         environs: list[dict[str, Any]] = []
@@ -158,10 +158,10 @@ async def test_the_client_s_address_is_its_own(transport: str) -> None:
 
 @BOTH_TRANSPORTS
 @pytest.mark.parametrize(("seconds", "stocks"), [(0.3, 0), (1.7, 1000), (25, 25_000)])
-async def test_the_ping_interval_is_told_exactly(
+async def test_the_handshake_has_the_exact_ping_interval(
     transport: str, seconds: float, stocks: int
 ) -> None:
-    """Stock tells whole seconds: 0 for 0.3."""
+    """The stock server sends whole seconds: 0 for 0.3."""
 
     async def observe(stack: Stack) -> int:
         async with aiohttp.ClientSession() as http:

@@ -1,4 +1,4 @@
-"""HTTP as it should not be: what is answered, and what is logged."""
+"""Bad HTTP requests: their responses and their log lines."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.hostile.clients import BOTH_TRANSPORTS, breaks_off, client, is_bounded, trouble
+from tests.hostile.clients import (
+    BOTH_TRANSPORTS,
+    assert_closed_with_one_log_line,
+    client,
+    is_bounded,
+    logged_problems,
+)
 from tests.hostile.stacks import TIMEOUT, Stack, both
 
 
 async def ask(stack: Stack, method: str, query: str) -> tuple[int, Any]:
-    """Send a request; return the status, and the code and form of Engine.IO's error body."""
+    """Send a request; return the status, and the code of the error body if it has one."""
     async with (
         aiohttp.ClientSession() as http,
         http.request(method, f"{stack.endpoint}?{query}") as response,
@@ -39,15 +45,15 @@ async def ask(stack: Stack, method: str, query: str) -> tuple[int, Any]:
         pytest.param("GET", "EIO=3&transport=polling", (400, None), (400, 5), id="version"),
     ],
 )
-async def test_a_request_that_is_refused_is_told_why_in_the_protocol_s_form(
+async def test_a_refused_request_gets_engine_ios_error_body(
     method: str, query: str, stocks: tuple[int, Any], our: tuple[int, Any]
 ) -> None:
-    """Stock answers a bare string, or another status, or a handshake."""
+    """The stock server sends a bare string, another status, or a handshake."""
     assert await both(ask, method, query) == (stocks, our)
 
 
 async def test_jsonp_is_refused() -> None:
-    """Stock escapes quotes alone: one with a backslash before it breaks out of the string."""
+    """The stock server escapes only quotes, so a quote after a backslash ends the string."""
 
     async def observe(stack: Stack) -> str:
         async with client(stack, "polling") as polling, aiohttp.ClientSession() as http:
@@ -68,7 +74,7 @@ async def test_jsonp_is_refused() -> None:
 
 
 async def test_websockets_are_not_compressed() -> None:
-    """Stock agrees to permessage-deflate, and keeps its state for every browser."""
+    """The stock server accepts permessage-deflate, which costs memory for every browser."""
 
     async def observe(stack: Stack) -> bool:
         query = "EIO=4&transport=websocket"
@@ -82,12 +88,12 @@ async def test_websockets_are_not_compressed() -> None:
 
 
 async def test_a_newline_in_a_sid_forges_no_log_line(caplog: pytest.LogCaptureFixture) -> None:
-    """Stock logs the sid as it came."""
+    """The stock server logs the sid as it came."""
 
     async def observe(stack: Stack) -> list[bool]:
         caplog.clear()
         await ask(stack, "GET", "EIO=4&transport=polling&sid=a%0AERROR%20forged")
-        return ["\nERROR forged" in record.getMessage() for record in trouble(caplog)]
+        return ["\nERROR forged" in record.getMessage() for record in logged_problems(caplog)]
 
     assert await both(observe) == ([True], [])
 
@@ -105,11 +111,11 @@ async def test_a_newline_in_a_sid_forges_no_log_line(caplog: pytest.LogCaptureFi
         "45\n-[]",
     ],
 )
-async def test_what_a_client_wrote_is_escaped_and_cut_in_the_log(
+async def test_the_log_quotes_packets_escaped_and_bounded(
     caplog: pytest.LogCaptureFixture, transport: str, packet: str
 ) -> None:
-    """Log no line break, no terminal's command, and no more than shows what it was."""
-    await breaks_off(caplog, transport, packet)
+    """It has no line break and no terminal command of a client."""
+    await assert_closed_with_one_log_line(caplog, transport, packet)
 
 
 @pytest.mark.parametrize(
@@ -120,10 +126,10 @@ async def test_what_a_client_wrote_is_escaped_and_cut_in_the_log(
         b"GET /socket.io/ HTTP/1.1\r\nX: " + b"y" * 20_000 + b"\r\n\r\n",
     ],
 )
-async def test_a_bad_request_costs_no_traceback(
+async def test_a_bad_request_logs_no_traceback(
     caplog: pytest.LogCaptureFixture, request_: bytes
 ) -> None:
-    """Stock leaves it to aiohttp, which logs one for each."""
+    """With the stock server, aiohttp logs a traceback for each."""
 
     async def observe(stack: Stack) -> tuple[bytes, int]:
         caplog.clear()
@@ -132,6 +138,6 @@ async def test_a_bad_request_costs_no_traceback(
         async with asyncio.timeout(TIMEOUT):
             status = await reader.readline()
         writer.close()
-        return status.split()[1], sum(not is_bounded(record) for record in trouble(caplog))
+        return status.split()[1], sum(not is_bounded(record) for record in logged_problems(caplog))
 
     assert await both(observe) == ((b"400", 1), (b"400", 0))

@@ -1,4 +1,4 @@
-"""Options of the constructor."""
+"""Wrong options of the constructor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sio_server.engine import Server
 
 
 class OtherJson:
-    """A JSON module of one's own."""
+    """A custom JSON module."""
 
     dumps, loads = staticmethod(json.dumps), staticmethod(json.loads)
 
@@ -23,8 +23,8 @@ def stock_server(**options: Any) -> Any:
     return socketio.AsyncServer(async_mode="aiohttp", **options)
 
 
-def takes(make: Callable[..., Any], **options: Any) -> bool:
-    """Tell whether a server can be made with the options."""
+def accepts(make: Callable[..., Any], **options: Any) -> bool:
+    """Return whether a server accepts the options."""
     try:
         make(**options)
     except TypeError:
@@ -33,23 +33,23 @@ def takes(make: Callable[..., Any], **options: Any) -> bool:
 
 
 def test_a_misspelt_option_is_an_error() -> None:
-    """Stock swallows what it does not know."""
-    assert takes(stock_server, ping_intervall=3)
-    assert not takes(Server, ping_intervall=3)
-    assert takes(Server, ping_interval=3)
+    """The stock server ignores options that it does not know."""
+    assert accepts(stock_server, ping_intervall=3)
+    assert not accepts(Server, ping_intervall=3)
+    assert accepts(Server, ping_interval=3)
 
 
 def test_one_server_s_options_do_not_change_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stock sets the JSON module on the class that all servers of the process share."""
+    """The stock server sets the JSON module on a class that all servers of the process share."""
     import engineio.packet
     import socketio.packet
 
     for packets in (engineio.packet, socketio.packet):
         monkeypatch.setattr(packets.Packet, "json", packets.Packet.json)
     other, our_other = stock_server(), Server()
-    assert not takes(Server, json=OtherJson)
+    assert not accepts(Server, json=OtherJson)
     assert other.packet_class.json is not OtherJson
-    takes(stock_server, json=OtherJson)
+    accepts(stock_server, json=OtherJson)
     assert other.packet_class.json is OtherJson
     assert engineio.packet.Packet.json is OtherJson
     assert our_other.packet_class is not Server().packet_class

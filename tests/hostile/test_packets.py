@@ -1,11 +1,18 @@
-"""Packets that no well-behaved client sends, and what the server then is left with."""
+"""Packets that no well-behaved client sends, and the server's state after them."""
 
 from __future__ import annotations
 
 import pytest
 
 from sio_server.engine import UNDECODABLE
-from tests.hostile.clients import BOTH_TRANSPORTS, breaks_off, client, fate, fates, trouble
+from tests.hostile.clients import (
+    BOTH_TRANSPORTS,
+    assert_closed_with_one_log_line,
+    client,
+    fate,
+    fates,
+    logged_problems,
+)
 from tests.hostile.stacks import Stack, both, stock, until
 
 
@@ -18,20 +25,20 @@ from tests.hostile.stacks import Stack, both, stock, until
         pytest.param("b%%%", "open", "open", id="base64"),
     ],
 )
-async def test_what_is_no_engine_io_packet_closes(
+async def test_an_invalid_engine_io_packet_closes_the_session(
     caplog: pytest.LogCaptureFixture, packet: str, websocket: str, polling: str
 ) -> None:
-    """Stock keeps the session: without a connection until a ping times out, or as if unhurt."""
+    """The stock server keeps the session, but over WebSocket without its connection."""
     for transport, kept in (("websocket", websocket), ("polling", polling)):
         assert await fates(transport, packet) == (kept, "closed")
-        await breaks_off(caplog, transport, packet)
+        await assert_closed_with_one_log_line(caplog, transport, packet)
 
 
 @BOTH_TRANSPORTS
-async def test_digits_of_other_scripts_are_no_packet_types(
+async def test_a_packet_type_in_digits_of_another_script_closes_the_session(
     caplog: pytest.LogCaptureFixture, transport: str
 ) -> None:
-    """Stock takes whatever Unicode calls a digit for a packet's type."""
+    """The stock server accepts every Unicode digit as a packet type."""
     packet = '\N{ARABIC-INDIC DIGIT FOUR}\N{ARABIC-INDIC DIGIT TWO}["x"]'
 
     async def observe(stack: Stack) -> tuple[str, bool]:
@@ -39,29 +46,29 @@ async def test_digits_of_other_scripts_are_no_packet_types(
             return await fate(stack, hostile, packet), ["x"] in stack.events
 
     assert await both(observe) == (("open", True), ("closed", False))
-    await breaks_off(caplog, transport, packet)
+    await assert_closed_with_one_log_line(caplog, transport, packet)
 
 
 @BOTH_TRANSPORTS
 @pytest.mark.parametrize("packet", ["7", "42[]", "49", "430{}", '42{"0":"x"}', "44{}", "42x"])
-async def test_what_is_no_socket_io_packet_closes(
+async def test_an_invalid_socket_io_packet_closes_the_session(
     caplog: pytest.LogCaptureFixture, transport: str, packet: str
 ) -> None:
-    """Stock lets the client go on."""
+    """The stock server keeps the session."""
     assert await fates(transport, packet) == ("open", "closed")
-    await breaks_off(caplog, transport, packet)
+    await assert_closed_with_one_log_line(caplog, transport, packet)
 
 
 @BOTH_TRANSPORTS
 @pytest.mark.parametrize("packet", ["7", "42[]", "49"])
-async def test_each_malformed_packet_does_not_cost_a_traceback(
+async def test_malformed_packets_log_no_traceback(
     caplog: pytest.LogCaptureFixture, transport: str, packet: str
 ) -> None:
-    """Stock logs a traceback for each one, as many as the client likes."""
+    """The stock server logs a traceback for each of them."""
     async with stock() as stack, client(stack, transport) as hostile:
         assert await fate(stack, hostile, *[packet] * 5) == "open"
-    assert sum(record.exc_info is not None for record in trouble(caplog)) == 5
-    await breaks_off(caplog, transport, *[packet] * 5)
+    assert sum(record.exc_info is not None for record in logged_problems(caplog)) == 5
+    await assert_closed_with_one_log_line(caplog, transport, *[packet] * 5)
 
 
 @BOTH_TRANSPORTS
@@ -73,10 +80,10 @@ async def test_each_malformed_packet_does_not_cost_a_traceback(
         ('42["disconnect","forged"]', ["forged"]),
     ],
 )
-async def test_a_client_does_not_run_the_server_s_own_handlers(
+async def test_a_client_cannot_call_the_connect_and_disconnect_handlers(
     caplog: pytest.LogCaptureFixture, transport: str, packet: str, arguments: list[object]
 ) -> None:
-    """Stock calls the handler for connects, or disconnects, with what the client made up."""
+    """The stock server calls them with the client's arguments."""
 
     async def observe(stack: Stack) -> tuple[str, bool]:
         calls = []
@@ -86,18 +93,18 @@ async def test_a_client_does_not_run_the_server_s_own_handlers(
             return await fate(stack, hostile, packet), tuple(arguments) in calls
 
     assert await both(observe) == (("open", True), ("closed", False))
-    await breaks_off(caplog, transport, packet)
+    await assert_closed_with_one_log_line(caplog, transport, packet)
 
 
 @BOTH_TRANSPORTS
 @pytest.mark.parametrize("name", ["connect_error", "disconnecting", "newListener"])
-async def test_all_that_the_protocol_reserves_is_refused(
+async def test_all_reserved_event_names_close_the_session(
     caplog: pytest.LogCaptureFixture, transport: str, name: str
 ) -> None:
-    """Stock hands on the reserved event names that it has no use for itself."""
+    """The stock server delivers the reserved names that it does not use itself."""
     packet = f'42["{name}"]'
     assert await fates(transport, packet) == ("open", "closed")
-    await breaks_off(caplog, transport, packet)
+    await assert_closed_with_one_log_line(caplog, transport, packet)
 
 
 @BOTH_TRANSPORTS
@@ -105,7 +112,7 @@ async def test_all_that_the_protocol_reserves_is_refused(
 async def test_numbers_that_are_not_json_do_not_reach_a_handler(
     transport: str, number: str
 ) -> None:
-    """Stock hands on numbers that it would send out as what no other JSON parser takes."""
+    """The stock server delivers numbers that no other JSON parser accepts."""
 
     async def observe(stack: Stack) -> type:
         async with client(stack, transport) as hostile:
@@ -117,10 +124,10 @@ async def test_numbers_that_are_not_json_do_not_reach_a_handler(
 
 
 @BOTH_TRANSPORTS
-async def test_a_deeply_nested_event_is_an_event(
+async def test_a_deeply_nested_event_reaches_its_handler_without_arguments(
     caplog: pytest.LogCaptureFixture, transport: str
 ) -> None:
-    """Stock logs a traceback and never answers; a handler of ours is told what came."""
+    """The stock server logs a traceback and never answers."""
     packet = '42["x",' + "[" * 5000 + "]" * 5000 + "]"
 
     async def observe(stack: Stack) -> tuple[list[object], bool]:
@@ -128,7 +135,7 @@ async def test_a_deeply_nested_event_is_an_event(
         async with client(stack, transport) as hostile:
             assert await fate(stack, hostile, packet) == "open"
             await until(lambda: ["fence"] in stack.events)
-        return stack.events, any(record.exc_info for record in trouble(caplog))
+        return stack.events, any(record.exc_info for record in logged_problems(caplog))
 
     assert await both(observe) == (
         ([["fence"]], True),
@@ -137,8 +144,8 @@ async def test_a_deeply_nested_event_is_an_event(
 
 
 @BOTH_TRANSPORTS
-async def test_an_acknowledgement_of_nothing_spoils_nothing(transport: str) -> None:
-    """Stock lets a client acknowledge id 0, its own counter: no later event can be acknowledged."""
+async def test_an_acknowledgement_with_id_0_breaks_no_later_one(transport: str) -> None:
+    """The stock server stores its id counter there, and then can send no event with a callback."""
 
     async def observe(stack: Stack) -> str:
         answers: list[int] = []
@@ -165,7 +172,7 @@ async def test_an_acknowledgement_of_nothing_spoils_nothing(transport: str) -> N
 async def test_numbers_that_are_not_json_do_not_reach_a_callback(
     transport: str, number: str
 ) -> None:
-    """Stock hands them on from an acknowledgement as well."""
+    """The stock server also delivers them from an acknowledgement."""
 
     async def observe(stack: Stack) -> bool:
         answers: list[object] = []

@@ -1,4 +1,4 @@
-"""Long-polling: bodies that are lost, polls that hang, sessions that nobody ends."""
+"""Long-polling: lost bodies, polls that hang, and sessions that never end."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from tests.hostile.clients import Client, client, is_bounded, trouble
-from tests.hostile.stacks import TIMEOUT, WHILE, Stack, both, until
+from tests.hostile.clients import Client, client, is_bounded, logged_problems
+from tests.hostile.stacks import TIMEOUT, WATCH_SECONDS, Stack, both, until
 
 BOUND = 0.2
-"""Our connect timeout, where a test waits for it."""
+"""Seconds of our connect timeout, in the tests that wait for it."""
 
 
 async def post_in_two(stack: Stack, polling: Client, body: bytes) -> bytes:
-    """Post a body in two segments, the second when the first has been read; return the status."""
+    """Post a body in two segments, the second after a pause; return the status."""
     reader, writer = await asyncio.open_connection("127.0.0.1", stack.runner.addresses[0][1])
     head = f"POST /socket.io/?EIO=4&transport=polling&sid={polling.sid} HTTP/1.1\r\nHost: x\r\n"
     writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:1000])
     answer = asyncio.ensure_future(reader.readline())
-    await asyncio.wait([answer], timeout=WHILE)
+    await asyncio.wait([answer], timeout=WATCH_SECONDS)
     writer.write(body[1000:])
     async with asyncio.timeout(TIMEOUT):
         status = await answer
@@ -31,7 +31,7 @@ async def post_in_two(stack: Stack, polling: Client, body: bytes) -> bytes:
 
 
 async def test_a_body_in_two_segments_arrives_whole() -> None:
-    """Stock answers 200 to what it has at once, and loses it for not being the whole."""
+    """The stock server answers 200 to the first segment, and loses the event."""
 
     async def observe(stack: Stack) -> tuple[bytes, list[list[Any]]]:
         async with client(stack, "polling") as polling:
@@ -41,8 +41,8 @@ async def test_a_body_in_two_segments_arrives_whole() -> None:
     assert await both(observe) == ((b"200", []), (b"200", [["big", "x" * 3000]]))
 
 
-async def test_more_than_sixteen_packets_arrive() -> None:
-    """Stock answers 200 to the seventeenth packet of a body and loses them all."""
+async def test_a_body_of_more_than_sixteen_packets_is_handled() -> None:
+    """The stock server answers 200 and loses all packets of the body."""
 
     async def observe(stack: Stack) -> tuple[int, int]:
         async with client(stack, "polling") as polling:
@@ -52,8 +52,8 @@ async def test_more_than_sixteen_packets_arrive() -> None:
     assert await both(observe) == ((200, 0), (200, 17))
 
 
-async def test_an_aborted_poll_takes_nothing_with_it() -> None:
-    """Stock hands the next message to the poll whose client has hung up."""
+async def test_an_aborted_poll_loses_no_packet() -> None:
+    """The stock server gives the next packet to the poll of the client that has disconnected."""
 
     async def observe(stack: Stack) -> list[str]:
         async with client(stack, "polling") as polling:
@@ -81,10 +81,10 @@ BAD_BODIES = pytest.mark.parametrize(
 
 
 @BAD_BODIES
-async def test_a_body_that_can_t_be_read_closes(
+async def test_an_unreadable_body_closes_the_session(
     caplog: pytest.LogCaptureFixture, body: bytes, headers: dict[str, str]
 ) -> None:
-    """Stock answers 200 and logs a traceback, or takes a body of another protocol."""
+    """The stock server answers 200 and logs a traceback, or accepts a body of another protocol."""
 
     async def observe(stack: Stack) -> tuple[int, bool]:
         caplog.clear()
@@ -93,12 +93,12 @@ async def test_a_body_that_can_t_be_read_closes(
             return status, polling.sid in stack.sockets
 
     assert await both(observe) == ((200, True), (400, False))
-    (record,) = trouble(caplog)
+    (record,) = logged_problems(caplog)
     assert is_bounded(record)
 
 
-async def test_a_compressed_body_is_not_lost_in_silence() -> None:
-    """Stock reads as many bytes as there are compressed, loses the rest, and answers 200."""
+async def test_a_compressed_body_is_decoded() -> None:
+    """The stock server answers 200, but reads only as many bytes as the compressed body has."""
 
     async def observe(stack: Stack) -> str:
         async with client(stack, "polling") as polling:
@@ -112,8 +112,10 @@ async def test_a_compressed_body_is_not_lost_in_silence() -> None:
     assert our == "200: 1"
 
 
-async def test_a_body_that_never_comes_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
-    """Stock waits for as long as the client likes, in a session that stays."""
+async def test_a_body_that_does_not_arrive_closes_the_session(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The stock server waits without a bound, and keeps the session."""
 
     async def observe(stack: Stack) -> tuple[bool, bool]:
         caplog.clear()
@@ -122,25 +124,25 @@ async def test_a_body_that_never_comes_is_not_waited_for(caplog: pytest.LogCaptu
             path = f"/socket.io/?EIO=4&transport=polling&sid={polling.sid}"
             writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n".encode())
             end = asyncio.ensure_future(reader.read())
-            await asyncio.wait([end], timeout=BOUND + WHILE)
+            await asyncio.wait([end], timeout=BOUND + WATCH_SECONDS)
             end.cancel()
             writer.close()
             return end.done() and not end.cancelled(), polling.sid in stack.sockets
 
     options = {"ours_options": {"connect_timeout": BOUND}}
     assert await both(observe, **options) == ((False, True), (True, False))
-    (record,) = trouble(caplog)
+    (record,) = logged_problems(caplog)
     assert is_bounded(record)
 
 
-async def test_concurrent_polls_close(caplog: pytest.LogCaptureFixture) -> None:
-    """Stock lets fifty polls of one session wait beside one another."""
+async def test_concurrent_polls_close_the_session(caplog: pytest.LogCaptureFixture) -> None:
+    """The stock server lets fifty polls of one session wait at once."""
 
     async def observe(stack: Stack) -> tuple[int, bool]:
         caplog.clear()
         async with client(stack, "polling") as polling:
             polls = [asyncio.ensure_future(polling.poll()) for _ in range(50)]
-            answered, waiting = await asyncio.wait(polls, timeout=2 * WHILE)
+            answered, waiting = await asyncio.wait(polls, timeout=2 * WATCH_SECONDS)
             for poll in waiting:
                 poll.cancel()
             for poll in answered:
@@ -148,12 +150,12 @@ async def test_concurrent_polls_close(caplog: pytest.LogCaptureFixture) -> None:
             return len(answered), polling.sid in stack.sockets
 
     assert await both(observe) == ((0, True), (50, False))
-    (record,) = trouble(caplog)
+    (record,) = logged_problems(caplog)
     assert is_bounded(record)
 
 
-async def test_a_post_to_a_session_just_closed_is_answered() -> None:
-    """Stock fails with KeyError, and 500."""
+async def test_a_post_to_a_closed_session_gets_400() -> None:
+    """The stock server raises a ``KeyError`` and answers 500."""
 
     async def observe(stack: Stack) -> tuple[int, int]:
         async with client(stack, "polling") as polling:
@@ -164,8 +166,8 @@ async def test_a_post_to_a_session_just_closed_is_answered() -> None:
     assert await both(observe) == ((200, 500), (200, 400))
 
 
-async def test_a_client_that_is_gone_is_closed_at_the_ping_timeout() -> None:
-    """Stock sweeps once in a ping timeout: a session may live for twice as long."""
+async def test_a_silent_client_is_closed_at_the_ping_timeout() -> None:
+    """The stock server looks once in a ping timeout, so a session may live twice as long."""
 
     async def observe(stack: Stack) -> bool:
         reasons: list[str] = []

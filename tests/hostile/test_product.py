@@ -1,4 +1,4 @@
-"""What the whole server closes, around the engine."""
+"""Hostile clients of the whole server, around the engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import socketio.async_redis_manager
 
 from tests.conftest import load_vectors
 from tests.hostile.clients import BOTH_TRANSPORTS
-from tests.hostile.stacks import STOCK_LOG, TIMEOUT, WHILE, Stack, ours, stock
+from tests.hostile.stacks import STOCK_LOG, TIMEOUT, WATCH_SECONDS, Stack, ours, stock
 from tests.support.raw import plain, raw_socketio
 from tests.support.server import Server
 
@@ -34,7 +34,7 @@ UPGRADE = {
 async def handshake(
     http: aiohttp.ClientSession, url: str, transport: str, **headers: str
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Do an Engine.IO handshake; yield the answer before it ends."""
+    """Send an Engine.IO handshake; yield the response while it is open."""
     query = {"EIO": "4", "transport": transport}
     headers |= UPGRADE if transport == "websocket" else {}
     async with http.get(f"{url}/socket.io/", params=query, headers=headers) as response:
@@ -45,8 +45,8 @@ OPENED = {"polling": 200, "websocket": 101}
 
 
 @BOTH_TRANSPORTS
-async def test_there_are_so_many_sessions(start_server: Start, transport: str) -> None:
-    """Stock opens a session for every handshake; ours has a bound, and those idle lose theirs."""
+async def test_the_number_of_sessions_is_bounded(start_server: Start, transport: str) -> None:
+    """The stock server opens a session for every handshake. Ours closes idle sessions, too."""
 
     async def open_sessions(url: str, number: int) -> list[int]:
         statuses = []
@@ -75,8 +75,8 @@ async def test_there_are_so_many_sessions(start_server: Start, transport: str) -
             await asyncio.sleep(0.05)
 
 
-async def test_an_idle_session_costs_no_task() -> None:
-    """Stock runs a task and a timer for each session; ours has one clock for all."""
+async def test_an_idle_session_has_no_task() -> None:
+    """The stock server has a task and a timer for each session; ours has one clock for all."""
 
     async def idle_tasks(url: str) -> int:
         before = len(asyncio.all_tasks())
@@ -93,8 +93,10 @@ async def test_an_idle_session_costs_no_task() -> None:
 
 
 @BOTH_TRANSPORTS
-async def test_forwarding_headers_open_no_door(start_server: Start, transport: str) -> None:
-    """Stock takes anybody's word for its own origin, and tells no cache that origins matter."""
+async def test_forwarding_headers_do_not_allow_a_foreign_origin(
+    start_server: Start, transport: str
+) -> None:
+    """The stock server believes forged headers about its own origin, and sends no ``Vary``."""
     forged = {
         "Origin": "https://evil.test",
         "X-Forwarded-Proto": "https",
@@ -117,8 +119,10 @@ async def test_forwarding_headers_open_no_door(start_server: Start, transport: s
 
 
 @pytest.mark.parametrize("start", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "])
-async def test_who_finishes_no_request_is_closed(start_server: Start, start: bytes) -> None:
-    """Stock leaves it to aiohttp, which waits for an hour."""
+async def test_a_connection_without_a_complete_request_is_closed(
+    start_server: Start, start: bytes
+) -> None:
+    """The stock server leaves it to aiohttp, which waits for an hour."""
 
     async def is_closed(port: int, seconds: float, stack: Stack | None = None) -> bool:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -133,14 +137,14 @@ async def test_who_finishes_no_request_is_closed(start_server: Start, start: byt
         return not end.cancel()
 
     async with stock() as stack:
-        assert not await is_closed(stack.runner.addresses[0][1], WHILE, stack)
-    assert await is_closed(start_server(connect_timeout=WHILE).port, TIMEOUT)
+        assert not await is_closed(stack.runner.addresses[0][1], WATCH_SECONDS, stack)
+    assert await is_closed(start_server(connect_timeout=WATCH_SECONDS).port, TIMEOUT)
 
 
-async def test_what_can_t_be_kept_is_told_to_its_publisher(
+async def test_a_publisher_is_told_if_its_event_cannot_be_stored(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, start_server: Start
 ) -> None:
-    """Stock's manager for several servers logs that an event is lost, and returns as if not."""
+    """The stock manager for several servers logs the loss, and returns as if it had succeeded."""
     attempts = []
 
     class Gone:
@@ -182,17 +186,17 @@ async def test_what_can_t_be_kept_is_told_to_its_publisher(
 
 @BOTH_TRANSPORTS
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "-1e999"])
-async def test_numbers_that_are_no_json_are_told_to_be_invalid(
+async def test_numbers_that_are_not_json_get_the_error_invalid_json(
     server: Server, transport: str, number: str
 ) -> None:
-    """Stock would send them on."""
+    """The stock server would deliver them."""
     async with raw_socketio(server.url, transport) as client:
         answer = await client.call("furniture_created", f'{{"price":{number}}}')
         assert answer["error"]["code"] == "invalid_json"
 
 
-async def test_the_log_is_lines_whatever_comes(start_server: Start) -> None:
-    """Log no traceback for a bad request, and no line that a client made up."""
+async def test_bad_requests_and_packets_leave_the_log_readable(start_server: Start) -> None:
+    """The log has no traceback for a bad request, and no line that a client has written."""
     server = start_server(log_level="debug")
     async with aiohttp.ClientSession() as http:
         for path in (

@@ -1,4 +1,4 @@
-"""The libraries' private names that the engine leans on: few, known, and those of the pins."""
+"""The libraries' private names that the engine uses: few, listed, and of the pinned releases."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ LISTED = {name for _, name in PRIVATE_NAMES}
 
 
 def is_private(name: str) -> bool:
-    """Tell whether a name is one that its owner promises nothing about."""
+    """Return whether a name is private to its module or class."""
     return name.startswith("_") and not name.startswith("__")
 
 
 def resolve(path: str) -> Any:
-    """Import what a dotted path names."""
+    """Import the object at a dotted path."""
     parts = path.split(".")
     for length in range(len(parts), 0, -1):
         try:
@@ -44,9 +44,9 @@ def resolve(path: str) -> Any:
 
 
 def names_of(owner: Any) -> set[str]:
-    """Return the names that a class, its instances or a module have.
+    """Return the names of a class, of its instances, or of a module.
 
-    What the methods of a class set on ``self`` counts as well.
+    It includes the attributes that the methods of a class set on ``self``.
     """
     names = set(dir(owner))
     for base in inspect.getmro(owner) if inspect.isclass(owner) else ():
@@ -56,14 +56,14 @@ def names_of(owner: Any) -> set[str]:
 
 
 def library_bases(owner: Any) -> list[type]:
-    """Return those of a class's bases that are the libraries'."""
+    """Return the bases of a class that the libraries define."""
     return [
         base for base in inspect.getmro(owner)[1:] if base.__module__.partition(".")[0] in LIBRARIES
     ]
 
 
 def defined_in(tree: ast.AST) -> set[str]:
-    """Return the private names that a module makes itself."""
+    """Return the names that a module defines itself."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -76,7 +76,7 @@ def defined_in(tree: ast.AST) -> set[str]:
 
 
 def uses(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """Yield each private attribute that is used: of what, and its name."""
+    """Yield each private attribute that is used, as its object and its name."""
     for each in ast.walk(node):
         if isinstance(each, ast.Attribute) and is_private(each.attr):
             yield ast.unparse(each.value), each.attr
@@ -89,11 +89,13 @@ def uses(node: ast.AST) -> Iterator[tuple[str, str]]:
             yield ast.unparse(each.args[0]), str(each.args[1].value)
 
 
-def leans_on(module: ModuleType, source: str, own: set[str]) -> set[str]:
+def private_names_used(module: ModuleType, source: str, own: set[str]) -> set[str]:
     """Return the libraries' private names that a module uses.
 
     Args:
-        own: the private names that the engine makes somewhere itself.
+        module: the imported module.
+        source: its source text.
+        own: the private names that the engine defines itself.
     """
     tree = ast.parse(source)
     found: set[str] = set()
@@ -114,7 +116,7 @@ def leans_on(module: ModuleType, source: str, own: set[str]) -> set[str]:
 
 
 def engine_modules() -> dict[str, tuple[ModuleType, str]]:
-    """Return the modules of the engine and of ``net``, with their sources, by name."""
+    """Return the modules of ``engine`` and ``net`` with their sources, by name."""
     paths = [path for folder in FOLDERS for path in sorted(folder.rglob("*.py"))]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
     return {
@@ -125,20 +127,20 @@ def engine_modules() -> dict[str, tuple[ModuleType, str]]:
 
 
 def all_defined() -> set[str]:
-    """Return the private names that the engine makes itself."""
+    """Return the names that the engine defines itself."""
     return set().union(*(defined_in(ast.parse(text)) for _, text in engine_modules().values()))
 
 
 @pytest.mark.parametrize(("owner", "name"), PRIVATE_NAMES)
-def test_the_name_is_there(owner: str, name: str) -> None:
-    """Find each name in the release that is installed."""
+def test_the_installed_release_has_each_listed_name(owner: str, name: str) -> None:
+    """A release that moves a name fails this test."""
     assert is_private(name)
     assert name in names_of(resolve(owner)), f"{owner} has no {name} any more"
 
 
 @pytest.mark.parametrize("distribution", LIBRARIES.values())
-def test_the_release_is_the_pinned_one(distribution: str) -> None:
-    """Run with the releases that were read when these names were written down."""
+def test_the_installed_releases_are_the_pinned_ones(distribution: str) -> None:
+    """The names were checked against these releases."""
     pins = dict(
         line.split("==")
         for line in (ROOT / "requirements.txt").read_text().splitlines()
@@ -148,15 +150,18 @@ def test_the_release_is_the_pinned_one(distribution: str) -> None:
 
 
 @pytest.mark.parametrize("name", engine_modules())
-def test_no_other_name_is_leant_on(name: str) -> None:
-    """Use no private name of the libraries that is not written down."""
+def test_the_engine_uses_only_listed_names(name: str) -> None:
+    """Every private name of the libraries that a module uses is in the list."""
     module, source = engine_modules()[name]
-    assert leans_on(module, source, all_defined()) - LISTED == set()
+    assert private_names_used(module, source, all_defined()) - LISTED == set()
 
 
-def test_each_name_that_is_written_down_is_used() -> None:
-    """Write down no name that the engine can do without."""
-    used = [leans_on(module, text, all_defined()) for module, text in engine_modules().values()]
+def test_each_listed_name_is_used() -> None:
+    """The list has no name that the engine does not need."""
+    used = [
+        private_names_used(module, text, all_defined())
+        for module, text in engine_modules().values()
+    ]
     assert LISTED - set().union(*used) == set()
 
 
@@ -174,8 +179,8 @@ def test_each_name_that_is_written_down_is_used() -> None:
         ("from engineio.async_drivers.aiohttp import _async", "_async"),
     ],
 )
-def test_a_planted_name_is_found(tmp_path: Path, planted: str, name: str) -> None:
-    """See that the check above would fail."""
+def test_a_planted_private_name_is_found(tmp_path: Path, planted: str, name: str) -> None:
+    """The check above fails for each way to use a private name."""
     source = f"from engineio import AsyncServer\n{planted}\n"
     path = tmp_path / "planted.py"
     path.write_text(source)
@@ -184,4 +189,4 @@ def test_a_planted_name_is_found(tmp_path: Path, planted: str, name: str) -> Non
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert leans_on(module, source, all_defined()) == {name}
+    assert private_names_used(module, source, all_defined()) == {name}

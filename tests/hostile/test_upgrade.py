@@ -1,4 +1,4 @@
-"""From polling to WebSocket: upgrades that fail, that stop half-way, that come twice."""
+"""The upgrade from polling to WebSocket: it fails, stops half-way, or happens twice."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import aiohttp
 
 from tests.hostile.clients import Client, client
-from tests.hostile.stacks import WHILE, Stack, both, until
+from tests.hostile.stacks import WATCH_SECONDS, Stack, both, until
 
 BOUND = 0.2
-"""Our bound for an upgrade, in these tests."""
+"""Seconds that an upgrade may take on our server, in these tests."""
 
 
 @asynccontextmanager
@@ -27,8 +27,10 @@ async def probing(stack: Stack, polling: Client) -> AsyncIterator[aiohttp.Client
         yield socket
 
 
-async def is_closed(socket: aiohttp.ClientWebSocketResponse, seconds: float = WHILE) -> bool:
-    """Tell whether the server closes the socket."""
+async def is_closed(
+    socket: aiohttp.ClientWebSocketResponse, seconds: float = WATCH_SECONDS
+) -> bool:
+    """Return whether the server closes the WebSocket within this time."""
     try:
         message = await socket.receive(seconds)
     except TimeoutError:
@@ -36,8 +38,8 @@ async def is_closed(socket: aiohttp.ClientWebSocketResponse, seconds: float = WH
     return message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
 
 
-async def test_polling_goes_on_after_a_failed_upgrade() -> None:
-    """Stock answers each poll with a NOOP for ever, and delivers nothing."""
+async def test_polling_continues_after_a_failed_upgrade() -> None:
+    """The stock server then answers every poll with a NOOP, and delivers nothing."""
 
     async def observe(stack: Stack) -> bool:
         async with client(stack, "polling") as polling:
@@ -53,8 +55,8 @@ async def test_polling_goes_on_after_a_failed_upgrade() -> None:
     assert await both(observe) == (False, True)
 
 
-async def test_polling_goes_on_after_an_upgrade_that_was_probed() -> None:
-    """Stock recovers from one that ends after the probe; so do we."""
+async def test_polling_continues_after_an_upgrade_that_ended_at_the_probe() -> None:
+    """Both servers recover from it."""
 
     async def observe(stack: Stack) -> bool:
         async with client(stack, "polling") as polling:
@@ -68,8 +70,8 @@ async def test_polling_goes_on_after_an_upgrade_that_was_probed() -> None:
     assert await both(observe) == (True, True)
 
 
-async def test_an_upgrade_has_a_time_to_complete_in() -> None:
-    """Stock waits without end, for the probe and after it."""
+async def test_an_upgrade_that_does_not_complete_is_closed() -> None:
+    """The stock server waits without a bound, before and after the probe."""
 
     async def observe(stack: Stack, probe: bool) -> tuple[bool, bool]:
         async with client(stack, "polling") as polling:
@@ -77,7 +79,7 @@ async def test_an_upgrade_has_a_time_to_complete_in() -> None:
                 if probe:
                     await socket.send_str("2probe")
                     assert await socket.receive_str() == "3probe"
-                closed = await is_closed(socket, BOUND + WHILE)
+                closed = await is_closed(socket, BOUND + WATCH_SECONDS)
                 return closed, polling.sid in stack.sockets
 
     for probe in (False, True):
@@ -85,8 +87,8 @@ async def test_an_upgrade_has_a_time_to_complete_in() -> None:
         assert answer == ((False, True), (True, True))
 
 
-async def test_one_of_two_upgrades_takes_effect() -> None:
-    """Stock lets both: the messages then alternate between the two sockets."""
+async def test_only_one_of_two_upgrades_takes_effect() -> None:
+    """The stock server accepts both, and sends messages to the two WebSockets in turn."""
 
     async def observe(stack: Stack) -> list[list[str]]:
         async with client(stack, "polling") as polling, AsyncExitStack() as exits:
@@ -117,14 +119,14 @@ async def _received(socket: aiohttp.ClientWebSocketResponse) -> list[aiohttp.WSM
     messages = []
     try:
         while not messages or messages[-1].type is aiohttp.WSMsgType.TEXT:
-            messages.append(await socket.receive(WHILE / 2))
+            messages.append(await socket.receive(WATCH_SECONDS / 2))
     except TimeoutError:
         pass
     return messages
 
 
 async def test_a_second_websocket_does_not_end_the_first() -> None:
-    """Neither stock nor ours lets it; it is the original server that does."""
+    """Both servers refuse the second; the original server closes the first."""
 
     async def observe(stack: Stack) -> tuple[bool, str]:
         async with client(stack, "websocket") as first:

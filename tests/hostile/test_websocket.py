@@ -1,4 +1,4 @@
-"""WebSocket clients that break its rules, or take nothing of what is sent to them."""
+"""WebSocket clients that break RFC 6455, or read nothing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import aiohttp
 import pytest
 
 from sio_server.engine import Server
-from tests.hostile.clients import BOTH_TRANSPORTS, client, is_bounded, trouble
+from tests.hostile.clients import BOTH_TRANSPORTS, client, is_bounded, logged_problems
 from tests.hostile.stacks import TIMEOUT, Stack, both, until
 
 MEBIBYTE = 1 << 20
 
 CLOSE = 8
-"""The opcode."""
+"""The opcode of a close frame (RFC 6455, 5.2)."""
 
 
 async def handshake(
@@ -43,8 +43,8 @@ async def read_frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     return first & 0x0F, await reader.readexactly(length)
 
 
-async def test_engine_io_s_close_ends_the_connection() -> None:
-    """Stock closes the session and leaves its WebSocket open."""
+async def test_an_engine_io_close_packet_closes_the_websocket() -> None:
+    """The stock server ends the session, but keeps its WebSocket open."""
 
     async def observe(stack: Stack) -> bool:
         async with client(stack, "websocket") as leaving:
@@ -55,8 +55,8 @@ async def test_engine_io_s_close_ends_the_connection() -> None:
 
 
 @BOTH_TRANSPORTS
-async def test_who_reads_nothing_is_dropped(transport: str) -> None:
-    """Stock queues for it without bound, and any pong renews its life."""
+async def test_a_client_that_reads_nothing_is_closed(transport: str) -> None:
+    """The stock server queues without a bound, and any pong keeps the session alive."""
 
     async def observe(stack: Stack) -> tuple[bool, bool]:
         async with client(stack, transport) as greedy:
@@ -75,8 +75,8 @@ async def test_who_reads_nothing_is_dropped(transport: str) -> None:
     assert answer == ((True, True), (False, False))
 
 
-async def test_pings_of_who_reads_nothing_do_not_pile_up_as_pongs() -> None:
-    """On stock aiohttp stops reading; the original server is the one that keeps the pongs."""
+async def test_pings_of_a_client_that_reads_nothing_fill_no_buffer() -> None:
+    """With the stock server, aiohttp stops reading; the original server buffers the pongs."""
 
     async def observe(stack: Stack) -> bool:
         _, writer = await handshake(stack)
@@ -104,13 +104,15 @@ def connections(stack: Stack) -> list[Any]:
 
 
 def buffered(transport: Any) -> int:
-    """Return how much of a connection's output the server holds."""
+    """Return the number of bytes that the server buffers for a connection."""
     size: int = transport.get_write_buffer_size()
     return size
 
 
-async def test_a_message_that_is_too_large_closes(caplog: pytest.LogCaptureFixture) -> None:
-    """Stock closes as well."""
+async def test_a_message_over_the_bound_closes_the_session(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The stock server closes it, too."""
 
     async def observe(stack: Stack) -> bool:
         caplog.clear()
@@ -124,11 +126,11 @@ async def test_a_message_that_is_too_large_closes(caplog: pytest.LogCaptureFixtu
         stock_options={"max_http_buffer_size": 2000},
         ours_options={"max_message_bytes": 2000},
     ) == (True, True)
-    assert all(map(is_bounded, trouble(caplog)))
+    assert all(map(is_bounded, logged_problems(caplog)))
 
 
 async def closes(stack: Stack, frame: bytes) -> bool:
-    """Send a frame by hand; tell whether the connection, and its session, are closed."""
+    """Send a frame by hand; return whether the connection and its session are closed."""
     reader, writer = await handshake(stack)
     writer.write(frame)
     try:
@@ -143,12 +145,12 @@ async def closes(stack: Stack, frame: bytes) -> bool:
 
 
 @pytest.mark.parametrize("frame", [b"\x81\x0240", b"\x89\x0240"])
-async def test_frames_that_are_not_masked_close(
+async def test_a_frame_without_a_mask_closes_the_connection(
     caplog: pytest.LogCaptureFixture, frame: bytes
 ) -> None:
-    """Stock reads them like any other; RFC 6455 (5.1) has the connection closed."""
+    """The stock server accepts it, but RFC 6455, 5.1, demands the close."""
     assert await both(closes, frame) == (False, True)
-    (record,) = trouble(caplog)
+    (record,) = logged_problems(caplog)
     assert is_bounded(record)
 
 
@@ -161,19 +163,19 @@ async def test_frames_that_are_not_masked_close(
         pytest.param(b"\x81\x81\0\0\0\0\xff", id="not UTF-8"),
     ],
 )
-async def test_frames_that_break_the_protocol_close_and_are_told(
+async def test_a_frame_that_breaks_rfc_6455_is_logged_and_closes_the_connection(
     caplog: pytest.LogCaptureFixture, frame: bytes
 ) -> None:
-    """Stock closes in silence, and logs no line that says why."""
+    """The stock server closes the connection without a log line."""
 
     async def observe(stack: Stack) -> tuple[bool, int]:
         caplog.clear()
-        return await closes(stack, frame), len(trouble(caplog))
+        return await closes(stack, frame), len(logged_problems(caplog))
 
     assert await both(
         observe,
         stock_options={"max_http_buffer_size": 2000},
         ours_options={"max_message_bytes": 2000},
     ) == ((True, 0), (True, 1))
-    (record,) = trouble(caplog)
+    (record,) = logged_problems(caplog)
     assert is_bounded(record)

@@ -1,4 +1,4 @@
-"""Servers in the test's process, and clients that keep what they get."""
+"""Servers in the test's process, and clients that record all received events."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.support.engine import serving
 from tests.support.raw import Closed, RawSocketIO
 
 TIMEOUT = 10
-"""Seconds after which something that should happen has not."""
+"""Seconds after which a test that waits for something fails."""
 
 Calls = list[tuple[Any, ...]]
 """What handlers were called with."""
 
 
 async def until(condition: Callable[[], Any], what: str) -> Any:
-    """Return the condition's first true value; fail after the timeout, saying what was due."""
+    """Return the condition's first true value; fail after the timeout with this description."""
     try:
         async with asyncio.timeout(TIMEOUT):
             while not (value := condition()):
@@ -34,13 +34,13 @@ async def until(condition: Callable[[], Any], what: str) -> Any:
 
 
 class Client(socketio.AsyncClient):
-    """python-socketio's client; keeps what it gets, of every namespace.
+    """python-socketio's client, which records the events of every namespace.
 
     Attributes:
         received: the events, each with its namespace, its name and its arguments.
-        errors: the answers to refused connects, each with its namespace.
+        errors: the data of refused connects, each with its namespace.
         left: the namespaces that were disconnected, each with the reason.
-        answers: what an event is acknowledged with, by its name.
+        answers: the acknowledgement of each event, by the event's name.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Client(socketio.AsyncClient):
         return self.answers.get(event)
 
     async def get(self, event: str, namespace: str = "/") -> tuple[Any, ...]:
-        """Return the arguments of the first event of that name, when it is there."""
+        """Wait for the first event of this name; return its arguments."""
 
         def find() -> list[Any]:
             return [got for got in self.received if got[:2] == (namespace, event)]
@@ -67,7 +67,7 @@ class Client(socketio.AsyncClient):
         return tuple(found[0][2:])
 
     async def before_end(self, server: Server, namespace: str = "/") -> list[tuple[Any, ...]]:
-        """Return all that the server has sent until now in a namespace: names and arguments."""
+        """Return the events that the server has sent in a namespace until now."""
         self.received = [got for got in self.received if got[:2] != (namespace, "end")]
         await server.emit("end", to=self.get_sid(namespace), namespace=namespace)
         await self.get("end", namespace)
@@ -75,11 +75,11 @@ class Client(socketio.AsyncClient):
 
 
 class Clients:
-    """Opens clients of one server, and closes them.
+    """Open clients of one server, and close them.
 
     Args:
-        url: the server's.
-        transport: which they use unless told otherwise.
+        url: the server's URL.
+        transport: the transport of a client that is opened without one.
     """
 
     def __init__(self, url: str, transport: str) -> None:
@@ -108,7 +108,7 @@ class Clients:
         return client
 
     async def refused(self, *namespaces: str, **options: Any) -> list[tuple[Any, ...]]:
-        """Try to connect; return each refused namespace with what the client was told."""
+        """Try to connect; return each refused namespace with the data of its CONNECT_ERROR."""
         try:
             await self(*namespaces, **options)
         except socketio.exceptions.ConnectionError:
@@ -116,7 +116,7 @@ class Clients:
         raise AssertionError("the client was accepted")
 
     async def close(self) -> None:
-        """Disconnect all, and end what those leave behind whom the server has disconnected."""
+        """Disconnect all clients, and cancel the tasks of already disconnected ones."""
         for client in self._open:
             await client.disconnect()
             for task in (client.eio.read_loop_task, client.eio.write_loop_task):
@@ -129,7 +129,7 @@ class Clients:
 
 @asynccontextmanager
 async def clients_of(server: Any, transport: str = "websocket") -> AsyncIterator[Clients]:
-    """Serve a server; yield what opens its clients."""
+    """Serve a server; yield a function that opens its clients."""
     async with serving(server) as url:
         clients = Clients(url, transport)
         try:
@@ -139,10 +139,10 @@ async def clients_of(server: Any, transport: str = "websocket") -> AsyncIterator
 
 
 class Raw(RawSocketIO):
-    """A session that sends and gets raw packets.
+    """A session that sends and receives raw packets.
 
     Attributes:
-        handshake: what the server told on opening.
+        handshake: the data of the OPEN packet.
     """
 
     handshake: dict[str, Any]
@@ -155,14 +155,14 @@ class Raw(RawSocketIO):
         return sid
 
     async def try_to_send(self, packet: str) -> None:
-        """Send a packet to a server that may have closed, or closes because of it."""
+        """Send a packet to a server that may close the connection before or during the send."""
         with suppress(Closed, ConnectionError):
             await self.send(packet)
 
 
 @asynccontextmanager
 async def raw(url: str, transport: str = "websocket") -> AsyncIterator[Raw]:
-    """Open an Engine.IO session; it has joined no namespace."""
+    """Open an Engine.IO session that has joined no namespace."""
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector) as http:
         client = Raw(http, url)

@@ -1,4 +1,4 @@
-"""Acknowledgements both ways: what handlers return, callbacks, and ``call``."""
+"""Acknowledgements in both directions: return values of handlers, callbacks, and ``call``."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ FORMS = [
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 @pytest.mark.parametrize(("returned", "answer"), FORMS, ids=repr)
-async def test_what_a_handler_returns_is_the_acknowledgement(
+async def test_a_handlers_return_value_is_the_acknowledgement(
     returned: Any, answer: tuple[Any, ...], asynchronous: bool, transport: str
 ) -> None:
-    """None is nothing, a tuple is several values, anything else is one."""
+    """None is no value, a tuple is several values, and anything else is one value."""
     server, answers = Server(), []
 
     async def later(sid: str) -> Any:
@@ -44,8 +44,8 @@ async def test_what_a_handler_returns_is_the_acknowledgement(
     assert answers == [answer]
 
 
-async def test_nobody_who_did_not_ask_gets_an_acknowledgement(transport: str) -> None:
-    """A handler can tell which it is."""
+async def test_only_an_event_with_an_id_is_acknowledged(transport: str) -> None:
+    """``ack_requested`` tells the handler whether the client asked for an acknowledgement."""
     server, asked = Server(), []
 
     @server.event
@@ -62,10 +62,10 @@ async def test_nobody_who_did_not_ask_gets_an_acknowledgement(transport: str) ->
 
 
 @pytest.mark.parametrize(("returned", "answer"), FORMS, ids=repr)
-async def test_what_a_client_answers_are_the_callbacks_arguments(
+async def test_a_callback_gets_the_values_of_the_clients_acknowledgement(
     returned: Any, answer: tuple[Any, ...], transport: str
 ) -> None:
-    """In a function and in a coroutine."""
+    """The callback may be a function or a coroutine function."""
     server, answers = Server(), []
 
     async def later(*values: Any) -> None:
@@ -80,8 +80,8 @@ async def test_what_a_client_answers_are_the_callbacks_arguments(
     assert answers == [answer] * 2
 
 
-async def test_a_callback_is_its_emits_own(transport: str) -> None:
-    """Answers that come in another order find their callback."""
+async def test_each_acknowledgement_runs_the_callback_of_its_own_emit(transport: str) -> None:
+    """Acknowledgements in another order and in two namespaces find their callback."""
     server, answers = Server(namespaces=["/", "/other"]), {}
     async with clients_of(server) as connect, raw(connect.url, transport) as client:
         sid, other = await client.join(), await client.join("/other")
@@ -99,10 +99,10 @@ async def test_a_callback_is_its_emits_own(transport: str) -> None:
     assert answers == {"a": "A", "b": "B", "c": "C"}
 
 
-async def test_an_exception_in_a_callback_ends_nothing(
+async def test_an_exception_in_a_callback_does_not_close_the_connection(
     transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged; the next callback runs."""
+    """The exception is logged, and the next callback runs."""
     server, answers = Server(), []
 
     def fail(value: Any) -> None:
@@ -123,10 +123,10 @@ async def test_an_exception_in_a_callback_ends_nothing(
     [(None, None), ("one", "one"), ([1, 2], [1, 2]), ((1, 2), (1, 2)), ((1,), 1), (b"b", b"b")],
     ids=repr,
 )
-async def test_call_returns_the_answer(
+async def test_call_returns_the_clients_acknowledgement(
     returned: Any, result: Any, argument: str, transport: str
 ) -> None:
-    """None for nothing, a value for one, a tuple for several."""
+    """It returns None for no value, the value for one, and a tuple for several."""
     server = Server()
     async with clients_of(server, transport) as connect:
         client = await connect()
@@ -136,8 +136,8 @@ async def test_call_returns_the_answer(
         assert client.received == [("/", "x", "a", b"b")]
 
 
-async def test_call_in_a_handler_asks_its_own_client(transport: str) -> None:
-    """The client's answer is read while the handler waits for it."""
+async def test_a_handler_can_call_its_own_client(transport: str) -> None:
+    """The server reads the client's acknowledgement while the handler waits for it."""
     server = Server(namespaces=["/", "/other"])
 
     async def ask(sid: str) -> Any:
@@ -150,8 +150,8 @@ async def test_call_in_a_handler_asks_its_own_client(transport: str) -> None:
         assert await client.call("ask", namespace="/other", timeout=TIMEOUT) == 42
 
 
-async def test_call_ends_with_a_timeout(transport: str) -> None:
-    """The library's exception, not Python's; a late answer is ignored."""
+async def test_call_raises_the_librarys_timeout_error(transport: str) -> None:
+    """A late acknowledgement is ignored, and a later call gets its own."""
     server = Server()
     async with clients_of(server) as connect, raw(connect.url, transport) as client:
         sid = await client.join()
@@ -167,8 +167,8 @@ async def test_call_ends_with_a_timeout(transport: str) -> None:
             await server.call("x", to="nobody", timeout=0.01)
 
 
-async def test_call_refuses_what_can_not_work() -> None:
-    """No recipient; or handlers that run one after the other, which would wait for themselves."""
+async def test_call_refuses_a_broadcast_and_a_server_without_async_handlers() -> None:
+    """Without ``async_handlers`` a handler that calls would wait for itself."""
     with pytest.raises(ValueError, match="broadcast"):
         await Server().call("x")
     with pytest.raises(RuntimeError, match="async_handlers"):

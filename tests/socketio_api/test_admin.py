@@ -1,8 +1,7 @@
-"""``instrument``: the Admin UI's namespace, over python-socketio's own client.
+"""``instrument``: the Admin UI's namespace, tested with python-socketio's client.
 
-What the UI gets of packets and bytes (``aggregatedEvents`` of the types ``packetsIn``, ``bytesIn``,
-``packetsOut``, ``bytesOut``) and its ``socket_connected`` with each ping come from hooks in
-python-engineio's sockets and polling, which this engine does not have: they are missing.
+python-socketio also reports ``socket_connected`` with each ping. That report comes from a hook in
+python-engineio's sockets, which this engine does not have, so it is missing.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ LOGIN = {"username": "admin", "password": "p"}
 async def instrumented(
     server: Server, transport: str = "websocket", **options: Any
 ) -> AsyncIterator[Clients]:
-    """Serve a server with its Admin UI; what it does to the library is undone after it."""
+    """Serve a server with its Admin UI; undo the UI's changes to the library afterwards."""
     options = {"auth": False, "server_stats_interval": 0.02, **options}
     admin = server.instrument(**options)
     try:
@@ -35,7 +34,7 @@ async def instrumented(
 
 
 async def reported(admin: Client, event: str, matches: Callable[..., Any]) -> tuple[Any, ...]:
-    """Return the arguments of the first report of that name which matches, when it is there."""
+    """Wait for a report of this name that matches; return its arguments."""
 
     def find() -> list[Any]:
         return [got[2:] for got in admin.received if got[1] == event and matches(*got[2:])]
@@ -59,8 +58,10 @@ async def reported(admin: Client, event: str, matches: Callable[..., Any]) -> tu
         ({"mode": "production", "read_only": True}, "AGGREGATED_EVENTS"),
     ],
 )
-async def test_the_configuration(options: dict[str, Any], features: str, transport: str) -> None:
-    """What the UI may show and do; in development, all sockets that are there."""
+async def test_the_ui_gets_its_features_and_the_connected_sockets(
+    options: dict[str, Any], features: str, transport: str
+) -> None:
+    """In development mode the UI also gets all connected sockets."""
     async with instrumented(Server(), transport, **options) as connect:
         client = await connect(headers={"X-Name": "n"})
         admin = await connect("/admin")
@@ -86,8 +87,8 @@ async def test_the_configuration(options: dict[str, Any], features: str, transpo
 
 
 @pytest.mark.parametrize("mode", ["development", "production"])
-async def test_the_statistics(mode: str, transport: str) -> None:
-    """Clients, namespaces, and connections counted; no packets and bytes, see above."""
+async def test_the_ui_gets_statistics(mode: str, transport: str) -> None:
+    """They count clients, namespaces and connections."""
     server = Server()
     server.on("x", lambda sid: None)
     async with instrumented(server, transport, mode=mode, server_id="the server") as connect:
@@ -110,8 +111,8 @@ async def test_the_statistics(mode: str, transport: str) -> None:
             )
 
 
-async def test_who_comes_and_goes_is_reported(transport: str) -> None:
-    """With the handshake, and the reason; refused clients too, as they come."""
+async def test_connects_and_disconnects_are_reported(transport: str) -> None:
+    """The report has the handshake and the reason; refused clients are reported too."""
     server = Server()
     server.on("connect", lambda sid, environ: False, namespace="/shy")
     async with instrumented(server, transport) as connect:
@@ -132,8 +133,8 @@ async def test_who_comes_and_goes_is_reported(transport: str) -> None:
         await reported(admin, "socket_connected", lambda socket, _: socket["nsp"] == "/shy")
 
 
-async def test_rooms_are_reported(transport: str) -> None:
-    """Entered and left; the next statistics bring them."""
+async def test_entered_and_left_rooms_are_reported(transport: str) -> None:
+    """The UI gets ``room_joined`` and ``room_left`` with the namespace, the room and the sid."""
     server = Server()
     async with instrumented(server, transport) as connect:
         admin, client = await connect("/admin"), await connect()
@@ -145,8 +146,8 @@ async def test_rooms_are_reported(transport: str) -> None:
             assert arguments[:3] == ("/", "oak", sid)
 
 
-async def test_events_are_reported(transport: str) -> None:
-    """Those that a client has sent, and those that it was sent; the answer is not touched."""
+async def test_received_and_sent_events_are_reported(transport: str) -> None:
+    """The report does not change the acknowledgement."""
     server = Server()
     server.on("question", lambda sid, *data: "answer")
     async with instrumented(server, transport) as connect:
@@ -162,8 +163,8 @@ async def test_events_are_reported(transport: str) -> None:
             assert arguments[:3] == ("/", sid, [name, *data])
 
 
-async def test_production_reports_no_client(transport: str) -> None:
-    """Only statistics go out, and no command is taken."""
+async def test_production_mode_reports_only_statistics(transport: str) -> None:
+    """No client is reported, and commands are ignored."""
     server = Server()
     async with instrumented(server, transport, mode="production") as connect:
         admin, client = await connect("/admin"), await connect()
@@ -177,8 +178,8 @@ async def test_production_reports_no_client(transport: str) -> None:
         assert {got[1] for got in admin.received} == {"server_stats"}
 
 
-async def test_the_commands(transport: str) -> None:
-    """Emit to a room or to all, join and leave by room, disconnect."""
+async def test_the_ui_can_emit_join_leave_and_disconnect(transport: str) -> None:
+    """Each command applies to one client, to a room, or to all clients."""
     server = Server()
     async with instrumented(server, transport) as connect:
         admin, one, two = await connect("/admin"), await connect(), await connect()
@@ -206,8 +207,8 @@ async def test_the_commands(transport: str) -> None:
         await until(lambda: two.left, "the disconnect")
 
 
-async def test_read_only_takes_no_command(transport: str) -> None:
-    """Nobody answers them."""
+async def test_read_only_mode_ignores_commands(transport: str) -> None:
+    """No client is disconnected and no client joins a room."""
     server = Server()
     async with instrumented(server, transport, read_only=True) as connect:
         admin, client = await connect("/admin"), await connect()
@@ -219,12 +220,12 @@ async def test_read_only_takes_no_command(transport: str) -> None:
 
 
 def allow(auth: Any) -> bool:
-    """Decide as an application does."""
+    """Return whether the login is right."""
     return bool(auth == LOGIN)
 
 
 async def allow_later(auth: Any) -> bool:
-    """Decide as an application does, in a coroutine."""
+    """Return whether the login is right, in a coroutine."""
     return allow(auth)
 
 
@@ -233,8 +234,8 @@ async def allow_later(auth: Any) -> bool:
     [LOGIN, [{"username": "other"}, LOGIN], allow, allow_later],
     ids=["one login", "several logins", "function", "coroutine"],
 )
-async def test_who_may_look(auth: Any, transport: str) -> None:
-    """Who logs in as told; others are refused, and the server's other clients are not asked."""
+async def test_only_a_client_with_the_right_login_sees_the_ui(auth: Any, transport: str) -> None:
+    """Others are refused; clients of other namespaces need no login."""
     async with instrumented(Server(), transport, auth=auth) as connect:
         admin = await connect("/admin", auth=LOGIN)
         await admin.get("config", "/admin")
@@ -245,7 +246,7 @@ async def test_who_may_look(auth: Any, transport: str) -> None:
 
 
 async def test_another_servers_clients_are_not_reported() -> None:
-    """One server's UI shows that server, also where both are in one process."""
+    """The UI of one server shows only that server, also if both are in one process."""
     server, other = Server(), Server()
     async with instrumented(server) as connect, clients_of(other) as of_other:
         admin = await connect("/admin")
@@ -260,7 +261,22 @@ async def test_another_servers_clients_are_not_reported() -> None:
         assert elsewhere.get_sid() not in str(admin.received)
 
 
-async def test_authentication_must_be_decided_on() -> None:
-    """Nobody opens the UI to all by forgetting it."""
+async def test_instrument_needs_a_decision_on_authentication() -> None:
+    """Nobody opens the UI to everybody by forgetting the option."""
     with pytest.raises(ValueError, match="auth must be specified"):
         Server().instrument()
+
+
+@pytest.mark.parametrize("kind", ["packetsIn", "bytesIn", "packetsOut", "bytesOut"])
+async def test_the_ui_gets_counts_of_packets_and_bytes(kind: str, transport: str) -> None:
+    """Both transports count received and sent packets and bytes."""
+    server = Server()
+    async with instrumented(server, transport) as connect:
+        admin, client = await connect("/admin"), await connect()
+        await server.emit("x")
+        await client.emit("y")
+        await reported(
+            admin,
+            "server_stats",
+            lambda stats: kind in [event["type"] for event in stats["aggregatedEvents"]],
+        )

@@ -1,4 +1,4 @@
-"""Background tasks, and the server's end."""
+"""Background tasks, and the end of the server."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sio_server.engine import Server
 from tests.socketio_api.api import TIMEOUT, Client, clients_of
 
 
-async def test_a_background_task_emits(transport: str) -> None:
-    """It gets its arguments and runs beside the server."""
+async def test_a_background_task_can_emit(transport: str) -> None:
+    """The task gets its arguments and runs beside the server."""
     server, go = Server(), asyncio.Event()
 
     async def work(first: int, *, second: int) -> str:
@@ -31,8 +31,8 @@ async def test_a_background_task_emits(transport: str) -> None:
         assert await task == "result"
 
 
-async def test_a_handler_starts_a_task_that_outlives_it(transport: str) -> None:
-    """Its acknowledgement does not wait for the task."""
+async def test_a_handler_can_start_a_task_that_outlives_it(transport: str) -> None:
+    """The handler's acknowledgement does not wait for the task."""
     server, go = Server(), asyncio.Event()
 
     async def work(sid: str) -> None:
@@ -51,8 +51,8 @@ async def test_a_handler_starts_a_task_that_outlives_it(transport: str) -> None:
         assert await client.get("done") == ()
 
 
-async def test_sleep_waits_and_lets_others_work() -> None:
-    """Without an argument it only gives them their turn."""
+async def test_sleep_waits_and_lets_other_tasks_run() -> None:
+    """Without an argument it only lets other tasks run."""
     server, steps = Server(), []
     loop = asyncio.get_running_loop()
     loop.call_soon(steps.append, "other")
@@ -63,8 +63,8 @@ async def test_sleep_waits_and_lets_others_work() -> None:
     assert loop.time() - before > 0.01
 
 
-async def test_shutdown_ends_no_connection(transport: str) -> None:
-    """It may be called at any time, more than once; the web server's end is the clients'."""
+async def test_shutdown_closes_no_connection(transport: str) -> None:
+    """``shutdown`` may be called at any time; the end of the web server closes the clients."""
     server = Server()
     server.on("x", lambda sid: "answer")
     await server.shutdown()
@@ -75,8 +75,8 @@ async def test_shutdown_ends_no_connection(transport: str) -> None:
         assert await client.call("x", timeout=TIMEOUT) == "answer"
 
 
-async def test_the_engines_own_disconnect_ends_every_connection(transport: str) -> None:
-    """``eio.disconnect()`` without a sid, as for a maintenance."""
+async def test_disconnect_of_the_engine_closes_every_connection(transport: str) -> None:
+    """``eio.disconnect()`` without a sid closes all sessions, and new clients can connect."""
     server, reasons = Server(), []
     server.on("disconnect", lambda sid, reason: reasons.append(reason))
     async with clients_of(server, transport) as connect:
@@ -90,7 +90,7 @@ async def test_the_engines_own_disconnect_ends_every_connection(transport: str) 
 
 @pytest.mark.parametrize("path", ["socket.io", "/deep/path/", "x"])
 async def test_attach_serves_at_a_path(path: str, transport: str) -> None:
-    """Beside the application's own routes, with or without slashes around it."""
+    """The path may have slashes around it, and the application keeps its own routes."""
 
     async def page(request: web.Request) -> web.Response:
         return web.Response(text="a page")
@@ -110,8 +110,8 @@ async def test_attach_serves_at_a_path(path: str, transport: str) -> None:
         await runner.cleanup()
 
 
-async def test_events_to_many_clients_do_not_wait_for_one_that_reads_nothing() -> None:
-    """``emit`` returns; what a client does not take is its own affair."""
+async def test_a_client_that_reads_nothing_does_not_delay_the_others() -> None:
+    """``emit`` returns although one client takes no events."""
     server = Server(max_buffer_bytes=1000)
     async with clients_of(server) as connect:
         reading = await connect()

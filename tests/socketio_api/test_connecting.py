@@ -1,4 +1,4 @@
-"""The connect handler: what it gets, and what its client gets."""
+"""The connect handler: its arguments, its result, and the packets to its client."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import socketio
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from sio_server.engine import Server
-from tests.socketio_api.api import Calls, clients_of, raw, until
+from tests.socketio_api.api import TIMEOUT, Calls, clients_of, raw, until
 
 REJECTED = {"message": "Connection rejected by server"}
 REFUSED = {"message": "Connection refused by server"}
 
 
-async def test_a_handler_with_three_arguments_gets_what_the_client_sent(transport: str) -> None:
-    """The sid, the environment, and the client's auth, which is None where it sent none."""
+async def test_a_handler_with_three_parameters_gets_the_clients_auth(transport: str) -> None:
+    """``auth`` is None if the client sent none."""
     server, calls = Server(), []
 
     @server.event
@@ -35,8 +35,8 @@ async def test_a_handler_with_three_arguments_gets_what_the_client_sent(transpor
 
 
 @pytest.mark.parametrize("auth", [None, {"token": "t"}])
-async def test_a_handler_with_two_arguments_gets_no_auth(auth: Any, transport: str) -> None:
-    """Also where the client sent some, which stock can't do: it fails there."""
+async def test_a_handler_with_two_parameters_gets_no_auth(auth: Any, transport: str) -> None:
+    """It runs also if the client sent an auth; the stock server fails then."""
     server, calls = Server(), []
 
     @server.event
@@ -48,8 +48,8 @@ async def test_a_handler_with_two_arguments_gets_no_auth(auth: Any, transport: s
         assert calls == [(client.get_sid(), "127.0.0.1")]
 
 
-async def test_an_optional_auth_is_passed() -> None:
-    """A default, or ``*args``: the handler gets all there is."""
+async def test_an_optional_auth_parameter_gets_the_auth() -> None:
+    """The parameter may have a default, or be part of ``*args``."""
     server, calls, auth = Server(namespaces=["/"]), [], {"token": "t"}
 
     def optional(sid: str, environ: dict[str, Any], auth: Any = "default") -> None:
@@ -62,8 +62,8 @@ async def test_an_optional_auth_is_passed() -> None:
     assert calls == [auth, auth]
 
 
-async def test_without_a_handler_everybody_is_accepted(transport: str) -> None:
-    """In the main namespace, which needs none."""
+async def test_the_main_namespace_accepts_every_client_without_a_handler(transport: str) -> None:
+    """The client gets a sid that differs from its Engine.IO sid."""
     async with clients_of(Server(), transport) as connect:
         client = await connect()
         assert client.connected
@@ -71,8 +71,8 @@ async def test_without_a_handler_everybody_is_accepted(transport: str) -> None:
 
 
 @pytest.mark.parametrize("answer", [None, True, "anything", 0])
-async def test_only_false_refuses(answer: Any, transport: str) -> None:
-    """Any other return value accepts."""
+async def test_only_the_return_value_false_refuses_a_client(answer: Any, transport: str) -> None:
+    """Any other return value accepts the client."""
     server = Server()
     server.on("connect", lambda sid, environ: answer)
     async with clients_of(server, transport) as connect:
@@ -92,10 +92,10 @@ async def test_only_false_refuses(answer: Any, transport: str) -> None:
     ],
     ids=repr,
 )
-async def test_what_a_refused_client_is_told(
+async def test_a_refused_client_gets_the_exceptions_arguments(
     outcome: Any, told: dict[str, Any], asynchronous: bool, transport: str
 ) -> None:
-    """The exception's arguments; the server keeps nothing of the client."""
+    """The server keeps nothing of the client."""
     server = Server()
 
     def connect(sid: str, environ: dict[str, Any], auth: Any) -> Any:
@@ -113,10 +113,10 @@ async def test_what_a_refused_client_is_told(
     assert (server.manager.rooms, server.manager._held_frames) == ({}, {})
 
 
-async def test_any_other_exception_refuses_and_stays_here(
+async def test_any_other_exception_refuses_the_client_and_is_only_logged(
     transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Stock answers nothing then: its client waits in vain. The exception is logged."""
+    """The stock server sends no answer then, and its client waits in vain."""
     server = Server()
 
     @server.event
@@ -131,10 +131,10 @@ async def test_any_other_exception_refuses_and_stays_here(
 
 @pytest.mark.parametrize("auth", [None, {"token": "t"}])
 @pytest.mark.parametrize("class_based", [False, True])
-async def test_a_type_error_inside_does_not_run_the_handler_again(
+async def test_a_type_error_in_a_handler_does_not_run_it_again(
     class_based: bool, auth: Any
 ) -> None:
-    """Stock takes it for a handler with two arguments and tries it with those."""
+    """The stock server takes it for a wrong signature and calls the handler with two arguments."""
     server, calls = Server(), []
 
     def fail(sid: str, environ: dict[str, Any], auth: Any = "default") -> None:
@@ -154,8 +154,8 @@ async def test_a_type_error_inside_does_not_run_the_handler_again(
     assert len(calls) == 1
 
 
-async def test_a_handler_with_one_argument_refuses_everybody() -> None:
-    """It has a wrong signature: nobody is let in by mistake."""
+async def test_a_handler_with_one_parameter_refuses_every_client() -> None:
+    """Its signature is wrong, so no client is accepted by mistake."""
     server, calls = Server(), []
     server.on("connect", calls.append)
     async with clients_of(server) as connect:
@@ -163,8 +163,8 @@ async def test_a_handler_with_one_argument_refuses_everybody() -> None:
     assert calls == []
 
 
-async def test_a_refusal_is_one_namespaces_only(transport: str) -> None:
-    """The others of the same connection stay, and the refused one may be tried again."""
+async def test_a_refusal_applies_to_one_namespace(transport: str) -> None:
+    """The client's other namespaces stay connected, and it may try the refused one again."""
     server, allowed = Server(namespaces=["/", "/fine"]), []
     server.on("connect", lambda sid, environ: bool(allowed), namespace="/shy")
     async with clients_of(server) as connect, raw(connect.url, transport) as client:
@@ -182,14 +182,14 @@ async def test_a_refusal_is_one_namespaces_only(transport: str) -> None:
         assert {len(server.manager.rooms[name][None]) for name in ("/", "/fine", "/shy")} == {1}
 
 
-async def test_a_namespace_that_is_not_there_is_refused(transport: str) -> None:
-    """In the words of the JavaScript server; stock's are the text «Unable to connect»."""
+async def test_an_unknown_namespace_is_refused(transport: str) -> None:
+    """The error is the JavaScript server's; the stock error is the text «Unable to connect»."""
     async with clients_of(Server(), transport) as connect:
         assert await connect.refused("/nowhere") == [("/nowhere", {"message": "Invalid namespace"})]
 
 
-async def test_what_the_handler_emits_comes_after_the_answer(transport: str) -> None:
-    """Stock sends it first, to a client that is not connected yet and drops it."""
+async def test_events_of_the_connect_handler_follow_the_connect_response(transport: str) -> None:
+    """The stock server sends them first, and a client that is not connected yet drops them."""
     server = Server()
 
     @server.event
@@ -210,8 +210,8 @@ async def test_what_the_handler_emits_comes_after_the_answer(transport: str) -> 
             assert await client.receive("b") == "bMw=="
 
 
-async def test_what_was_emitted_to_a_client_that_is_refused_goes_with_it(transport: str) -> None:
-    """It gets the refusal and nothing else."""
+async def test_a_refused_client_gets_no_events(transport: str) -> None:
+    """Events that were held for it are dropped, and do not reach its next attempt."""
     server = Server()
 
     @server.event
@@ -228,8 +228,8 @@ async def test_what_was_emitted_to_a_client_that_is_refused_goes_with_it(transpo
         assert await client.receive("4") == '42["to the client",1]'
 
 
-async def test_a_client_that_goes_while_it_is_decided_on_is_told_of_as_gone() -> None:
-    """Whoever has seen the connect handler sees the disconnect handler, once."""
+async def test_a_client_that_closes_during_its_connect_handler_is_disconnected() -> None:
+    """The disconnect handler runs once after the connect handler."""
     server, go, calls = Server(), asyncio.Event(), Calls()
 
     @server.event
@@ -250,3 +250,27 @@ async def test_a_client_that_goes_while_it_is_decided_on_is_told_of_as_gone() ->
     assert calls == [("connect", sid), ("disconnect", sid, "transport close")]
     assert server.manager.rooms == {}
     assert server.environ == {}
+
+
+async def test_an_empty_auth_is_none(transport: str) -> None:
+    """Python's client sends an empty object for no auth; the handler gets None, as in stock."""
+    server, seen = Server(), []
+    server.on("connect", lambda sid, environ, auth: seen.append(auth))
+    async with clients_of(server, transport) as connect:
+        await connect()
+    assert seen == [None]
+
+
+async def test_a_cancelled_connect_handler_refuses_the_client() -> None:
+    """The handler made no decision; the stock server would accept the client."""
+    server = Server()
+
+    @server.event
+    async def connect(sid: str, environ: dict[str, Any], auth: Any) -> None:
+        deciding = asyncio.ensure_future(asyncio.sleep(TIMEOUT))
+        asyncio.get_running_loop().call_soon(deciding.cancel)
+        await deciding
+
+    async with clients_of(server) as open_client, raw(open_client.url) as client:
+        await client.send("40")
+        assert (await client.receive("4")).startswith("44")

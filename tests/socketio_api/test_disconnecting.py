@@ -1,4 +1,4 @@
-"""The disconnect handler, its reasons, and the server's own disconnects."""
+"""The disconnect handler, its reasons, and disconnects by the server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.socketio_api.api import TIMEOUT, Calls, clients_of, raw, until
 
 
 def legacy(calls: Calls) -> Callable[[str], None]:
-    """Return a handler without a reason."""
+    """Return a handler without a reason parameter."""
 
     def disconnect(sid: str) -> None:
         calls.append((sid,))
@@ -23,7 +23,7 @@ def legacy(calls: Calls) -> Callable[[str], None]:
 
 
 def current(calls: Calls) -> Callable[[str, str], Any]:
-    """Return a handler with a reason, a coroutine."""
+    """Return a coroutine handler with a reason parameter."""
 
     async def disconnect(sid: str, reason: str) -> None:
         calls.append((sid, reason))
@@ -32,10 +32,10 @@ def current(calls: Calls) -> Callable[[str, str], Any]:
 
 
 @pytest.mark.parametrize(("make", "count"), [(legacy, 1), (current, 2)])
-async def test_a_handler_gets_the_sid_and_the_reason_if_it_takes_one(
+async def test_a_handler_gets_the_reason_only_if_it_has_a_parameter_for_it(
     make: Callable[[Calls], Any], count: int, transport: str
 ) -> None:
-    """A handler may have one argument or two; it runs once."""
+    """A handler may have one or two parameters, and runs once."""
     server, calls = Server(), Calls()
     server.on("disconnect", make(calls))
     async with clients_of(server, transport) as connect:
@@ -55,10 +55,10 @@ async def test_a_handler_gets_the_sid_and_the_reason_if_it_takes_one(
         (["4not a packet"], "transport error"),
     ],
 )
-async def test_the_reason_when_the_client_leaves(
+async def test_the_reason_says_how_the_client_left(
     packets: list[str], reason: str, transport: str
 ) -> None:
-    """By a packet of either protocol, or by what is none."""
+    """The client sends a DISCONNECT, a CLOSE, or an invalid packet."""
     server, calls = Server(), Calls()
     server.on("disconnect", current(calls))
     async with clients_of(server) as connect, raw(connect.url, transport) as client:
@@ -70,8 +70,8 @@ async def test_the_reason_when_the_client_leaves(
         assert server.manager.rooms == {}
 
 
-async def test_the_reason_when_the_connection_drops() -> None:
-    """A WebSocket that is gone is a transport that has closed."""
+async def test_a_lost_connection_has_the_reason_transport_close() -> None:
+    """The client's WebSocket is closed without a packet."""
     server, calls = Server(), Calls()
     server.on("disconnect", current(calls))
     async with clients_of(server) as connect:
@@ -81,8 +81,8 @@ async def test_the_reason_when_the_connection_drops() -> None:
     assert calls == [(sid, "transport close")]
 
 
-async def test_the_reason_when_pings_are_not_answered(transport: str) -> None:
-    """The client is there, but silent."""
+async def test_unanswered_pings_have_the_reason_ping_timeout(transport: str) -> None:
+    """The client stays connected, but sends no pong."""
     server, calls = Server(ping_interval=0.05, ping_timeout=0.05), Calls()
     server.on("disconnect", current(calls))
     async with clients_of(server) as connect, raw(connect.url, transport) as client:
@@ -92,7 +92,7 @@ async def test_the_reason_when_pings_are_not_answered(transport: str) -> None:
 
 
 async def test_a_session_that_the_server_ends_leaves_every_namespace(transport: str) -> None:
-    """Each is told, with the same reason."""
+    """Each namespace's handler gets the same reason."""
     server, calls = Server(namespaces="*"), []
     server.on("disconnect", lambda *arguments: calls.append(arguments), namespace="*")
     async with clients_of(server, transport) as connect:
@@ -104,8 +104,8 @@ async def test_a_session_that_the_server_ends_leaves_every_namespace(transport: 
     assert (server.manager.rooms, server.eio.sockets, server.environ) == ({}, {}, {})
 
 
-async def test_disconnecting_one_namespace_leaves_the_others(transport: str) -> None:
-    """The client is told of the one, and goes on in the other."""
+async def test_disconnecting_one_namespace_keeps_the_others_connected(transport: str) -> None:
+    """The client gets a DISCONNECT for the one namespace and continues in the other."""
     server, calls = Server(), []
     server.on("disconnect", lambda sid: calls.append("/a"), namespace="/a")
     server.on("disconnect", lambda sid: calls.append("/b"), namespace="/b")
@@ -122,8 +122,8 @@ async def test_disconnecting_one_namespace_leaves_the_others(transport: str) -> 
         assert list(server.manager.rooms) == ["/b"]
 
 
-async def test_a_client_leaves_one_namespace_and_comes_back(transport: str) -> None:
-    """With a new sid; the other namespaces are not touched."""
+async def test_a_client_can_leave_one_namespace_and_join_it_again(transport: str) -> None:
+    """It gets a new sid, and its other namespaces do not change."""
     server, calls = Server(namespaces=["/a", "/b"]), Calls()
     server.on("disconnect", current(calls), namespace="/a")
     async with clients_of(server) as connect, raw(connect.url, transport) as client:
@@ -137,8 +137,8 @@ async def test_a_client_leaves_one_namespace_and_comes_back(transport: str) -> N
         assert list(server.manager.rooms["/b"][None]) == [other]
 
 
-async def test_a_handler_disconnects_its_own_client(transport: str) -> None:
-    """The disconnect handler has run when ``disconnect`` returns; no answer goes out after it."""
+async def test_a_handler_can_disconnect_its_own_client(transport: str) -> None:
+    """The disconnect handler has run when ``disconnect`` returns, and no answer follows."""
     server, calls = Server(), []
 
     @server.event
@@ -155,8 +155,8 @@ async def test_a_handler_disconnects_its_own_client(transport: str) -> None:
     assert calls == ["server disconnect", "left"]
 
 
-async def test_disconnecting_who_is_not_there_does_nothing(transport: str) -> None:
-    """A second time, or somebody unknown."""
+async def test_disconnecting_an_unknown_client_does_nothing(transport: str) -> None:
+    """The same holds for a client that was already disconnected."""
     server, calls = Server(), Calls()
     server.on("disconnect", current(calls))
     async with clients_of(server, transport) as connect:
@@ -169,8 +169,8 @@ async def test_disconnecting_who_is_not_there_does_nothing(transport: str) -> No
     assert calls == [(sid, "server disconnect")]
 
 
-async def test_the_disconnect_handler_still_sees_its_client(transport: str) -> None:
-    """Its rooms and its environment; emits to the room reach the others only."""
+async def test_the_disconnect_handler_has_the_clients_rooms_and_environment(transport: str) -> None:
+    """An event that it emits to a room reaches only the other clients."""
     server, seen = Server(), []
 
     @server.event
@@ -191,8 +191,10 @@ async def test_the_disconnect_handler_still_sees_its_client(transport: str) -> N
         assert server.get_environ(sid) is None
 
 
-async def test_a_type_error_inside_a_handler_with_a_reason_is_its_own(transport: str) -> None:
-    """In a function and in a class: the body runs once."""
+async def test_a_type_error_in_a_handler_with_a_reason_does_not_run_it_again(
+    transport: str,
+) -> None:
+    """A function and a method of a class run once."""
     server, calls = Server(), []
 
     async def fail(sid: str, reason: str) -> None:
@@ -211,3 +213,75 @@ async def test_a_type_error_inside_a_handler_with_a_reason_is_its_own(transport:
             with suppress(TypeError):  # stock hands it on to the caller
                 await server.disconnect(client.get_sid(namespace), namespace=namespace)
     assert calls == ["server disconnect"] * 2
+
+
+@pytest.mark.parametrize("class_based", [False, True])
+async def test_a_type_error_in_a_handler_with_an_optional_reason_does_not_run_it_again(
+    class_based: bool,
+) -> None:
+    """The stock server takes any ``TypeError`` for a handler without a reason parameter."""
+    server, calls = Server(), []
+
+    async def fail(sid: str, reason: str = "default") -> None:
+        calls.append(reason)
+        raise TypeError("a handler's own")
+
+    class Namespace(socketio.AsyncNamespace):
+        async def on_disconnect(self, sid: str, reason: str = "default") -> None:
+            await fail(sid, reason)
+
+    if class_based:
+        server.register_namespace(Namespace())
+    else:
+        server.on("disconnect", fail)
+    async with clients_of(server) as connect:
+        sid = (await connect()).get_sid()
+        with suppress(TypeError):
+            await server.disconnect(sid)
+    assert calls == ["server disconnect"]
+
+
+async def test_a_failing_disconnect_handler_does_not_stop_the_other_handlers() -> None:
+    """The server keeps nothing of the client."""
+    server, told = Server(namespaces="*"), []
+
+    def fail(sid: str, reason: str) -> None:
+        raise RuntimeError("a handler's own")
+
+    server.on("disconnect", fail, namespace="/a")
+    server.on("disconnect", lambda sid, reason: told.append(reason), namespace="/b")
+    async with clients_of(server) as connect:
+        client = await connect("/a", "/b")
+        await server.eio.disconnect(client.eio.sid)
+        assert told == ["server disconnect"]
+        assert (server.manager.rooms, server.environ) == ({}, {})
+
+
+async def test_a_client_can_join_again_after_its_disconnect_handler_failed(transport: str) -> None:
+    """The client gets a new sid in the namespace that it left."""
+    server = Server()
+
+    def fail(sid: str, reason: str) -> None:
+        raise RuntimeError("a handler's own")
+
+    server.on("disconnect", fail)
+    async with clients_of(server) as connect, raw(connect.url, transport) as client:
+        sid = await client.join()
+        await client.send("41")
+        assert await client.join() != sid
+
+
+async def test_the_disconnect_handler_has_the_session_and_the_transport(transport: str) -> None:
+    """The handler can read the data that the application saved, as in stock."""
+    server, seen = Server(), []
+
+    @server.event
+    async def disconnect(sid: str, reason: str) -> None:
+        seen.append((await server.get_session(sid), server.transport(sid)))
+
+    async with clients_of(server, transport) as connect:
+        client = await connect()
+        await server.save_session(client.get_sid(), {"name": "ann"})
+        await client.disconnect()
+        await until(lambda: not server.eio.sockets, "the end of the session")
+    assert seen == [({"name": "ann"}, transport)]

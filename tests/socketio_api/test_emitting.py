@@ -1,4 +1,4 @@
-"""``emit`` and ``send``: to whom, and what arrives."""
+"""``emit`` and ``send``: their recipients and their data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.socketio_api.api import Clients, clients_of, until
 
 
 async def four(connect: Clients, server: Server) -> list[Any]:
-    """Open four clients: the first two are in «oak», the second and the third in «pine»."""
+    """Open four clients: numbers 0 and 1 are in «oak», numbers 1 and 2 in «pine»."""
     clients = [await connect() for _ in range(4)]
     for number, room in ((0, "oak"), (1, "oak"), (1, "pine"), (2, "pine")):
         await server.enter_room(clients[number].get_sid(), room)
@@ -32,8 +32,10 @@ async def four(connect: Clients, server: Server) -> list[Any]:
         (["nowhere"], []),
     ],
 )
-async def test_to_whom(argument: str, target: Any, reached: list[int], transport: str) -> None:
-    """All, a client, a room, several rooms: everybody in them gets it once."""
+async def test_an_event_reaches_each_recipient_once(
+    argument: str, target: Any, reached: list[int], transport: str
+) -> None:
+    """The recipients are all clients, one client, one room, or several rooms."""
     server = Server()
     async with clients_of(server, transport) as connect:
         clients = await four(connect, server)
@@ -58,8 +60,10 @@ async def test_to_whom(argument: str, target: Any, reached: list[int], transport
         ("oak", [0, 1], []),
     ],
 )
-async def test_who_is_skipped(room: Any, skipped: Any, reached: list[int], transport: str) -> None:
-    """One client, or several."""
+async def test_skipped_clients_get_no_event(
+    room: Any, skipped: Any, reached: list[int], transport: str
+) -> None:
+    """One client or several clients can be skipped."""
     server = Server()
     async with clients_of(server, transport) as connect:
         clients = await four(connect, server)
@@ -70,8 +74,8 @@ async def test_who_is_skipped(room: Any, skipped: Any, reached: list[int], trans
             assert await client.before_end(server) == [("x",)] * (number in reached), number
 
 
-async def test_a_namespace_is_its_own_world(transport: str) -> None:
-    """Its clients and its rooms are other ones, also where their names are the same."""
+async def test_namespaces_share_neither_clients_nor_rooms(transport: str) -> None:
+    """Rooms with the same name in two namespaces have different members."""
     server = Server(namespaces="*")
     async with clients_of(server, transport) as connect:
         client = await connect("/", "/other")
@@ -108,7 +112,9 @@ async def test_a_namespace_is_its_own_world(transport: str) -> None:
     ],
     ids=lambda value: repr(value)[:20],
 )
-async def test_what_arrives(data: Any, arguments: tuple[Any, ...], transport: str) -> None:
+async def test_data_arrive_as_the_events_arguments(
+    data: Any, arguments: tuple[Any, ...], transport: str
+) -> None:
     """None is no argument, a tuple is several, anything else is one; bytes stay bytes."""
     server = Server()
     async with clients_of(server, transport) as connect:
@@ -117,8 +123,8 @@ async def test_what_arrives(data: Any, arguments: tuple[Any, ...], transport: st
         assert await client.before_end(server) == [("x", *arguments)]
 
 
-async def test_events_arrive_in_their_order(transport: str) -> None:
-    """Text and binary, to one and to all."""
+async def test_events_arrive_in_the_order_of_their_emits(transport: str) -> None:
+    """Text and binary events to one client and to all clients keep one order."""
     server, count = Server(), 100 if transport == "websocket" else 6
     async with clients_of(server, transport) as connect:
         client = await connect()
@@ -132,8 +138,8 @@ async def test_events_arrive_in_their_order(transport: str) -> None:
     assert [number for _, number, _ in received] == list(range(count))
 
 
-async def test_send_emits_a_message(transport: str) -> None:
-    """With the same targets as ``emit``, and a callback."""
+async def test_send_emits_the_event_message(transport: str) -> None:
+    """It has the same recipients as ``emit``, and a callback."""
     server, answers = Server(namespaces=["/", "/other"]), []
     async with clients_of(server, transport) as connect:
         clients = await four(connect, server)
@@ -150,8 +156,8 @@ async def test_send_emits_a_message(transport: str) -> None:
     assert answers == ["answer"]
 
 
-async def test_data_that_are_no_json_are_the_callers_mistake(transport: str) -> None:
-    """It gets the exception; nothing goes out, and the connection goes on."""
+async def test_data_that_json_cannot_encode_raise_in_the_caller(transport: str) -> None:
+    """Nothing is sent, and the connection stays open."""
     server = Server()
     async with clients_of(server, transport) as connect:
         client = await connect()
@@ -162,8 +168,8 @@ async def test_data_that_are_no_json_are_the_callers_mistake(transport: str) -> 
         assert await client.before_end(server) == []
 
 
-async def test_emits_with_nobody_to_get_them_do_nothing() -> None:
-    """No client, no namespace, a client that is gone."""
+async def test_an_emit_without_recipients_does_nothing() -> None:
+    """There may be no client, no namespace, or only a client that has disconnected."""
     server = Server()
     await server.emit("x")
     await server.emit("x", to="nobody", namespace="/nowhere", callback=print)
@@ -176,8 +182,8 @@ async def test_emits_with_nobody_to_get_them_do_nothing() -> None:
         assert await other.before_end(server) == []
 
 
-async def test_a_handler_emits_to_the_others(transport: str) -> None:
-    """The documentation's chat: a message goes to everybody but its sender."""
+async def test_a_handler_can_emit_to_all_other_clients(transport: str) -> None:
+    """It is the documentation's chat: a message goes to everybody but its sender."""
     server = Server()
 
     @server.event
@@ -189,3 +195,14 @@ async def test_a_handler_emits_to_the_others(transport: str) -> None:
         await speaker.emit("say", "hello")
         assert await listener.get("said") == (speaker.get_sid(), "hello")
         assert await speaker.before_end(server) == []
+
+
+async def test_a_python_client_gets_a_burst_of_events_over_polling() -> None:
+    """Python's client refuses more than 16 packets, so no response has more."""
+    server = Server()
+    async with clients_of(server, "polling") as connect:
+        client = await connect()
+        for number in range(40):
+            await server.emit("x", number)
+        await until(lambda: len(client.received) == 40 or not client.connected, "the events")
+        assert client.received == [("/", "x", number) for number in range(40)]

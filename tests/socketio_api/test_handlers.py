@@ -1,4 +1,4 @@
-"""Event handlers: how they are registered, what they get, how they run."""
+"""Event handlers: how they are registered, called and run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sio_server.engine import Server
 from tests.socketio_api.api import TIMEOUT, Calls, clients_of, until
 
 
-def keep(calls: Calls, name: str) -> Any:
-    """Return a handler that notes its name and its arguments."""
+def recorder(calls: Calls, name: str) -> Any:
+    """Return a handler that records its name and its arguments."""
 
     def handler(*arguments: Any) -> None:
         calls.append((name, *arguments))
@@ -20,8 +20,8 @@ def keep(calls: Calls, name: str) -> Any:
     return handler
 
 
-async def test_every_way_to_register_a_handler(transport: str) -> None:
-    """``on`` and ``event``, as decorators and as a call, with a namespace and without."""
+async def test_handlers_can_be_registered_in_every_documented_way(transport: str) -> None:
+    """``on`` and ``event`` work as decorators and as a call, with and without a namespace."""
     server, calls = Server(), []
 
     @server.on("one")
@@ -41,7 +41,7 @@ async def test_every_way_to_register_a_handler(transport: str) -> None:
         calls.append(("four", data))
 
     server.on("five", lambda sid, data: calls.append(("five", data)))
-    server.on("six", keep(calls, "six"), namespace="/chat")
+    server.on("six", recorder(calls, "six"), namespace="/chat")
     async with clients_of(server, transport) as connect:
         client = await connect("/", "/chat")
         for event, namespace in zip(
@@ -57,7 +57,7 @@ async def test_every_way_to_register_a_handler(transport: str) -> None:
 
 
 async def test_the_decorators_return_the_function() -> None:
-    """So that it can be called, and registered again."""
+    """The function can still be called, and registered again."""
     server = Server()
 
     def handler(sid: str) -> str:
@@ -86,19 +86,19 @@ async def test_the_decorators_return_the_function() -> None:
 async def test_a_handler_gets_the_sid_and_the_arguments(
     data: Any, arguments: tuple[Any, ...], transport: str
 ) -> None:
-    """None is no argument, a tuple is several, anything else is one."""
+    """None is no argument, a tuple is several arguments, and anything else is one."""
     server, calls = Server(), []
-    server.on("x", keep(calls, "x"))
+    server.on("x", recorder(calls, "x"))
     async with clients_of(server, transport) as connect:
         client = await connect()
         await client.call("x", data, timeout=TIMEOUT)
         assert calls == [("x", client.get_sid(), *arguments)]
 
 
-async def test_message_is_the_event_of_send(transport: str) -> None:
-    """The client's ``send`` is an event like any other."""
+async def test_the_clients_send_is_the_event_message(transport: str) -> None:
+    """``message`` is an event like any other."""
     server, calls = Server(), []
-    server.on("message", keep(calls, "message"))
+    server.on("message", recorder(calls, "message"))
     async with clients_of(server, transport) as connect:
         client = await connect()
         await client.send(["a", "b"])
@@ -106,13 +106,13 @@ async def test_message_is_the_event_of_send(transport: str) -> None:
         assert calls == [("message", client.get_sid(), ["a", "b"])]
 
 
-async def test_catch_all_handlers_are_asked_last(transport: str) -> None:
-    """An exact handler, one for all events, one for all namespaces, one for everything."""
+async def test_an_exact_handler_goes_before_a_catch_all_handler(transport: str) -> None:
+    """A catch-all handler may be for all events, for all namespaces, or for both."""
     server, calls = Server(namespaces="*"), []
-    server.on("a", keep(calls, "/ a"))
-    server.on("*", keep(calls, "/ *"))
-    server.on("b", keep(calls, "* b"), namespace="*")
-    server.on("*", keep(calls, "* *"), namespace="*")
+    server.on("a", recorder(calls, "/ a"))
+    server.on("*", recorder(calls, "/ *"))
+    server.on("b", recorder(calls, "* b"), namespace="*")
+    server.on("*", recorder(calls, "* *"), namespace="*")
     async with clients_of(server, transport) as connect:
         client = await connect("/", "/other")
         for namespace in ("/", "/other"):
@@ -128,11 +128,11 @@ async def test_catch_all_handlers_are_asked_last(transport: str) -> None:
 
 
 async def test_catch_all_event_handlers_never_get_connect_and_disconnect(transport: str) -> None:
-    """Those two are reserved: only handlers of their own get them."""
+    """These events are reserved, and only their own handlers get them."""
     server, calls = Server(namespaces="*"), []
-    server.on("*", keep(calls, "/ *"))
-    server.on("*", keep(calls, "* *"), namespace="*")
-    server.on("disconnect", keep(calls, "* disconnect"), namespace="*")
+    server.on("*", recorder(calls, "/ *"))
+    server.on("*", recorder(calls, "* *"), namespace="*")
+    server.on("disconnect", recorder(calls, "* disconnect"), namespace="*")
     server.on("connect", lambda *arguments: calls.append(("* connect", len(arguments))), "*")
     async with clients_of(server, transport) as connect:
         client = await connect("/other")
@@ -145,7 +145,7 @@ async def test_catch_all_event_handlers_never_get_connect_and_disconnect(transpo
 
 
 async def test_an_event_without_a_handler_is_ignored(transport: str) -> None:
-    """Nobody answers it either, and the connection goes on."""
+    """It is not acknowledged, and the connection stays open."""
     server, answers = Server(), []
     server.on("known", lambda sid: "answer")
     async with clients_of(server, transport) as connect:
@@ -157,10 +157,10 @@ async def test_an_event_without_a_handler_is_ignored(transport: str) -> None:
 
 
 @pytest.mark.parametrize("async_handlers", [True, False])
-async def test_an_exception_in_a_handler_ends_neither_the_connection_nor_the_server(
+async def test_an_exception_in_a_handler_closes_no_connection(
     async_handlers: bool, transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged, its event is not acknowledged, the next one is."""
+    """It is logged, its event is not acknowledged, and the next event is."""
     server, answers = Server(async_handlers=async_handlers), []
 
     @server.event
@@ -185,8 +185,8 @@ async def test_an_exception_in_a_handler_ends_neither_the_connection_nor_the_ser
     assert len([line for line in ours if line.exc_info]) == 3
 
 
-async def test_handlers_of_one_client_run_at_once() -> None:
-    """One that waits keeps no other from answering; they start in the order of their events."""
+async def test_handlers_of_one_client_run_concurrently() -> None:
+    """A waiting handler delays no other; handlers start in the order of their events."""
     server, started, go = Server(), [], asyncio.Event()
 
     @server.event
@@ -208,7 +208,7 @@ async def test_handlers_of_one_client_run_at_once() -> None:
 async def test_without_async_handlers_events_are_handled_one_after_the_other(
     transport: str,
 ) -> None:
-    """The next handler of a client starts when the one before it has ended, its answer sent."""
+    """The next handler of a client starts once the previous acknowledgement was sent."""
     server, steps = Server(async_handlers=False), []
 
     @server.event
@@ -228,8 +228,8 @@ async def test_without_async_handlers_events_are_handled_one_after_the_other(
     assert answers == [0, 1, 2, 3, 4]
 
 
-async def test_a_handler_registered_later_replaces_the_one_before(transport: str) -> None:
-    """Also for clients that are connected already."""
+async def test_a_later_handler_replaces_the_earlier_one(transport: str) -> None:
+    """It also applies to clients that are already connected."""
     server = Server()
     server.on("x", lambda sid: "first")
     async with clients_of(server, transport) as connect:

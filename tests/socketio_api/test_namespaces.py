@@ -1,4 +1,4 @@
-"""Namespaces: class-based ones, catch-all ones, and those that need no handler."""
+"""Namespaces: class-based, catch-all, and without a handler."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from tests.socketio_api.api import TIMEOUT, Calls, clients_of, until
 
 
 class Chat(socketio.AsyncNamespace):
-    """A class-based namespace with functions and coroutines."""
+    """A class-based namespace with functions and coroutine functions."""
 
     def __init__(self, namespace: str | None = None) -> None:
         super().__init__(namespace)
         self.calls: Calls = []
 
     def on_connect(self, sid: str, environ: dict[str, Any]) -> None:
-        """Accept everybody."""
+        """Accept every client."""
         self.calls.append(("connect", sid))
 
     async def on_disconnect(self, sid: str, reason: str) -> None:
-        """Note it."""
+        """Record the call."""
         self.calls.append(("disconnect", sid, reason))
 
     def on_plain(self, sid: str, *data: Any) -> Any:
-        """Answer with what was sent."""
+        """Return the event's arguments."""
         return data
 
     async def on_later(self, sid: str, data: Any) -> Any:
-        """Answer with what was sent."""
+        """Return the event's argument."""
         return data
 
     def on_broken(self, sid: str) -> None:
@@ -41,8 +41,10 @@ class Chat(socketio.AsyncNamespace):
 
 
 @pytest.mark.parametrize("namespace", ["/", "/chat"])
-async def test_a_class_handles_all_of_a_namespace(namespace: str, transport: str) -> None:
-    """Connect, disconnect and events, in functions and coroutines."""
+async def test_a_class_handles_connect_disconnect_and_events(
+    namespace: str, transport: str
+) -> None:
+    """Its methods may be functions or coroutine functions."""
     server, chat = Server(), Chat(namespace)
     server.register_namespace(chat)
     async with clients_of(server, transport) as connect:
@@ -56,16 +58,16 @@ async def test_a_class_handles_all_of_a_namespace(namespace: str, transport: str
         assert chat.calls == [("connect", sid), ("disconnect", sid, "server disconnect")]
 
 
-async def test_a_class_without_a_method_for_an_event_answers_with_nothing(transport: str) -> None:
-    """As stock does: the acknowledgement is empty."""
+async def test_an_event_without_a_method_gets_an_empty_acknowledgement(transport: str) -> None:
+    """The stock server does the same."""
     server = Server()
     server.register_namespace(Chat())
     async with clients_of(server, transport) as connect:
         assert await (await connect()).call("unknown", timeout=TIMEOUT) is None
 
 
-async def test_a_function_goes_before_a_class(transport: str) -> None:
-    """For its event alone."""
+async def test_a_function_handler_goes_before_a_class(transport: str) -> None:
+    """It applies only to the function's own event."""
     server = Server()
     server.register_namespace(Chat())
     server.on("plain", lambda sid: "function")
@@ -75,8 +77,8 @@ async def test_a_function_goes_before_a_class(transport: str) -> None:
         assert await client.call("later", "class", timeout=TIMEOUT) == "class"
 
 
-async def test_a_class_refuses(transport: str) -> None:
-    """By returning False, or by the exception with its arguments."""
+async def test_a_class_can_refuse_a_client(transport: str) -> None:
+    """It returns False, or raises the exception with its arguments."""
 
     class Shy(socketio.AsyncNamespace):
         def on_connect(self, sid: str, environ: dict[str, Any], auth: Any) -> bool:
@@ -97,8 +99,8 @@ async def test_a_class_refuses(transport: str) -> None:
     ]
 
 
-async def test_a_class_with_the_old_disconnect_handler(transport: str) -> None:
-    """One argument is enough; it runs once."""
+async def test_a_class_may_have_a_disconnect_handler_without_a_reason(transport: str) -> None:
+    """The handler gets one argument and runs once."""
     calls = []
 
     class Old(socketio.AsyncNamespace):
@@ -114,8 +116,8 @@ async def test_a_class_with_the_old_disconnect_handler(transport: str) -> None:
     assert calls == [sid]
 
 
-async def test_a_class_may_dispatch_by_itself(transport: str) -> None:
-    """Its ``trigger_event`` gets connect, events and disconnect."""
+async def test_a_class_may_override_trigger_event(transport: str) -> None:
+    """The method gets connect, events and disconnect."""
     calls = []
 
     class Everything(socketio.AsyncNamespace):
@@ -132,8 +134,8 @@ async def test_a_class_may_dispatch_by_itself(transport: str) -> None:
     assert calls == [("connect", 3), ("x", 3), ("disconnect", 2)]
 
 
-async def test_a_catch_all_class_gets_the_namespace_first(transport: str) -> None:
-    """It is asked for the namespaces that have no handler of their own."""
+async def test_a_catch_all_class_gets_the_namespace_as_first_argument(transport: str) -> None:
+    """It serves only namespaces without a handler of their own."""
     calls = []
 
     class CatchAll(socketio.AsyncNamespace):
@@ -160,8 +162,8 @@ async def test_a_catch_all_class_gets_the_namespace_first(transport: str) -> Non
     assert calls == [("connect", "/other", sid), ("disconnect", "/other", sid)]
 
 
-async def test_the_methods_of_a_class_are_those_of_its_namespace(transport: str) -> None:
-    """Each passes the class's namespace on unless told another."""
+async def test_the_methods_of_a_class_apply_to_its_namespace(transport: str) -> None:
+    """Each method uses the class's namespace unless another one is given."""
     server, chat = Server(namespaces=["/"]), Chat("/chat")
     server.register_namespace(chat)
     async with clients_of(server, transport) as connect:
@@ -194,7 +196,7 @@ async def test_the_methods_of_a_class_are_those_of_its_namespace(transport: str)
 
 
 async def test_only_an_instance_for_asyncio_can_be_registered() -> None:
-    """Not the class itself, nor a namespace for the synchronous server."""
+    """The class itself and a namespace of the synchronous server are refused."""
     server = Server()
     for namespace in (Chat, object(), socketio.Namespace("/chat")):
         with pytest.raises(ValueError, match="Not a"):
@@ -209,10 +211,10 @@ async def test_only_an_instance_for_asyncio_can_be_registered() -> None:
         ("*", ["/", "/other", "/function"], []),
     ],
 )
-async def test_which_namespaces_can_be_connected_to(
+async def test_a_namespace_needs_a_handler_or_the_option(
     namespaces: Any, accepted: list[str], refused: list[str], transport: str
 ) -> None:
-    """Those with a handler, and those that the option names; the main one if it names none."""
+    """Without the option, the main namespace needs no handler."""
     server = Server(namespaces=namespaces)
     server.on("x", lambda sid: None, namespace="/function")
     server.register_namespace(Chat("/class"))
@@ -225,7 +227,7 @@ async def test_which_namespaces_can_be_connected_to(
 
 
 async def test_a_client_has_a_sid_in_each_namespace(transport: str) -> None:
-    """None of them is the session's, which is a secret of the transport."""
+    """None of them is the Engine.IO sid, which is a secret."""
     server = Server(namespaces="*")
     async with clients_of(server, transport) as connect:
         client = await connect("/", "/a", "/b")

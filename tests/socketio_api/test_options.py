@@ -1,4 +1,4 @@
-"""The constructor's options, and servers beside one another."""
+"""The options of the constructor, and several servers in one process."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ from tests.support.raw import Closed
     ],
     ids=lambda option: next(iter(option)),
 )
-def test_an_option_that_would_have_no_effect_is_refused(option: dict[str, Any]) -> None:
-    """Stock ignores those that it does not know; here also stock's own are errors."""
+def test_an_option_without_an_effect_is_refused(option: dict[str, Any]) -> None:
+    """The stock server ignores unknown options; here, also stock options without effect fail."""
     with pytest.raises(TypeError):
         Server(**option)
 
 
 @pytest.mark.parametrize("transports", ["nonsense", ["nonsense"], []])
-def test_transports_that_serve_nobody_are_refused(transports: Any) -> None:
-    """At once, not at the first client."""
+def test_unknown_or_empty_transports_are_refused(transports: Any) -> None:
+    """The constructor raises the error, not the first client's request."""
     with pytest.raises(ValueError, match="No valid transports"):
         Server(transports=transports)
 
 
 @pytest.mark.parametrize("transports", [("websocket",), ["polling"]])
 async def test_only_the_transports_of_the_option_are_served(transports: Any) -> None:
-    """The other one is refused, and offered as no upgrade."""
+    """The other transport is refused, and not offered as an upgrade."""
     async with clients_of(Server(transports=transports)) as connect:
         (served,) = transports
         (other,) = {"websocket", "polling"} - {served}
@@ -64,8 +64,8 @@ async def test_only_the_transports_of_the_option_are_served(transports: Any) -> 
             assert client.handshake["upgrades"] == []
 
 
-async def test_the_handshake_tells_the_options(transport: str) -> None:
-    """In milliseconds and bytes; WebSocket is an upgrade of polling."""
+async def test_the_handshake_has_the_options_of_the_server(transport: str) -> None:
+    """Times are in milliseconds and sizes in bytes; WebSocket is an upgrade of polling."""
     server = Server(ping_interval=3, ping_timeout=1.5, max_payload_bytes=5000)
     async with clients_of(server) as connect, raw(connect.url, transport) as client:
         handshake = client.handshake
@@ -79,7 +79,7 @@ async def test_the_handshake_tells_the_options(transport: str) -> None:
 
 
 async def test_a_message_over_the_bound_ends_the_session(transport: str) -> None:
-    """One that is as long as the bound is taken."""
+    """A message of exactly the bound is handled."""
     server, reasons = Server(max_message_bytes=100), []
     server.on("x", lambda sid, data: len(data))
     server.on("disconnect", lambda sid, reason: reasons.append(reason))
@@ -94,7 +94,7 @@ async def test_a_message_over_the_bound_ends_the_session(transport: str) -> None
 
 
 async def test_a_payload_over_the_bound_ends_the_session() -> None:
-    """Of polling, which alone has payloads."""
+    """Only the polling transport has payloads."""
     server, reasons = Server(max_payload_bytes=100), []
     server.on("disconnect", lambda sid, reason: reasons.append(reason))
     async with clients_of(server) as connect, raw(connect.url, "polling") as client:
@@ -105,7 +105,7 @@ async def test_a_payload_over_the_bound_ends_the_session() -> None:
 
 
 async def test_jsonp_and_old_protocols_are_refused() -> None:
-    """Stock serves JSONP, for browsers without CORS; neither serves Engine.IO 3."""
+    """The stock server serves JSONP for browsers without CORS, but no Engine.IO 3."""
     async with serving(Server()) as url, aiohttp.ClientSession() as http:
         for query, code in (("EIO=4&j=0", 3), ("EIO=3", 5), ("", 5)):
             address = f"{url}/socket.io/?transport=polling&{query}"
@@ -120,7 +120,7 @@ async def test_jsonp_and_old_protocols_are_refused() -> None:
 async def test_a_packet_that_the_protocol_forbids_ends_the_session(
     packet: str, transport: str
 ) -> None:
-    """Stock ignores some of them, and fails inside at others."""
+    """The stock server ignores some of these packets and raises an error for others."""
     server, reasons = Server(), []
     server.on("disconnect", lambda sid, reason: reasons.append(reason))
     async with clients_of(server) as connect, raw(connect.url, transport) as client:
@@ -132,7 +132,7 @@ async def test_a_packet_that_the_protocol_forbids_ends_the_session(
 
 
 async def test_servers_in_one_process_share_nothing() -> None:
-    """Neither options, nor handlers, nor clients, nor the packets' class."""
+    """Options, handlers, clients and the packet class belong to one server."""
     few, many = Server(max_attachments=1), Server(max_attachments=3)
     assert few.packet_class is not many.packet_class
     assert socketio.packet.Packet not in (few.packet_class, many.packet_class)
@@ -156,8 +156,8 @@ async def test_servers_in_one_process_share_nothing() -> None:
         assert await other.call("x", data, timeout=TIMEOUT) == ("many", 3)
 
 
-async def test_a_stock_server_in_the_same_process_stays_as_it_is() -> None:
-    """Its packets are as lenient as ever, its clients are served, by either's side."""
+async def test_a_stock_server_in_the_same_process_does_not_change() -> None:
+    """It still accepts lenient packets, and both servers serve their clients."""
     stock = socketio.AsyncServer(async_mode="aiohttp", monitor_clients=False)
     ours = Server(max_attachments=1)
     for server in (stock, ours):
@@ -168,8 +168,8 @@ async def test_a_stock_server_in_the_same_process_stays_as_it_is() -> None:
         assert await (await of_ours()).call("x", data[:1], timeout=TIMEOUT) == 1
 
 
-async def test_two_servers_in_one_application() -> None:
-    """Each at its own path."""
+async def test_two_servers_can_serve_one_application() -> None:
+    """Each server has its own path."""
     one, two = Server(), Server()
     one.on("x", lambda sid: "one")
     two.on("x", lambda sid: "two")
@@ -189,8 +189,8 @@ async def test_two_servers_in_one_application() -> None:
         await runner.cleanup()
 
 
-async def test_each_servers_heartbeat_is_its_own() -> None:
-    """One that pings often ends no client of one that does not."""
+async def test_each_server_has_its_own_heartbeat() -> None:
+    """A server that pings often closes no client of a server that pings seldom."""
     hasty, patient = Server(ping_interval=0.02, ping_timeout=0.02), Server()
     async with clients_of(hasty) as of_hasty, clients_of(patient) as of_patient:
         async with raw(of_hasty.url) as silent, raw(of_patient.url) as calm:
@@ -200,8 +200,8 @@ async def test_each_servers_heartbeat_is_its_own() -> None:
             assert len(patient.eio.sockets) == 1
 
 
-def test_servers_write_no_packet_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """Stock does at INFO, as the client wrote it: whoever logs could be written to."""
+def test_packets_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The stock server logs packets at INFO as they came, so a client could write into the log."""
     caplog.set_level(logging.INFO)
 
     async def session() -> None:
@@ -213,3 +213,25 @@ def test_servers_write_no_packet_into_the_log(caplog: pytest.LogCaptureFixture) 
     asyncio.run(session())
     ours = [line for line in caplog.records if line.name.startswith("sio_server")]
     assert ours == []
+
+
+async def test_a_websocket_message_over_the_bound_is_a_transport_error() -> None:
+    """The reason does not depend on the client's close code."""
+    server, reasons = Server(max_message_bytes=100), []
+    server.on("disconnect", lambda sid, reason: reasons.append(reason))
+    async with clients_of(server) as connect, raw(connect.url) as client:
+        await client.join()
+        await client.send("42" + "x" * 100)
+        await until(lambda: reasons, "the disconnect handler")
+    assert reasons == ["transport error"]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"always_connect": True}, {"ping_interval": (25, 5)}, {"namespaces": "/chat"}],
+    ids=str,
+)
+def test_an_option_value_that_does_not_work_is_refused(option: dict[str, Any]) -> None:
+    """Stock ignores the first, fails at each client for the second, and the third opens «/c»."""
+    with pytest.raises((TypeError, ValueError)):
+        Server(**option)

@@ -1,4 +1,4 @@
-"""Rooms: entering, leaving, closing."""
+"""Rooms: a client enters and leaves them, and the server closes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.socketio_api.api import TIMEOUT, clients_of, until
 
 
 async def test_a_client_is_in_its_own_room_from_the_start(transport: str) -> None:
-    """Named after its sid; in the connect handler already."""
+    """The room is named after the sid, and exists in the connect handler already."""
     server, seen = Server(), []
     server.on("connect", lambda sid, environ: seen.append((sid, server.rooms(sid))))
     async with clients_of(server, transport) as connect:
@@ -21,8 +21,8 @@ async def test_a_client_is_in_its_own_room_from_the_start(transport: str) -> Non
         assert server.rooms(sid) == [sid]
 
 
-async def test_entering_and_leaving(transport: str) -> None:
-    """Twice is as good as once; leaving where one is not does nothing."""
+async def test_a_client_can_enter_and_leave_rooms(transport: str) -> None:
+    """Entering twice is the same as once; leaving another room does nothing."""
     server = Server()
     async with clients_of(server, transport) as connect:
         client = await connect()
@@ -41,8 +41,8 @@ async def test_entering_and_leaving(transport: str) -> None:
         assert set(server.manager.rooms["/"]) == {None, "pine"}
 
 
-async def test_a_handler_moves_its_client(transport: str) -> None:
-    """The documentation's chat: a client enters a room and leaves it by events."""
+async def test_a_handler_can_move_its_client_between_rooms(transport: str) -> None:
+    """It is the documentation's chat: events let a client enter and leave a room."""
     server = Server()
 
     @server.event
@@ -61,8 +61,8 @@ async def test_a_handler_moves_its_client(transport: str) -> None:
         assert await client.before_end(server) == [("x", "begin_chat")]
 
 
-async def test_closing_a_room_sends_everybody_out(transport: str) -> None:
-    """They stay connected; the room can be entered anew."""
+async def test_closing_a_room_removes_all_members(transport: str) -> None:
+    """The members stay connected and can enter the room again."""
     server = Server()
     async with clients_of(server, transport) as connect:
         clients = [await connect() for _ in range(2)]
@@ -78,8 +78,8 @@ async def test_closing_a_room_sends_everybody_out(transport: str) -> None:
         assert await clients[1].before_end(server) == []
 
 
-async def test_rooms_of_one_name_in_two_namespaces(transport: str) -> None:
-    """Are two rooms."""
+async def test_rooms_of_the_same_name_in_two_namespaces_are_separate(transport: str) -> None:
+    """Closing the room of one namespace does not change the other."""
     server = Server(namespaces="*")
     async with clients_of(server, transport) as connect:
         client = await connect("/", "/a")
@@ -93,8 +93,8 @@ async def test_rooms_of_one_name_in_two_namespaces(transport: str) -> None:
 
 
 @pytest.mark.parametrize("room", [1, ("a", 1), b"oak", "é✓"])
-async def test_a_room_is_anything_hashable(room: Any) -> None:
-    """A tuple can be entered, but ``emit`` takes it for a list of rooms."""
+async def test_a_room_may_be_any_hashable_value(room: Any) -> None:
+    """A client can enter a tuple, but ``emit`` takes a tuple for several rooms."""
     server = Server()
     async with clients_of(server) as connect:
         client = await connect()
@@ -107,7 +107,7 @@ async def test_a_room_is_anything_hashable(room: Any) -> None:
 
 
 async def test_nobody_enters_or_closes_a_clients_own_room(transport: str) -> None:
-    """Or they would get what is meant for that client."""
+    """Another client would get the events for that client."""
     server = Server()
     async with clients_of(server, transport) as connect:
         one, two = (await connect()).get_sid(), (await connect()).get_sid()
@@ -118,8 +118,8 @@ async def test_nobody_enters_or_closes_a_clients_own_room(transport: str) -> Non
         assert (server.rooms(one), server.rooms(two)) == ([one], [two])
 
 
-async def test_who_is_not_there_enters_nothing() -> None:
-    """It is the caller's mistake."""
+async def test_an_unknown_client_enters_no_room() -> None:
+    """The caller gets the error."""
     server = Server()
     with pytest.raises(ValueError, match="not connected"):
         await server.enter_room("nobody", "oak")
@@ -130,8 +130,8 @@ async def test_who_is_not_there_enters_nothing() -> None:
     assert server.rooms("nobody") == []
 
 
-async def test_rooms_end_with_their_last_client(transport: str) -> None:
-    """Nothing of a client is left when it has gone."""
+async def test_a_room_ends_with_its_last_client(transport: str) -> None:
+    """The server keeps nothing of a client that has disconnected."""
     server = Server()
     async with clients_of(server, transport) as connect:
         client = await connect()
@@ -143,3 +143,13 @@ async def test_rooms_end_with_their_last_client(transport: str) -> None:
     state = (manager.rooms, manager.callbacks, manager.pending_connect, manager.pending_disconnect)
     assert state == ({}, {}, {}, {})
     assert (manager._held_frames, server.environ, server._binary_packet) == ({}, {}, {})
+
+
+async def test_a_client_that_has_left_leaves_no_empty_room() -> None:
+    """A handler may outlive its client; it can't add the client to a room."""
+    server = Server()
+    async with clients_of(server) as connect:
+        await connect()
+        with pytest.raises(KeyError):
+            await server.enter_room("nobody", "oak")
+        assert set(server.manager.rooms["/"]) == {None}

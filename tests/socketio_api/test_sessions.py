@@ -1,18 +1,21 @@
-"""What the server keeps and tells of a client: its session, environment and transport."""
+"""The server's data of a client: its session, environment and transport."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs
 
+import aiohttp
 import pytest
 import socketio
+import yarl
 
 from sio_server.engine import Server
 from tests.socketio_api.api import TIMEOUT, Client, clients_of, until
 
 
-async def test_a_session_is_kept_from_the_connect_handler_on(transport: str) -> None:
-    """The documentation's user names: saved on connecting, read in an event."""
+async def test_a_session_is_stored_from_the_connect_handler_on(transport: str) -> None:
+    """It is the documentation's example: a user name is saved on connect and read in an event."""
     server = Server()
 
     @server.event
@@ -37,8 +40,8 @@ async def test_a_session_is_kept_from_the_connect_handler_on(transport: str) -> 
         assert await bob.call("who", timeout=TIMEOUT) == "bob"
 
 
-async def test_a_session_is_a_namespaces_own(transport: str) -> None:
-    """Empty at first; the same client has another one elsewhere."""
+async def test_each_namespace_has_its_own_session(transport: str) -> None:
+    """It is empty at first, and one client has a different session in each namespace."""
     server = Server(namespaces="*")
     async with clients_of(server, transport) as connect:
         client = await connect("/", "/a")
@@ -51,8 +54,8 @@ async def test_a_session_is_a_namespaces_own(transport: str) -> None:
         assert await server.get_session(other, namespace="/a") == {"b": 2}
 
 
-async def test_a_session_outlives_its_namespaces_disconnect_not_its_connection() -> None:
-    """As in stock, it belongs to the connection; nobody unknown has one."""
+async def test_a_session_outlives_a_namespace_but_not_its_connection() -> None:
+    """As in stock, the session belongs to the connection; an unknown client has none."""
     server = Server(namespaces="*")
     async with clients_of(server) as connect:
         client = await connect("/", "/a")
@@ -68,8 +71,8 @@ async def test_a_session_outlives_its_namespaces_disconnect_not_its_connection()
             await server.save_session("nobody", {})
 
 
-async def test_the_session_context_saves_what_an_exception_leaves(transport: str) -> None:
-    """The changes before it stay, and it goes on to the caller."""
+async def test_the_session_context_saves_changes_before_an_exception(transport: str) -> None:
+    """The exception reaches the caller."""
     server = Server()
     async with clients_of(server, transport) as connect:
         sid = (await connect()).get_sid()
@@ -80,8 +83,8 @@ async def test_the_session_context_saves_what_an_exception_leaves(transport: str
         assert await server.get_session(sid) == {"a": 1}
 
 
-async def test_the_environment_of_the_handshake(transport: str) -> None:
-    """WSGI's names; the same in each namespace, None for somebody unknown."""
+async def test_the_environment_describes_the_handshake(transport: str) -> None:
+    """It has WSGI's names, is the same in each namespace, and is None for an unknown client."""
     server = Server(namespaces="*")
     async with clients_of(server, transport) as connect:
         connect.url += "?token=t&x=1"
@@ -106,8 +109,8 @@ async def test_the_environment_of_the_handshake(transport: str) -> None:
         assert int(environ["REMOTE_PORT"]) > 0
 
 
-async def test_the_transport_is_told(transport: str) -> None:
-    """In the connect handler as later."""
+async def test_transport_returns_the_clients_transport(transport: str) -> None:
+    """It works in the connect handler, too."""
     server, seen = Server(namespaces="*"), []
     server.on("connect", lambda sid, environ: seen.append(server.transport(sid)))
     async with clients_of(server, transport) as connect:
@@ -118,8 +121,8 @@ async def test_the_transport_is_told(transport: str) -> None:
     assert seen == [transport]
 
 
-async def test_the_transport_and_the_session_after_an_upgrade() -> None:
-    """The transport changes, the session and the sid stay."""
+async def test_an_upgrade_changes_the_transport_but_not_the_session() -> None:
+    """The sid does not change either."""
     server = Server()
     server.on("transport", server.transport)
     async with clients_of(server) as connect:
@@ -136,10 +139,23 @@ async def test_the_transport_and_the_session_after_an_upgrade() -> None:
             await client.disconnect()
 
 
-async def test_a_servers_facts() -> None:
-    """Those that python-socketio's users ask for."""
+async def test_a_server_describes_itself_as_python_socketio_does() -> None:
+    """Applications of python-socketio read these attributes."""
     server = Server()
     assert isinstance(server, socketio.AsyncServer)
     assert server.is_asyncio_based()
     assert server.async_mode == "aiohttp"
     assert server.reason.CLIENT_DISCONNECT == "client disconnect"
+
+
+@pytest.mark.parametrize(("sent", "read"), [("a%2520b", "a%20b"), ("a%252Bb", "a%2Bb")])
+async def test_the_query_is_not_decoded_twice(sent: str, read: str) -> None:
+    """``QUERY_STRING`` is the query as the client sent it, and its reader decodes it."""
+    server = Server()
+    async with clients_of(server) as connect, aiohttp.ClientSession() as http:
+        query = f"EIO=4&transport=websocket&token={sent}"
+        url = yarl.URL(f"{connect.url}/socket.io/?{query}", encoded=True)
+        async with http.ws_connect(url) as socket:
+            await socket.receive(TIMEOUT)
+            (environ,) = server.environ.values()
+            assert parse_qs(environ["QUERY_STRING"])["token"] == [read]

@@ -1,4 +1,4 @@
-"""What is left of clients that were closed for breaking the protocol: one line, no more."""
+"""Clients that break the protocol leave one log line behind, and nothing else."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 from sio_server.engine import EngineSession
 from sio_server.net.deadlines import Deadlines
-from tests.hostile.clients import BOTH_TRANSPORTS, Client, client, fate, is_bounded, trouble
-from tests.hostile.stacks import WHILE, Stack, ours, until
+from tests.hostile.clients import BOTH_TRANSPORTS, Client, client, fate, is_bounded, logged_problems
+from tests.hostile.stacks import WATCH_SECONDS, Stack, ours, until
 from tests.support.raw import Closed
 
 LIBRARIES = ("sio_server", "socketio", "engineio", "aiohttp")
@@ -42,24 +42,26 @@ BROKEN: list[list[str | bytes]] = [
 
 
 @BOTH_TRANSPORTS
-async def test_each_address_has_its_line(caplog: pytest.LogCaptureFixture, transport: str) -> None:
-    """Log one line for an address, however often it comes, and for the next its own."""
+async def test_each_address_gets_one_log_line(
+    caplog: pytest.LogCaptureFixture, transport: str
+) -> None:
+    """A second error of an address is not logged, but another address gets its own line."""
     async with ours() as stack:
         for _ in range(3):
             for address in ("127.0.0.1", "127.0.0.2"):
                 async with client(stack, transport, address=address) as hostile:
                     assert await fate(stack, hostile, "x") == "closed"
-    lines = trouble(caplog)
+    lines = logged_problems(caplog)
     assert all(map(is_bounded, lines))
     assert len(lines) == 2
     assert ["address=127.0.0.2" in line.getMessage() for line in lines] == [False, True]
 
 
 @BOTH_TRANSPORTS
-async def test_a_handler_s_own_failure_is_no_breach(
+async def test_a_failing_handler_does_not_close_its_client(
     caplog: pytest.LogCaptureFixture, transport: str
 ) -> None:
-    """Log an error of ours with its traceback, and keep the client."""
+    """The error is logged with its traceback."""
 
     def fail(sid: str) -> None:
         raise ValueError("of its own")
@@ -68,12 +70,12 @@ async def test_a_handler_s_own_failure_is_no_breach(
         stack.server.on("fail", fail)
         async with client(stack, transport) as healthy:
             assert await fate(stack, healthy, '42["fail"]') == "open"
-            await until(lambda: trouble(caplog))
-    assert all(record.exc_info for record in trouble(caplog))
+            await until(lambda: logged_problems(caplog))
+    assert all(record.exc_info for record in logged_problems(caplog))
 
 
 def live() -> Counter[str]:
-    """Count the objects of the libraries' types and ours."""
+    """Count the live objects of the libraries' types and of ours."""
     gc.collect()
     return Counter(
         type(each).__qualname__
@@ -83,7 +85,10 @@ def live() -> Counter[str]:
 
 
 def instances(kind: type, others: Sequence[Any] = ()) -> list[Any]:
-    """Return the live instances of a class but these others; `isinstance` would wake lazy ones."""
+    """Return the live instances of a class, except these.
+
+    ``isinstance`` would evaluate lazy objects.
+    """
     gc.collect()
     return [
         each
@@ -93,14 +98,14 @@ def instances(kind: type, others: Sequence[Any] = ()) -> list[Any]:
 
 
 async def leave(leaving: Client, transport: str) -> None:
-    """End a session that has no connection to lose."""
+    """End a polling session, which has no connection to lose."""
     if transport == "polling":
         with contextlib.suppress(Closed):
             await leaving.send("1")
 
 
 async def break_all(stack: Stack, transport: str) -> None:
-    """Break the protocol in every way, and once more by going away in the midst of it."""
+    """Break the protocol in every way, and also leave in the middle of a binary event."""
     for packets in BROKEN:
         async with client(stack, transport) as hostile:
             assert await fate(stack, hostile, *packets) == "closed"
@@ -118,7 +123,7 @@ async def break_all(stack: Stack, transport: str) -> None:
 async def test_clients_that_break_the_protocol_leave_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, transport: str
 ) -> None:
-    """Keep no session, room, half packet, deadline or task of some hundreds of them."""
+    """No session, room, incomplete packet, deadline or task of some hundreds of clients stays."""
     log = logging.getLogger("sio_server.engine")
     monkeypatch.setattr(log, "disabled", True)  # pytest keeps each record, and what it refers to
     sessions, clocks = instances(EngineSession), instances(Deadlines)  # of servers that are gone
@@ -128,7 +133,7 @@ async def test_clients_that_break_the_protocol_leave_nothing_behind(
         for _ in range(ROUNDS):
             await break_all(stack, transport)
         await until(lambda: len(asyncio.all_tasks()) <= tasks, "their tasks have ended")
-        await asyncio.sleep(WHILE / 3)  # for the transports' last callbacks
+        await asyncio.sleep(WATCH_SECONDS / 3)  # for the transports' last callbacks
         grown = {name: count for name, count in (live() - objects).items() if count > 2}
         assert grown == {}
         assert instances(EngineSession, sessions) == []
