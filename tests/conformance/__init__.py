@@ -1,1 +1,1 @@
-"""Engine.IO 4 and Socket.IO 5, statement by statement; and servers for the official suites."""
+"""Tests of each statement of Engine.IO 4 and Socket.IO 5, and servers for their official suites."""

@@ -1,7 +1,7 @@
-"""Clients that send exactly what a test tells them, and show all that comes back.
+"""Clients that send exactly the given packets, and return all received packets.
 
-An Engine.IO client is one of three: ``polling``, ``websocket``, or ``upgraded``, which began with
-polling. ``SocketIO`` talks over any of them.
+An Engine.IO client is one of three kinds: ``polling``, ``websocket``, or ``upgraded``, which starts
+with polling. ``SocketIO`` works over each of them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Polling:
 
     Args:
         http: sends the requests.
-        url: the server's Engine.IO path.
+        url: the URL of the server's Engine.IO path.
     """
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
@@ -45,7 +45,7 @@ class Polling:
         self._received: deque[Packet] = deque()
 
     async def open(self) -> None:
-        """Begin a session."""
+        """Open a session."""
         packet = await self.receive()
         assert isinstance(packet, str)
         assert packet[0] == "0"
@@ -53,7 +53,7 @@ class Polling:
         self.query["sid"] = self.handshake["sid"]
 
     async def request(self, method: str, **options: Any) -> tuple[int, str]:
-        """Send a request of any kind within the session; return the answer's status and body."""
+        """Send any request within the session; return the status and the body of the response."""
         async with (
             asyncio.timeout(TIMEOUT),
             self.http.request(method, self.url, params=self.query, **options) as response,
@@ -61,11 +61,11 @@ class Polling:
             return response.status, await response.text()
 
     async def get(self) -> tuple[int, str]:
-        """Poll once; return the answer's status and body."""
+        """Poll once; return the status and the body of the response."""
         return await self.request("GET")
 
     async def post(self, body: str | bytes) -> tuple[int, str]:
-        """Send a body as it is; return the answer's status and body."""
+        """Post a body unchanged; return the status and the body of the response."""
         return await self.request("POST", data=body)
 
     async def send(self, *packets: Packet) -> None:
@@ -76,7 +76,7 @@ class Polling:
         assert answer == "ok"
 
     async def receive(self) -> Packet:
-        """Return the next packet; poll for it where need be."""
+        """Return the next packet; poll if none has been received."""
         while not self._received:
             status, body = await self.get()
             if status != 200:
@@ -85,7 +85,7 @@ class Polling:
         return self._received.popleft()
 
     async def leave(self) -> None:
-        """End the session; it may have ended already."""
+        """End the session, unless it has ended already."""
         await self.post("1")
 
 
@@ -97,14 +97,14 @@ class WebSocket:
         self.handshake: dict[str, Any] = {}
 
     async def open(self) -> None:
-        """Take the handshake of a session that begins here."""
+        """Receive the OPEN packet of a new session."""
         packet = await self.receive()
         assert isinstance(packet, str)
         assert packet[0] == "0"
         self.handshake = json.loads(packet[1:])
 
     async def send(self, *packets: Packet) -> None:
-        """Send packets, a message each."""
+        """Send each packet as one message."""
         for packet in packets:
             if isinstance(packet, str):
                 await self.socket.send_str(packet)
@@ -120,7 +120,7 @@ class WebSocket:
         return packet
 
     async def leave(self) -> None:
-        """Close the socket, and with it the session."""
+        """Close the WebSocket, which ends the session."""
         await self.socket.close()
 
 
@@ -137,7 +137,7 @@ def _from_polling(packet: str) -> Packet:
 
 @asynccontextmanager
 async def http_client() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open an HTTP client with a connection for each request."""
+    """Open an HTTP client that uses a new connection for each request."""
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector) as http:
         yield http
@@ -145,7 +145,7 @@ async def http_client() -> AsyncIterator[aiohttp.ClientSession]:
 
 @asynccontextmanager
 async def polling(url: str) -> AsyncIterator[Polling]:
-    """Begin a session by polling; it is left at the end."""
+    """Open a session by polling; end it afterwards."""
     async with http_client() as http:
         client = Polling(http, url)
         await client.open()
@@ -157,7 +157,7 @@ async def polling(url: str) -> AsyncIterator[Polling]:
 
 @asynccontextmanager
 async def websocket(url: str) -> AsyncIterator[WebSocket]:
-    """Begin a session on a WebSocket."""
+    """Open a session on a WebSocket."""
     query = {"EIO": "4", "transport": "websocket"}
     async with http_client() as http, http.ws_connect(url, params=query) as socket:
         client = WebSocket(socket)
@@ -167,10 +167,11 @@ async def websocket(url: str) -> AsyncIterator[WebSocket]:
 
 @asynccontextmanager
 async def second_socket(client: Polling, **changes: str) -> AsyncIterator[WebSocket]:
-    """Open a WebSocket within a session that polls, as the first step of an upgrade.
+    """Open a WebSocket within a polling session: the first step of an upgrade.
 
     Args:
-        changes: other query parameters than a good client's.
+        client: the polling client.
+        changes: query parameters that differ from a correct client's.
     """
     query = {**client.query, "transport": "websocket", **changes}
     try:
@@ -182,20 +183,20 @@ async def second_socket(client: Polling, **changes: str) -> AsyncIterator[WebSoc
 
 
 async def probe(socket: WebSocket) -> None:
-    """Do the second step of an upgrade."""
+    """Send the probe and receive its answer: the second step of an upgrade."""
     await socket.send("2probe")
     assert await socket.receive() == "3probe"
 
 
 async def upgrade(socket: WebSocket) -> None:
-    """Do all steps of an upgrade but the first."""
+    """Do all steps of an upgrade after the first."""
     await probe(socket)
     await socket.send("5")
 
 
 @asynccontextmanager
 async def upgraded(url: str) -> AsyncIterator[WebSocket]:
-    """Begin a session by polling; go on with it on a WebSocket."""
+    """Open a session by polling, and upgrade it to a WebSocket."""
     async with polling(url) as first, second_socket(first) as client:
         client.handshake = first.handshake
         await upgrade(client)
@@ -203,12 +204,12 @@ async def upgraded(url: str) -> AsyncIterator[WebSocket]:
 
 
 def connected(url: str, transport: str) -> Any:
-    """Begin a session by one of ``TRANSPORTS``: an asynchronous context of a client."""
+    """Open a session by one of ``TRANSPORTS``; return an asynchronous context of its client."""
     return {POLLING: polling, WEBSOCKET: websocket, UPGRADED: upgraded}[transport](url)
 
 
 async def rest(client: Client) -> list[Packet]:
-    """Return all that comes until the server ends the session. Nothing else than that ends it."""
+    """Return all packets until the server ends the session."""
     packets = []
     try:
         async with asyncio.timeout(TIMEOUT):
@@ -219,19 +220,19 @@ async def rest(client: Client) -> list[Packet]:
 
 
 async def settle(url: str) -> None:
-    """Wait until the server has seen what was sent before: two requests later, on Engine.IO."""
+    """Wait until the server has handled all earlier packets, by two requests of another session."""
     async with polling(url) as client:
         await client.send("3")
 
 
 class SocketIO:
-    """A Socket.IO client: what it sends and receives has no Engine.IO packet type in front."""
+    """A Socket.IO client. Its packets have no Engine.IO packet type in front."""
 
     def __init__(self, carrier: Client) -> None:
         self.carrier = carrier
 
     async def send(self, packet: str, *attachments: bytes) -> None:
-        """Send a packet and what belongs to it."""
+        """Send a packet and its attachments."""
         await self.carrier.send("4" + packet, *attachments)
 
     async def receive(self) -> Packet:
@@ -243,8 +244,8 @@ class SocketIO:
         return packet[1:]
 
     async def connect(self, namespace: str = "/", auth: dict[str, Any] | None = None) -> str:
-        """Connect to a namespace of the conformance server; return the id that the client has."""
-        there = address(namespace)
+        """Connect to a namespace of the conformance server; return the client's sid."""
+        there = namespace_prefix(namespace)
         await self.send(f"0{there}{'' if auth is None else json.dumps(auth)}")
         answer = await self.receive()
         assert isinstance(answer, str)
@@ -255,19 +256,19 @@ class SocketIO:
         return sid
 
     async def echo(self, word: str, namespace: str = "/") -> None:
-        """Go there and back: whatever came before has been answered by now."""
-        await self.send(f'2{address(namespace)}["message","{word}"]')
-        assert await self.receive() == f'2{address(namespace)}["message-back","{word}"]'
+        """Send a message and receive its echo, so that all earlier packets have been answered."""
+        await self.send(f'2{namespace_prefix(namespace)}["message","{word}"]')
+        assert await self.receive() == f'2{namespace_prefix(namespace)}["message-back","{word}"]'
 
 
-def address(namespace: str) -> str:
-    """Return how a packet names a namespace."""
+def namespace_prefix(namespace: str) -> str:
+    """Return a namespace as it stands in a packet."""
     return "" if namespace == "/" else f"{namespace},"
 
 
 @asynccontextmanager
 async def socketio(url: str, transport: str, *namespaces: str) -> AsyncIterator[SocketIO]:
-    """Open a client that is connected to some namespaces, or to none."""
+    """Open a client that is connected to these namespaces."""
     async with connected(url, transport) as carrier:
         client = SocketIO(carrier)
         for namespace in namespaces:

@@ -1,4 +1,4 @@
-"""The servers under test, with a heartbeat too slow to be in a test's way."""
+"""The servers under test, with a heartbeat that is too slow to disturb a test."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ QUIET = {"ping_interval": 25, "ping_timeout": 20}
 
 @pytest.fixture(params=TRANSPORTS)
 def transport(request: pytest.FixtureRequest) -> str:
-    """Return each way in which a client may be connected."""
+    """Return each kind of client."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
 def eio() -> Any:
-    """Return an Engine.IO server that echoes."""
+    """Return an Engine.IO server that echoes messages."""
     return engineio.make_server(**QUIET)
 
 

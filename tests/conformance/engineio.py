@@ -1,4 +1,4 @@
-"""What the official Engine.IO suite tests: an engine that echoes.
+"""The server that the official Engine.IO suite tests: it echoes messages.
 
 ``python -m tests.conformance.engineio --port 3000`` serves it.
 """
@@ -11,21 +11,21 @@ from sio_server.engine.engineio.server import EngineIOServer
 from tests.conformance.serve import main
 
 PATH = "engine.io"
-OPTIONS: dict[str, Any] = {
+SUITE_OPTIONS: dict[str, Any] = {
     "ping_interval": 0.3,
     "ping_timeout": 0.2,
     "max_payload_bytes": 1_000_000,
 }
-"""What the suites expect of a server, by the engine's names."""
+"""The options that the official suites expect, by the engine's names."""
 
 
 def make_server(**options: Any) -> EngineIOServer:
-    """Make a server that sends every message back, text as text and bytes as bytes.
+    """Make a server that echoes every message: text as text, and bytes as bytes.
 
     Args:
-        options: those of ``EngineIOServer`` that are not as the suite expects them.
+        options: options of ``EngineIOServer`` that differ from ``SUITE_OPTIONS``.
     """
-    server = EngineIOServer(**{**OPTIONS, **options})
+    server = EngineIOServer(**{**SUITE_OPTIONS, **options})
 
     async def echo(sid: str, data: str | bytes) -> None:
         server.joined(sid)

@@ -1,4 +1,4 @@
-"""Serving: within a test, or as a process of its own with a command line and one line to say."""
+"""Serve a server within a test, or as a process with a command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STOPPED_BY = (signal.SIGTERM, signal.SIGINT)
 
 @asynccontextmanager
 async def served(server: Any, path: str) -> AsyncIterator[str]:
-    """Serve within a test; return the whole URL."""
+    """Serve a server within a test; return the whole URL."""
     async with serving(server, path) as url:
         yield f"{url}/{path}/"
 
@@ -33,11 +33,11 @@ async def _serve(make_server: Callable[[], Any], path: str, port: int) -> None:
 
 
 def main(make_server: Callable[[], Any], path: str) -> None:
-    """Serve until a signal asks to stop; on standard output, say where.
+    """Serve until a signal stops the process; print the URL on standard output.
 
     Args:
-        make_server: makes the server, in its event loop.
-        path: where it is attached.
+        make_server: makes the server, within the event loop.
+        path: the path of the server.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=3000, help="0 takes a free one")

@@ -1,4 +1,4 @@
-"""What the official Socket.IO suite tests: two namespaces that say who came, and echo.
+"""The server that the official Socket.IO suite tests: two namespaces that greet and echo.
 
 ``python -m tests.conformance.socketio --port 3000`` serves it.
 """
@@ -9,7 +9,7 @@ import asyncio
 from typing import Any
 
 from sio_server.engine import Server
-from tests.conformance.engineio import OPTIONS
+from tests.conformance.engineio import SUITE_OPTIONS
 from tests.conformance.serve import main
 
 PATH = "socket.io"
@@ -17,22 +17,22 @@ NAMESPACES = ("/", "/custom")
 AUTH_PAUSE = 0.05
 """Seconds from CONNECT to the event ``auth``.
 
-The suite takes the first message off the socket before it listens for the second: both in one
-segment, or the second while it is still busy, and it waits for ever. So they go out apart.
+The suite starts to listen for the second message only after it has handled the first. If both
+messages arrive together, it waits forever for the second. The pause sends them apart.
 """
 
 
 def make_server(*, auth_pause: float = AUTH_PAUSE, **options: Any) -> Server:
     """Make a server of two namespaces with the suite's three events.
 
-    ``auth`` tells each client what it sent with CONNECT; ``message`` comes back as
-    ``message-back``; ``message-with-ack`` is acknowledged with its own arguments.
+    ``auth`` returns the auth of its CONNECT to each client. ``message`` is echoed as ``message-
+    back``. ``message-with-ack`` is acknowledged with its own arguments.
 
     Args:
         auth_pause: seconds from CONNECT to ``auth``.
-        options: those of ``Server`` that are not as the suite expects them.
+        options: options of ``Server`` that differ from the suite's.
     """
-    server = Server(**{**OPTIONS, "connect_timeout": 1, **options})
+    server = Server(**{**SUITE_OPTIONS, "connect_timeout": 1, **options})
     for namespace in NAMESPACES:
         _add_handlers(server, namespace, auth_pause)
     return server

@@ -1,4 +1,4 @@
-"""Socket.IO: acknowledgements, of clients' events and of the server's."""
+"""Socket.IO: acknowledgements of clients' events and of the server's events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.clients import TIMEOUT, address, socketio
+from tests.conformance.clients import TIMEOUT, namespace_prefix, socketio
 
 NAMESPACES = ("/", "/custom")
 
@@ -18,8 +18,8 @@ NAMESPACES = ("/", "/custom")
 async def test_an_event_with_an_id_is_acknowledged(
     sio_url: str, transport: str, namespace: str, id: str
 ) -> None:
-    """Answer ACK with the event's id, in its namespace, with what the handler returns."""
-    there = address(namespace)
+    """The ACK has the event's id and namespace, and the handler's return value."""
+    there = namespace_prefix(namespace)
     async with socketio(sio_url, transport, namespace) as client:
         await client.send(f'2{there}{id}["message-with-ack",1,"2",{{"3":[false]}}]')
         assert await client.receive() == f'3{there}{id}[1,"2",{{"3":[false]}}]'
@@ -38,10 +38,10 @@ async def test_an_event_with_an_id_is_acknowledged(
         ({"ok": True}, '[{"ok":true}]'),
     ],
 )
-async def test_the_payload_is_always_an_array(
+async def test_the_payload_of_an_ack_is_always_an_array(
     sio_url: str, sio: Any, transport: str, returned: Any, payload: str
 ) -> None:
-    """Put what a handler returns into an array, an empty one where it is nothing."""
+    """It is an empty array if the handler returns nothing."""
 
     async def answer(sid: str) -> Any:
         return returned
@@ -53,15 +53,15 @@ async def test_the_payload_is_always_an_array(
 
 
 async def test_an_event_without_an_id_is_not_acknowledged(sio_url: str, transport: str) -> None:
-    """Send no ACK that nobody has asked for."""
+    """The server sends no ACK if the client asked for none."""
     async with socketio(sio_url, transport, *NAMESPACES) as client:
         await client.send('2["message-with-ack",1]')
         await client.send('2/custom,["message-with-ack",1]')
         await client.echo("nothing before this")
 
 
-async def test_an_id_may_come_again(sio_url: str, transport: str) -> None:
-    """Leave the choice of ids to the client, in any order, and the same in two namespaces."""
+async def test_a_client_may_use_an_id_again(sio_url: str, transport: str) -> None:
+    """The client chooses the ids: in any order, and the same in two namespaces."""
     async with socketio(sio_url, transport, *NAMESPACES) as client:
         for id in (5, 3, 5):
             for there in ("", "/custom,"):
@@ -69,12 +69,12 @@ async def test_an_id_may_come_again(sio_url: str, transport: str) -> None:
                 assert await client.receive() == f'3{there}{id}["{there}"]'
 
 
-async def test_acknowledgements_need_no_order(sio_url: str, sio: Any, transport: str) -> None:
-    """Acknowledge a quick event while a slow one is at work."""
-    go_on = asyncio.Event()
+async def test_acknowledgements_may_be_out_of_order(sio_url: str, sio: Any, transport: str) -> None:
+    """A quick event is acknowledged while the handler of an earlier one runs."""
+    answer_now = asyncio.Event()
 
     async def slow(sid: str) -> str:
-        await go_on.wait()
+        await answer_now.wait()
         return "slow"
 
     sio.on("slow", slow)
@@ -82,7 +82,7 @@ async def test_acknowledgements_need_no_order(sio_url: str, sio: Any, transport:
         await client.send('21["slow"]')
         await client.send('22["message-with-ack","quick"]')
         assert await client.receive() == '32["quick"]'
-        go_on.set()
+        answer_now.set()
         assert await client.receive() == '31["slow"]'
 
 
@@ -98,11 +98,11 @@ async def test_acknowledgements_need_no_order(sio_url: str, sio: Any, transport:
     ],
 )
 @pytest.mark.parametrize("namespace", NAMESPACES)
-async def test_the_server_is_answered(
+async def test_the_server_gets_the_clients_acknowledgement(
     sio_url: str, sio: Any, transport: str, namespace: str, payload: str, result: Any
 ) -> None:
-    """Send an event with an id; take what the client acknowledges it with."""
-    there = address(namespace)
+    """The server sends an event with an id, and gets the payload of the client's ACK."""
+    there = namespace_prefix(namespace)
     async with socketio(sio_url, transport) as client:
         sid = await client.connect(namespace)
         call = sio.call("ask", {"q": 1}, to=sid, namespace=namespace, timeout=TIMEOUT)
@@ -114,8 +114,10 @@ async def test_the_server_is_answered(
         assert await calling == result
 
 
-async def test_each_question_has_an_id_of_its_own(sio_url: str, sio: Any, transport: str) -> None:
-    """Tell the answers apart, whatever their order and their namespace."""
+async def test_each_event_with_a_callback_has_its_own_id(
+    sio_url: str, sio: Any, transport: str
+) -> None:
+    """The server finds each event's ACK, in any order and in any namespace."""
     async with socketio(sio_url, transport) as client:
         calls, packets = [], []
         for namespace in NAMESPACES:
@@ -133,10 +135,10 @@ async def test_each_question_has_an_id_of_its_own(sio_url: str, sio: Any, transp
         assert answers == [[head, n] for head, n in zip(heads, [0, 1, 2] * 2, strict=True)]
 
 
-async def test_an_answer_counts_once_and_where_it_was_asked(
+async def test_an_ack_counts_once_and_only_in_its_namespace(
     sio_url: str, sio: Any, transport: str
 ) -> None:
-    """Ignore an ACK that answers nothing: unknown, repeated, or of another namespace."""
+    """An unknown or repeated ACK, or one of another namespace, is ignored."""
     answers: list[Any] = []
     async with socketio(sio_url, transport) as client:
         sid = await client.connect()
@@ -161,8 +163,8 @@ async def test_an_answer_counts_once_and_where_it_was_asked(
         assert answers == [("first",), ()]
 
 
-async def test_another_client_cannot_answer(sio_url: str, sio: Any, transport: str) -> None:
-    """Take an answer only from whom was asked."""
+async def test_an_ack_of_another_client_is_ignored(sio_url: str, sio: Any, transport: str) -> None:
+    """Only the recipient of the event can acknowledge it."""
     answers: list[Any] = []
     async with (
         socketio(sio_url, transport) as asked,
@@ -179,8 +181,10 @@ async def test_another_client_cannot_answer(sio_url: str, sio: Any, transport: s
         assert answers == [("asked",)]
 
 
-async def test_each_client_answers_for_itself(sio_url: str, sio: Any, transport: str) -> None:
-    """Ask all at once: each has an id of its own count, and each answer is heard."""
+async def test_each_recipient_of_a_broadcast_acknowledges_it(
+    sio_url: str, sio: Any, transport: str
+) -> None:
+    """Each recipient has its own id, and each ACK runs the callback."""
     answers: list[Any] = []
 
     def note(*given: Any) -> None:

@@ -1,4 +1,4 @@
-"""Socket.IO: whatever a client may not send closes the connection, and reaches no handler."""
+"""Socket.IO: a packet that a client may not send closes the connection, and reaches no handler."""
 
 from __future__ import annotations
 
@@ -92,19 +92,19 @@ HOLE = '{"_placeholder":true,"num":0}'
 
 @pytest.fixture(params=["polling", "websocket"])
 def transport(request: pytest.FixtureRequest) -> str:
-    """Return each way in which packets come; after an upgrade it is the second."""
+    """Return each transport; an upgraded client is on a WebSocket, too."""
     name: str = request.param
     return name
 
 
 async def assert_closed(carrier: Client) -> None:
-    """Check that the connection is closed without another Socket.IO packet."""
+    """Check that the connection closes without another Socket.IO packet."""
     assert [packet for packet in await rest(carrier) if packet not in {"1", "6"}] == []
 
 
 @pytest.fixture
 def heard(sio: Any) -> list[Any]:
-    """Return the list of all that reaches a handler of events."""
+    """Return the list of all events that reach a handler."""
     events: list[Any] = []
 
     async def note(event: str, *arguments: Any) -> None:
@@ -120,10 +120,10 @@ def heard(sio: Any) -> list[Any]:
 @pytest.mark.parametrize(
     "packet", [*NO_PACKETS, *BAD_EVENTS, *BAD_ACKS, *OTHERS, *BAD_BINARY], ids=ascii
 )
-async def test_a_packet_that_is_none_closes_the_connection(
+async def test_an_invalid_packet_closes_the_connection(
     sio_url: str, sio: Any, heard: list[Any], transport: str, packet: str
 ) -> None:
-    """Close for a packet that breaks the grammar, or that no client may send."""
+    """The packet breaks the grammar, or only a server may send it."""
     async with socketio(sio_url, transport, "/", "/custom") as client:
         await client.send(packet)
         await assert_closed(client.carrier)
@@ -132,10 +132,10 @@ async def test_a_packet_that_is_none_closes_the_connection(
 
 
 @pytest.mark.parametrize("packet", [*NO_PACKETS, *BAD_CONNECTS], ids=ascii)
-async def test_a_bad_beginning_closes_the_connection(
+async def test_a_session_that_starts_without_a_valid_connect_is_closed(
     sio_url: str, sio: Any, transport: str, packet: str
 ) -> None:
-    """Close where no CONNECT comes first, or one with a payload that is no object."""
+    """The first packet must be a CONNECT, and its payload an object."""
     async with connected(sio_url, transport) as carrier:
         await carrier.send("4" + packet)
         await assert_closed(carrier)
@@ -154,10 +154,10 @@ async def test_a_bad_beginning_closes_the_connection(
     ],
 )
 @pytest.mark.parametrize("state", ["nothing", "other namespace", "left", "refused"])
-async def test_a_namespace_is_connected_to_first(
+async def test_a_packet_to_an_unconnected_namespace_closes_the_connection(
     sio_url: str, heard: list[Any], transport: str, packet: str, state: str
 ) -> None:
-    """Close for a packet to a namespace that the client is not connected to, whatever it is."""
+    """This applies to every type of packet except CONNECT."""
     async with socketio(sio_url, transport) as client:
         if state == "other namespace":
             await client.connect("/custom")
@@ -188,10 +188,10 @@ async def test_a_namespace_is_connected_to_first(
     ],
     ids=repr,
 )
-async def test_attachments_come_as_they_were_announced(
+async def test_missing_or_unannounced_attachments_close_the_connection(
     sio_url: str, sio: Any, transport: str, packets: list[Packet]
 ) -> None:
-    """Close for bytes that nothing announced, and for whatever else than the announced bytes."""
+    """After a binary packet, only its attachments may follow."""
     heard: list[Any] = []
 
     async def note(sid: str, *arguments: Any) -> None:
@@ -204,15 +204,15 @@ async def test_attachments_come_as_they_were_announced(
     assert heard in ([], [(b"\x01",)])
 
 
-async def test_bytes_do_not_connect(sio_url: str, transport: str) -> None:
-    """Close where the first message is binary."""
+async def test_a_binary_first_message_closes_the_connection(sio_url: str, transport: str) -> None:
+    """Only a text packet can connect."""
     async with connected(sio_url, transport) as carrier:
         await carrier.send(b"0")
         await assert_closed(carrier)
 
 
-async def test_what_came_before_a_bad_packet_counts(sio_url: str, transport: str) -> None:
-    """Handle the events before it, close, and handle none after it."""
+async def test_events_before_a_bad_packet_are_handled(sio_url: str, transport: str) -> None:
+    """Events after it are not handled."""
     async with socketio(sio_url, transport, "/") as client, socketio(sio_url, transport, "/") as on:
         await client.carrier.send('42["message",1]', "42{}", '42["message",2]')
         packets = [packet for packet in await rest(client.carrier) if packet not in {"1", "6"}]
@@ -220,10 +220,10 @@ async def test_what_came_before_a_bad_packet_counts(sio_url: str, transport: str
         await on.echo("still here")
 
 
-async def test_the_application_hears_that_a_client_was_closed(
+async def test_a_bad_packet_calls_each_namespaces_disconnect_handler(
     sio_url: str, sio: Any, transport: str
 ) -> None:
-    """Tell each namespace's handler, once."""
+    """Each handler runs once."""
     left: list[str] = []
 
     async def disconnect(sid: str, reason: str) -> None:

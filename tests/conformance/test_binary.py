@@ -1,4 +1,4 @@
-"""Socket.IO: bytes among an event's arguments, sent as attachments behind it."""
+"""Socket.IO: bytes in an event's arguments, which are sent as attachments after it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.conformance.clients import (
     TIMEOUT,
     SocketIO,
-    address,
+    namespace_prefix,
     polling,
     second_socket,
     socketio,
@@ -21,43 +21,43 @@ from tests.conformance.clients import (
 NAMESPACES = ("/", "/custom")
 
 
-def hole(number: int) -> dict[str, Any]:
-    """Return what stands for an attachment."""
+def placeholder(number: int) -> dict[str, Any]:
+    """Return the placeholder of an attachment."""
     return {"_placeholder": True, "num": number}
 
 
-def text(data: Any) -> str:
-    """Encode as the server does."""
+def encode(data: Any) -> str:
+    """Encode JSON as the server does."""
     return json.dumps(data, separators=(",", ":"))
 
 
 ONE, TWO, THREE = b"\x01\x02\x03\x04", b"", bytes(range(256))
 
 EVENTS: list[tuple[list[Any], list[bytes]]] = [
-    ([hole(0)], [ONE]),
-    ([hole(0), hole(1)], [ONE, TWO]),
-    (["x", hole(0), {"y": 1}, hole(1), None, hole(2)], [ONE, TWO, THREE]),
-    ([{"a": hole(0), "b": [hole(1), {"c": hole(2)}]}], [ONE, TWO, THREE]),
-    ([[[[hole(0)]]]], [THREE]),
-    ([hole(0), hole(1)], [ONE, ONE]),
-    ([hole(n) for n in range(10)], [bytes([n]) for n in range(10)]),
-    ([{"_placeholder": False, "num": 0}, hole(0)], [ONE]),
-    ([hole(0)], [b"4"]),
-    ([hole(0)], [b'2["message"]']),
-    ([hole(0)], [b"\x00" * 200_000]),
+    ([placeholder(0)], [ONE]),
+    ([placeholder(0), placeholder(1)], [ONE, TWO]),
+    (["x", placeholder(0), {"y": 1}, placeholder(1), None, placeholder(2)], [ONE, TWO, THREE]),
+    ([{"a": placeholder(0), "b": [placeholder(1), {"c": placeholder(2)}]}], [ONE, TWO, THREE]),
+    ([[[[placeholder(0)]]]], [THREE]),
+    ([placeholder(0), placeholder(1)], [ONE, ONE]),
+    ([placeholder(n) for n in range(10)], [bytes([n]) for n in range(10)]),
+    ([{"_placeholder": False, "num": 0}, placeholder(0)], [ONE]),
+    ([placeholder(0)], [b"4"]),
+    ([placeholder(0)], [b'2["message"]']),
+    ([placeholder(0)], [b"\x00" * 200_000]),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "attachments"), EVENTS, ids=range(len(EVENTS)))
 @pytest.mark.parametrize("namespace", NAMESPACES)
-async def test_bytes_arrive_where_they_were_sent(
+async def test_bytes_keep_their_place_in_the_arguments(
     sio_url: str, transport: str, namespace: str, arguments: list[Any], attachments: list[bytes]
 ) -> None:
-    """Put each attachment in its place; send bytes as attachments in the order of theirs."""
-    there, count = address(namespace), len(attachments)
+    """The server puts each attachment in its place, and sends attachments in that order."""
+    there, count = namespace_prefix(namespace), len(attachments)
     async with socketio(sio_url, transport, namespace) as client:
-        await client.send(f"5{count}-{there}{text(['message', *arguments])}", *attachments)
-        answer = f"5{count}-{there}{text(['message-back', *arguments])}"
+        await client.send(f"5{count}-{there}{encode(['message', *arguments])}", *attachments)
+        answer = f"5{count}-{there}{encode(['message-back', *arguments])}"
         assert await client.receive() == answer
         assert [await client.receive() for _ in attachments] == attachments
         await client.echo("nothing else", namespace)
@@ -65,20 +65,20 @@ async def test_bytes_arrive_where_they_were_sent(
 
 @pytest.mark.parametrize(("arguments", "attachments"), EVENTS, ids=range(len(EVENTS)))
 @pytest.mark.parametrize("namespace", NAMESPACES)
-async def test_bytes_are_acknowledged_with_bytes(
+async def test_a_binary_event_gets_a_binary_acknowledgement(
     sio_url: str, transport: str, namespace: str, arguments: list[Any], attachments: list[bytes]
 ) -> None:
-    """Answer a binary event with a binary acknowledgement of its id."""
-    there, count = address(namespace), len(attachments)
+    """The acknowledgement has the event's id."""
+    there, count = namespace_prefix(namespace), len(attachments)
     async with socketio(sio_url, transport, namespace) as client:
-        event = text(["message-with-ack", *arguments])
+        event = encode(["message-with-ack", *arguments])
         await client.send(f"5{count}-{there}789{event}", *attachments)
-        assert await client.receive() == f"6{count}-{there}789{text(arguments)}"
+        assert await client.receive() == f"6{count}-{there}789{encode(arguments)}"
         assert [await client.receive() for _ in attachments] == attachments
 
 
-async def test_the_application_has_bytes(sio_url: str, sio: Any, transport: str) -> None:
-    """Hand bytes on as bytes, in the places that their numbers name."""
+async def test_a_handler_gets_bytes(sio_url: str, sio: Any, transport: str) -> None:
+    """Each attachment is at the place of its number, also if the places are not in order."""
     heard: list[Any] = []
 
     async def note(sid: str, *arguments: Any) -> str:
@@ -87,14 +87,16 @@ async def test_the_application_has_bytes(sio_url: str, sio: Any, transport: str)
 
     sio.on("note", note)
     async with socketio(sio_url, transport, "/") as client:
-        packet = text(["note", {"second": hole(1)}, hole(0), "text"])
+        packet = encode(["note", {"second": placeholder(1)}, placeholder(0), "text"])
         await client.send(f"52-12{packet}", b"\x00", b"\xff")
         assert await client.receive() == '312["no bytes"]'
         assert heard == [{"second": b"\xff"}, b"\x00", "text"]
 
 
-async def test_a_binary_answer_to_a_text_event(sio_url: str, sio: Any, transport: str) -> None:
-    """Acknowledge with bytes where the handler returns some."""
+async def test_a_text_event_may_get_a_binary_acknowledgement(
+    sio_url: str, sio: Any, transport: str
+) -> None:
+    """The handler of the event returns bytes."""
 
     async def download(sid: str) -> Any:
         return "file", {"parts": [b"\x01", b"\x02"]}
@@ -102,30 +104,35 @@ async def test_a_binary_answer_to_a_text_event(sio_url: str, sio: Any, transport
     sio.on("download", download)
     async with socketio(sio_url, transport, "/") as client:
         await client.send('21["download"]')
-        assert await client.receive() == f"62-1{text(['file', {'parts': [hole(0), hole(1)]}])}"
+        assert (
+            await client.receive()
+            == f"62-1{encode(['file', {'parts': [placeholder(0), placeholder(1)]}])}"
+        )
         assert [await client.receive() for _ in range(2)] == [b"\x01", b"\x02"]
 
 
 @pytest.mark.parametrize("namespace", NAMESPACES)
-async def test_the_server_is_answered_with_bytes(
+async def test_the_server_gets_a_binary_acknowledgement(
     sio_url: str, sio: Any, transport: str, namespace: str
 ) -> None:
-    """Ask with bytes, and take a binary acknowledgement."""
-    there = address(namespace)
+    """The server sends an event with bytes, and the client acknowledges it with bytes."""
+    there = namespace_prefix(namespace)
     async with socketio(sio_url, transport) as client:
         sid = await client.connect(namespace)
         call = sio.call("ask", {"key": b"\x07"}, to=sid, namespace=namespace, timeout=TIMEOUT)
         calling = asyncio.ensure_future(call)
         packet = str(await client.receive())
         assert await client.receive() == b"\x07"
-        id = packet.removeprefix(f"51-{there}").removesuffix(text(["ask", {"key": hole(0)}]))
+        id = packet.removeprefix(f"51-{there}").removesuffix(
+            encode(["ask", {"key": placeholder(0)}])
+        )
         assert id.isdecimal()
-        await client.send(f"61-{there}{id}{text([[hole(0), 'x']])}", b"\x08")
+        await client.send(f"61-{there}{id}{encode([[placeholder(0), 'x']])}", b"\x08")
         assert await calling == [b"\x08", "x"]
 
 
-async def test_bytes_for_all_come_to_each_transport(sio_url: str, sio: Any) -> None:
-    """Bring a broadcast's bytes as base64 to whoever polls, as they are to the others."""
+async def test_a_binary_broadcast_reaches_every_transport(sio_url: str, sio: Any) -> None:
+    """A polling client gets base64, the others get binary messages."""
     async with (
         socketio(sio_url, "polling", "/") as first,
         socketio(sio_url, "websocket", "/") as second,
@@ -133,25 +140,31 @@ async def test_bytes_for_all_come_to_each_transport(sio_url: str, sio: Any) -> N
     ):
         await sio.emit("news", (b"\xff\x00", "x", b""))
         for client in (first, second, third):
-            assert await client.receive() == f"52-{text(['news', hole(0), 'x', hole(1)])}"
+            assert (
+                await client.receive()
+                == f"52-{encode(['news', placeholder(0), 'x', placeholder(1)])}"
+            )
             assert await client.receive() == b"\xff\x00"
             assert await client.receive() == b""
             await client.echo("and nothing else")
 
 
-async def test_attachments_may_come_one_by_one(sio_url: str, transport: str) -> None:
-    """Wait for attachments; pongs and NOOPs between them are of another layer."""
+async def test_attachments_may_arrive_separately(sio_url: str, transport: str) -> None:
+    """Engine.IO packets between them, such as a pong, do not disturb."""
     async with socketio(sio_url, transport, "/") as client:
-        await client.carrier.send(f"452-{text(['message', hole(0), hole(1)])}")
+        await client.carrier.send(f"452-{encode(['message', placeholder(0), placeholder(1)])}")
         await client.carrier.send("3", b"\x01", "6")
         await client.carrier.send(b"\x02")
-        assert await client.receive() == f"52-{text(['message-back', hole(0), hole(1)])}"
+        assert (
+            await client.receive()
+            == f"52-{encode(['message-back', placeholder(0), placeholder(1)])}"
+        )
         assert [await client.receive() for _ in range(2)] == [b"\x01", b"\x02"]
 
 
-async def test_clients_do_not_get_each_others_attachments(sio_url: str, transport: str) -> None:
-    """Keep two half-sent events of two sessions apart."""
-    packet = f"452-{text(['message', hole(0), hole(1)])}"
+async def test_attachments_of_two_sessions_are_not_mixed(sio_url: str, transport: str) -> None:
+    """Both sessions send a binary event at the same time."""
+    packet = f"452-{encode(['message', placeholder(0), placeholder(1)])}"
     async with (
         socketio(sio_url, transport, "/") as first,
         socketio(sio_url, transport, "/") as second,
@@ -166,22 +179,25 @@ async def test_clients_do_not_get_each_others_attachments(sio_url: str, transpor
 
 
 async def test_an_event_keeps_its_attachments_through_the_upgrade(sio_url: str) -> None:
-    """Take an event's text by polling and its attachments on the WebSocket; the same back."""
+    """The text arrives by polling and an attachment on the WebSocket."""
     async with polling(sio_url) as first, second_socket(first) as second:
         client = SocketIO(first)
         await client.connect()
-        await client.send(f"52-{text(['message', hole(0), hole(1)])}", b"\x01")
+        await client.send(f"52-{encode(['message', placeholder(0), placeholder(1)])}", b"\x01")
         await upgrade(second)
         await second.send(b"\x02")
         client = SocketIO(second)
-        assert await client.receive() == f"52-{text(['message-back', hole(0), hole(1)])}"
+        assert (
+            await client.receive()
+            == f"52-{encode(['message-back', placeholder(0), placeholder(1)])}"
+        )
         assert [await client.receive() for _ in range(2)] == [b"\x01", b"\x02"]
 
 
-async def test_a_binary_event_nobody_handles_takes_its_attachments_along(
+async def test_attachments_of_an_event_without_a_handler_are_dropped(
     sio_url: str, transport: str
 ) -> None:
-    """Do not mistake what is left of it for something else."""
+    """The server does not take them for other packets."""
     async with socketio(sio_url, transport, "/") as client:
-        await client.send(f"51-{text(['nobody', hole(0)])}", b"\x01")
+        await client.send(f"51-{encode(['nobody', placeholder(0)])}", b"\x01")
         await client.echo("still here")

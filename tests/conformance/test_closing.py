@@ -1,4 +1,4 @@
-"""Engine.IO: how a session ends, and what ends it for breaking the protocol."""
+"""Engine.IO: the ends of a session, and protocol errors that cause one."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ ON_WEBSOCKET = [name for name in TRANSPORTS if name != POLLING]
 
 
 NOTHING = ([], ["6"])
-"""What comes after a CLOSE; a poll that may have crossed it on its way is let go with a NOOP."""
+"""The packets after a client's CLOSE: none, or a NOOP for a poll that arrived after it."""
 
 
 @pytest.fixture
 def ends(eio: Any) -> list[tuple[str, str]]:
-    """Return the list of sessions that have ended, and why."""
+    """Return the list of ended sessions, each with its reason."""
     ended: list[tuple[str, str]] = []
 
     async def note(sid: str, reason: str) -> None:
@@ -44,7 +44,7 @@ def ends(eio: Any) -> list[tuple[str, str]]:
 
 
 async def test_a_client_may_close(eio_url: str, eio: Any, ends: list[Any], transport: str) -> None:
-    """End the session for a CLOSE packet; tell the application once."""
+    """A CLOSE packet ends the session, and the disconnect handler runs once."""
     async with connected(eio_url, transport) as client:
         await client.send("1")
         assert await rest(client) in NOTHING
@@ -53,8 +53,8 @@ async def test_a_client_may_close(eio_url: str, eio: Any, ends: list[Any], trans
     assert len(ends) == 1
 
 
-async def test_a_poll_that_waits_is_let_go_by_a_close(eio_url: str) -> None:
-    """End the waiting poll with a NOOP when its client closes by a post."""
+async def test_a_close_packet_ends_the_waiting_poll(eio_url: str) -> None:
+    """The poll ends with a NOOP if its client closes by a POST."""
     async with polling(eio_url) as client:
         poll = asyncio.ensure_future(client.get())
         await settle(eio_url)
@@ -64,8 +64,10 @@ async def test_a_poll_that_waits_is_let_go_by_a_close(eio_url: str) -> None:
         assert (await client.post("4hello"))[0] == 400
 
 
-async def test_nothing_after_a_close_counts(eio_url: str, eio: Any, transport: str) -> None:
-    """Hand on what comes before a CLOSE packet, nothing that comes after it."""
+async def test_packets_after_a_close_packet_are_ignored(
+    eio_url: str, eio: Any, transport: str
+) -> None:
+    """The packets before it are handled."""
     heard: list[Any] = []
 
     async def message(sid: str, data: Any) -> None:
@@ -81,13 +83,13 @@ async def test_nothing_after_a_close_counts(eio_url: str, eio: Any, transport: s
 async def test_the_server_may_close(
     eio_url: str, eio: Any, ends: list[Any], transport: str
 ) -> None:
-    """Send what was queued, then a CLOSE packet; the session is over."""
+    """The server sends the queued packets, and then a CLOSE packet."""
     async with connected(eio_url, transport) as client:
         await client.send("4ready")
         assert await client.receive() == "4ready"
         await eio.send(client.handshake["sid"], "last")
         await eio.disconnect(client.handshake["sid"])
-        if transport == POLLING:  # what waits may be gone with the session
+        if transport == POLLING:  # queued packets may be lost with the session
             assert await rest(client) in ([], ["4last", "1"])
         else:
             assert await rest(client) == ["4last", "1"]
@@ -95,8 +97,8 @@ async def test_the_server_may_close(
         assert ends == [(client.handshake["sid"], "server disconnect")]
 
 
-async def test_a_waiting_poll_hears_that_the_server_closes(eio_url: str, eio: Any) -> None:
-    """Answer the poll that waits with the CLOSE packet."""
+async def test_a_waiting_poll_gets_the_servers_close_packet(eio_url: str, eio: Any) -> None:
+    """The session is unknown afterwards."""
     async with polling(eio_url) as client:
         poll = asyncio.ensure_future(client.get())
         await settle(eio_url)
@@ -106,10 +108,10 @@ async def test_a_waiting_poll_hears_that_the_server_closes(eio_url: str, eio: An
 
 
 @pytest.mark.parametrize("transport", ON_WEBSOCKET)
-async def test_a_websocket_that_closes_ends_its_session(
+async def test_a_closed_websocket_ends_its_session(
     eio_url: str, eio: Any, ends: list[Any], transport: str
 ) -> None:
-    """End the session with its socket, which is closed from both sides."""
+    """The server answers the close frame."""
     async with connected(eio_url, transport) as client:
         sid = client.handshake["sid"]
         await client.socket.close(code=1000)
@@ -125,10 +127,10 @@ BROKEN = ["abc", "7", "9hello", "-", " 4hello", "é", "\u0664hello", "\x00", "he
 
 
 @pytest.mark.parametrize("packet", BROKEN, ids=ascii)
-async def test_a_packet_that_is_none_ends_the_session(
+async def test_a_packet_of_an_unknown_type_ends_the_session(
     eio_url: str, eio: Any, ends: list[Any], transport: str, packet: str
 ) -> None:
-    """Close for a packet of no known type."""
+    """A POST with such a packet gets 400."""
     async with connected(eio_url, transport) as client:
         if transport == POLLING:
             assert (await client.post(packet))[0] == 400
@@ -140,10 +142,10 @@ async def test_a_packet_that_is_none_ends_the_session(
 
 
 @pytest.mark.parametrize("packet", ["0", "0{}", "2", "2probe"])
-async def test_what_only_a_server_sends_ends_the_session(
+async def test_a_packet_that_only_a_server_sends_ends_the_session(
     eio_url: str, eio: Any, ends: list[Any], transport: str, packet: str
 ) -> None:
-    """Close where a client opens, or pings as in the protocol's third version."""
+    """A client may not send OPEN, nor PING as in version 3 of the protocol."""
     async with connected(eio_url, transport) as client:
         await client.send(packet)
         assert await rest(client) in ([], ["1"])
@@ -167,8 +169,8 @@ async def test_what_only_a_server_sends_ends_the_session(
     ],
     ids=repr,
 )
-async def test_a_body_that_is_none_ends_the_session(eio_url: str, eio: Any, body: bytes) -> None:
-    """Close for an empty packet, bad base64, or what is not UTF-8; hand nothing of it on."""
+async def test_an_invalid_body_ends_the_session(eio_url: str, eio: Any, body: bytes) -> None:
+    """It has an empty packet, bad base64 or bad UTF-8, and none of its packets is handled."""
     heard: list[Any] = []
 
     async def message(sid: str, data: Any) -> None:
@@ -184,14 +186,14 @@ async def test_a_body_that_is_none_ends_the_session(eio_url: str, eio: Any, body
 
 @pytest.mark.parametrize("transport", ON_WEBSOCKET)
 async def test_an_empty_message_ends_the_session(eio_url: str, transport: str) -> None:
-    """Close for a text message without a packet type."""
+    """A text message needs a packet type."""
     async with connected(eio_url, transport) as client:
         await client.send("")
         assert await rest(client) == []
 
 
 async def test_text_that_is_not_utf8_ends_the_session(eio_url: str, eio: Any) -> None:
-    """Close a WebSocket that breaks its own protocol."""
+    """The WebSocket closes with 1007 (RFC 6455, 8.1)."""
     async with connected(eio_url, WEBSOCKET) as client:
         await client.socket._writer.send_frame(b"4\xff\xfe", aiohttp.WSMsgType.TEXT)
         assert await rest(client) == []
@@ -199,8 +201,8 @@ async def test_text_that_is_not_utf8_ends_the_session(eio_url: str, eio: Any) ->
     assert not eio.sockets
 
 
-async def test_a_poll_that_waits_hears_of_a_broken_packet(eio_url: str) -> None:
-    """Let the waiting poll end with a CLOSE packet when a post ends the session."""
+async def test_a_bad_post_ends_the_waiting_poll(eio_url: str) -> None:
+    """The poll ends with a CLOSE packet."""
     async with polling(eio_url) as client:
         poll = asyncio.ensure_future(client.get())
         await settle(eio_url)
@@ -209,8 +211,8 @@ async def test_a_poll_that_waits_hears_of_a_broken_packet(eio_url: str) -> None:
         assert (await client.get())[0] == 400
 
 
-async def test_a_noop_is_nothing(eio_url: str, transport: str) -> None:
-    """Ignore NOOP packets."""
+async def test_a_noop_packet_is_ignored(eio_url: str, transport: str) -> None:
+    """The packets around it are handled."""
     async with connected(eio_url, transport) as client:
         await client.send("6", "4hello", "6")
         assert await client.receive() == "4hello"
@@ -218,8 +220,10 @@ async def test_a_noop_is_nothing(eio_url: str, transport: str) -> None:
 
 @pytest.mark.parametrize("message", ["4" + "x" * 1000, b"x" * 1001], ids=["text", "bytes"])
 @pytest.mark.parametrize("transport", ON_WEBSOCKET)
-async def test_a_message_has_a_bound(transport: str, message: Packet) -> None:
-    """Close a WebSocket for a message that is over its bound, with the code that says so."""
+async def test_a_message_over_the_bound_closes_the_websocket(
+    transport: str, message: Packet
+) -> None:
+    """The close code is 1009, and a message of exactly the bound is handled."""
     server = engineio.make_server(max_message_bytes=1000, ping_interval=25)
     async with served(server, engineio.PATH) as url, connected(url, transport) as client:
         await client.send(message[:1000])
@@ -229,24 +233,26 @@ async def test_a_message_has_a_bound(transport: str, message: Packet) -> None:
         assert client.socket.close_code == 1009
 
 
-async def test_one_broken_client_disturbs_no_other(eio_url: str, transport: str) -> None:
-    """Close the one, serve the other."""
+async def test_a_protocol_error_of_one_client_disturbs_no_other(
+    eio_url: str, transport: str
+) -> None:
+    """The other client's message is echoed."""
     async with connected(eio_url, transport) as good, polling(eio_url) as bad:
         assert (await bad.post(f"4one{SEPARATOR}abc"))[0] == 400
         await good.send("4hello")
         assert await good.receive() == "4hello"
 
 
-async def test_a_poll_that_crosses_a_close_is_let_go(eio_url: str) -> None:
-    """Answer the one poll that a client always has on its way, though the close came first."""
+async def test_a_poll_that_arrives_after_a_close_gets_a_noop(eio_url: str) -> None:
+    """A polling client always has one poll on its way; a second poll gets 400."""
     async with polling(eio_url) as client:
         assert await client.post("1") == (200, "ok")
         assert await client.get() == (200, "6")
         assert (await client.get())[0] == 400
 
 
-async def test_a_client_that_is_still_sending_is_told_why(eio_url: str) -> None:
-    """The close frame is not lost to a reset, however much is on its way to a closed session."""
+async def test_a_client_that_is_still_sending_gets_the_close_frame(eio_url: str) -> None:
+    """Bytes that are on their way to the closed session cause no TCP reset."""
     url = yarl.URL(eio_url)
     received, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(
@@ -255,7 +261,9 @@ async def test_a_client_that_is_still_sending_is_told_why(eio_url: str) -> None:
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
     )
     await received.readuntil(b"\r\n\r\n")
-    writer.write(b"\xf1\x80\0\0\0\0" + bytes(8_000_000))  # reserved bits, and what follows
+    writer.write(
+        b"\xf1\x80\0\0\0\0" + bytes(8_000_000)
+    )  # a frame with reserved bits, and more bytes
     async with asyncio.timeout(TIMEOUT):
         assert b"\x03\xea" in await received.read()  # 1002
         writer.close()

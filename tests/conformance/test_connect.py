@@ -1,4 +1,4 @@
-"""Socket.IO: how a client connects to namespaces and leaves them."""
+"""Socket.IO: a client connects to namespaces and leaves them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.conformance.clients import (
     TIMEOUT,
     Gone,
     SocketIO,
-    address,
     connected,
+    namespace_prefix,
     polling,
     rest,
     second_socket,
@@ -29,12 +29,12 @@ NAMESPACES = ("/", "/custom")
 
 @pytest.mark.parametrize("auth", [None, {}, {"token": "123"}, {"é": [1, {"deep": None}]}], ids=str)
 @pytest.mark.parametrize("namespace", NAMESPACES)
-async def test_connect_is_answered_with_an_id(
+async def test_the_connect_response_has_a_sid(
     sio_url: str, transport: str, namespace: str, auth: dict[str, Any] | None
 ) -> None:
-    """Answer CONNECT with CONNECT and nothing but an id; hand the payload to the application."""
+    """It has nothing else, and the connect handler gets the client's auth."""
     async with connected(sio_url, transport) as carrier:
-        client, there = SocketIO(carrier), address(namespace)
+        client, there = SocketIO(carrier), namespace_prefix(namespace)
         await client.send(f"0{there}{'' if auth is None else json.dumps(auth)}")
         answer = str(await client.receive())
         assert answer[: len(there) + 1] == f"0{there}"
@@ -47,8 +47,8 @@ async def test_connect_is_answered_with_an_id(
         assert json.loads(event[len(there) + 1 :]) == ["auth", auth or {}]
 
 
-async def test_a_namespace_may_stand_without_a_comma(sio_url: str, transport: str) -> None:
-    """Take a packet that ends with its namespace."""
+async def test_a_packet_may_end_with_its_namespace(sio_url: str, transport: str) -> None:
+    """The comma after the namespace is missing."""
     async with socketio(sio_url, transport) as client:
         await client.send("0/custom")
         assert str(await client.receive()).startswith('0/custom,{"sid":')
@@ -57,8 +57,8 @@ async def test_a_namespace_may_stand_without_a_comma(sio_url: str, transport: st
         await client.connect("/custom")
 
 
-async def test_a_session_begins_with_no_namespace(sio_url: str, sio: Any, transport: str) -> None:
-    """Connect nobody who has not asked to be; emit nothing to them."""
+async def test_a_session_starts_without_a_namespace(sio_url: str, sio: Any, transport: str) -> None:
+    """A session gets no events before it connects."""
     async with socketio(sio_url, transport) as client, socketio(sio_url, transport, "/") as other:
         await sio.emit("news", "for all")
         assert await other.receive() == '2["news","for all"]'
@@ -68,8 +68,8 @@ async def test_a_session_begins_with_no_namespace(sio_url: str, sio: Any, transp
         await client.echo("only this", "/custom")
 
 
-async def test_ids_are_of_a_connection_to_a_namespace(sio_url: str, transport: str) -> None:
-    """Give each namespace of each session an id of its own, and a new one each time."""
+async def test_each_connection_to_a_namespace_has_its_own_sid(sio_url: str, transport: str) -> None:
+    """A client that connects again gets a new sid."""
     async with socketio(sio_url, transport) as first, socketio(sio_url, transport) as second:
         ids = [await client.connect(name) for client in (first, second) for name in NAMESPACES]
         await first.send("1")
@@ -79,7 +79,7 @@ async def test_ids_are_of_a_connection_to_a_namespace(sio_url: str, transport: s
 
 @pytest.mark.parametrize("name", ["/random", "/Custom", "/custom/", "/customs", "/é", "/a/b", "/*"])
 async def test_an_unknown_namespace_is_refused(sio_url: str, transport: str, name: str) -> None:
-    """Answer CONNECT_ERROR with an object that says why; the session can go on elsewhere."""
+    """The CONNECT_ERROR has an object with a message, and the session stays open."""
     async with socketio(sio_url, transport) as client:
         for payload in ("", '{"token":"123"}'):
             await client.send(f"0{name},{payload}")
@@ -104,10 +104,10 @@ async def test_an_unknown_namespace_is_refused(sio_url: str, transport: str, nam
     ],
     ids=["error", "refused", "refused with data", "false"],
 )
-async def test_the_application_may_refuse(
+async def test_the_application_may_refuse_a_client(
     sio_url: str, sio: Any, transport: str, namespace: str, refusal: Any, told: Any
 ) -> None:
-    """Answer CONNECT_ERROR with an object; whoever was refused may try again."""
+    """The CONNECT_ERROR has an object, and the client may try again."""
     answers = [refusal, refusal, None]
 
     async def connect(sid: str, environ: Any, auth: Any) -> Any:
@@ -118,7 +118,7 @@ async def test_the_application_may_refuse(
 
     sio.on("connect", connect, namespace=namespace)
     async with socketio(sio_url, transport) as client:
-        there = address(namespace)
+        there = namespace_prefix(namespace)
         for _ in range(2):
             await client.send(f"0{there}")
             answer = str(await client.receive())
@@ -131,8 +131,10 @@ async def test_the_application_may_refuse(
         await client.echo("hello", namespace)
 
 
-async def test_nothing_comes_before_the_answer(sio_url: str, sio: Any, transport: str) -> None:
-    """Hold back what is emitted while a client's connecting is at work."""
+async def test_no_event_is_sent_before_the_connect_response(
+    sio_url: str, sio: Any, transport: str
+) -> None:
+    """Events of the connect handler are held until then."""
 
     async def connect(sid: str, environ: Any, auth: Any) -> None:
         await sio.emit("early", to=sid)
@@ -150,10 +152,10 @@ async def test_nothing_comes_before_the_answer(sio_url: str, sio: Any, transport
 
 
 @pytest.mark.parametrize("namespace", NAMESPACES)
-async def test_disconnect_has_no_answer(
+async def test_a_disconnect_packet_gets_no_answer(
     sio_url: str, sio: Any, transport: str, namespace: str
 ) -> None:
-    """Forget the client in that namespace, tell the application once, keep the session."""
+    """The disconnect handler runs once, and the session stays open."""
     left: list[str] = []
 
     async def disconnect(sid: str, reason: str) -> None:
@@ -162,40 +164,40 @@ async def test_disconnect_has_no_answer(
     sio.on("disconnect", disconnect, namespace=namespace)
     async with socketio(sio_url, transport) as client:
         sid = await client.connect(namespace)
-        await client.send(f"1{address(namespace)}")
+        await client.send(f"1{namespace_prefix(namespace)}")
         await client.connect(namespace)
         await client.echo("again", namespace)
         assert left == [sid]
 
 
-async def test_leaving_one_namespace_leaves_the_other(sio_url: str, transport: str) -> None:
-    """Go on in the namespaces that were not left."""
+async def test_leaving_one_namespace_keeps_the_other(sio_url: str, transport: str) -> None:
+    """The client can join the namespace again."""
     for leaves, stays in (NAMESPACES, NAMESPACES[::-1]):
         async with socketio(sio_url, transport, *NAMESPACES) as client:
-            await client.send(f"1{address(leaves)}")
+            await client.send(f"1{namespace_prefix(leaves)}")
             await client.echo("still here", stays)
             await client.connect(leaves)
             await client.echo("back", leaves)
 
 
 @pytest.mark.parametrize("namespace", NAMESPACES)
-async def test_the_server_may_disconnect(
+async def test_the_server_may_disconnect_a_client(
     sio_url: str, sio: Any, transport: str, namespace: str
 ) -> None:
-    """Send DISCONNECT; the session stays, and so do its other namespaces."""
+    """The session and its other namespaces stay."""
     other = NAMESPACES[1 - NAMESPACES.index(namespace)]
     async with socketio(sio_url, transport, other) as client:
         sid = await client.connect(namespace)
         await sio.disconnect(sid, namespace)
-        assert await client.receive() == f"1{address(namespace)}"
+        assert await client.receive() == f"1{namespace_prefix(namespace)}"
         await client.echo("still here", other)
         await client.connect(namespace)
 
 
-async def test_a_session_that_ends_leaves_all_its_namespaces(
+async def test_the_end_of_a_session_calls_each_namespaces_disconnect_handler(
     sio_url: str, sio: Any, transport: str
 ) -> None:
-    """Tell the application of each namespace, once."""
+    """Each handler runs once."""
     left: list[str] = []
     all_left = asyncio.Event()
 
@@ -212,8 +214,8 @@ async def test_a_session_that_ends_leaves_all_its_namespaces(
     assert sorted(left) == sorted(ids)
 
 
-async def test_a_session_without_a_namespace_has_its_time(transport: str) -> None:
-    """Close where CONNECT does not come, be nothing sent or be it refused."""
+async def test_a_session_without_a_namespace_is_closed_after_a_time(transport: str) -> None:
+    """It has sent no CONNECT, or its CONNECT was refused."""
     server = conformance.make_server(ping_interval=25, ping_timeout=20, connect_timeout=0.2)
     async with served(server, conformance.PATH) as url:
         async with connected(url, transport) as carrier:
@@ -230,8 +232,8 @@ async def test_a_session_without_a_namespace_has_its_time(transport: str) -> Non
             await client.echo("still here", "/custom")
 
 
-async def test_a_connection_survives_the_upgrade(sio_url: str) -> None:
-    """Keep the namespaces when the transport changes; connect on either side of it."""
+async def test_an_upgrade_keeps_the_namespaces(sio_url: str) -> None:
+    """The client can join another namespace after it."""
     async with polling(sio_url) as first, second_socket(first) as second:
         client = SocketIO(first)
         await client.connect()
@@ -244,8 +246,8 @@ async def test_a_connection_survives_the_upgrade(sio_url: str) -> None:
             await client.echo("after", namespace)
 
 
-async def test_an_engine_session_that_is_closed_is_gone(sio_url: str, transport: str) -> None:
-    """Close the whole connection for Engine.IO's CLOSE packet."""
+async def test_an_engine_io_close_packet_ends_all_namespaces(sio_url: str, transport: str) -> None:
+    """The whole connection ends."""
     async with socketio(sio_url, transport, *NAMESPACES) as client:
         await client.carrier.send("1")
         with pytest.raises(Gone):

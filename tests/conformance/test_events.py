@@ -1,4 +1,4 @@
-"""Socket.IO: events and their arguments, in the namespace that they are for."""
+"""Socket.IO: events, their arguments and their namespaces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.clients import POLLING, SocketIO, address, polling, socketio
+from tests.conformance.clients import POLLING, SocketIO, namespace_prefix, polling, socketio
 
 NAMESPACES = ("/", "/custom")
 
@@ -30,11 +30,11 @@ ARGUMENTS = [
 
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=repr)
 @pytest.mark.parametrize("namespace", NAMESPACES)
-async def test_an_event_has_the_arguments_that_it_was_sent_with(
+async def test_the_arguments_of_an_event_do_not_change(
     sio_url: str, transport: str, namespace: str, arguments: str
 ) -> None:
-    """Change nothing of an event's arguments; name no namespace where it is the main one."""
-    there = address(namespace)
+    """The server's packet omits the main namespace."""
+    there = namespace_prefix(namespace)
     async with socketio(sio_url, transport, namespace) as client:
         await client.send(f'2{there}["message"{arguments}]')
         answer = str(await client.receive())
@@ -46,35 +46,37 @@ async def test_an_event_has_the_arguments_that_it_was_sent_with(
 
 
 @pytest.mark.parametrize("namespace", NAMESPACES)
-async def test_an_event_is_written_without_needless_bytes(
+async def test_an_event_is_encoded_without_spaces(
     sio_url: str, sio: Any, transport: str, namespace: str
 ) -> None:
-    """Write a packet as type, namespace and JSON, with nothing between."""
+    """The packet is its type, its namespace and its JSON."""
     async with socketio(sio_url, transport) as client:
         sid = await client.connect(namespace)
         await sio.emit("event", ({"a": [1, 2]}, "b"), to=sid, namespace=namespace)
-        assert await client.receive() == f'2{address(namespace)}["event",{{"a":[1,2]}},"b"]'
+        assert (
+            await client.receive() == f'2{namespace_prefix(namespace)}["event",{{"a":[1,2]}},"b"]'
+        )
 
 
-async def test_the_main_namespace_may_be_named(sio_url: str, transport: str) -> None:
-    """Take the main namespace by its name as well."""
+async def test_a_packet_may_name_the_main_namespace(sio_url: str, transport: str) -> None:
+    """The server's own packets do not name it."""
     async with socketio(sio_url, transport, "/") as client:
         await client.send('2/,["message",1]')
         assert await client.receive() == '2["message-back",1]'
 
 
 async def test_events_keep_their_order(sio_url: str, transport: str) -> None:
-    """Handle events in their order, and bring what is emitted in its order."""
+    """Received events are handled in order, and emitted events arrive in order."""
     async with socketio(sio_url, transport, *NAMESPACES) as client:
-        events = [f'{address(NAMESPACES[n % 2])}["message",{n}]' for n in range(200)]
+        events = [f'{namespace_prefix(NAMESPACES[n % 2])}["message",{n}]' for n in range(200)]
         for event in events:
             await client.send(f"2{event}")
         for event in events:
             assert await client.receive() == f"2{event.replace('message', 'message-back')}"
 
 
-async def test_a_body_of_several_events(sio_url: str) -> None:
-    """Take several events in one body, for several namespaces, CONNECT among them."""
+async def test_a_body_may_have_events_of_several_namespaces(sio_url: str) -> None:
+    """It may also have a CONNECT packet."""
     async with polling(sio_url) as carrier:
         client = SocketIO(carrier)
         await client.connect()
@@ -88,8 +90,8 @@ async def test_a_body_of_several_events(sio_url: str) -> None:
         ]
 
 
-async def test_an_event_that_nobody_handles_is_nothing(sio_url: str, transport: str) -> None:
-    """Ignore what the application has no use for."""
+async def test_an_event_without_a_handler_is_ignored(sio_url: str, transport: str) -> None:
+    """The connection stays open."""
     async with socketio(sio_url, transport, "/") as client:
         await client.send('2["nobody"]')
         await client.send('2["Message",1]')
@@ -97,8 +99,8 @@ async def test_an_event_that_nobody_handles_is_nothing(sio_url: str, transport: 
         await client.echo("still here")
 
 
-async def test_namespaces_do_not_hear_one_another(sio_url: str, sio: Any, transport: str) -> None:
-    """Handle an event in its namespace, and emit one to it, though the connection is one."""
+async def test_an_event_reaches_only_its_namespace(sio_url: str, sio: Any, transport: str) -> None:
+    """This holds for received and for emitted events of one connection."""
     heard: list[tuple[str, Any]] = []
     for namespace in NAMESPACES:
 
@@ -121,8 +123,10 @@ async def test_namespaces_do_not_hear_one_another(sio_url: str, sio: Any, transp
         assert await one.receive() == '2/custom,["news",2]'
 
 
-async def test_rooms_are_of_a_namespace(sio_url: str, sio: Any, transport: str) -> None:
-    """Keep a room of one namespace apart from the other's of the same name."""
+async def test_rooms_of_the_same_name_in_two_namespaces_are_separate(
+    sio_url: str, sio: Any, transport: str
+) -> None:
+    """A client in one room gets no event of the other."""
     async with socketio(sio_url, transport) as client:
         main = await client.connect()
         custom = await client.connect("/custom")
@@ -135,8 +139,8 @@ async def test_rooms_are_of_a_namespace(sio_url: str, sio: Any, transport: str) 
         assert await client.receive() == '2/custom,["news",3]'
 
 
-async def test_an_event_for_all_comes_to_each_once(sio_url: str, sio: Any) -> None:
-    """Bring a broadcast to every client of a namespace, whatever its transport."""
+async def test_a_broadcast_reaches_each_client_once(sio_url: str, sio: Any) -> None:
+    """The clients use different transports."""
     async with (
         socketio(sio_url, "polling", "/") as first,
         socketio(sio_url, "websocket", "/") as second,
@@ -150,8 +154,8 @@ async def test_an_event_for_all_comes_to_each_once(sio_url: str, sio: Any) -> No
             await client.echo("and nothing else")
 
 
-async def test_what_is_emitted_waits_for_the_next_poll(sio_url: str, sio: Any) -> None:
-    """Queue events for a client that does not poll just now."""
+async def test_events_wait_for_the_next_poll(sio_url: str, sio: Any) -> None:
+    """They are queued while the client does not poll."""
     async with socketio(sio_url, POLLING, "/") as client:
         for number in range(3):
             await sio.emit("news", number)

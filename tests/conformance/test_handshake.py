@@ -1,4 +1,4 @@
-"""Engine.IO: how a session begins, and what begins none."""
+"""Engine.IO: handshakes that open a session, and handshakes that do not."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ GOOD = {"EIO": "4", "transport": "polling"}
 
 
 async def status(url: str, query: dict[str, str], method: str = "GET") -> int:
-    """Return the status with which a request is answered."""
+    """Send a request; return the status of its response."""
     async with http_client() as http, http.request(method, url, params=query) as response:
         return response.status
 
 
 async def is_refused(url: str, query: dict[str, str]) -> bool:
-    """Tell whether a WebSocket is refused, before or after it has opened."""
+    """Return whether a WebSocket is refused, before or after it has opened."""
     async with http_client() as http:
         try:
             async with http.ws_connect(url, params=query) as socket:
@@ -33,10 +33,10 @@ async def is_refused(url: str, query: dict[str, str]) -> bool:
 
 @pytest.mark.parametrize("server", [engineio, socketio], ids=["engine.io", "socket.io"])
 @pytest.mark.parametrize(("transport", "upgrades"), [("polling", ["websocket"]), ("websocket", [])])
-async def test_a_session_begins_with_what_a_client_must_know(
+async def test_the_open_packet_has_all_required_fields(
     server: Any, transport: str, upgrades: list[str]
 ) -> None:
-    """Tell a client its id, how to go on, the rhythm of the heartbeat, and the largest payload."""
+    """They are the sid, the upgrades, the times of the heartbeat, and the largest payload."""
     async with (
         served(server.make_server(), server.PATH) as url,
         connected(url, transport) as client,
@@ -52,8 +52,8 @@ async def test_a_session_begins_with_what_a_client_must_know(
         }
 
 
-async def test_the_numbers_are_the_servers_own(transport: str) -> None:
-    """Announce what the server was made with."""
+async def test_the_open_packet_has_the_servers_options(transport: str) -> None:
+    """Times are in milliseconds."""
     server = engineio.make_server(ping_interval=12.5, ping_timeout=7, max_payload_bytes=4321)
     async with served(server, "other") as url, connected(url, transport) as client:
         assert client.handshake["pingInterval"] == 12_500
@@ -62,8 +62,8 @@ async def test_the_numbers_are_the_servers_own(transport: str) -> None:
 
 
 @pytest.mark.parametrize("offered", ["polling", "websocket"])
-async def test_only_what_is_served_is_offered(offered: str) -> None:
-    """Offer no upgrade, and accept no transport, that the server does not have."""
+async def test_a_transport_that_is_not_served_is_refused(offered: str) -> None:
+    """It is not offered as an upgrade either."""
     server = engineio.make_server(transports=(offered,))
     async with served(server, engineio.PATH) as url:
         async with connected(url, offered) as client:
@@ -74,8 +74,8 @@ async def test_only_what_is_served_is_offered(offered: str) -> None:
             assert await status(url, GOOD) == 400
 
 
-async def test_the_answer_is_an_open_packet_as_text(eio_url: str) -> None:
-    """Answer the first GET with one packet, labelled as plain text in UTF-8."""
+async def test_the_first_poll_returns_the_open_packet_as_text(eio_url: str) -> None:
+    """The content type is plain text in UTF-8."""
     async with http_client() as http, http.get(eio_url, params=GOOD) as response:
         assert response.status == 200
         assert response.content_type == "text/plain"
@@ -85,8 +85,8 @@ async def test_the_answer_is_an_open_packet_as_text(eio_url: str) -> None:
     assert isinstance(json.loads(body[1:]), dict)
 
 
-async def test_each_session_has_an_id_of_its_own(eio_url: str, transport: str) -> None:
-    """Never give two sessions the same id."""
+async def test_each_session_has_its_own_sid(eio_url: str, transport: str) -> None:
+    """No two sessions have the same sid."""
     ids = set()
     for _ in range(20):
         async with connected(eio_url, transport) as client:
@@ -94,8 +94,8 @@ async def test_each_session_has_an_id_of_its_own(eio_url: str, transport: str) -
     assert len(ids) == 20
 
 
-async def test_other_parameters_do_not_matter(eio_url: str) -> None:
-    """Leave a client its own parameters, such as one that keeps caches away."""
+async def test_other_query_parameters_are_ignored(eio_url: str) -> None:
+    """A client may add its own, for example against caches."""
     assert await status(eio_url, {**GOOD, "t": "N8hyd6w", "token": "é&="}) == 200
 
 
@@ -115,19 +115,19 @@ BAD_QUERIES: list[dict[str, str]] = [
 
 
 @pytest.mark.parametrize("query", BAD_QUERIES, ids=str)
-async def test_a_query_that_lacks_something_begins_nothing(
+async def test_an_incomplete_query_opens_no_session(
     eio_url: str, eio: Any, query: dict[str, str]
 ) -> None:
-    """Answer 400 to a handshake without a version or a transport that is served."""
+    """A handshake without a served version and transport gets 400."""
     assert await status(eio_url, query) == 400
     assert not eio.sockets
 
 
 @pytest.mark.parametrize("query", BAD_QUERIES, ids=str)
-async def test_a_websocket_whose_query_lacks_something_is_closed(
+async def test_a_websocket_with_an_incomplete_query_is_refused(
     eio_url: str, eio: Any, query: dict[str, str]
 ) -> None:
-    """Refuse a WebSocket for the same reasons."""
+    """No session is opened."""
     if query.get("transport") == "polling":
         query = {**query, "transport": "websocket"}
     assert await is_refused(eio_url, query)
@@ -135,22 +135,22 @@ async def test_a_websocket_whose_query_lacks_something_is_closed(
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
-async def test_a_session_begins_with_a_get(eio_url: str, eio: Any, method: str) -> None:
-    """Answer 400 to a handshake by any other method."""
+async def test_a_handshake_must_be_a_get(eio_url: str, eio: Any, method: str) -> None:
+    """Any other method gets 400."""
     assert await status(eio_url, GOOD, method) == 400
     assert not eio.sockets
 
 
-async def test_the_websocket_transport_takes_no_plain_request(eio_url: str, eio: Any) -> None:
-    """Answer 400 where the transport is WebSocket and the request none."""
+async def test_a_plain_request_for_the_websocket_transport_gets_400(eio_url: str, eio: Any) -> None:
+    """No session is opened."""
     for method in ("GET", "POST"):
         assert await status(eio_url, {"EIO": "4", "transport": "websocket"}, method) == 400
     assert not eio.sockets
 
 
 @pytest.mark.parametrize("sid", ["", "unknown", "x" * 20, "../..", "é"])
-async def test_an_unknown_session_is_told(eio_url: str, sid: str) -> None:
-    """Answer 400 to whoever polls, posts or upgrades with an id that was not given out."""
+async def test_an_unknown_sid_gets_400(eio_url: str, sid: str) -> None:
+    """This holds for a poll, a POST and an upgrade."""
     query = {**GOOD, "sid": sid}
     assert await status(eio_url, query) == 400
     assert await status(eio_url, query, "POST") == 400
@@ -158,16 +158,16 @@ async def test_an_unknown_session_is_told(eio_url: str, sid: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
-async def test_a_session_knows_get_and_post(eio_url: str, method: str) -> None:
-    """Answer 400 to another method; the session goes on."""
+async def test_a_session_accepts_only_get_and_post(eio_url: str, method: str) -> None:
+    """Another method gets 400, and the session stays open."""
     async with polling(eio_url) as client:
         assert (await client.request(method))[0] == 400
         await client.send("4still here")
         assert await client.receive() == "4still here"
 
 
-async def test_a_request_of_a_session_names_its_transport(eio_url: str) -> None:
-    """Answer 400 to a request of a known session without a transport, or with an unknown one."""
+async def test_a_request_without_a_known_transport_gets_400(eio_url: str) -> None:
+    """The session stays open."""
     async with polling(eio_url) as client:
         for query in ({"EIO": "4"}, {"EIO": "4", "transport": "abc"}):
             query["sid"] = client.query["sid"]
@@ -180,6 +180,6 @@ async def test_a_request_of_a_session_names_its_transport(eio_url: str) -> None:
         assert await client.receive() == "4still here"
 
 
-async def test_another_path_is_not_engine_io(eio_url: str) -> None:
-    """Answer at the path that the server was attached to, and nowhere else."""
+async def test_another_path_is_not_served(eio_url: str) -> None:
+    """The server answers only at the path that it is attached to."""
     assert await status(eio_url.replace("engine.io", "engine"), GOOD) == 404

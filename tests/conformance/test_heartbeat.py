@@ -1,4 +1,4 @@
-"""Engine.IO: the server pings, the client answers or is taken for gone."""
+"""Engine.IO: the server pings, and closes a client that does not answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conformance.clients import (
 from tests.conformance.serve import served
 
 EARLY = 0.01
-"""Seconds by which a clock may be early."""
+"""Seconds by which a timer may be early."""
 
 
 def now() -> float:
@@ -26,25 +26,25 @@ def now() -> float:
 
 
 class Ends:
-    """How a server's sessions ended."""
+    """The reasons of a server's ended sessions."""
 
     def __init__(self, server: Any) -> None:
         self.reasons: list[str] = []
-        self._more = asyncio.Event()
+        self._ended = asyncio.Event()
         server.on("disconnect", self._note)
 
     async def _note(self, sid: str, reason: str) -> None:
         self.reasons.append(reason)
-        self._more.set()
+        self._ended.set()
 
     async def first(self) -> str:
-        """Return the first end's reason."""
-        await asyncio.wait_for(self._more.wait(), TIMEOUT)
+        """Wait for the end of a session; return its reason."""
+        await asyncio.wait_for(self._ended.wait(), TIMEOUT)
         return self.reasons[0]
 
 
-async def test_pings_come_as_long_as_they_are_answered(transport: str) -> None:
-    """Ping after each interval, never before it; a client that answers stays."""
+async def test_a_client_that_answers_is_pinged_again(transport: str) -> None:
+    """No ping comes before its interval is over."""
     server = engineio.make_server(ping_interval=0.1, ping_timeout=TIMEOUT)
     async with served(server, engineio.PATH) as url:
         before = now()
@@ -60,8 +60,8 @@ async def test_pings_come_as_long_as_they_are_answered(transport: str) -> None:
             assert packet == "4still here"
 
 
-async def test_whoever_does_not_answer_is_gone(transport: str) -> None:
-    """Close after the timeout, never before it; ping once only."""
+async def test_a_client_that_does_not_answer_is_closed(transport: str) -> None:
+    """It is pinged once, and not closed before the timeout."""
     server = engineio.make_server(ping_interval=0.1, ping_timeout=0.2)
     ends = Ends(server)
     async with served(server, engineio.PATH) as url:
@@ -75,8 +75,8 @@ async def test_whoever_does_not_answer_is_gone(transport: str) -> None:
     assert ends.reasons == ["ping timeout"]
 
 
-async def test_a_client_that_never_polls_is_gone() -> None:
-    """Time out a session that was begun and left alone; its id is unknown then."""
+async def test_a_client_that_never_polls_is_closed() -> None:
+    """Its sid is unknown afterwards."""
     server = engineio.make_server(ping_interval=0.05, ping_timeout=0.05)
     ends = Ends(server)
     async with served(server, engineio.PATH) as url, polling(url) as client:
@@ -85,8 +85,8 @@ async def test_a_client_that_never_polls_is_gone() -> None:
         assert (await client.post("3"))[0] == 400
 
 
-async def test_messages_are_no_answer(transport: str) -> None:
-    """Wait for the pong: other packets do not stand for it."""
+async def test_only_a_pong_answers_a_ping(transport: str) -> None:
+    """Other packets do not count."""
     server = engineio.make_server(ping_interval=0.05, ping_timeout=0.3)
     ends = Ends(server)
     async with served(server, engineio.PATH) as url, connected(url, transport) as client:
@@ -100,15 +100,15 @@ async def test_messages_are_no_answer(transport: str) -> None:
         assert await ends.first() == "ping timeout"
 
 
-async def test_an_answer_to_no_ping_does_no_harm(eio_url: str, transport: str) -> None:
-    """Ignore a pong out of turn."""
+async def test_a_pong_without_a_ping_is_ignored(eio_url: str, transport: str) -> None:
+    """The session stays open."""
     async with connected(eio_url, transport) as client:
         await client.send("3", "3", "4hello")
         assert await client.receive() == "4hello"
 
 
-async def test_messages_and_pings_go_together() -> None:
-    """Bring a waiting poll the ping, then go on with messages and the next ping."""
+async def test_a_poll_can_return_a_ping_and_then_messages() -> None:
+    """The pong and messages can be in one body."""
     server = engineio.make_server(ping_interval=0.05, ping_timeout=TIMEOUT)
     async with served(server, engineio.PATH) as url, polling(url) as client:
         for number in range(3):
@@ -117,8 +117,8 @@ async def test_messages_and_pings_go_together() -> None:
             assert await client.receive() == f"4{number}"
 
 
-async def test_an_upgrade_takes_the_heartbeat_along() -> None:
-    """Ping on the new transport; a ping that polling did not take is not lost."""
+async def test_an_upgrade_keeps_the_heartbeat() -> None:
+    """A ping that no poll has taken is sent on the WebSocket."""
     server = engineio.make_server(ping_interval=0.05, ping_timeout=TIMEOUT)
     async with (
         served(server, engineio.PATH) as url,
@@ -136,8 +136,8 @@ async def test_an_upgrade_takes_the_heartbeat_along() -> None:
             await socket.send("3")
 
 
-async def test_a_silent_upgrade_does_not_stop_the_clock() -> None:
-    """Time a session out also while a WebSocket has probed and not taken over."""
+async def test_an_incomplete_upgrade_does_not_stop_the_heartbeat() -> None:
+    """The session times out although a WebSocket has probed."""
     server = engineio.make_server(ping_interval=0.05, ping_timeout=0.1)
     ends = Ends(server)
     async with (

@@ -1,4 +1,4 @@
-"""Engine.IO: messages of text and bytes, there and back, on every transport."""
+"""Engine.IO: text and binary messages in both directions, on every transport."""
 
 from __future__ import annotations
 
@@ -38,17 +38,15 @@ MESSAGES: list[Packet] = [
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: repr(message[:12]))
-async def test_a_message_arrives_as_it_was_sent(
-    eio_url: str, transport: str, message: Packet
-) -> None:
-    """Change no message, be it of text or of bytes."""
+async def test_a_message_arrives_unchanged(eio_url: str, transport: str, message: Packet) -> None:
+    """It may be text or bytes."""
     async with connected(eio_url, transport) as client:
         await client.send(message)
         assert await client.receive() == message
 
 
 async def test_messages_keep_their_order(eio_url: str, transport: str) -> None:
-    """Hand messages on in the order in which they were sent, text and bytes mixed."""
+    """Text and binary messages are mixed."""
     sent: list[Packet] = [
         f"4{number}" if number % 3 else number.to_bytes(4, "big") for number in range(300)
     ]
@@ -57,8 +55,8 @@ async def test_messages_keep_their_order(eio_url: str, transport: str) -> None:
         assert [await client.receive() for _ in sent] == sent
 
 
-async def test_sessions_do_not_hear_one_another(eio_url: str) -> None:
-    """Bring each session its own messages only."""
+async def test_each_session_gets_only_its_own_messages(eio_url: str) -> None:
+    """Three sessions send at the same time."""
     async with (
         polling(eio_url) as first,
         polling(eio_url) as second,
@@ -71,10 +69,8 @@ async def test_sessions_do_not_hear_one_another(eio_url: str) -> None:
             assert await client.receive() == f"4for {number}"
 
 
-async def test_the_largest_payload_that_was_announced_is_taken(
-    eio_url: str, transport: str
-) -> None:
-    """Take a message of as many bytes as the handshake allows."""
+async def test_a_payload_of_the_announced_size_is_accepted(eio_url: str, transport: str) -> None:
+    """The handshake announces ``maxPayload`` bytes."""
     async with connected(eio_url, transport) as client:
         message = "4" + "y" * (client.handshake["maxPayload"] - 1)
         await client.send(message)
@@ -91,8 +87,8 @@ async def test_the_largest_payload_that_was_announced_is_taken(
     ],
     ids=repr,
 )
-async def test_a_body_is_packets_between_separators(eio_url: str, body: str) -> None:
-    """Take several packets in one body, and bring what is queued in one, bytes as base64."""
+async def test_a_body_may_have_several_packets(eio_url: str, body: str) -> None:
+    """A POST and the response to a GET have the same form, with bytes as base64."""
     async with polling(eio_url) as client:
         assert await client.post(body) == (200, "ok")
         assert await client.get() == (200, body)
@@ -103,8 +99,8 @@ async def test_a_body_is_packets_between_separators(eio_url: str, body: str) -> 
     [None, "text/plain", "text/plain; charset=UTF-8", "text/plain;charset=utf-8",
      "application/octet-stream"],
 )  # fmt: skip
-async def test_a_body_is_text_whatever_its_label(eio_url: str, content_type: str | None) -> None:
-    """Read a body without a type as text; read one that says it has binary data as well."""
+async def test_a_body_is_text_with_any_content_type(eio_url: str, content_type: str | None) -> None:
+    """A missing content type, or one for binary data, changes nothing."""
     options = (
         {"skip_auto_headers": ["Content-Type"]}
         if content_type is None
@@ -116,8 +112,8 @@ async def test_a_body_is_text_whatever_its_label(eio_url: str, content_type: str
         assert await client.get() == (200, body)
 
 
-async def test_a_body_may_come_in_pieces(eio_url: str) -> None:
-    """Take a body without a length, cut anywhere, even within a character."""
+async def test_a_body_may_be_chunked(eio_url: str) -> None:
+    """A chunk may end within a character."""
 
     async def pieces() -> object:
         for byte in "4é🪑\x1e4end".encode():
@@ -129,8 +125,8 @@ async def test_a_body_may_come_in_pieces(eio_url: str) -> None:
         assert await client.get() == (200, "4é🪑\x1e4end")
 
 
-async def test_a_poll_waits_for_something_to_take(eio_url: str) -> None:
-    """Let a GET that finds nothing wait; end it with the first packet that comes."""
+async def test_a_poll_waits_for_a_packet(eio_url: str) -> None:
+    """It ends with the first packet."""
     async with polling(eio_url) as client:
         poll = asyncio.ensure_future(client.get())
         await settle(eio_url)
@@ -139,8 +135,8 @@ async def test_a_poll_waits_for_something_to_take(eio_url: str) -> None:
         assert await poll == (200, "4now")
 
 
-async def test_a_poll_takes_each_packet_once(eio_url: str) -> None:
-    """Bring no packet twice, and lose none between two polls."""
+async def test_each_packet_is_polled_once(eio_url: str) -> None:
+    """No packet is lost between two polls."""
     async with polling(eio_url) as client:
         for number in range(10):
             await client.send(f"4{number}a", f"4{number}b")
@@ -148,19 +144,19 @@ async def test_a_poll_takes_each_packet_once(eio_url: str) -> None:
 
 
 async def read_frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """Return a WebSocket frame's first byte and its payload; it must not be masked."""
+    """Return the first byte and the payload of a WebSocket frame without a mask."""
     first, length = await reader.readexactly(2)
     assert length < 126
     return first, await reader.readexactly(length)
 
 
 def masked(first: int, payload: bytes) -> bytes:
-    """Make a client's WebSocket frame; with a mask of zeros the payload stays readable."""
+    """Encode a client's WebSocket frame; its mask of zeros keeps the payload readable."""
     return bytes((first, 0x80 | len(payload))) + bytes(4) + payload
 
 
-async def test_each_packet_is_a_frame_of_its_own(eio_url: str) -> None:
-    """Send one whole unmasked frame a packet, bytes as they are; answer WebSocket's own ping."""
+async def test_each_packet_is_one_websocket_frame(eio_url: str) -> None:
+    """Frames are whole and not masked, and the server answers a WebSocket ping."""
     host, port = eio_url.split("/")[2].split(":")
     reader, writer = await asyncio.open_connection(host, port)
     writer.write(

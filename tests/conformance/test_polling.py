@@ -1,4 +1,4 @@
-"""Engine.IO: one poll and one post at a time, and bodies within their bound."""
+"""Engine.IO: one poll and one POST at a time, and bounded bodies."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.conformance.serve import served
 
 
 async def assert_is_over(client: Polling) -> None:
-    """Check that a session is no longer known."""
+    """Check that the session is unknown."""
     assert (await client.get())[0] == 400
     assert (await client.post("4hello"))[0] == 400
 
 
 async def test_two_polls_at_once_end_the_session(eio_url: str, eio: Any) -> None:
-    """Answer 400 to the second, let the first end with a CLOSE packet."""
+    """The second gets 400, and the first ends with a CLOSE packet."""
     async with polling(eio_url) as client:
         answers = await asyncio.gather(client.get(), client.get())
         assert sorted(status for status, _ in answers) == [200, 400]
@@ -30,8 +30,8 @@ async def test_two_polls_at_once_end_the_session(eio_url: str, eio: Any) -> None
     assert not eio.sockets
 
 
-async def test_a_poll_may_follow_one_that_was_given_up(eio_url: str) -> None:
-    """Take no offence at a poll whose client has hung up; lose nothing of what it waited for."""
+async def test_a_poll_may_follow_an_aborted_poll(eio_url: str) -> None:
+    """No packet is lost."""
     async with polling(eio_url) as client:
         poll = asyncio.ensure_future(client.get())
         await settle(eio_url)
@@ -43,24 +43,24 @@ async def test_a_poll_may_follow_one_that_was_given_up(eio_url: str) -> None:
 
 
 class Upload:
-    """A POST that is sent by hand, to stop in the middle."""
+    """A POST that is sent by hand, in parts."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     def send(self, data: bytes) -> None:
-        """Send a part."""
+        """Send a part of the body."""
         self._writer.write(data)
 
     async def status(self) -> int:
-        """Return the status with which it is answered."""
+        """Return the status of the response."""
         return int((await self._reader.readuntil(b"\r\n\r\n")).split()[1])
 
 
 @asynccontextmanager
 async def upload(client: Polling, length: int) -> AsyncIterator[Upload]:
-    """Send a POST's head."""
+    """Send the head of a POST; the body follows."""
     host, port = client.url.split("/")[2].split(":")
     query = "&".join(f"{name}={value}" for name, value in client.query.items())
     reader, writer = await asyncio.open_connection(host, port)
@@ -76,7 +76,7 @@ async def upload(client: Polling, length: int) -> AsyncIterator[Upload]:
 
 
 async def test_two_posts_at_once_end_the_session(eio_url: str, eio: Any) -> None:
-    """Answer 400 to the one that comes while another has not ended."""
+    """The POST that arrives during another gets 400."""
     async with polling(eio_url) as client:
         async with upload(client, 6) as first, upload(client, 6) as second:
             first.send(b"4on")
@@ -91,16 +91,16 @@ async def test_two_posts_at_once_end_the_session(eio_url: str, eio: Any) -> None
     assert not eio.sockets
 
 
-async def test_a_poll_and_a_post_go_together(eio_url: str) -> None:
-    """Let a client post while it polls: that is how both directions work."""
+async def test_a_poll_and_a_post_may_run_at_once(eio_url: str) -> None:
+    """A client receives and sends at the same time."""
     async with polling(eio_url) as client:
         for number in range(20):
             poll, post = await asyncio.gather(client.get(), client.post(f"4{number}"))
             assert (poll, post) == ((200, f"4{number}"), (200, "ok"))
 
 
-async def test_posts_one_after_the_other_keep_their_order(eio_url: str) -> None:
-    """Take any number of posts without a poll between them."""
+async def test_successive_posts_keep_their_order(eio_url: str) -> None:
+    """They need no poll between them."""
     async with polling(eio_url) as client:
         for number in range(20):
             assert await client.post(f"4{number}") == (200, "ok")
@@ -109,8 +109,8 @@ async def test_posts_one_after_the_other_keep_their_order(eio_url: str) -> None:
 
 @pytest.mark.parametrize("in_pieces", [False, True], ids=["with a length", "in pieces"])
 @pytest.mark.parametrize("over", [0, 1])
-async def test_a_body_has_a_bound(over: int, in_pieces: bool) -> None:
-    """Take a body of as many bytes as were announced, refuse one of more."""
+async def test_a_body_over_the_announced_bound_gets_413(over: int, in_pieces: bool) -> None:
+    """A body of exactly the bound is accepted."""
     async with (
         served(engineio.make_server(max_payload_bytes=1000), engineio.PATH) as url,
         polling(url) as client,
@@ -127,8 +127,8 @@ async def test_a_body_has_a_bound(over: int, in_pieces: bool) -> None:
             assert await client.receive() == body.decode()
 
 
-async def test_what_is_queued_is_brought_whole(eio_url: str) -> None:
-    """Bring packets that came from anywhere since the last poll, the heartbeat's too."""
+async def test_a_poll_returns_all_queued_packets(eio_url: str) -> None:
+    """They include a ping."""
     server = engineio.make_server(ping_interval=0.05, ping_timeout=TIMEOUT)
     async with served(server, engineio.PATH) as url, polling(url) as client:
         await client.send("4first")

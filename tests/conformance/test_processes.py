@@ -1,4 +1,4 @@
-"""The two servers as the official suites meet them: processes on a port."""
+"""The two conformance servers as processes on a port, as the official suites use them."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ class Process:
         self.url = line.split()[-1]
 
     def stop(self, number: int) -> tuple[int, str, str]:
-        """Ask it to stop; return its status, and what else it said."""
+        """Send a signal; return the exit status and all further output."""
         self._process.send_signal(number)
         output, _ = self._process.communicate(timeout=TIMEOUT)
         return self._process.returncode, output, self._log.read_text()
 
     def kill(self) -> None:
-        """End it, if it has not ended."""
+        """Kill the process, if it still runs."""
         self._process.kill()
         self._process.communicate()
 
 
 @pytest.fixture(params=["engineio", "socketio"])
 def process(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Process]:
-    """Return each of the two."""
+    """Return each of the two servers."""
     started = Process(request.param, tmp_path / "errors")
     try:
         yield started
@@ -55,8 +55,8 @@ def process(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Process]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_server_is_a_process_that_can_be_stopped(process: Process, number: int) -> None:
-    """Serve on a free port that it tells, and stop cleanly when it is asked to."""
+async def test_a_server_process_serves_and_stops_at_a_signal(process: Process, number: int) -> None:
+    """It prints its URL with the free port, and exits with status 0."""
     async with connected(process.url, "upgraded") as client:
         assert client.handshake["pingInterval"] == 300
         assert client.handshake["pingTimeout"] == 200

@@ -1,7 +1,7 @@
-"""Connection state recovery on the wire, with sessions and events that the test remembers.
+"""Connection state recovery on the wire, with sessions and events in memory.
 
-What Node.js's server does, with one difference: the CONNECT answer comes first, so that a client
-which loses the attempt in the middle shows nothing twice.
+It is the behaviour of the Node.js server with one difference: the CONNECT response comes before the
+missed events. A client that loses the connection in between then shows no event twice.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.parametrize("transport", ["websocket", "polling"])
 
 
 class Scene:
-    """A server with sessions, and clients that come and go."""
+    """A server with sessions, and clients that connect to it again."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, server: Server) -> None:
         self._http = http
@@ -51,7 +51,7 @@ class Scene:
     async def connect(
         self, transport: str, auth: dict[str, Any] | None = None
     ) -> tuple[RawSocketIO, dict[str, str]]:
-        """Connect a client; return it with the CONNECT answer."""
+        """Connect a client; return it with the data of the CONNECT response."""
         client = await self.open(transport)
         await client.send("40" + ("" if auth is None else json.dumps(auth)))
         return client, json.loads((await client.receive("40"))[2:])
@@ -59,14 +59,14 @@ class Scene:
 
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
-    """Serve a scene."""
+    """Return a scene."""
     async with serve(Server(sessions=MemorySessions())) as scene:
         yield scene
 
 
 @asynccontextmanager
 async def serve(server: Server) -> AsyncIterator[Scene]:
-    """Serve a scene around a server."""
+    """Return a scene of this server."""
     connector = aiohttp.TCPConnector(force_close=True)
     async with (
         serving(server) as url,
@@ -76,14 +76,14 @@ async def serve(server: Server) -> AsyncIterator[Scene]:
 
 
 async def cut(scene: Scene, client: RawSocketIO) -> None:
-    """End a client's transport, with an Engine.IO CLOSE, and wait until the server knows."""
+    """End a client's transport by an Engine.IO CLOSE packet; wait until the server has noticed."""
     await client.send("1")
     assert await scene.gone.get() == "transport close"
     await client.close()
 
 
-async def test_what_was_missed_follows_connect(transport: str, scene: Scene) -> None:
-    """Events to all, to a room and to the client itself, in their order, then what is live."""
+async def test_missed_events_follow_the_connect_response(transport: str, scene: Scene) -> None:
+    """Events to all, to a room and to the client come in order, and before live events."""
     client, first = await scene.connect(transport)
     await scene.server.enter_room(first["sid"], "room1")
     await scene.sessions.emit(scene.server, "hello")
@@ -106,10 +106,8 @@ async def test_what_was_missed_follows_connect(transport: str, scene: Scene) -> 
     await client.close()
 
 
-async def test_what_goes_live_during_the_recovery_follows_what_was_missed(
-    transport: str, scene: Scene
-) -> None:
-    """Also where it is emitted before the CONNECT answer."""
+async def test_live_events_follow_the_missed_events(transport: str, scene: Scene) -> None:
+    """This also holds for events that are emitted before the CONNECT response."""
     client, first = await scene.connect(transport)
     await cut(scene, client)
     await scene.sessions.emit(scene.server, "missed")
@@ -124,8 +122,8 @@ async def test_what_goes_live_during_the_recovery_follows_what_was_missed(
     await client.close()
 
 
-async def test_rooms_come_back(transport: str, scene: Scene) -> None:
-    """All that the client was in when its transport ended."""
+async def test_a_recovered_session_has_its_rooms(transport: str, scene: Scene) -> None:
+    """It has all rooms that the client was in when its transport ended."""
     client, first = await scene.connect(transport)
     for room in ("room1", "room2"):
         await scene.server.enter_room(first["sid"], room)
@@ -135,16 +133,16 @@ async def test_rooms_come_back(transport: str, scene: Scene) -> None:
     await client.close()
 
 
-async def test_an_unknown_session_is_a_new_one(transport: str, scene: Scene) -> None:
-    """It gets ids of its own."""
+async def test_an_unknown_pid_opens_a_new_session(transport: str, scene: Scene) -> None:
+    """The client gets a new sid and a new pid."""
     client, answer = await scene.connect(transport, {"pid": "foo", "offset": "bar"})
     assert answer["pid"] != "foo"
     assert scene.sids == [answer["sid"]]
     await client.close()
 
 
-async def test_a_client_that_disconnects_has_no_session(transport: str, scene: Scene) -> None:
-    """A DISCONNECT by the client is for good."""
+async def test_a_session_ends_if_its_client_disconnects(transport: str, scene: Scene) -> None:
+    """The client can't recover it after its DISCONNECT."""
     client, first = await scene.connect(transport)
     await client.send("41")
     assert await scene.gone.get() == "client disconnect"
@@ -154,8 +152,10 @@ async def test_a_client_that_disconnects_has_no_session(transport: str, scene: S
     await client.close()
 
 
-async def test_one_that_is_disconnected_has_no_session(transport: str, scene: Scene) -> None:
-    """A DISCONNECT by the server is for good."""
+async def test_a_session_ends_if_the_server_disconnects_its_client(
+    transport: str, scene: Scene
+) -> None:
+    """The client can't recover it after the server's DISCONNECT."""
     client, first = await scene.connect(transport)
     await scene.server.disconnect(first["sid"])
     assert await client.receive("41") == "41"
@@ -163,8 +163,8 @@ async def test_one_that_is_disconnected_has_no_session(transport: str, scene: Sc
     await client.close()
 
 
-async def test_the_newest_transport_wins(transport: str, scene: Scene) -> None:
-    """The older one, which the server still believes in, is closed without a DISCONNECT."""
+async def test_the_newest_connection_supersedes_the_older(transport: str, scene: Scene) -> None:
+    """The server closes the older connection without a DISCONNECT."""
     older, first = await scene.connect(transport)
     await scene.server.enter_room(first["sid"], "room1")
     newer, second = await scene.connect(transport, {"pid": first["pid"], "offset": "0"})
@@ -177,8 +177,8 @@ async def test_the_newest_transport_wins(transport: str, scene: Scene) -> None:
     await newer.close()
 
 
-async def test_many_that_come_back_at_once_leave_one(transport: str, scene: Scene) -> None:
-    """However their connect handlers interleave."""
+async def test_one_of_many_simultaneous_recoveries_stays(transport: str, scene: Scene) -> None:
+    """The order of their connect handlers does not matter."""
     client, first = await scene.connect(transport)
     await cut(scene, client)
 
@@ -210,8 +210,8 @@ async def test_many_that_come_back_at_once_leave_one(transport: str, scene: Scen
         await client.close()
 
 
-async def test_a_store_out_of_reach_ends_the_transport(transport: str, scene: Scene) -> None:
-    """Without an answer that would make the client give its session up."""
+async def test_an_unavailable_store_closes_the_transport(transport: str, scene: Scene) -> None:
+    """A CONNECT_ERROR would make the client give up its session."""
     client, first = await scene.connect(transport)
     await cut(scene, client)
     scene.sessions.reachable = False
@@ -227,7 +227,7 @@ async def test_a_store_out_of_reach_ends_the_transport(transport: str, scene: Sc
 
 
 async def test_without_sessions_there_is_no_pid(transport: str) -> None:
-    """As with Node.js, where recovery is off."""
+    """The Node.js server does the same without recovery."""
     server = Server(namespaces=["/"])
     async with (
         serving(server) as url,
@@ -241,12 +241,12 @@ async def test_without_sessions_there_is_no_pid(transport: str) -> None:
 
 
 class SlowSessions(MemorySessions):
-    """A store that takes its time.
+    """A store that answers late.
 
     Attributes:
-        asked: set once it is.
-        answers: it answers once this is set.
-        ended: the sids that have left, and whether for good.
+        asked: set once the store is asked.
+        answers: the store answers once this is set.
+        ended: the sids that have left, each with ``permanently``.
     """
 
     def __init__(self) -> None:
@@ -257,7 +257,7 @@ class SlowSessions(MemorySessions):
     async def open(
         self, session: EngineSession, namespace: str, auth: Mapping[str, Any]
     ) -> AcceptedSession:
-        """Answer late."""
+        """Answer once ``answers`` is set."""
         opening = await super().open(session, namespace, auth)
         self.asked.set()
         await self.answers.wait()
@@ -272,12 +272,14 @@ class SlowSessions(MemorySessions):
         *,
         permanently: bool,
     ) -> None:
-        """Note it."""
+        """Record the call."""
         self.ended.put_nowait((sid, permanently))
 
 
-async def test_a_session_whose_client_is_gone_before_it_begins_has_left(transport: str) -> None:
-    """It would count as connected for ever."""
+async def test_a_session_leaves_if_its_client_is_gone_before_the_connect_response(
+    transport: str,
+) -> None:
+    """Otherwise the store would count it as connected permanently."""
     sessions = SlowSessions()
     async with serve(Server(sessions=sessions)) as scene:
         client = await scene.open(transport)

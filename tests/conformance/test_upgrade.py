@@ -1,4 +1,4 @@
-"""Engine.IO: a WebSocket takes over from polling, and nothing is lost or changes its order."""
+"""Engine.IO: an upgrade from polling to WebSocket loses no packet and keeps the order."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ MIXED: list[Packet] = ["4one", b"\x02", "4é", b""]
 
 
 async def assert_works(client: Polling | WebSocket, word: str = "still here") -> None:
-    """Check that a session goes on."""
+    """Check that a session is open."""
     await client.send(f"4{word}")
     assert await client.receive() == f"4{word}"
 
 
 async def assert_refused(client: Polling, **changes: str) -> None:
-    """Check that a second WebSocket of a session is closed without a word."""
+    """Check that a second WebSocket of a session is closed without a packet."""
     with pytest.raises(Gone):
         async with second_socket(client, **changes) as socket:
             await socket.receive()
 
 
-async def test_a_websocket_takes_over(eio_url: str, eio: Any) -> None:
-    """Go on with the same session after probe, answer and upgrade."""
+async def test_a_websocket_takes_over_the_session(eio_url: str, eio: Any) -> None:
+    """The sid stays the same after probe, answer and UPGRADE."""
     async with polling(eio_url) as client, second_socket(client) as socket:
         await upgrade(socket)
         await assert_works(socket)
@@ -51,8 +51,8 @@ async def test_a_websocket_takes_over(eio_url: str, eio: Any) -> None:
         assert eio.transport(client.query["sid"]) == "websocket"
 
 
-async def test_a_waiting_poll_is_let_go_by_a_noop(eio_url: str) -> None:
-    """End the poll that waits, so that no packet goes the old way."""
+async def test_the_probe_ends_the_waiting_poll_with_a_noop(eio_url: str) -> None:
+    """No later packet takes the old way."""
     async with polling(eio_url) as client, second_socket(client) as socket:
         poll = asyncio.ensure_future(client.get())
         await settle(eio_url)
@@ -62,8 +62,8 @@ async def test_a_waiting_poll_is_let_go_by_a_noop(eio_url: str) -> None:
         await assert_works(socket)
 
 
-async def test_a_poll_during_the_upgrade_is_let_go_at_once(eio_url: str) -> None:
-    """Answer a late poll, which the client had sent before it paused, with a NOOP."""
+async def test_a_poll_during_the_upgrade_gets_a_noop_at_once(eio_url: str) -> None:
+    """The client had sent the poll before it paused polling."""
     async with polling(eio_url) as client, second_socket(client) as socket:
         await probe(socket)
         for _ in range(3):
@@ -72,8 +72,8 @@ async def test_a_poll_during_the_upgrade_is_let_go_at_once(eio_url: str) -> None
         await assert_works(socket)
 
 
-async def test_what_waits_for_a_poll_goes_to_the_websocket(eio_url: str) -> None:
-    """Bring first what was queued, in its order, then what is new."""
+async def test_queued_packets_go_to_the_websocket(eio_url: str) -> None:
+    """They come in order, and before new packets."""
     async with polling(eio_url) as client, second_socket(client) as socket:
         await client.send(*MIXED)
         await probe(socket)
@@ -83,8 +83,8 @@ async def test_what_waits_for_a_poll_goes_to_the_websocket(eio_url: str) -> None
         assert [await socket.receive() for _ in expected] == expected
 
 
-async def test_what_a_poll_takes_during_the_upgrade_comes_once(eio_url: str) -> None:
-    """Bring by a late poll what is queued; the WebSocket goes on after it."""
+async def test_packets_of_a_poll_during_the_upgrade_are_not_sent_again(eio_url: str) -> None:
+    """The WebSocket gets only later packets."""
     async with polling(eio_url) as client, second_socket(client) as socket:
         await client.send(*MIXED)
         await probe(socket)
@@ -94,8 +94,8 @@ async def test_what_a_poll_takes_during_the_upgrade_comes_once(eio_url: str) -> 
         assert [await socket.receive() for _ in range(2)] == ["4during", "4after"]
 
 
-async def test_nothing_is_lost_on_the_way(eio_url: str, eio: Any) -> None:
-    """Send from the server all the time; every message comes once, in order, however it comes."""
+async def test_an_upgrade_loses_no_packet(eio_url: str, eio: Any) -> None:
+    """The server sends all the time, and every message arrives once and in order."""
     async with polling(eio_url) as client, second_socket(client) as socket:
         sid, numbers = client.query["sid"], iter(range(1000))
 
@@ -120,16 +120,16 @@ async def test_nothing_is_lost_on_the_way(eio_url: str, eio: Any) -> None:
         assert received == [f"4{number}" for number in range(152)]
 
 
-async def test_all_steps_may_come_at_once(eio_url: str) -> None:
-    """Do not insist that a client waits for the answer to its probe."""
+async def test_a_client_need_not_wait_for_the_answer_to_its_probe(eio_url: str) -> None:
+    """Probe, UPGRADE and messages may arrive together."""
     async with polling(eio_url) as client, second_socket(client) as socket:
         await client.send("4before")
         await socket.send("2probe", "5", "4after")
         assert [await socket.receive() for _ in range(3)] == ["3probe", "4before", "4after"]
 
 
-async def test_after_it_polling_is_refused(eio_url: str) -> None:
-    """Answer 400 to polls and posts of a session that a WebSocket carries; it goes on."""
+async def test_polling_is_refused_after_the_upgrade(eio_url: str) -> None:
+    """A poll and a POST get 400, and the session stays open."""
     async with polling(eio_url) as client, second_socket(client) as socket:
         await upgrade(socket)
         await assert_works(socket)
@@ -140,8 +140,8 @@ async def test_after_it_polling_is_refused(eio_url: str) -> None:
 
 
 @pytest.mark.parametrize("transport", [WEBSOCKET, UPGRADED])
-async def test_a_session_has_one_websocket(eio_url: str, transport: str) -> None:
-    """Close a second WebSocket of a session that has one; the first does not notice."""
+async def test_a_second_websocket_of_a_session_is_closed(eio_url: str, transport: str) -> None:
+    """The first one continues."""
     async with connected(eio_url, transport) as client, polling(eio_url) as stranger:
         await assert_works(client)
         for _ in range(2):
@@ -150,8 +150,8 @@ async def test_a_session_has_one_websocket(eio_url: str, transport: str) -> None
         await assert_works(stranger)
 
 
-async def test_only_one_websocket_may_try(eio_url: str) -> None:
-    """Close a second WebSocket while the first is probing; the first may take over."""
+async def test_a_second_websocket_during_an_upgrade_is_closed(eio_url: str) -> None:
+    """The first one may still take over."""
     async with polling(eio_url) as client, second_socket(client) as socket:
         await probe(socket)
         await assert_refused(client)
@@ -164,8 +164,8 @@ async def test_only_one_websocket_may_try(eio_url: str) -> None:
     ["2", "2Probe", "2probe2", "3probe", "5", "4hello", "1", "abc", "", b"2probe"],
     ids=repr,
 )
-async def test_without_a_probe_there_is_no_upgrade(eio_url: str, first: Packet) -> None:
-    """Close a WebSocket that does not begin with a probe; polling goes on."""
+async def test_an_upgrade_must_start_with_a_probe(eio_url: str, first: Packet) -> None:
+    """Otherwise the WebSocket is closed, and polling continues."""
     async with polling(eio_url) as client:
         async with second_socket(client) as socket:
             await socket.send(first)
@@ -177,8 +177,8 @@ async def test_without_a_probe_there_is_no_upgrade(eio_url: str, first: Packet) 
 
 
 @pytest.mark.parametrize("second", ["4hello", "2probe", "3", "1", "5x", "abc", b"5"], ids=repr)
-async def test_without_an_upgrade_packet_polling_goes_on(eio_url: str, second: Packet) -> None:
-    """Close a WebSocket that sends anything else after its probe; polls wait again."""
+async def test_only_an_upgrade_packet_may_follow_the_probe(eio_url: str, second: Packet) -> None:
+    """Otherwise the WebSocket is closed, and polls wait again."""
     async with polling(eio_url) as client:
         async with second_socket(client) as socket:
             await probe(socket)
@@ -192,8 +192,10 @@ async def test_without_an_upgrade_packet_polling_goes_on(eio_url: str, second: P
 
 
 @pytest.mark.parametrize("steps", [[], ["2probe"]], ids=["silent", "probing"])
-async def test_a_websocket_may_give_up(eio_url: str, steps: list[str]) -> None:
-    """Go on polling where the WebSocket goes away, before or after its probe."""
+async def test_polling_continues_if_the_websocket_disconnects(
+    eio_url: str, steps: list[str]
+) -> None:
+    """It may disconnect before or after its probe."""
     async with polling(eio_url) as client:
         async with second_socket(client) as socket:
             await socket.send(*steps)
@@ -206,7 +208,7 @@ async def test_a_websocket_may_give_up(eio_url: str, steps: list[str]) -> None:
 
 
 async def has_upgraded(client: Polling) -> bool:
-    """Try to upgrade."""
+    """Try to upgrade; return whether it succeeded."""
     async with second_socket(client) as socket:
         try:
             await upgrade(socket)
@@ -217,8 +219,8 @@ async def has_upgraded(client: Polling) -> bool:
 
 
 @pytest.mark.parametrize("steps", [[], ["2probe"]], ids=["silent", "probing"])
-async def test_an_upgrade_has_its_time(steps: list[str]) -> None:
-    """Close a WebSocket that does not come to an end; polling goes on."""
+async def test_an_upgrade_that_takes_too_long_is_closed(steps: list[str]) -> None:
+    """Polling continues."""
     server = engineio.make_server(ping_interval=25, ping_timeout=20, connect_timeout=0.2)
     async with (
         served(server, engineio.PATH) as url,
@@ -232,7 +234,7 @@ async def test_an_upgrade_has_its_time(steps: list[str]) -> None:
 
 
 async def test_a_session_may_end_during_the_upgrade(eio_url: str, eio: Any) -> None:
-    """Let a client that leaves by polling have left, however far the upgrade was."""
+    """A CLOSE packet by polling ends the session and the WebSocket."""
     async with polling(eio_url) as client, second_socket(client) as socket:
         await probe(socket)
         assert await client.post("1") == (200, "ok")

@@ -1,4 +1,4 @@
-"""Engine.IO: the version is a mandatory parameter of every request, not of the first one alone."""
+"""Engine.IO: the version is a mandatory parameter of every request, not only of the first."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from tests.conformance.clients import Gone, polling, second_socket
 
 
 @pytest.mark.parametrize("version", [None, "", "3", "abc"])
-async def test_every_request_says_its_version(eio_url: str, version: str | None) -> None:
-    """Answer 400 to a poll or a post of a session without ``EIO=4``; the session goes on."""
+async def test_a_request_without_the_version_gets_400(eio_url: str, version: str | None) -> None:
+    """The session stays open."""
     async with polling(eio_url) as client:
         good = client.query
         bad = {name: value for name, value in good.items() if name != "EIO"}
@@ -25,8 +25,8 @@ async def test_every_request_says_its_version(eio_url: str, version: str | None)
 
 
 @pytest.mark.parametrize("version", ["", "3", "abc"])
-async def test_an_upgrade_says_its_version(eio_url: str, version: str) -> None:
-    """Close a WebSocket that would take over without ``EIO=4``."""
+async def test_an_upgrade_without_the_version_is_closed(eio_url: str, version: str) -> None:
+    """The WebSocket is closed without an answer to the probe."""
     async with polling(eio_url) as client:
         with pytest.raises(Gone):
             async with second_socket(client, EIO=version) as socket:

@@ -12,7 +12,7 @@ import pytest
 from tests.hostile.clients import Client, client, is_bounded, logged_problems
 from tests.hostile.stacks import TIMEOUT, WATCH_SECONDS, Stack, both, until
 
-BOUND = 0.2
+CONNECT_TIMEOUT = 0.2
 """Seconds of our connect timeout, in the tests that wait for it."""
 
 
@@ -124,12 +124,12 @@ async def test_a_body_that_does_not_arrive_closes_the_session(
             path = f"/socket.io/?EIO=4&transport=polling&sid={polling.sid}"
             writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n".encode())
             end = asyncio.ensure_future(reader.read())
-            await asyncio.wait([end], timeout=BOUND + WATCH_SECONDS)
+            await asyncio.wait([end], timeout=CONNECT_TIMEOUT + WATCH_SECONDS)
             end.cancel()
             writer.close()
             return end.done() and not end.cancelled(), polling.sid in stack.sockets
 
-    options = {"ours_options": {"connect_timeout": BOUND}}
+    options = {"ours_options": {"connect_timeout": CONNECT_TIMEOUT}}
     assert await both(observe, **options) == ((False, True), (True, False))
     (record,) = logged_problems(caplog)
     assert is_bounded(record)

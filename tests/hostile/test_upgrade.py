@@ -12,7 +12,7 @@ import aiohttp
 from tests.hostile.clients import Client, client
 from tests.hostile.stacks import WATCH_SECONDS, Stack, both, until
 
-BOUND = 0.2
+CONNECT_TIMEOUT = 0.2
 """Seconds that an upgrade may take on our server, in these tests."""
 
 
@@ -79,11 +79,11 @@ async def test_an_upgrade_that_does_not_complete_is_closed() -> None:
                 if probe:
                     await socket.send_str("2probe")
                     assert await socket.receive_str() == "3probe"
-                closed = await is_closed(socket, BOUND + WATCH_SECONDS)
+                closed = await is_closed(socket, CONNECT_TIMEOUT + WATCH_SECONDS)
                 return closed, polling.sid in stack.sockets
 
     for probe in (False, True):
-        answer = await both(observe, probe, ours_options={"connect_timeout": BOUND})
+        answer = await both(observe, probe, ours_options={"connect_timeout": CONNECT_TIMEOUT})
         assert answer == ((False, True), (True, True))
 
 
