@@ -1,4 +1,4 @@
-"""An engine alone, ours or the libraries' own, served in the test's process."""
+"""Serve a Socket.IO or Engine.IO server, ours or the libraries' own, in the test's process."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from aiohttp import web
 
 @asynccontextmanager
 async def serving(server: Any, path: str = "socket.io", port: int = 0) -> AsyncIterator[str]:
-    """Serve a Socket.IO or Engine.IO server at a path; return the URL without it.
+    """Serve a server at a path; return the URL without the path.
 
-    Ours has its own requests before aiohttp gets them, as in the product.
+    Our server gets its own requests before aiohttp, as in the product.
 
     Args:
-        port: on the loopback; 0 takes a free one.
+        server: the server.
+        path: its path.
+        port: the port on the loopback interface; 0 takes a free one.
     """
     app = web.Application()
     server.attach(app, path)

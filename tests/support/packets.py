@@ -1,4 +1,4 @@
-"""Text that is a packet, or nearly one, for property tests."""
+"""Hypothesis strategies for text that is a packet, or almost one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that send exactly the bytes they are given, for what well-behaved clients never send."""
+"""Clients that send exactly the given bytes, also bytes that well-behaved clients never send."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Closed(Exception):
 
 
 class Plain:
-    """A plain WebSocket."""
+    """A client of the plain WebSocket endpoint."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
 
     async def send(self, message: str | bytes | dict[str, Any]) -> None:
-        """Send text as it is, bytes as a binary frame, a dict as JSON."""
+        """Send text unchanged, bytes as a binary frame, and a dict as JSON."""
         if isinstance(message, bytes):
             await self.socket.send_bytes(message)
         else:
@@ -39,7 +39,7 @@ class Plain:
         """Return the next text message.
 
         Raises:
-            Closed: there is none.
+            Closed: the server has closed the connection.
         """
         message = await self.socket.receive(TIMEOUT)
         if message.type is not aiohttp.WSMsgType.TEXT:
@@ -47,12 +47,12 @@ class Plain:
         return str(message.data)
 
     async def receive(self) -> dict[str, Any]:
-        """Return the next message, decoded."""
+        """Return the next message as JSON."""
         decoded: dict[str, Any] = json.loads(await self.receive_text())
         return decoded
 
     async def receive_type(self, *types: str) -> dict[str, Any]:
-        """Return the next message of one of these types; pass over others."""
+        """Return the next message of one of these types; ignore others."""
         while (message := await self.receive())["type"] not in types:
             pass
         return message
@@ -66,7 +66,7 @@ async def plain(url: str, **options: Any) -> AsyncIterator[Plain]:
 
 
 class RawSocketIO:
-    """A Socket.IO client over WebSocket or polling that encodes nothing by itself."""
+    """A Socket.IO client over WebSocket or polling that sends packets unchanged."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http
@@ -78,7 +78,7 @@ class RawSocketIO:
         self.ready: dict[str, Any] = {}
 
     async def open(self, transport: str) -> dict[str, Any]:
-        """Do the Engine.IO handshake; return the OPEN packet's data."""
+        """Do the Engine.IO handshake; return the data of the OPEN packet."""
         query = {"EIO": "4", "transport": transport}
         if transport == "websocket":
             self._socket = await self._http.ws_connect(self._url, params=query)
@@ -90,7 +90,7 @@ class RawSocketIO:
         return handshake
 
     async def connect(self, auth: dict[str, Any] | None = None) -> None:
-        """Join the main namespace and wait until the server has caught us up."""
+        """Connect to the main namespace, and wait for the event ``ready``."""
         await self.send("40" + ("" if auth is None else json.dumps(auth)))
         packet = await self.receive("40", "44")
         if packet.startswith("44"):
@@ -111,7 +111,7 @@ class RawSocketIO:
                 raise Closed(response.status)
 
     async def receive(self, *prefixes: str) -> str:
-        """Return the next packet with one of these prefixes; answer pings, pass over others.
+        """Return the next packet with one of these prefixes; answer pings, ignore other packets.
 
         Raises:
             Closed: the server has closed the connection.
@@ -140,7 +140,7 @@ class RawSocketIO:
             self._packets += (await response.text()).split("\x1e")
 
     async def call(self, event: str, argument: str, ack_id: int = 7) -> dict[str, Any]:
-        """Emit an event whose argument is given as JSON text; return the acknowledgement."""
+        """Emit an event with an argument in JSON; return the acknowledgement."""
         await self.send(f"42{ack_id}[{json.dumps(event)},{argument}]")
         packet = await self.receive(f"43{ack_id}[")
         (answer,) = json.loads(packet.removeprefix(f"43{ack_id}"))
@@ -148,7 +148,7 @@ class RawSocketIO:
         return decoded
 
     async def close(self) -> None:
-        """Leave."""
+        """Close the WebSocket, if there is one."""
         if self._socket is not None:
             await self._socket.close()
 
@@ -157,7 +157,7 @@ class RawSocketIO:
 async def raw_socketio(
     url: str, transport: str, auth: dict[str, Any] | None = None, *, address: str = "127.0.0.1"
 ) -> AsyncIterator[RawSocketIO]:
-    """Open a connected raw Socket.IO client, from an address of the loopback."""
+    """Open a connected raw Socket.IO client, from this address of the loopback interface."""
     # A connection for each request: one that idles may be closed just when it is used again.
     connector = aiohttp.TCPConnector(force_close=True, local_addr=(address, 0))
     async with aiohttp.ClientSession(connector=connector) as http:

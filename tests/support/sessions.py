@@ -1,4 +1,4 @@
-"""Sessions that outlive their connection, in memory, as the engine's seam wants them."""
+"""A session registry in memory, for tests of the engine's recovery."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sio_server.engine import AcceptedSession, EngineSession, Server, SessionsUn
 
 
 @dataclass
-class Remembered:
-    """One session."""
+class StoredSession:
+    """A session that its client can recover."""
 
     sid: str
     rooms: frozenset[str] = frozenset()
@@ -20,34 +20,36 @@ class Remembered:
 
 @dataclass
 class MemorySessions:
-    """Remembers every session until its client disconnects, and every event that was emitted.
+    """Store every session until its client disconnects, and every emitted event.
 
     Attributes:
-        by_pid: what can be come back to.
-        events: what was emitted: the room, None for all, and the event with its offset.
-        reachable: while it is false, nothing can be looked up.
+        by_pid: the sessions that clients can recover.
+        events: the emitted events with their offsets, each with its room, or None for all clients.
+        reachable: if False, no session can be looked up.
     """
 
-    by_pid: dict[str, Remembered] = field(default_factory=dict)
+    by_pid: dict[str, StoredSession] = field(default_factory=dict)
     events: list[tuple[str | None, tuple[Any, ...]]] = field(default_factory=list)
     reachable: bool = True
 
     async def open(
         self, session: EngineSession, namespace: str, auth: Mapping[str, Any]
     ) -> AcceptedSession:
-        """Return the session that is asked for, or a new one."""
+        """Return the session of the ``pid``, or a new one."""
         if not self.reachable:
             raise SessionsUnavailable
         pid = auth.get("pid")
-        kept = self.by_pid.get(pid) if isinstance(pid, str) else None
-        if kept is None:
+        stored = self.by_pid.get(pid) if isinstance(pid, str) else None
+        if stored is None:
             sid, pid = secrets.token_hex(8), secrets.token_hex(16)
-            self.by_pid[pid] = Remembered(sid)
+            self.by_pid[pid] = StoredSession(sid)
             return AcceptedSession(sid=sid, pid=pid)
-        heard = {None, kept.sid, *kept.rooms}
+        joined = {None, stored.sid, *stored.rooms}
         start = int(auth["offset"])
-        missed_events = [event for room, event in self.events[start:] if room in heard]
-        return AcceptedSession(sid=kept.sid, pid=pid, rooms=kept.rooms, missed_events=missed_events)
+        missed_events = [event for room, event in self.events[start:] if room in joined]
+        return AcceptedSession(
+            sid=stored.sid, pid=pid, rooms=stored.rooms, missed_events=missed_events
+        )
 
     async def left(
         self,
@@ -58,15 +60,15 @@ class MemorySessions:
         *,
         permanently: bool,
     ) -> None:
-        """Keep the rooms, or forget the session."""
-        for pid, kept in list(self.by_pid.items()):
-            if kept.sid == sid:
-                kept.rooms = frozenset(rooms)
+        """Store the rooms, or delete the session."""
+        for pid, stored in list(self.by_pid.items()):
+            if stored.sid == sid:
+                stored.rooms = frozenset(rooms)
                 if permanently:
                     del self.by_pid[pid]
 
     async def emit(self, server: Server, event: str, to: str | None = None) -> None:
-        """Emit an event with its offset, the number of events until now."""
+        """Emit an event with its offset: the number of emitted events."""
         arguments = (event, str(len(self.events) + 1))
         self.events.append((to, arguments))
         await server.emit(event, arguments[1:], to=to)

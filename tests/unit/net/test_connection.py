@@ -1,4 +1,4 @@
-"""A connection without HTTP: what is written together, and how far its buffer goes."""
+"""A TCP connection outside HTTP: writes that are sent together, and the bound of its buffer."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sio_server.net.websocket_reader import FramingError
 
 
 class Transport:
-    """A socket that takes nothing beyond its first bytes.
+    """A transport whose kernel takes only the first bytes.
 
     Attributes:
-        writes: what was written, call by call.
-        takes: how many bytes it takes before it buffers.
-        ended: how it was ended.
-        half_closes: it can close our side alone.
+        writes: the written bytes, call by call.
+        takes: the number of bytes that the kernel takes before the transport buffers.
+        ended: how the transport was ended.
+        half_closes: it can close our side only.
     """
 
     def __init__(self) -> None:
@@ -32,70 +32,70 @@ class Transport:
         self._connection: Any = None
 
     def set_write_buffer_limits(self, high: int, low: int) -> None:
-        """Keep the bound."""
+        """Store the bound."""
         self._high = high
 
     def set_protocol(self, protocol: Any) -> None:
-        """Keep whom to tell of a full buffer."""
+        """Store the protocol, which gets ``pause_writing``."""
         self._connection = protocol
 
     def resume_reading(self) -> None:
         """Do nothing."""
 
     def write(self, data: bytes) -> None:
-        """Take the bytes."""
+        """Record the bytes."""
         within = self.get_write_buffer_size() <= self._high
         self.writes.append(data)
         if within and self.get_write_buffer_size() > self._high:
             self._connection.pause_writing()
 
     def get_write_buffer_size(self) -> int:
-        """Return how much is beyond what it takes."""
+        """Return the number of bytes that the kernel has not taken."""
         return max(0, sum(map(len, self.writes)) - self.takes)
 
     def is_closing(self) -> bool:
-        """Return whether it is at an end."""
+        """Return whether it was closed or aborted."""
         return self.ended in ("closed", "aborted")
 
     def get_protocol(self) -> Any:
-        """Return whom it serves."""
+        """Return the stored protocol."""
         return self._connection
 
     def can_write_eof(self) -> bool:
-        """Return whether it can close our side alone; TLS can't."""
+        """Return whether it can close our side only; TLS can't."""
         return self.half_closes
 
     def write_eof(self) -> None:
-        """Note it."""
+        """Record the half close."""
         self.ended += "half closed"
 
     def close(self) -> None:
-        """Note it."""
+        """Record the close."""
         self.ended = "closed"
 
     def abort(self) -> None:
-        """Note it."""
+        """Record the abort."""
         self.ended = "aborted"
 
 
 @pytest.fixture
 async def transport() -> Transport:
-    """Return a socket."""
+    """Return a transport."""
     return Transport()
 
 
 @pytest.fixture
 async def connection(transport: Transport) -> TcpConnection:
-    """Return a connection over it that holds 100 bytes, and 50 in one write."""
+    """Return a connection with a buffer of 100 bytes and single writes of up to 50 bytes."""
     connection = TcpConnection(max_buffer_bytes=100, max_write_bytes=50)
     connection.attach(transport, b"")  # type: ignore[arg-type]
     return connection
 
 
-async def test_what_is_written_together_is_one_write(
+async def test_writes_within_one_write_are_sent_together(
     connection: TcpConnection, transport: Transport
 ) -> None:
-    """In its order; what comes before and after is not of it."""
+    """They keep their order, and writes before and after are sent separately."""
     connection.write_bytes(b"1")
     with connection.one_write():
         connection.write_bytes(b"2")
@@ -105,14 +105,14 @@ async def test_what_is_written_together_is_one_write(
     assert transport.writes == [b"1", b"23", b"4"]
 
 
-async def test_what_is_written_together_has_the_same_bound(connection: TcpConnection) -> None:
-    """Whoever writes much is told where to wait."""
+async def test_one_write_has_the_same_bound(connection: TcpConnection) -> None:
+    """``write_bytes`` returns False once the collected bytes are over the bound."""
     with connection.one_write():
         assert connection.write_bytes(bytes(100))
         assert not connection.write_bytes(b"1")
 
 
-async def test_nothing_written_together_is_no_write(
+async def test_an_empty_one_write_writes_nothing(
     connection: TcpConnection, transport: Transport
 ) -> None:
     """An empty write would cost a system call."""
@@ -121,8 +121,10 @@ async def test_nothing_written_together_is_no_write(
     assert transport.writes == []
 
 
-async def test_an_error_keeps_nothing_back(connection: TcpConnection, transport: Transport) -> None:
-    """What was written before it goes out, and what comes after."""
+async def test_an_exception_within_one_write_still_sends_its_writes(
+    connection: TcpConnection, transport: Transport
+) -> None:
+    """Later writes are sent, too."""
     with pytest.raises(ValueError, match="between"), connection.one_write():
         connection.write_bytes(b"1")
         raise ValueError("between")
@@ -130,10 +132,10 @@ async def test_an_error_keeps_nothing_back(connection: TcpConnection, transport:
     assert transport.writes == [b"1", b"2"]
 
 
-async def test_a_close_amid_keeps_the_order(
+async def test_close_after_within_one_write_keeps_the_order(
     connection: TcpConnection, transport: Transport
 ) -> None:
-    """The last bytes are the last, and nothing follows them."""
+    """No write follows the last bytes."""
     with connection.one_write():
         connection.write_bytes(b"1")
         connection.close_after(b"2")
@@ -142,10 +144,10 @@ async def test_a_close_amid_keeps_the_order(
     assert transport.ended == "closed"
 
 
-async def test_an_abort_amid_loses_the_rest(
+async def test_abort_within_one_write_discards_its_writes(
     connection: TcpConnection, transport: Transport
 ) -> None:
-    """As it does with what is buffered."""
+    """``abort`` also discards the buffer."""
     with connection.one_write():
         connection.write_bytes(b"1")
         connection.abort()
@@ -153,10 +155,10 @@ async def test_an_abort_amid_loses_the_rest(
     assert transport.ended == "aborted"
 
 
-async def test_a_full_buffer_is_told_until_it_has_shrunk(
+async def test_a_write_returns_false_while_the_buffer_is_over_its_bound(
     connection: TcpConnection, transport: Transport
 ) -> None:
-    """The bound itself is within."""
+    """A buffer of exactly the bound is not over it."""
     assert connection.write_bytes(b"x" * 1000)
     assert connection.write_bytes(b"x" * 100)
     assert not connection.write_bytes(b"x")
@@ -166,10 +168,10 @@ async def test_a_full_buffer_is_told_until_it_has_shrunk(
     assert connection.write_bytes(b"x")
 
 
-async def test_who_writes_on_into_a_full_buffer_loses_the_connection(
+async def test_writes_far_over_the_bound_abort_the_connection(
     connection: TcpConnection, transport: Transport
 ) -> None:
-    """At twice the bound and one write."""
+    """The limit is twice the bound and one write."""
     transport.takes = 0
     for _ in range(250):
         connection.write_bytes(b"x")
@@ -179,20 +181,20 @@ async def test_who_writes_on_into_a_full_buffer_loses_the_connection(
 
 
 class Receiver:
-    """Who gets what a WebSocket receives: nobody here."""
+    """A receiver that ignores everything."""
 
     def message_received(self, message: str | bytes) -> None:
-        """Take a message."""
+        """Ignore a message."""
 
     def connection_closed(self, error: FramingError | None) -> None:
-        """Know that it is gone."""
+        """Ignore the end."""
 
 
 @pytest.mark.parametrize(("half_closes", "ended"), [(False, "closed"), (True, "half closed")])
-async def test_the_answer_to_a_close_frame_closes(
+async def test_the_clients_answer_to_a_close_frame_closes_the_connection(
     transport: Transport, half_closes: bool, ended: str
 ) -> None:
-    """RFC 6455, 7.1.1: the server is the first to close; a client would wait for it."""
+    """The server closes first, because a client waits for it (RFC 6455, 7.1.1)."""
     transport.half_closes = half_closes
     socket = WebSocket(max_message_bytes=100, max_buffer_bytes=100)
     socket.attach(cast("Any", transport), b"")
@@ -205,10 +207,10 @@ async def test_the_answer_to_a_close_frame_closes(
     assert transport.writes == [b"\x88\x04\x11\x31go"]
 
 
-async def test_what_is_buffered_is_sent_while_it_is_taken(
+async def test_a_closing_connection_sends_its_buffer_while_the_client_reads(
     connection: TcpConnection, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Closing gives up on a client that takes nothing any more."""
+    """It is aborted once the client reads nothing any more."""
     monkeypatch.setattr(connection_module, "CLOSE_SECONDS", 0)
     transport.half_closes = True
     transport.takes = 0

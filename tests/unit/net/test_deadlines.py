@@ -1,4 +1,4 @@
-"""Deadlines: many timers of one length as one, on a clock that the tests move."""
+"""Deadlines: many timers of the same length as one, on a clock that the tests move."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from sio_server.net.deadlines import Deadlines
 
 
 class Loop:
-    """An event loop's clock and timers, and nothing else of it.
+    """The clock and the timers of an event loop.
 
     Attributes:
-        failures: what callbacks raised, which an event loop logs and goes on.
+        now: the loop's time in seconds.
+        failures: the exceptions of callbacks, which an event loop would log.
     """
 
     def __init__(self) -> None:
@@ -29,7 +30,7 @@ class Loop:
         self._numbers = itertools.count()
 
     def get_running_loop(self) -> Loop:
-        """Stand for ``asyncio.get_running_loop``."""
+        """Replace ``asyncio.get_running_loop``."""
         return self
 
     def time(self) -> float:
@@ -42,16 +43,16 @@ class Loop:
         return self._timers[-1]
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Note a failure that did not come out of a callback."""
+        """Record a failure outside a callback."""
         self.failures.append(context["exception"])
 
     @property
     def armed(self) -> int:
-        """Return how many timers wait."""
+        """Return the number of waiting timers."""
         return len(self._timers)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, timer by timer."""
+        """Move the clock, and run each timer at its time."""
         end = self.now + seconds
         while self._timers and min(self._timers)[0] <= end:
             timer = min(self._timers)
@@ -66,14 +67,14 @@ class Loop:
 
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
-    """Let the module's deadlines run on a clock of the test's own."""
+    """Let the module's deadlines use the test's clock."""
     loop = Loop()
     monkeypatch.setattr(deadlines, "asyncio", loop)
     return loop
 
 
 def test_a_member_expires_after_its_time(loop: Loop) -> None:
-    """Not earlier, once, and is no member any more."""
+    """It expires once, not earlier, and is no member any more."""
     expired: list[str] = []
     members: Deadlines[str] = Deadlines(10, expired.append)
     members.add("a")
@@ -88,8 +89,8 @@ def test_a_member_expires_after_its_time(loop: Loop) -> None:
     assert expired == ["a"]
 
 
-def test_members_expire_each_in_its_own_time(loop: Loop) -> None:
-    """In the order in which they came."""
+def test_each_member_expires_at_its_own_time(loop: Loop) -> None:
+    """The order is the order in which they were added."""
     expired: list[tuple[float, str]] = []
     members: Deadlines[str] = Deadlines(10, lambda member: expired.append((loop.now, member)))
     for member in "abc":
@@ -100,7 +101,7 @@ def test_members_expire_each_in_its_own_time(loop: Loop) -> None:
 
 
 def test_a_discarded_member_does_not_expire(loop: Loop) -> None:
-    """The others do; one that is no member may be discarded, too."""
+    """The others expire, and discarding an unknown member does nothing."""
     expired: list[str] = []
     members: Deadlines[str] = Deadlines(10, expired.append)
     for member in "abc":
@@ -113,8 +114,8 @@ def test_a_discarded_member_does_not_expire(loop: Loop) -> None:
     assert expired == ["b"]
 
 
-def test_adding_again_starts_the_time_anew(loop: Loop) -> None:
-    """It is one member still."""
+def test_adding_a_member_again_restarts_its_time(loop: Loop) -> None:
+    """It is still one member."""
     expired: list[str] = []
     members: Deadlines[str] = Deadlines(10, expired.append)
     members.add("a")
@@ -127,7 +128,7 @@ def test_adding_again_starts_the_time_anew(loop: Loop) -> None:
     assert expired == ["a"]
 
 
-def test_a_member_that_starts_anew_lets_the_others_pass(loop: Loop) -> None:
+def test_a_restarted_member_expires_after_the_others(loop: Loop) -> None:
     """Its place is the last from then on."""
     expired: list[tuple[float, str]] = []
     members: Deadlines[str] = Deadlines(10, lambda member: expired.append((loop.now, member)))
@@ -140,8 +141,8 @@ def test_a_member_that_starts_anew_lets_the_others_pass(loop: Loop) -> None:
     assert expired == [(113, "b"), (116, "a")]
 
 
-def test_many_members_are_one_timer(loop: Loop) -> None:
-    """However many there are, and however often they start anew."""
+def test_many_members_have_one_timer(loop: Loop) -> None:
+    """Adding members again does not add timers."""
     members: Deadlines[int] = Deadlines(10, lambda member: None)
     for round_number in range(50):
         for member in range(100):
@@ -152,8 +153,8 @@ def test_many_members_are_one_timer(loop: Loop) -> None:
     assert loop.armed == 1
 
 
-def test_expiring_members_may_add_themselves_again(loop: Loop) -> None:
-    """That makes a clock that ticks."""
+def test_an_expiring_member_may_add_itself_again(loop: Loop) -> None:
+    """A member that does so expires again and again."""
     ticks: list[float] = []
 
     def again(member: str) -> None:
@@ -167,8 +168,8 @@ def test_expiring_members_may_add_themselves_again(loop: Loop) -> None:
     assert loop.armed == 1
 
 
-def test_expiring_members_may_discard_others(loop: Loop) -> None:
-    """Which then do not expire, though their time has come as well."""
+def test_an_expiring_member_may_discard_another(loop: Loop) -> None:
+    """The other one does not expire, although its time has come."""
     expired: list[str] = []
 
     def discard_b(member: str) -> None:
@@ -182,8 +183,8 @@ def test_expiring_members_may_discard_others(loop: Loop) -> None:
     assert expired == ["a", "c"]
 
 
-def test_a_failure_for_one_member_keeps_no_other_waiting(loop: Loop) -> None:
-    """The event loop logs it; the rest expire in their time."""
+def test_a_failure_of_one_member_does_not_delay_the_others(loop: Loop) -> None:
+    """The event loop logs it, and the others expire in time."""
     expired: list[str] = []
 
     def fail_for_a(member: str) -> None:
@@ -201,8 +202,8 @@ def test_a_failure_for_one_member_keeps_no_other_waiting(loop: Loop) -> None:
     assert len(loop.failures) == 1
 
 
-def test_a_timer_that_comes_early_waits_again(loop: Loop) -> None:
-    """An event loop may run a timer a clock's tick too soon."""
+def test_a_timer_that_runs_early_is_set_again(loop: Loop) -> None:
+    """An event loop may run a timer one clock tick too early."""
     expired: list[str] = []
     members: Deadlines[str] = Deadlines(10, expired.append)
     members.add("a")
@@ -214,7 +215,7 @@ def test_a_timer_that_comes_early_waits_again(loop: Loop) -> None:
 
 
 class Model:
-    """Deadlines as one would say it: a time for each member."""
+    """A model of deadlines, with one time for each member."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -222,7 +223,7 @@ class Model:
         self.expired: list[tuple[float, int]] = []
 
     def advance(self, now: float) -> None:
-        """Expire what is due, in order of time."""
+        """Expire the members that are due, in order of time."""
         for due, member in sorted((due, member) for member, due in self.due.items()):
             if due <= now:
                 del self.due[member]
@@ -239,8 +240,8 @@ schedules = st.lists(
 
 @settings(max_examples=300)
 @given(schedules)
-def test_any_schedule_is_as_if_each_member_had_its_own_timer(schedule: list[Any]) -> None:
-    """Members that come, go, start anew and expire."""
+def test_any_schedule_expires_members_as_separate_timers_would(schedule: list[Any]) -> None:
+    """Members are added, discarded, added again, and expire."""
     loop, model = Loop(), Model(5)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deadlines, "asyncio", loop)
@@ -264,8 +265,8 @@ def test_any_schedule_is_as_if_each_member_had_its_own_timer(schedule: list[Any]
             assert loop.armed <= 1
 
 
-async def test_the_event_loops_own_clock_is_used() -> None:
-    """On a real loop a short time passes, and the member expires."""
+async def test_a_member_expires_on_a_real_event_loop() -> None:
+    """The deadlines use the clock of the running loop."""
     expired: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     members: Deadlines[str] = Deadlines(0.001, expired.set_result)
     members.add("a")

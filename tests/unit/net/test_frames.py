@@ -1,4 +1,4 @@
-"""Frames: a packet as the bytes of each transport."""
+"""Frames: a message in the form of each transport."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sio_server.net.frames import Frame, encode_websocket
 
 
 def read(frame: bytes) -> tuple[int, bytes]:
-    """Take a server's frame apart by RFC 6455, 5.2; return the opcode and the payload."""
+    """Decode a server's frame (RFC 6455, 5.2); return the opcode and the payload."""
     assert frame[0] & 0xF0 == 0x80, "final, no extension"
     assert frame[1] & 0x80 == 0, "a server's frame is not masked"
     size, length = {126: (2, 0), 127: (8, 0)}.get(frame[1], (0, frame[1]))
@@ -25,8 +25,8 @@ def read(frame: bytes) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65_535, 65_536, 70_000])
-def test_a_frames_length_has_its_shortest_form(length: int) -> None:
-    """Seven bits, two bytes, eight bytes."""
+def test_a_frames_length_is_encoded_in_its_shortest_form(length: int) -> None:
+    """The length takes seven bits, two bytes or eight bytes."""
     payload = bytes(length)
     frame = encode_websocket(0x82, payload)
     assert read(frame) == (2, payload)
@@ -34,8 +34,8 @@ def test_a_frames_length_has_its_shortest_form(length: int) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_text_goes_as_a_text_frame_and_as_it_is(text: str) -> None:
-    """UTF-8 over WebSocket, unchanged in a polling payload."""
+def test_text_is_a_text_frame_and_unchanged_polling_text(text: str) -> None:
+    """A polling payload has the text unchanged."""
     frame = Frame(text)
     assert read(frame.websocket) == (1, text.encode())
     assert frame.polling == text
@@ -43,8 +43,8 @@ def test_text_goes_as_a_text_frame_and_as_it_is(text: str) -> None:
 
 
 @given(st.binary())
-def test_bytes_go_as_a_binary_frame_and_as_base64(data: bytes) -> None:
-    """With a ``b`` in front, over polling (Engine.IO protocol, "Payload encoding")."""
+def test_bytes_are_a_binary_frame_and_polling_base64(data: bytes) -> None:
+    """Over polling they have a ``b`` in front (Engine.IO protocol, "Payload encoding")."""
     frame = Frame(data)
     assert read(frame.websocket) == (2, data)
     assert frame.polling[:1] == "b"
@@ -54,13 +54,13 @@ def test_bytes_go_as_a_binary_frame_and_as_base64(data: bytes) -> None:
 
 @pytest.mark.parametrize("packet", ["2", b"\x00"])
 def test_a_frame_is_encoded_once(packet: str | bytes) -> None:
-    """All recipients get the same bytes."""
+    """All recipients get the same bytes object."""
     frame = Frame(packet)
     assert frame.websocket is frame.websocket
 
 
-def test_every_client_gets_its_form_of_binary() -> None:
-    """Which transport asks first does not matter."""
+def test_the_order_of_the_transports_does_not_change_a_frame() -> None:
+    """Either transport may ask for its form first."""
     for first, second in (("websocket", "polling"), ("polling", "websocket")):
         frame = Frame(b"\x01\x02")
         forms = {first: getattr(frame, first), second: getattr(frame, second)}
@@ -68,11 +68,11 @@ def test_every_client_gets_its_form_of_binary() -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", bytes(125)])
-def test_a_ping_is_answered_with_its_payload(payload: bytes) -> None:
-    """By a pong (RFC 6455, 5.5.3)."""
+def test_a_pong_has_the_payload_of_its_ping(payload: bytes) -> None:
+    """RFC 6455, 5.5.3, demands it."""
     assert read(frames.pong(payload)) == (10, payload)
 
 
-def test_a_ping_of_ours_has_no_payload() -> None:
-    """It is one frame for everybody."""
+def test_the_servers_ping_has_no_payload() -> None:
+    """One frame serves all clients."""
     assert read(frames.PING) == (9, b"")

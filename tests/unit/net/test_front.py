@@ -1,4 +1,4 @@
-"""The door before aiohttp: what it answers itself, what it hands over, and how much it keeps."""
+"""The HTTP front: the requests that it answers or gives to aiohttp, and its bounds of memory."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ POLL = b"GET /engine/?EIO=4 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def post(body: bytes, headers: str = "") -> bytes:
-    """Return a POST of the engine's."""
+    """Return a POST to the engine's path."""
     head = f"POST /engine/?EIO=4 HTTP/1.1\r\nHost: localhost\r\n{headers}"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 class Transport:
-    """A socket that keeps what is written to it.
+    """A transport that records writes.
 
     Attributes:
-        reading: it is not paused.
-        protocol: what serves it, once that has changed.
+        written: the written bytes.
+        reading: reading is not paused.
+        closing: it was closed.
+        protocol: the protocol that replaced the first one.
     """
 
     def __init__(self) -> None:
@@ -35,57 +37,57 @@ class Transport:
         self.protocol: Any = None
 
     def write(self, data: bytes) -> None:
-        """Keep it."""
+        """Record the bytes."""
         self.written += data
 
     def pause_reading(self) -> None:
-        """Take nothing."""
+        """Record the pause."""
         self.reading = False
 
     def resume_reading(self) -> None:
-        """Take something again."""
+        """Record the end of the pause."""
         self.reading = True
 
     def is_closing(self) -> bool:
-        """Tell whether it has been closed."""
+        """Return whether it was closed."""
         return self.closing
 
     def can_write_eof(self) -> bool:
-        """Close both sides at once, as TLS does."""
+        """Return False, as TLS does."""
         return False
 
     def close(self) -> None:
-        """Close."""
+        """Record the close."""
         self.closing = True
 
     abort = close
 
     def set_protocol(self, protocol: Any) -> None:
-        """Serve it by another protocol."""
+        """Record the new protocol."""
         self.protocol = protocol
 
     def get_protocol(self) -> Any:
-        """Return what serves it."""
+        """Return the recorded protocol."""
         return self.protocol
 
     def get_extra_info(self, name: str) -> Any:
-        """Return the peer, and nothing on TLS."""
+        """Return the peer's address, and no TLS context."""
         return ("127.0.0.1", 5) if name == "peername" else None
 
 
 class Handler(asyncio.Protocol):
-    """Stands for aiohttp's protocol, which keeps what it is given."""
+    """A replacement of aiohttp's protocol that records its data."""
 
     def __init__(self) -> None:
         self.data = b""
 
     def data_received(self, data: bytes) -> None:
-        """Keep it."""
+        """Record the data."""
         self.data += data
 
 
-class Engine:
-    """Answers a GET with its number, or when it is told to, and a POST with its body's length."""
+class NumberedResponder:
+    """Answer a GET with its number, or by a given future, and a POST once its body was read."""
 
     connect_timeout = 5.0
 
@@ -113,13 +115,13 @@ class Scene:
     """One connection to a front."""
 
     def __init__(self) -> None:
-        self.engine = Engine()
+        self.responder = NumberedResponder()
         self.transport = Transport()
-        self.connection: Any = HttpFront(self.engine, "/engine/", Handler)()
+        self.connection: Any = HttpFront(self.responder, "/engine/", Handler)()
         self.connection.connection_made(self.transport)
 
     async def send(self, *segments: bytes) -> None:
-        """Let segments arrive as they do in one turn of the loop; a paused socket takes none."""
+        """Deliver segments within one turn of the event loop; a paused transport accepts none."""
         for segment in segments:
             assert self.transport.reading
             self.connection.data_received(segment)
@@ -128,14 +130,14 @@ class Scene:
 
     @property
     def answers(self) -> list[bytes]:
-        """The bodies of what was answered."""
+        """Return the bodies of all responses."""
         return [part.split(b"HTTP/1.1")[0] for part in self.transport.written.split(b"\r\n\r\n")][
             1:
         ]
 
     @property
-    def handed_over(self) -> bytes | None:
-        """What aiohttp was given, or None if it was given nothing."""
+    def given_to_aiohttp(self) -> bytes | None:
+        """Return the bytes that aiohttp has got, or None."""
         handler = self.transport.protocol
         return None if handler is None else handler.data
 
@@ -146,83 +148,83 @@ async def scene() -> Scene:
     return Scene()
 
 
-async def test_requests_of_one_segment_are_answered_in_order(scene: Scene) -> None:
-    """And those that come in pieces, once they are whole."""
+async def test_requests_in_one_segment_are_answered_in_order(scene: Scene) -> None:
+    """A request in several segments is answered once it is complete."""
     await scene.send(POLL + POLL, POLL[:30])
     assert scene.answers == [b"1", b"2"]
     await scene.send(POLL[30:])
     assert scene.answers == [b"1", b"2", b"3"]
 
 
-async def test_what_comes_behind_a_waiting_poll_waits(scene: Scene) -> None:
-    """Its answer goes first."""
-    scene.engine.poll = asyncio.get_running_loop().create_future()
+async def test_a_raw_requestafter_a_waiting_poll_waits_for_its_response(scene: Scene) -> None:
+    """The responses keep the order of the requests."""
+    scene.responder.poll = asyncio.get_running_loop().create_future()
     await scene.send(POLL + POLL)
-    assert len(scene.engine.requests) == 1
-    poll, scene.engine.poll = scene.engine.poll, None
+    assert len(scene.responder.requests) == 1
+    poll, scene.responder.poll = scene.responder.poll, None
     poll.set_result(HttpResponse(200, b"first", TEXT))
     await scene.send()
     assert scene.answers == [b"first", b"2"]
 
 
-async def test_a_large_body_is_read_however_it_comes(scene: Scene) -> None:
-    """Also where two parts of it come before anybody has looked at the first."""
+async def test_a_large_body_may_arrive_in_any_segments(scene: Scene) -> None:
+    """Two segments may arrive before the first one is handled."""
     body = bytes(range(256)) * 3000
     whole = post(body)
     await scene.send(whole[:300_000], whole[300_000:500_000], whole[500_000:600_000])
     await scene.send(whole[600_000:])
-    assert scene.engine.bodies == [body]
+    assert scene.responder.bodies == [body]
     assert scene.answers == [b"taken"]
 
 
-async def test_a_body_that_nobody_asked_for_is_passed_over(scene: Scene) -> None:
-    """The next request begins behind it."""
+async def test_a_body_that_the_responder_does_not_read_is_skipped(scene: Scene) -> None:
+    """The next request starts after it."""
     await scene.send(post(b"x" * 50, "X-Unread: 1\r\n")[:-20])
     assert scene.answers == [b"1"]
     await scene.send(b"x" * 20 + POLL)
     assert scene.answers == [b"1", b"2"]
 
 
-async def test_what_a_waiting_poll_s_client_sends_is_bounded(scene: Scene) -> None:
-    """The socket is not read beyond a head's bound, until the answer has gone."""
-    scene.engine.poll = asyncio.get_running_loop().create_future()
+async def test_received_bytes_are_bounded_while_a_poll_waits(scene: Scene) -> None:
+    """Reading stops over the bound of a head, until the response was sent."""
+    scene.responder.poll = asyncio.get_running_loop().create_future()
     await scene.send(POLL, b"x" * (MAX_HEAD_BYTES + 1))
     assert not scene.transport.reading
-    scene.engine.poll.set_result(HttpResponse(200, b"", TEXT))
+    scene.responder.poll.set_result(HttpResponse(200, b"", TEXT))
     for _ in range(5):
         await asyncio.sleep(0)
     assert scene.transport.reading
 
 
-async def test_an_answer_may_close_the_connection(scene: Scene) -> None:
-    """Nothing that comes behind it is answered."""
-    scene.engine.headers = {"Connection": "close"}
+async def test_a_response_may_close_the_connection(scene: Scene) -> None:
+    """Later requests are not answered."""
+    scene.responder.headers = {"Connection": "close"}
     await scene.send(POLL + POLL)
     assert scene.answers == [b"1"]
     assert scene.transport.closing
 
 
-async def test_a_poll_whose_client_is_gone_is_given_up_and_a_body_is_not(scene: Scene) -> None:
-    """What has come whole is still worked on."""
-    scene.engine.poll = asyncio.get_running_loop().create_future()
+async def test_a_lost_connection_cancels_a_poll_but_not_a_complete_body(scene: Scene) -> None:
+    """A POST that arrived completely is still handled."""
+    scene.responder.poll = asyncio.get_running_loop().create_future()
     await scene.send(POLL)
     scene.transport.closing = True
     scene.connection.connection_lost(None)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert scene.engine.poll.cancelled()
+    assert scene.responder.poll.cancelled()
     other = Scene()
     other.connection.data_received(post(b"4hello"))
     other.transport.closing = True
     other.connection.connection_lost(None)
     for _ in range(5):
         await asyncio.sleep(0)
-    assert other.engine.bodies == [b"4hello"]
+    assert other.responder.bodies == [b"4hello"]
     assert other.transport.written == b""
 
 
 @pytest.mark.parametrize(
-    "request_",
+    "raw_request",
     [
         POLL.replace(b"/engine/", b"/other/"),
         POLL.replace(b"/engine/?EIO=4", b"/engine/"),
@@ -247,9 +249,11 @@ async def test_a_poll_whose_client_is_gone_is_given_up_and_a_body_is_not(scene: 
         b"x" * (MAX_HEAD_BYTES + 1),
     ],
 )
-async def test_what_is_not_plain_is_handed_over_whole(request_: bytes, scene: Scene) -> None:
-    """With all that has come, at the first request as at a later one."""
-    await scene.send(POLL, request_[:10], request_[10:])
-    assert scene.handed_over == request_
+async def test_a_request_that_is_not_simple_goes_to_aiohttp_completely(
+    raw_request: bytes, scene: Scene
+) -> None:
+    """This holds for the first and for any later request of a connection."""
+    await scene.send(POLL, raw_request[:10], raw_request[10:])
+    assert scene.given_to_aiohttp == raw_request
     assert scene.answers == [b"1"]
-    assert len(scene.engine.requests) == 1
+    assert len(scene.responder.requests) == 1

@@ -1,4 +1,4 @@
-"""The heartbeat, on a clock that the tests move: pings after a rest, and word of the silent."""
+"""The heartbeat, on a clock that the tests move."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sio_server.net.heartbeat import Heartbeat
 
 
 class Member:
-    """A connection that writes down what happens to it."""
+    """A connection that records its pings and timeouts."""
 
     def __init__(self, loop: FakeTime) -> None:
         self._loop = loop
@@ -18,16 +18,16 @@ class Member:
         self.timeouts: list[float] = []
 
     def ping(self) -> None:
-        """Note a ping."""
+        """Record a ping."""
         self.pings.append(self._loop.time())
 
     def ping_timeout(self) -> None:
-        """Note the end."""
+        """Record a timeout."""
         self.timeouts.append(self._loop.time())
 
 
 class FakeTime(asyncio.SelectorEventLoop):
-    """An event loop whose clock the test moves."""
+    """An event loop with a clock that the test moves."""
 
     now = 0.0
 
@@ -36,13 +36,13 @@ class FakeTime(asyncio.SelectorEventLoop):
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass in small steps, running what is due."""
+        """Move the clock in small steps, and run the due callbacks."""
         for _ in range(round(seconds * 10)):
             self.now = round(self.now + 0.1, 1)
             self.run()
 
     def run(self) -> None:
-        """Run what is due and what that made ready."""
+        """Run the due callbacks, and the callbacks that they schedule."""
         for _ in range(3):
             self.call_soon(self.stop)
             self.run_forever()
@@ -50,7 +50,7 @@ class FakeTime(asyncio.SelectorEventLoop):
 
 @pytest.fixture
 def loop() -> FakeTime:
-    """Return a loop to move."""
+    """Return an event loop with the test's clock."""
     loop = FakeTime()
     yield loop
     loop.close()
@@ -58,20 +58,18 @@ def loop() -> FakeTime:
 
 @pytest.fixture
 def heartbeat() -> Heartbeat:
-    """Return a heartbeat of the contract's defaults."""
+    """Return a heartbeat with the default times."""
     return Heartbeat(25, 20)
 
 
 def call(loop: FakeTime, function: object, *arguments: object) -> None:
-    """Call a function inside the loop."""
+    """Call a function within the event loop."""
     loop.call_soon(function, *arguments)
     loop.run()
 
 
-def test_a_member_that_answers_is_pinged_again_and_again(
-    loop: FakeTime, heartbeat: Heartbeat
-) -> None:
-    """An interval after it came, then an interval after each answer."""
+def test_a_member_that_answers_is_pinged_again(loop: FakeTime, heartbeat: Heartbeat) -> None:
+    """A ping follows one interval after the member was added, and after each answer."""
     member = Member(loop)
     call(loop, heartbeat.add, member)
     loop.advance(24.9)
@@ -87,8 +85,8 @@ def test_a_member_that_answers_is_pinged_again_and_again(
     assert member.timeouts == []
 
 
-def test_a_member_that_is_silent_times_out_once(loop: FakeTime, heartbeat: Heartbeat) -> None:
-    """As long after the ping as an answer may take; then it is no member any more."""
+def test_a_silent_member_times_out_once(loop: FakeTime, heartbeat: Heartbeat) -> None:
+    """It times out as long after the ping as an answer may take, and is removed."""
     member = Member(loop)
     call(loop, heartbeat.add, member)
     loop.advance(44.9)
@@ -99,8 +97,8 @@ def test_a_member_that_is_silent_times_out_once(loop: FakeTime, heartbeat: Heart
     assert (member.pings, member.timeouts) == ([25], [45])
 
 
-def test_an_answer_in_the_last_moment_counts(loop: FakeTime, heartbeat: Heartbeat) -> None:
-    """The time for it begins with each ping."""
+def test_an_answer_just_before_the_timeout_counts(loop: FakeTime, heartbeat: Heartbeat) -> None:
+    """Each ping starts a new timeout."""
     member = Member(loop)
     call(loop, heartbeat.add, member)
     loop.advance(44.9)
@@ -111,8 +109,10 @@ def test_an_answer_in_the_last_moment_counts(loop: FakeTime, heartbeat: Heartbea
     assert member.timeouts == [89.9]
 
 
-def test_a_discarded_member_hears_nothing(loop: FakeTime, heartbeat: Heartbeat) -> None:
-    """Whether it rests or owes an answer."""
+def test_a_discarded_member_gets_neither_ping_nor_timeout(
+    loop: FakeTime, heartbeat: Heartbeat
+) -> None:
+    """It may have been pinged or not."""
     resting, pinged = Member(loop), Member(loop)
     call(loop, heartbeat.add, pinged)
     loop.advance(10)
@@ -125,10 +125,10 @@ def test_a_discarded_member_hears_nothing(loop: FakeTime, heartbeat: Heartbeat) 
     assert (pinged.pings, pinged.timeouts) == ([25], [])
 
 
-def test_an_answer_of_a_discarded_member_does_not_bring_it_back(
+def test_an_answer_does_not_add_a_discarded_member_again(
     loop: FakeTime, heartbeat: Heartbeat
 ) -> None:
-    """A pong may still be read when its connection has been closed."""
+    """A pong may be read after its connection was closed."""
     member = Member(loop)
     call(loop, heartbeat.add, member)
     loop.advance(25)
@@ -138,8 +138,8 @@ def test_an_answer_of_a_discarded_member_does_not_bring_it_back(
     assert (member.pings, member.timeouts) == ([25], [])
 
 
-def test_a_member_may_leave_while_it_is_pinged(loop: FakeTime, heartbeat: Heartbeat) -> None:
-    """A write that finds the connection dead closes it."""
+def test_a_member_may_be_discarded_during_its_ping(loop: FakeTime, heartbeat: Heartbeat) -> None:
+    """A ping to a dead connection closes it."""
 
     class Leaver(Member):
         def ping(self) -> None:
@@ -152,8 +152,8 @@ def test_a_member_may_leave_while_it_is_pinged(loop: FakeTime, heartbeat: Heartb
     assert (member.pings, member.timeouts) == ([25], [])
 
 
-def test_an_answer_within_the_ping_counts(loop: FakeTime, heartbeat: Heartbeat) -> None:
-    """However fast it is."""
+def test_an_answer_during_the_ping_counts(loop: FakeTime, heartbeat: Heartbeat) -> None:
+    """The ping was recorded before it is sent."""
 
     class Fast(Member):
         def ping(self) -> None:
@@ -166,8 +166,8 @@ def test_an_answer_within_the_ping_counts(loop: FakeTime, heartbeat: Heartbeat) 
     assert (member.pings, member.timeouts) == ([25, 50, 75, 100], [])
 
 
-def test_members_do_not_disturb_one_another(loop: FakeTime, heartbeat: Heartbeat) -> None:
-    """Each has its own time, in one clock."""
+def test_each_member_has_its_own_times(loop: FakeTime, heartbeat: Heartbeat) -> None:
+    """One member answers and another is silent."""
     lively, silent = Member(loop), Member(loop)
     call(loop, heartbeat.add, lively)
     loop.advance(1)

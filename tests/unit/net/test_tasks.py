@@ -1,4 +1,4 @@
-"""The handlers of a connection: in order, beside its reading, bounded."""
+"""The tasks of a connection: their order and their bound."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sio_server.net.tasks import MAX_RUNNING_TASKS, ConnectionTasks
 
 
 class Works:
-    """Pieces of work that wait to be told to end.
+    """Coroutines that run until they are told to end.
 
     Attributes:
-        started: their numbers in the order in which they began.
-        running: those that have not ended.
+        started: their numbers in the order of their starts.
+        running: the events that end the running ones, by number.
     """
 
     def __init__(self) -> None:
@@ -21,26 +21,26 @@ class Works:
         self.running: dict[int, asyncio.Event] = {}
 
     async def work(self, number: int) -> None:
-        """Wait to be told to end."""
+        """Run until the event is set."""
         self.started.append(number)
         end = self.running[number] = asyncio.Event()
         await end.wait()
         del self.running[number]
 
     def end_all(self) -> None:
-        """Tell all to end."""
+        """End all running coroutines."""
         for end in self.running.values():
             end.set()
 
 
 async def turns(count: int = 10) -> None:
-    """Let everything that is ready run."""
+    """Let the event loop run everything that is ready."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
-async def test_work_starts_in_order_and_runs_side_by_side() -> None:
-    """One that takes long holds up no other."""
+async def test_tasks_start_in_order_and_run_concurrently() -> None:
+    """A long task delays no other."""
     works, handlers = Works(), ConnectionTasks()
     for number in range(5):
         assert handlers.start(works.work(number)) is None
@@ -53,8 +53,8 @@ async def test_work_starts_in_order_and_runs_side_by_side() -> None:
     await turns()
 
 
-async def test_beyond_the_bound_whoever_reads_waits() -> None:
-    """N run at once; N+1 starts when one has ended."""
+async def test_a_task_over_the_bound_waits_for_a_free_slot() -> None:
+    """It starts once another task has ended."""
     works, handlers = Works(), ConnectionTasks()
     for number in range(MAX_RUNNING_TASKS):
         assert handlers.start(works.work(number)) is None
@@ -72,8 +72,8 @@ async def test_beyond_the_bound_whoever_reads_waits() -> None:
     await turns()
 
 
-async def test_everybody_who_waits_has_a_turn() -> None:
-    """Also where two wait at once: the POST of a client that upgrades, and its WebSocket."""
+async def test_all_waiting_tasks_start() -> None:
+    """Two may wait at once: the POST of a client that upgrades, and its WebSocket."""
     works, handlers = Works(), ConnectionTasks()
     for number in range(MAX_RUNNING_TASKS):
         handlers.run(works.work(number))
@@ -94,8 +94,8 @@ async def test_everybody_who_waits_has_a_turn() -> None:
     assert started == [100, 101, 102]
 
 
-async def test_one_who_gives_up_waiting_leaves_the_others_their_turn() -> None:
-    """Its work does not start, and is closed, so that nothing warns of it."""
+async def test_a_cancelled_wait_does_not_stop_the_other_waits() -> None:
+    """Its coroutine is closed without a start, so that Python does not warn."""
     works, handlers = Works(), ConnectionTasks()
     for number in range(MAX_RUNNING_TASKS):
         handlers.run(works.work(number))
@@ -118,7 +118,7 @@ async def test_one_who_gives_up_waiting_leaves_the_others_their_turn() -> None:
     assert is_closed == inspect.CORO_CLOSED
 
 
-async def test_what_must_run_runs_beyond_the_bound() -> None:
+async def test_run_ignores_the_bound() -> None:
     """The end of a connection waits for none of its events."""
     works, handlers = Works(), ConnectionTasks()
     for number in range(MAX_RUNNING_TASKS + 1):
@@ -129,8 +129,8 @@ async def test_what_must_run_runs_beyond_the_bound() -> None:
     await turns()
 
 
-async def test_many_short_works_all_run() -> None:
-    """Nothing is lost between one that ends and one that waits."""
+async def test_many_short_tasks_all_run() -> None:
+    """None is lost between the end of one and the start of another."""
     handlers, all_done = ConnectionTasks(), asyncio.Event()
     done: list[int] = []
 

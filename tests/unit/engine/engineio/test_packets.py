@@ -1,4 +1,4 @@
-"""Engine.IO packets, held to the protocol strictly."""
+"""Engine.IO packets are decoded strictly by the protocol."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from tests.support.packets import nearly_packets
         ("b", ("4", b"")),
     ],
 )
-def test_an_engineio_packet_is_its_type_and_its_data(encoded: str, packet: Any) -> None:
-    """A ``b`` is a binary message in base64."""
+def test_a_packet_is_decoded_into_its_type_and_data(encoded: str, packet: Any) -> None:
+    """A packet that starts with ``b`` is a binary message in base64."""
     assert decode(encoded) == packet
 
 
@@ -66,15 +66,15 @@ def test_an_engineio_packet_is_its_type_and_its_data(encoded: str, packet: Any) 
         "[" * 3000,
     ],
 )
-def test_any_other_engineio_packet_breaks_the_protocol(encoded: str) -> None:
-    """An empty one, another script's digits, what is not base64."""
+def test_any_other_packet_breaks_the_protocol(encoded: str) -> None:
+    """It is empty, has digits of another script, or is not valid base64."""
     with pytest.raises(ProtocolError):
         decode(encoded)
 
 
 @given(st.text() | nearly_packets)
-def test_arbitrary_text_is_an_engineio_packet_or_breaks_the_protocol(text: str) -> None:
-    """Nothing else comes out."""
+def test_arbitrary_text_is_a_packet_or_breaks_the_protocol(text: str) -> None:
+    """No other exception is raised."""
     try:
         kind, _ = decode(text)
     except ProtocolError:
@@ -83,6 +83,6 @@ def test_arbitrary_text_is_an_engineio_packet_or_breaks_the_protocol(text: str) 
 
 
 @given(st.binary())
-def test_binary_packets_decode_to_what_was_encoded(data: bytes) -> None:
-    """In the form in which the protocol's own clients encode them."""
+def test_binary_packets_decode_to_the_encoded_bytes(data: bytes) -> None:
+    """They are encoded as the protocol's own clients do."""
     assert decode("b" + base64.b64encode(data).decode()) == (MESSAGE, data)

@@ -1,4 +1,4 @@
-"""The manager: an event encoded once, held until its client is accepted, acks by their id."""
+"""The manager encodes an event once, holds it for waiting clients, and finds acks by their id."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from sio_server.net.frames import Frame
 
 
 class EngineSession:
-    """An Engine.IO session that keeps what is written to it."""
+    """An Engine.IO session that records its frames."""
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
 
     def write(self, frame: Frame) -> bool:
-        """Keep a frame."""
+        """Record a frame."""
         self.frames.append(frame)
         return True
 
     @property
     def packets(self) -> list[str | bytes]:
-        """Return what was written, as packets."""
+        """Return the recorded packets."""
         return [frame.packet for frame in self.frames]
 
 
 class CountedPacket(Packet):
-    """A packet that counts how often one is encoded."""
+    """A packet class that counts encodings."""
 
     encoded = 0
 
@@ -43,7 +43,7 @@ class CountedPacket(Packet):
 
 
 class Server:
-    """As much of a server as a manager needs."""
+    """The parts of a server that a manager uses."""
 
     def __init__(self) -> None:
         CountedPacket.encoded = 0
@@ -69,12 +69,12 @@ class Server:
 
 @pytest.fixture
 def server() -> Server:
-    """Return a server with nobody connected."""
+    """Return a server without clients."""
     return Server()
 
 
 async def test_an_event_is_encoded_once_for_all_its_recipients(server: Server) -> None:
-    """They get the same frame, each once."""
+    """All recipients get the same frame, each once."""
     clients = [await server.join(f"e{number}") for number in range(5)]
     await server.manager.emit("x", {"a": 1}, "/")
     assert CountedPacket.encoded == 1
@@ -94,14 +94,14 @@ async def test_an_event_is_encoded_once_for_all_its_recipients(server: Server) -
     ],
 )
 async def test_data_are_the_events_arguments(data: Any, packet: str, server: Server) -> None:
-    """None is no argument, a tuple is several, anything else is one."""
+    """None is no argument, a tuple is several arguments, and anything else is one."""
     _, session = await server.join("e")
     await server.manager.emit("x", data, "/")
     assert session.packets == [packet]
 
 
-async def test_an_event_goes_to_a_room_to_rooms_or_to_one_client(server: Server) -> None:
-    """A member of several of the rooms gets it once; who is skipped does not."""
+async def test_an_event_reaches_a_room_several_rooms_or_one_client(server: Server) -> None:
+    """A member of several rooms gets it once, and a skipped client does not get it."""
     manager = server.manager
     (a, in_a), (b, in_b), (c, in_c) = [await server.join(name) for name in "abc"]
     await manager.enter_room(a, "/", "oak")
@@ -118,8 +118,8 @@ async def test_an_event_goes_to_a_room_to_rooms_or_to_one_client(server: Server)
     assert in_c.packets == ['42["three"]', '42["four"]', '42["five"]']
 
 
-async def test_binary_data_follow_as_attachments(server: Server) -> None:
-    """One after the other, behind the packet that announces them."""
+async def test_binary_data_follow_their_packet_as_attachments(server: Server) -> None:
+    """The attachments are in order."""
     _, session = await server.join("e")
     await server.manager.emit("x", {"a": b"\x01", "b": [b"\x02"]}, "/")
     text, *attachments = session.packets
@@ -128,8 +128,8 @@ async def test_binary_data_follow_as_attachments(server: Server) -> None:
     assert attachments == [b"\x01", b"\x02"]
 
 
-async def test_nothing_reaches_a_client_before_it_is_accepted(server: Server) -> None:
-    """What was emitted meanwhile follows, in order."""
+async def test_events_are_held_until_a_client_is_accepted(server: Server) -> None:
+    """The held events follow in order."""
     session = server.open("e")
     sid = await server.manager.pre_connect("e", "/")
     assert sid is not None
@@ -142,8 +142,8 @@ async def test_nothing_reaches_a_client_before_it_is_accepted(server: Server) ->
     assert session.packets[2:] == ['42["later"]']
 
 
-async def test_what_was_held_goes_with_the_refusal(server: Server) -> None:
-    """A refused client gets none of it, nor does the next one of the same session."""
+async def test_held_events_of_a_refused_client_are_dropped(server: Server) -> None:
+    """The next client of the same session does not get them either."""
     session = server.open("e")
     sid = await server.manager.pre_connect("e", "/")
     assert sid is not None
@@ -156,8 +156,8 @@ async def test_what_was_held_goes_with_the_refusal(server: Server) -> None:
     assert session.packets == []
 
 
-async def test_a_second_connect_to_a_namespace_is_told(server: Server) -> None:
-    """There is no second client then, and what is held for the first stays."""
+async def test_a_second_connect_to_a_namespace_returns_none(server: Server) -> None:
+    """The first client and its held events stay."""
     session = server.open("e")
     sid = await server.manager.pre_connect("e", "/")
     assert sid is not None
@@ -167,8 +167,8 @@ async def test_a_second_connect_to_a_namespace_is_told(server: Server) -> None:
     assert session.packets == ['42["x"]']
 
 
-async def test_a_session_that_is_gone_is_passed_over(server: Server) -> None:
-    """The others get their event."""
+async def test_a_client_without_a_session_is_skipped(server: Server) -> None:
+    """The other clients get the event."""
     await server.join("a")
     _, session = await server.join("b")
     del server.eio.sockets["a"]
@@ -177,7 +177,7 @@ async def test_a_session_that_is_gone_is_passed_over(server: Server) -> None:
 
 
 async def test_each_recipient_of_an_event_with_a_callback_has_its_own_ack(server: Server) -> None:
-    """Its id is its own, and its answer runs the callback, once."""
+    """Each recipient has its own id, and its ack runs the callback once."""
     answers: list[Any] = []
     clients = [await server.join(name) for name in "ab"]
     await server.manager.emit("x", "data", "/", callback=lambda *data: answers.append(data))
@@ -193,8 +193,8 @@ async def test_each_recipient_of_an_event_with_a_callback_has_its_own_ack(server
 
 
 @pytest.mark.parametrize("id", [0, 2, 10**15])
-async def test_an_ack_that_answers_nothing_is_ignored(id: int, server: Server) -> None:
-    """Zero among them: it breaks no later call to the client."""
+async def test_an_unknown_ack_id_is_ignored(id: int, server: Server) -> None:
+    """Id 0 is one of them, and breaks no later call to the client."""
     answers: list[Any] = []
     sid, session = await server.join("e")
     await server.manager.trigger_callback(sid, id, [])
@@ -208,8 +208,8 @@ async def test_an_ack_that_answers_nothing_is_ignored(id: int, server: Server) -
     assert session.packets == ['421["x"]', '422["y"]']
 
 
-def test_a_packet_is_its_text_behind_the_message_type_then_its_attachments() -> None:
-    """As Engine.IO carries them."""
+def test_a_packet_is_encoded_as_its_text_and_its_attachments() -> None:
+    """The text has the Engine.IO message type in front."""
     text = encode(Packet(data=["x"], id=5, namespace="/admin"))
     assert [frame.packet for frame in text] == ['42/admin,5["x"]']
     binary = encode(Packet(data=["x", b"\x01"]))

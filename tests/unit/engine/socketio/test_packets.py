@@ -1,4 +1,4 @@
-"""Socket.IO packets, held to the protocol strictly."""
+"""Socket.IO packets are decoded strictly by the protocol."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def decode(text: str) -> Packet:
         ('2["ñ😀",",/1-"]', EVENT, None, None, ["ñ😀", ",/1-"]),
     ],
 )
-def test_a_packet_of_the_grammar_is_taken_apart(
+def test_a_valid_packet_is_decoded_into_its_parts(
     text: str, kind: int, namespace: str | None, id: int | None, data: Any
 ) -> None:
-    """Type, namespace without its query, acknowledgement id, data."""
+    """They are the type, the namespace without its query, the acknowledgement id and the data."""
     packet = decode(text)
     assert (packet.packet_type, packet.namespace, packet.id) == (kind, namespace, id)
     assert packet.data == data
@@ -87,10 +87,10 @@ def test_a_packet_of_the_grammar_is_taken_apart(
         ('61-3[{"_placeholder":true,"num":0}]', 1, 3),
     ],
 )
-def test_a_binary_packet_says_how_many_attachments_follow(
+def test_a_binary_packet_is_complete_with_its_last_attachment(
     text: str, attachments: int, id: int | None
 ) -> None:
-    """It is whole with the last of them."""
+    """The text has the number of attachments."""
     packet = decode(text)
     assert (packet.attachment_count, packet.id) == (attachments, id)
     for number in range(attachments - 1):
@@ -148,8 +148,8 @@ def test_a_binary_packet_says_how_many_attachments_follow(
         "2" + "1" * 5000 + '["x"]',
     ],
 )
-def test_what_no_client_may_send_breaks_the_protocol(text: str) -> None:
-    """Unknown types, data of the wrong kind, bad JSON, ids that no client makes."""
+def test_a_packet_that_a_client_may_not_send_breaks_the_protocol(text: str) -> None:
+    """It has an unknown type, data of the wrong type, bad JSON, or an impossible id."""
     with pytest.raises(ProtocolError):
         decode(text)
 
@@ -179,14 +179,14 @@ def test_what_no_client_may_send_breaks_the_protocol(text: str) -> None:
     ],
 )
 def test_a_bad_number_of_attachments_breaks_the_protocol(text: str) -> None:
-    """None, more than ten, no number; and no attachment is an event's name."""
+    """It is missing, over ten or not a number; an attachment can't be the event's name."""
     with pytest.raises(ProtocolError):
         decode(text)
 
 
 @pytest.mark.parametrize("most", [0, 1, 10, 100])
-def test_the_bound_for_attachments_is_the_servers(most: int) -> None:
-    """At N the packet is taken, at N+1 it is not."""
+def test_each_packet_class_has_its_own_bound_for_attachments(most: int) -> None:
+    """A packet with exactly the bound is accepted."""
     kind = type("Bounded", (Packet,), {"max_attachments": most})
     assert kind(encoded_packet=f'5{most}-["x"]').attachment_count == most
     with pytest.raises(ProtocolError):
@@ -196,19 +196,19 @@ def test_the_bound_for_attachments_is_the_servers(most: int) -> None:
 @pytest.mark.parametrize("name", RESERVED)
 @pytest.mark.parametrize("form", ['2["{}",{{}}]', '21["{}"]', '51-["{}"]', '2/admin,["{}"]'])
 def test_reserved_event_names_break_the_protocol(name: str, form: str) -> None:
-    """They would run the server's own handlers."""
+    """Otherwise a client could call the server's own handlers."""
     with pytest.raises(ProtocolError):
         decode(form.format(name))
 
 
 @pytest.mark.parametrize("name", ["Connect", "connected", "error", "message", "", "*", "__class__"])
-def test_other_event_names_are_the_applications(name: str) -> None:
-    """Also those that look alike."""
+def test_other_event_names_are_accepted(name: str) -> None:
+    """Names that only look like reserved ones are accepted, too."""
     assert decode("2" + json.dumps([name])).data == [name]
 
 
-def test_binary_data_without_a_packet_breaks_the_protocol() -> None:
-    """Nothing announced it."""
+def test_binary_data_without_an_announcement_breaks_the_protocol() -> None:
+    """Binary data may only follow a binary packet."""
     with pytest.raises(ProtocolError):
         Packet(encoded_packet=b"\x01")
 
@@ -259,8 +259,8 @@ binary_values = st.recursive(
 
 
 @given(st.lists(binary_values, max_size=3))
-def test_binary_data_that_the_library_encodes_is_put_together(data: list[Any]) -> None:
-    """Every attachment is back in its place."""
+def test_attachments_of_the_stock_library_return_to_their_places(data: list[Any]) -> None:
+    """The stock library encodes nested binary data."""
     text, *attachments = stock.Packet(EVENT, data=["x", b"", *data]).encode()
     kind = type("Roomy", (Packet,), {"max_attachments": 99})
     packet = kind(encoded_packet=text)
@@ -271,38 +271,38 @@ def test_binary_data_that_the_library_encodes_is_put_together(data: list[Any]) -
 
 @pytest.mark.parametrize("number", [1, 9, -1, 0.0, True, "0", None, [], 10**30])
 def test_a_placeholder_without_its_attachment_breaks_the_protocol(number: Any) -> None:
-    """Its number is checked, and is a number."""
+    """Its number must be a number, and name an attachment."""
     packet = decode("51-" + json.dumps(["x", {"_placeholder": True, "num": number}]))
     with pytest.raises(ProtocolError):
         packet.add_attachment(b"a")
 
 
 def test_a_placeholder_without_a_number_breaks_the_protocol() -> None:
-    """Nothing can be put there."""
+    """It names no attachment."""
     packet = decode('51-["x",{"_placeholder":true}]')
     with pytest.raises(ProtocolError):
         packet.add_attachment(b"a")
 
 
 @pytest.mark.parametrize("times", [2, 200])
-def test_an_attachment_that_is_named_again_breaks_the_protocol(times: int) -> None:
-    """One that is sent once must not come out many times."""
+def test_an_attachment_that_is_named_twice_breaks_the_protocol(times: int) -> None:
+    """An event must not become larger than the received bytes."""
     packet = decode("51-" + json.dumps(["x", *[{"_placeholder": True, "num": 0}] * times]))
     with pytest.raises(ProtocolError):
         packet.add_attachment(b"a")
 
 
 @pytest.mark.parametrize("mark", [False, None, 1, "true"])
-def test_what_only_looks_like_a_placeholder_is_data(mark: Any) -> None:
-    """The mark is true, and nothing else."""
+def test_a_value_that_looks_like_a_placeholder_is_data(mark: Any) -> None:
+    """Only ``_placeholder`` with the value true marks a placeholder."""
     data = ["x", {"_placeholder": mark, "num": 0}, {"_placeholder": True, "num": 0}]
     packet = decode("51-" + json.dumps(data))
     assert packet.add_attachment(b"a")
     assert packet.data == ["x", {"_placeholder": mark, "num": 0}, b"a"]
 
 
-def test_deep_binary_data_breaks_the_protocol() -> None:
-    """No recursion limit shows through when attachments are put in their places."""
+def test_deeply_nested_binary_data_breaks_the_protocol() -> None:
+    """No ``RecursionError`` is raised."""
     deep: Any = []
     for _ in range(3000):
         deep = [deep]
@@ -315,8 +315,8 @@ def test_deep_binary_data_breaks_the_protocol() -> None:
     ["[" * 100_000 + "]" * 100_000, "1" * 5000, "NaN", '{"a":[-Infinity]}'],
 )
 @pytest.mark.parametrize("id", ["", "7"])
-def test_an_event_beyond_decoding_keeps_its_name(argument: str, id: str) -> None:
-    """So that its sender can be told that it is no JSON of ours, and stays connected."""
+def test_an_undecodable_event_keeps_its_name(argument: str, id: str) -> None:
+    """Its handler can answer with an error, and the client stays connected."""
     packet = decode(f'2{id}["furniture_created",{argument}]')
     assert packet.data == ["furniture_created", UNDECODABLE]
     assert packet.id == (int(id) if id else None)
@@ -335,15 +335,15 @@ def test_an_event_beyond_decoding_keeps_its_name(argument: str, id: str) -> None
         "0" + '{"a":' * 5000,
     ],
 )
-def test_other_packets_beyond_decoding_break_the_protocol(text: str) -> None:
-    """There is nobody to tell, or a reserved name."""
+def test_other_undecodable_packets_break_the_protocol(text: str) -> None:
+    """No handler can answer them, or their event name is reserved."""
     with pytest.raises(ProtocolError):
         decode(text)
 
 
 @pytest.mark.parametrize("hostile", ["\n", "\r", "\x1b[2J", "\u2028", "\ud800", "x" * 100_000, "ñ"])
-def test_an_error_is_safe_to_log(hostile: str) -> None:
-    """It quotes the client within bounds, escaped."""
+def test_an_error_message_is_safe_to_log(hostile: str) -> None:
+    """It quotes the client's text escaped and bounded."""
     for broken in (lambda: engineio_packets.decode(f"x{hostile}"), lambda: decode(f"x{hostile}")):
         with pytest.raises(ProtocolError) as caught:
             broken()
