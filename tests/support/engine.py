@@ -1,13 +1,17 @@
-"""Serve a Socket.IO or Engine.IO server, ours or the libraries' own, in the test's process."""
+"""Serve an engine in the test's process, or use its parts without a socket."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 from aiohttp import web
+from multidict import CIMultiDict
+
+from sio_server.net.frames import Frame
+from sio_server.net.request import HttpRequest
 
 
 @asynccontextmanager
@@ -34,3 +38,85 @@ async def serving(server: Any, path: str = "socket.io", port: int = 0) -> AsyncI
     finally:
         listener.close()
         await runner.cleanup()
+
+
+class RecordingTransport:
+    """A transport of an Engine.IO session that records its packets.
+
+    Attributes:
+        packets: the written packets.
+        closed: the transport was closed.
+    """
+
+    def __init__(self, name: str = "websocket") -> None:
+        self.name = name
+        self.packets: list[str | bytes] = []
+        self.closed = False
+
+    def write(self, frame: Frame) -> bool:
+        """Record a frame."""
+        self.packets.append(frame.packet)
+        return True
+
+    def write_all(self, frames: Iterable[Frame]) -> bool:
+        """Record frames."""
+        self.packets += [frame.packet for frame in frames]
+        return True
+
+    def one_write(self) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
+
+    def unacknowledged_bytes(self) -> int:
+        """Return 0: everything was sent."""
+        return 0
+
+    async def drain(self) -> None:
+        """Return at once."""
+
+    def close(self) -> None:
+        """Record the close."""
+        self.closed = True
+
+
+class RequestBody:
+    """A client's connection and the body of its request.
+
+    Attributes:
+        is_open: the client is connected.
+        body: the body, or the exception that reading it raises.
+    """
+
+    def __init__(self, body: bytes | Exception = b"") -> None:
+        self.is_open = True
+        self.body = body
+
+    async def read(self, max_bytes: int, seconds: float) -> bytes:
+        """Return the body."""
+        if isinstance(self.body, Exception):
+            raise self.body
+        return self.body
+
+
+def make_request(
+    method: str = "GET",
+    query: str = "EIO=4&transport=polling",
+    body: RequestBody | None = None,
+    peer: str = "127.0.0.1",
+) -> HttpRequest:
+    """Return a request to an engine, which has no connection that can be detached."""
+    content = body or RequestBody()
+
+    def detach(connection: Any) -> None:
+        raise ConnectionResetError
+
+    return HttpRequest(
+        method,
+        f"/engine.io/?{query}",
+        CIMultiDict({"Host": "localhost"}),
+        (peer, 5),
+        "http",
+        detach,
+        lambda: content.is_open,
+        content.read,
+    )

@@ -156,7 +156,7 @@ async def test_requests_in_one_segment_are_answered_in_order(scene: Scene) -> No
     assert scene.answers == [b"1", b"2", b"3"]
 
 
-async def test_a_raw_requestafter_a_waiting_poll_waits_for_its_response(scene: Scene) -> None:
+async def test_a_request_after_a_waiting_poll_waits_for_its_response(scene: Scene) -> None:
     """The responses keep the order of the requests."""
     scene.responder.poll = asyncio.get_running_loop().create_future()
     await scene.send(POLL + POLL)

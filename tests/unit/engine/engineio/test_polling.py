@@ -1,0 +1,227 @@
+"""The polling transport: its queue, one GET and one POST at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+
+from sio_server.engine.engineio.packets import ProtocolError
+from sio_server.engine.engineio.polling import MAX_PACKETS_PER_RESPONSE, Polling
+from sio_server.net.body import BodyTooLarge, BodyUnreadable
+from sio_server.net.frames import Frame
+from sio_server.net.request import HttpRequest, HttpResponse
+from tests.support.engine import RequestBody, make_request
+
+
+class Session:
+    """A session that records the calls of its transport.
+
+    Attributes:
+        received: the received packets.
+        ends: the reasons and the errors that ended the session.
+    """
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.received: list[Any] = []
+        self.ends: list[str] = []
+
+    def packet_received(self, packet_type: str, data: str | bytes) -> Awaitable[None] | None:
+        """Record a packet; a CLOSE packet ends the session."""
+        self.received.append((packet_type, data))
+        if packet_type == "1":
+            self.closed = True
+        return None
+
+    def end(self, reason: str) -> None:
+        """Record the end."""
+        self.ends.append(reason)
+
+    def close_with_error(self, error: ProtocolError) -> None:
+        """Record the error."""
+        self.ends.append(str(error))
+
+
+@pytest.fixture
+def session() -> Session:
+    """Return a session."""
+    return Session()
+
+
+@pytest.fixture
+async def polling(session: Any) -> Polling:
+    """Return a transport with packets of up to 20 bytes and a buffer of 10 bytes."""
+    return Polling(session, 20, 100, 10, 5)
+
+
+def payload(response: HttpResponse | Awaitable[HttpResponse]) -> list[str]:
+    """Return the packets of a response that is there at once."""
+    assert isinstance(response, HttpResponse)
+    assert response.status == 200
+    return response.body.decode().split("\x1e")
+
+
+async def post(polling: Polling, body: bytes | Exception) -> HttpResponse:
+    """Post a body."""
+    return await polling.post(make_request("POST", body=RequestBody(body)))
+
+
+async def test_a_get_returns_the_queued_packets_at_once(polling: Polling) -> None:
+    """Bytes are in base64, and the queue is empty afterwards."""
+    polling.write_all([Frame("4a"), Frame(b"\x01")])
+    assert polling.unacknowledged_bytes() == 3
+    assert payload(polling.get(make_request())) == ["4a", "bAQ=="]
+    assert polling.unacknowledged_bytes() == 0
+
+
+async def test_a_get_waits_for_a_packet(polling: Polling) -> None:
+    """It returns all packets that were queued in the same turn of the event loop."""
+    waiting = asyncio.ensure_future(polling.get(make_request()))
+    await asyncio.sleep(0)
+    assert polling.is_polled
+    polling.write(Frame("4a"))
+    polling.write(Frame("4b"))
+    assert payload(await waiting) == ["4a", "4b"]
+    assert not polling.is_polled
+
+
+async def test_a_response_has_a_bounded_number_of_packets(polling: Polling) -> None:
+    """Python's client refuses more; the rest waits for the next GET."""
+    frames = [Frame("4")] * (MAX_PACKETS_PER_RESPONSE + 1)
+    polling.write_all(frames)
+    assert len(payload(polling.get(make_request()))) == MAX_PACKETS_PER_RESPONSE
+    assert len(payload(polling.get(make_request()))) == 1
+
+
+async def test_a_lost_poll_leaves_the_packets_to_the_next_one(
+    polling: Polling, session: Session
+) -> None:
+    """A poll of a client that has disconnected does not count as a second poll."""
+    lost = RequestBody()
+    waiting = asyncio.ensure_future(polling.get(make_request(body=lost)))
+    await asyncio.sleep(0)
+    lost.is_open = False
+    polling.write(Frame("4a"))
+    assert (await waiting).body == b""
+    assert payload(polling.get(make_request())) == ["4a"]
+    assert session.ends == []
+
+
+async def test_a_second_poll_closes_the_session(polling: Polling, session: Session) -> None:
+    """Engine.IO protocol, "HTTP long-polling": one GET at a time."""
+    waiting = asyncio.ensure_future(polling.get(make_request()))
+    await asyncio.sleep(0)
+    second = polling.get(make_request())
+    assert isinstance(second, HttpResponse)
+    assert second.status == 400
+    assert session.ends == ["two polls at once"]
+    polling.close()
+    assert payload(await waiting) == ["6"]
+
+
+async def test_a_write_returns_false_over_the_bound_and_ends_the_session_over_twice(
+    polling: Polling, session: Session
+) -> None:
+    """The bound is 10 bytes."""
+    assert polling.write(Frame("4" * 10))
+    assert not polling.write(Frame("4" * 10))
+    assert not polling.write(Frame("4"))
+    assert session.ends == []
+    assert not polling.write(Frame("4"))
+    assert session.ends == ["transport error"]
+
+
+async def test_drain_waits_until_the_queue_is_empty_or_the_transport_closed(
+    polling: Polling,
+) -> None:
+    """A GET may take only a part of the queue."""
+    await polling.drain()
+    polling.write_all([Frame("4")] * 2)
+    draining = [asyncio.ensure_future(polling.drain()) for _ in range(2)]
+    assert len(polling.take_queued(1)) == 1
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in draining)
+    polling.take_queued()
+    await asyncio.gather(*draining)
+    polling.write(Frame("4"))
+    draining = [asyncio.ensure_future(polling.drain())]
+    await asyncio.sleep(0)
+    polling.close()
+    await asyncio.gather(*draining)
+
+
+async def test_an_upgrade_answers_every_get_at_once(polling: Polling) -> None:
+    """Engine.IO protocol, "Upgrade": a waiting GET gets a NOOP."""
+    waiting = asyncio.ensure_future(polling.get(make_request()))
+    await asyncio.sleep(0)
+    polling.set_upgrading(True)
+    assert payload(await waiting) == ["6"]
+    assert payload(polling.get(make_request())) == ["6"]
+    polling.set_upgrading(False)
+    waiting = asyncio.ensure_future(polling.get(make_request()))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    polling.close()
+    await waiting
+
+
+async def test_a_closed_transport_ignores_writes(polling: Polling) -> None:
+    """A write to it reports no full buffer."""
+    polling.close()
+    assert polling.write(Frame("4" * 50))
+    assert polling.unacknowledged_bytes() == 0
+
+
+async def test_a_post_handles_its_packets_in_order(polling: Polling, session: Session) -> None:
+    """The response is the text «ok»."""
+    response = await post(polling, b"4a\x1ebAQ==\x1e3")
+    assert (response.status, response.body) == (200, b"ok")
+    assert session.received == [("4", "a"), ("4", b"\x01"), ("3", "")]
+
+
+async def test_packets_after_a_close_packet_are_ignored(polling: Polling, session: Session) -> None:
+    """The session is closed by then."""
+    await post(polling, b"4a\x1e1\x1e4b")
+    assert session.received == [("4", "a"), ("1", "")]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error"),
+    [
+        (b"4a\x1ex", 400, "unknown Engine.IO packet 'x'"),
+        (b"4a\x1e4\xff", 400, "payload is not UTF-8"),
+        (b"4a\x1e4" + b"x" * 20, 400, "packet too large"),
+        (BodyTooLarge(), 413, "payload too large"),
+        (BodyUnreadable(), 400, "payload can't be decoded"),
+        (TimeoutError(), 408, "payload too slow"),
+    ],
+    ids=repr,
+)
+async def test_a_bad_body_closes_the_session_without_an_effect(
+    polling: Polling, session: Session, body: Any, status: int, error: str
+) -> None:
+    """Not even the good packets in it are handled."""
+    assert (await post(polling, body)).status == status
+    assert (session.received, session.ends) == ([], [error])
+
+
+async def test_a_second_post_closes_the_session(polling: Polling, session: Session) -> None:
+    """Engine.IO protocol, "HTTP long-polling": one POST at a time, but a later one may follow."""
+    arrived = asyncio.get_running_loop().create_future()
+
+    async def read(max_bytes: int, seconds: float) -> bytes:
+        body: bytes = await arrived
+        return body
+
+    slow: HttpRequest = make_request("POST")
+    slow.read = read
+    first = asyncio.ensure_future(polling.post(slow))
+    await asyncio.sleep(0)
+    assert (await post(polling, b"4a")).status == 400
+    assert session.ends == ["two posts at once"]
+    arrived.set_result(b"4first")
+    assert (await first).status == 200
+    assert (await post(polling, b"4later")).status == 200

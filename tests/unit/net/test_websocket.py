@@ -1,0 +1,300 @@
+"""A WebSocket: its handshake, the order of its messages, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, cast
+
+import pytest
+from multidict import CIMultiDict
+
+from sio_server.net.connection import TcpConnection
+from sio_server.net.frames import Frame
+from sio_server.net.request import HttpRequest
+from sio_server.net.tasks import MESSAGES_PER_TURN
+from sio_server.net.websocket import BadHandshake, WebSocket
+from sio_server.net.websocket_reader import FramingError
+
+TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
+GOOD_HEADERS = {
+    "Host": "localhost",
+    "Connection": "keep-alive, Upgrade",
+    "Upgrade": "WebSocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+"""The example of RFC 6455, 1.3."""
+
+
+def frame(first_byte: int, payload: bytes) -> bytes:
+    """Encode a client's frame; its mask of zeros keeps the payload readable."""
+    return bytes((first_byte, 0x80 | len(payload))) + bytes(4) + payload
+
+
+class Transport:
+    """A transport that records writes.
+
+    Attributes:
+        written: the written bytes.
+        reading: reading is not paused.
+        ended: it was closed or aborted.
+    """
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.reading = True
+        self.ended = False
+
+    def set_write_buffer_limits(self, high: int, low: int) -> None:
+        """Ignore the bound."""
+
+    def set_protocol(self, protocol: Any) -> None:
+        """Ignore the protocol."""
+
+    def get_protocol(self) -> None:
+        """Return no protocol."""
+
+    def get_write_buffer_size(self) -> int:
+        """Return 0: the kernel takes everything."""
+        return 0
+
+    def write(self, data: bytes) -> None:
+        """Record the bytes."""
+        self.written += data
+
+    def pause_reading(self) -> None:
+        """Record the pause."""
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        """Record the end of the pause."""
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        """Return whether it was closed."""
+        return self.ended
+
+    def can_write_eof(self) -> bool:
+        """Return False, as TLS does."""
+        return False
+
+    def close(self) -> None:
+        """Record the close."""
+        self.ended = True
+
+    abort = close
+
+
+class Receiver:
+    """A receiver that records everything.
+
+    Attributes:
+        received: the messages, and in the end the error of ``connection_closed``.
+        wait: if set, each message is handled once this future is done.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[Any] = []
+        self.wait: asyncio.Future[None] | None = None
+
+    def message_received(self, message: str | bytes) -> Awaitable[None] | None:
+        """Record a message."""
+        self.received.append(message)
+        return self.wait
+
+    def connection_closed(self, error: FramingError | None) -> None:
+        """Record the end."""
+        self.received.append(error)
+
+
+@pytest.fixture
+async def transport() -> Transport:
+    """Return a transport."""
+    return Transport()
+
+
+@pytest.fixture
+async def socket(transport: Transport) -> WebSocket:
+    """Return an open WebSocket without a receiver."""
+    socket = WebSocket(max_message_bytes=100, max_buffer_bytes=100)
+    socket.attach(cast("Any", transport), b"")
+    return socket
+
+
+def upgrade_request(transport: Transport, **changes: str | None) -> HttpRequest:
+    """Return an upgrade request with changed headers."""
+    headers = GOOD_HEADERS | {name.replace("_", "-"): value for name, value in changes.items()}
+
+    def detach(connection: TcpConnection) -> None:
+        connection.attach(cast("Any", transport), b"")
+
+    return HttpRequest(
+        headers.pop("method", None) or "GET",
+        "/?x=1",
+        CIMultiDict({name: value for name, value in headers.items() if value is not None}),
+        ("127.0.0.1", 5),
+        "http",
+        detach,
+        lambda: True,
+        cast("Any", None),
+    )
+
+
+async def turns() -> None:
+    """Let the event loop run everything that is ready."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_the_response_to_a_handshake_accepts_its_key(transport: Transport) -> None:
+    """The first frame is sent together with the response; RFC 6455, 1.3, has the values."""
+    socket, request = WebSocket(100, 100), upgrade_request(transport)
+    socket.open(request, Frame("first"))
+    head, _, rest = transport.written.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert lines[0] == b"HTTP/1.1 101 Switching Protocols"
+    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in lines
+    assert rest == b"\x81\x05first"
+    with pytest.raises(ConnectionResetError):
+        request.is_open()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": "POST"},
+        {"Upgrade": "h2c"},
+        {"Upgrade": None},
+        {"Connection": "keep-alive"},
+        {"Sec_WebSocket_Version": "8"},
+        {"Sec_WebSocket_Key": None},
+        {"Sec_WebSocket_Key": "AAAA"},
+        {"Sec_WebSocket_Key": "not base64 at all!!"},
+    ],
+    ids=str,
+)
+async def test_a_request_without_a_valid_handshake_is_refused(
+    transport: Transport, changes: dict[str, str | None]
+) -> None:
+    """RFC 6455, 4.2.1; the connection stays HTTP's."""
+    request = upgrade_request(transport, **changes)
+    with pytest.raises(BadHandshake):
+        WebSocket(100, 100).open(request)
+    assert transport.written == b""
+    assert request.is_open()
+
+
+async def test_messages_wait_for_the_receiver(socket: WebSocket) -> None:
+    """Text is a string, and binary data are bytes."""
+    receiver = Receiver()
+    socket.data_received(frame(TEXT, b"one"))
+    assert receiver.received == []
+    socket.set_receiver(receiver)
+    socket.data_received(frame(BINARY, b"two"))
+    assert receiver.received == ["one", b"two"]
+
+
+async def test_a_message_waits_until_the_previous_one_was_handled(
+    socket: WebSocket, transport: Transport
+) -> None:
+    """The client is not read while it sends too much; the end is reported after all messages."""
+    receiver = Receiver()
+    receiver.wait = asyncio.get_running_loop().create_future()
+    socket.set_receiver(receiver)
+    socket.data_received(frame(TEXT, b"one") + frame(TEXT, b"two"))
+    await turns()
+    assert receiver.received == ["one"]
+    socket.data_received(frame(TEXT, b"x" * 100))
+    assert not transport.reading
+    socket.connection_lost(None)
+    receiver.wait.set_result(None)
+    await turns()
+    assert receiver.received == ["one", "two", "x" * 100, None]
+
+
+async def test_many_messages_of_one_client_leave_a_turn_to_the_others(socket: WebSocket) -> None:
+    """The rest is handled in a later turn of the event loop."""
+    receiver = Receiver()
+    socket.set_receiver(receiver)
+    socket.data_received(frame(TEXT, b"x") * (MESSAGES_PER_TURN + 1))
+    assert len(receiver.received) == MESSAGES_PER_TURN
+    await turns()
+    assert len(receiver.received) == MESSAGES_PER_TURN + 1
+
+
+async def test_a_receiver_can_hand_over_to_another(socket: WebSocket) -> None:
+    """The next message of the same segment goes to the new receiver."""
+    later = Receiver()
+
+    class First(Receiver):
+        def message_received(self, message: str | bytes) -> None:
+            super().message_received(message)
+            socket.set_receiver(later)
+
+    first = First()
+    socket.set_receiver(first)
+    socket.data_received(frame(TEXT, b"one") + frame(TEXT, b"two"))
+    assert (first.received, later.received) == (["one"], ["two"])
+
+
+async def test_a_ping_gets_a_pong_unless_the_client_reads_nothing(
+    socket: WebSocket, transport: Transport
+) -> None:
+    """Pongs must not fill the buffer."""
+    socket.set_receiver(Receiver())
+    socket.data_received(frame(PING, b"?"))
+    assert transport.written == b"\x8a\x01?"
+    socket.pause_writing()
+    socket.data_received(frame(PING, b"?"))
+    assert transport.written == b"\x8a\x01?"
+
+
+async def test_a_pong_calls_on_pong(transport: Transport) -> None:
+    """The heartbeat of a plain endpoint uses it."""
+    pongs: list[None] = []
+    socket = WebSocket(100, 100, on_pong=lambda: pongs.append(None))
+    socket.attach(cast("Any", transport), b"")
+    socket.set_receiver(Receiver())
+    socket.data_received(frame(PONG, b""))
+    assert len(pongs) == 1
+
+
+async def test_a_framing_error_closes_with_its_code(
+    socket: WebSocket, transport: Transport
+) -> None:
+    """The receiver gets the error once, and no later message."""
+    receiver = Receiver()
+    socket.set_receiver(receiver)
+    socket.data_received(frame(TEXT, b"\xff") + frame(TEXT, b"later"))
+    socket.data_received(frame(TEXT, b"later"))
+    socket.connection_lost(None)
+    (error,) = receiver.received
+    assert isinstance(error, FramingError)
+    assert transport.written[2:4] == (1007).to_bytes(2, "big")
+    assert transport.ended
+
+
+async def test_after_close_with_only_the_clients_close_frame_counts(
+    socket: WebSocket, transport: Transport
+) -> None:
+    """Messages are ignored, and nothing is written after a close frame (RFC 6455, 5.5.1)."""
+    receiver = Receiver()
+    socket.set_receiver(receiver)
+    socket.close_with(4401, "go")
+    socket.write(Frame("too late"))
+    socket.data_received(frame(TEXT, b"ignored") + frame(PING, b""))
+    assert (receiver.received, transport.ended) == ([], False)
+    socket.data_received(frame(CLOSE, b""))
+    assert (receiver.received, transport.ended) == ([None], True)
+    assert transport.written == b"\x88\x04\x11\x31go"
+
+
+async def test_close_with_aborts_a_client_that_reads_nothing(
+    socket: WebSocket, transport: Transport
+) -> None:
+    """It would not read the close frame either."""
+    socket.set_receiver(Receiver())
+    socket.pause_writing()
+    socket.close_with(4401)
+    assert (transport.written, transport.ended) == (b"", True)
