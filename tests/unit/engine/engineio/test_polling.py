@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+from engineio.payload import Payload
 
 from sio_server.engine.engineio.packets import ProtocolError
 from sio_server.engine.engineio.polling import MAX_PACKETS_PER_RESPONSE, Polling
@@ -90,6 +91,7 @@ async def test_a_get_waits_for_a_packet(polling: Polling) -> None:
 
 async def test_a_response_has_a_bounded_number_of_packets(polling: Polling) -> None:
     """Python's client refuses more; the rest waits for the next GET."""
+    assert MAX_PACKETS_PER_RESPONSE == Payload.max_decode_packets
     frames = [Frame("4")] * (MAX_PACKETS_PER_RESPONSE + 1)
     polling.write_all(frames)
     assert len(payload(polling.get(make_request()))) == MAX_PACKETS_PER_RESPONSE

@@ -172,5 +172,5 @@ async def test_a_session_is_removed_even_if_its_disconnect_handler_fails() -> No
 
     server.on("disconnect", fail)
     sid = await open_session(server)
-    await server.disconnect(sid)
+    await server.sockets[sid].close()
     assert server.sockets == {}
