@@ -91,7 +91,7 @@ async def test_a_get_waits_for_a_packet(polling: Polling) -> None:
 
 async def test_a_response_has_a_bounded_number_of_packets(polling: Polling) -> None:
     """Python's client refuses more; the rest waits for the next GET."""
-    assert MAX_PACKETS_PER_RESPONSE == Payload.max_decode_packets
+    assert Payload.max_decode_packets == MAX_PACKETS_PER_RESPONSE
     frames = [Frame("4")] * (MAX_PACKETS_PER_RESPONSE + 1)
     polling.write_all(frames)
     assert len(payload(polling.get(make_request()))) == MAX_PACKETS_PER_RESPONSE
