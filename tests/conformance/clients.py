@@ -208,7 +208,7 @@ def connected(url: str, transport: str) -> Any:
     return {POLLING: polling, WEBSOCKET: websocket, UPGRADED: upgraded}[transport](url)
 
 
-async def rest(client: Client) -> list[Packet]:
+async def read_to_end(client: Client) -> list[Packet]:
     """Return all packets until the server ends the session."""
     packets = []
     try:
@@ -219,7 +219,7 @@ async def rest(client: Client) -> list[Packet]:
         return packets
 
 
-async def settle(url: str) -> None:
+async def wait_until_handled(url: str) -> None:
     """Wait until the server has handled all earlier packets, by two requests of another session."""
     async with polling(url) as client:
         await client.send("3")
@@ -250,8 +250,8 @@ class SocketIO:
         answer = await self.receive()
         assert isinstance(answer, str)
         assert answer.startswith(f"0{there}{{")
-        told = json.dumps(["auth", auth or {}], separators=(",", ":"))
-        assert await self.receive() == f"2{there}{told}"
+        auth_event = json.dumps(["auth", auth or {}], separators=(",", ":"))
+        assert await self.receive() == f"2{there}{auth_event}"
         sid: str = json.loads(answer.removeprefix(f"0{there}"))["sid"]
         return sid
 

@@ -187,7 +187,7 @@ async def test_each_recipient_of_a_broadcast_acknowledges_it(
     """Each recipient has its own id, and each ACK runs the callback."""
     answers: list[Any] = []
 
-    def note(*given: Any) -> None:
+    def record(*given: Any) -> None:
         answers.append(given)
 
     async with (
@@ -196,7 +196,7 @@ async def test_each_recipient_of_a_broadcast_acknowledges_it(
     ):
         await sio.emit("before", to=await first.connect(), callback=print)
         assert str(await first.receive()).endswith('["before"]')
-        await sio.emit("ask", callback=note)
+        await sio.emit("ask", callback=record)
         for name, client in (("first", first), ("second", second)):
             id = str(await client.receive()).removeprefix("2").removesuffix('["ask"]')
             await client.send(f'3{id}["{name}"]')

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.clients import Client, Packet, connected, rest, socketio
+from tests.conformance.clients import Client, Packet, connected, read_to_end, socketio
 
 NO_PACKETS = [
     "",
@@ -99,21 +99,21 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 async def assert_closed(carrier: Client) -> None:
     """Check that the connection closes without another Socket.IO packet."""
-    assert [packet for packet in await rest(carrier) if packet not in {"1", "6"}] == []
+    assert [packet for packet in await read_to_end(carrier) if packet not in {"1", "6"}] == []
 
 
 @pytest.fixture
-def heard(sio: Any) -> list[Any]:
+def handled(sio: Any) -> list[Any]:
     """Return the list of all events that reach a handler."""
     events: list[Any] = []
 
-    async def note(event: str, *arguments: Any) -> None:
+    async def record(event: str, *arguments: Any) -> None:
         events.append((event, arguments))
 
     for namespace in ("/", "/custom"):
-        sio.on("*", note, namespace=namespace)
+        sio.on("*", record, namespace=namespace)
         for event in ("message", "message-with-ack"):
-            sio.on(event, note, namespace=namespace)
+            sio.on(event, record, namespace=namespace)
     return events
 
 
@@ -121,14 +121,14 @@ def heard(sio: Any) -> list[Any]:
     "packet", [*NO_PACKETS, *BAD_EVENTS, *BAD_ACKS, *OTHERS, *BAD_BINARY], ids=ascii
 )
 async def test_an_invalid_packet_closes_the_connection(
-    sio_url: str, sio: Any, heard: list[Any], transport: str, packet: str
+    sio_url: str, sio: Any, handled: list[Any], transport: str, packet: str
 ) -> None:
     """The packet breaks the grammar, or only a server may send it."""
     async with socketio(sio_url, transport, "/", "/custom") as client:
         await client.send(packet)
         await assert_closed(client.carrier)
         assert not sio.eio.sockets
-    assert heard == []
+    assert handled == []
 
 
 @pytest.mark.parametrize("packet", [*NO_PACKETS, *BAD_CONNECTS], ids=ascii)
@@ -155,7 +155,7 @@ async def test_a_session_that_starts_without_a_valid_connect_is_closed(
 )
 @pytest.mark.parametrize("state", ["nothing", "other namespace", "left", "refused"])
 async def test_a_packet_to_an_unconnected_namespace_closes_the_connection(
-    sio_url: str, heard: list[Any], transport: str, packet: str, state: str
+    sio_url: str, handled: list[Any], transport: str, packet: str, state: str
 ) -> None:
     """This applies to every type of packet except CONNECT."""
     async with socketio(sio_url, transport) as client:
@@ -169,7 +169,7 @@ async def test_a_packet_to_an_unconnected_namespace_closes_the_connection(
             assert str(await client.receive()).startswith("4/random")
         await client.send(packet)
         await assert_closed(client.carrier)
-    assert heard == []
+    assert handled == []
 
 
 @pytest.mark.parametrize(
@@ -192,16 +192,16 @@ async def test_missing_or_unannounced_attachments_close_the_connection(
     sio_url: str, sio: Any, transport: str, packets: list[Packet]
 ) -> None:
     """After a binary packet, only its attachments may follow."""
-    heard: list[Any] = []
+    handled: list[Any] = []
 
-    async def note(sid: str, *arguments: Any) -> None:
-        heard.append(arguments)
+    async def record(sid: str, *arguments: Any) -> None:
+        handled.append(arguments)
 
-    sio.on("message", note)
+    sio.on("message", record)
     async with socketio(sio_url, transport, "/") as client:
         await client.carrier.send(*packets)
         await assert_closed(client.carrier)
-    assert heard in ([], [(b"\x01",)])
+    assert handled in ([], [(b"\x01",)])
 
 
 async def test_a_binary_first_message_closes_the_connection(sio_url: str, transport: str) -> None:
@@ -215,7 +215,9 @@ async def test_events_before_a_bad_packet_are_handled(sio_url: str, transport: s
     """Events after it are not handled."""
     async with socketio(sio_url, transport, "/") as client, socketio(sio_url, transport, "/") as on:
         await client.carrier.send('42["message",1]', "42{}", '42["message",2]')
-        packets = [packet for packet in await rest(client.carrier) if packet not in {"1", "6"}]
+        packets = [
+            packet for packet in await read_to_end(client.carrier) if packet not in {"1", "6"}
+        ]
         assert packets in ([], ['42["message-back",1]'])
         await on.echo("still here")
 

@@ -79,18 +79,18 @@ async def test_a_binary_event_gets_a_binary_acknowledgement(
 
 async def test_a_handler_gets_bytes(sio_url: str, sio: Any, transport: str) -> None:
     """Each attachment is at the place of its number, also if the places are not in order."""
-    heard: list[Any] = []
+    handled: list[Any] = []
 
-    async def note(sid: str, *arguments: Any) -> str:
-        heard.extend(arguments)
+    async def record(sid: str, *arguments: Any) -> str:
+        handled.extend(arguments)
         return "no bytes"
 
-    sio.on("note", note)
+    sio.on("note", record)
     async with socketio(sio_url, transport, "/") as client:
         packet = encode(["note", {"second": placeholder(1)}, placeholder(0), "text"])
         await client.send(f"52-12{packet}", b"\x00", b"\xff")
         assert await client.receive() == '312["no bytes"]'
-        assert heard == [{"second": b"\xff"}, b"\x00", "text"]
+        assert handled == [{"second": b"\xff"}, b"\x00", "text"]
 
 
 async def test_a_text_event_may_get_a_binary_acknowledgement(

@@ -19,8 +19,8 @@ from tests.conformance.clients import (
     Packet,
     connected,
     polling,
-    rest,
-    settle,
+    read_to_end,
+    wait_until_handled,
 )
 from tests.conformance.serve import served
 
@@ -36,10 +36,10 @@ def ends(eio: Any) -> list[tuple[str, str]]:
     """Return the list of ended sessions, each with its reason."""
     ended: list[tuple[str, str]] = []
 
-    async def note(sid: str, reason: str) -> None:
+    async def record(sid: str, reason: str) -> None:
         ended.append((sid, reason))
 
-    eio.on("disconnect", note)
+    eio.on("disconnect", record)
     return ended
 
 
@@ -47,7 +47,7 @@ async def test_a_client_may_close(eio_url: str, eio: Any, ends: list[Any], trans
     """A CLOSE packet ends the session, and the disconnect handler runs once."""
     async with connected(eio_url, transport) as client:
         await client.send("1")
-        assert await rest(client) in NOTHING
+        assert await read_to_end(client) in NOTHING
         assert ends == [(client.handshake["sid"], "transport close")]
         assert not eio.sockets
     assert len(ends) == 1
@@ -57,7 +57,7 @@ async def test_a_close_packet_ends_the_waiting_poll(eio_url: str) -> None:
     """The poll ends with a NOOP if its client closes by a POST."""
     async with polling(eio_url) as client:
         poll = asyncio.ensure_future(client.get())
-        await settle(eio_url)
+        await wait_until_handled(eio_url)
         assert await client.post("1") == (200, "ok")
         assert await poll == (200, "6")
         assert (await client.get())[0] == 400
@@ -68,16 +68,16 @@ async def test_packets_after_a_close_packet_are_ignored(
     eio_url: str, eio: Any, transport: str
 ) -> None:
     """The packets before it are handled."""
-    heard: list[Any] = []
+    handled: list[Any] = []
 
     async def message(sid: str, data: Any) -> None:
-        heard.append(data)
+        handled.append(data)
 
     eio.on("message", message)
     async with connected(eio_url, transport) as client:
         await client.send("4before", "1", "4after")
-        assert await rest(client) in NOTHING
-    assert heard == ["before"]
+        assert await read_to_end(client) in NOTHING
+    assert handled == ["before"]
 
 
 async def test_the_server_may_close(
@@ -90,9 +90,9 @@ async def test_the_server_may_close(
         await eio.send(client.handshake["sid"], "last")
         await eio.disconnect(client.handshake["sid"])
         if transport == POLLING:  # queued packets may be lost with the session
-            assert await rest(client) in ([], ["4last", "1"])
+            assert await read_to_end(client) in ([], ["4last", "1"])
         else:
-            assert await rest(client) == ["4last", "1"]
+            assert await read_to_end(client) == ["4last", "1"]
             assert client.socket.close_code == 1000
         assert ends == [(client.handshake["sid"], "server disconnect")]
 
@@ -101,7 +101,7 @@ async def test_a_waiting_poll_gets_the_servers_close_packet(eio_url: str, eio: A
     """The session is unknown afterwards."""
     async with polling(eio_url) as client:
         poll = asyncio.ensure_future(client.get())
-        await settle(eio_url)
+        await wait_until_handled(eio_url)
         await eio.disconnect(client.query["sid"])
         assert await poll == (200, "1")
         assert (await client.get())[0] == 400
@@ -118,7 +118,7 @@ async def test_a_closed_websocket_ends_its_session(
         assert client.socket.close_code == 1000
         async with asyncio.timeout(TIMEOUT):
             while not ends:
-                await settle(eio_url)
+                await wait_until_handled(eio_url)
         assert ends == [(sid, "transport close")]
         assert sid not in eio.sockets
 
@@ -136,7 +136,7 @@ async def test_a_packet_of_an_unknown_type_ends_the_session(
             assert (await client.post(packet))[0] == 400
         else:
             await client.send(packet)
-        assert await rest(client) in ([], ["1"])
+        assert await read_to_end(client) in ([], ["1"])
         assert len(ends) == 1
         assert not eio.sockets
 
@@ -148,7 +148,7 @@ async def test_a_packet_that_only_a_server_sends_ends_the_session(
     """A client may not send OPEN, nor PING as in version 3 of the protocol."""
     async with connected(eio_url, transport) as client:
         await client.send(packet)
-        assert await rest(client) in ([], ["1"])
+        assert await read_to_end(client) in ([], ["1"])
         assert len(ends) == 1
         assert not eio.sockets
 
@@ -171,16 +171,16 @@ async def test_a_packet_that_only_a_server_sends_ends_the_session(
 )
 async def test_an_invalid_body_ends_the_session(eio_url: str, eio: Any, body: bytes) -> None:
     """It has an empty packet, bad base64 or bad UTF-8, and none of its packets is handled."""
-    heard: list[Any] = []
+    handled: list[Any] = []
 
     async def message(sid: str, data: Any) -> None:
-        heard.append(data)
+        handled.append(data)
 
     eio.on("message", message)
     async with polling(eio_url) as client:
         assert (await client.post(body))[0] == 400
         assert (await client.get())[0] == 400
-    assert heard == []
+    assert handled == []
     assert not eio.sockets
 
 
@@ -189,14 +189,14 @@ async def test_an_empty_message_ends_the_session(eio_url: str, transport: str) -
     """A text message needs a packet type."""
     async with connected(eio_url, transport) as client:
         await client.send("")
-        assert await rest(client) == []
+        assert await read_to_end(client) == []
 
 
 async def test_text_that_is_not_utf8_ends_the_session(eio_url: str, eio: Any) -> None:
     """The WebSocket closes with 1007 (RFC 6455, 8.1)."""
     async with connected(eio_url, WEBSOCKET) as client:
         await client.socket._writer.send_frame(b"4\xff\xfe", aiohttp.WSMsgType.TEXT)
-        assert await rest(client) == []
+        assert await read_to_end(client) == []
         assert client.socket.close_code == 1007
     assert not eio.sockets
 
@@ -205,7 +205,7 @@ async def test_a_bad_post_ends_the_waiting_poll(eio_url: str) -> None:
     """The poll ends with a CLOSE packet."""
     async with polling(eio_url) as client:
         poll = asyncio.ensure_future(client.get())
-        await settle(eio_url)
+        await wait_until_handled(eio_url)
         assert (await client.post("abc"))[0] == 400
         assert await poll == (200, "1")
         assert (await client.get())[0] == 400
@@ -229,7 +229,7 @@ async def test_a_message_over_the_bound_closes_the_websocket(
         await client.send(message[:1000])
         assert await client.receive() == message[:1000]
         await client.send(message)
-        assert await rest(client) == []
+        assert await read_to_end(client) == []
         assert client.socket.close_code == 1009
 
 
@@ -268,4 +268,4 @@ async def test_a_client_that_is_still_sending_gets_the_close_frame(eio_url: str)
         assert b"\x03\xea" in await received.read()  # 1002
         writer.close()
         await writer.wait_closed()
-    await settle(eio_url)
+    await wait_until_handled(eio_url)

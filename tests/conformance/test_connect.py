@@ -17,7 +17,7 @@ from tests.conformance.clients import (
     connected,
     namespace_prefix,
     polling,
-    rest,
+    read_to_end,
     second_socket,
     socketio,
     upgrade,
@@ -92,7 +92,7 @@ async def test_an_unknown_namespace_is_refused(sio_url: str, transport: str, nam
 
 @pytest.mark.parametrize("namespace", NAMESPACES)
 @pytest.mark.parametrize(
-    ("refusal", "told"),
+    ("refusal", "data"),
     [
         (ValueError("secret"), None),
         (library.exceptions.ConnectionRefusedError("not you"), {"message": "not you"}),
@@ -105,7 +105,7 @@ async def test_an_unknown_namespace_is_refused(sio_url: str, transport: str, nam
     ids=["error", "refused", "refused with data", "false"],
 )
 async def test_the_application_may_refuse_a_client(
-    sio_url: str, sio: Any, transport: str, namespace: str, refusal: Any, told: Any
+    sio_url: str, sio: Any, transport: str, namespace: str, refusal: Any, data: Any
 ) -> None:
     """The CONNECT_ERROR has an object, and the client may try again."""
     answers = [refusal, refusal, None]
@@ -124,7 +124,7 @@ async def test_the_application_may_refuse_a_client(
             answer = str(await client.receive())
             assert answer[: len(there) + 1] == f"4{there}"
             error = json.loads(answer[len(there) + 1 :])
-            assert error == told or (told is None and isinstance(error["message"], str))
+            assert error == data or (data is None and isinstance(error["message"], str))
             assert "secret" not in answer
         await client.send(f"0{there}")
         assert str(await client.receive()).startswith(f"0{there}{{")
@@ -219,15 +219,15 @@ async def test_a_session_without_a_namespace_is_closed_after_a_time(transport: s
     server = conformance.make_server(ping_interval=25, ping_timeout=20, connect_timeout=0.2)
     async with served(server, conformance.PATH) as url:
         async with connected(url, transport) as carrier:
-            assert await rest(carrier) in ([], ["6"])
+            assert await read_to_end(carrier) in ([], ["6"])
         async with socketio(url, transport) as client:
             await client.send("0/random")
             assert str(await client.receive()).startswith("4/random,")
-            assert await rest(client.carrier) in ([], ["6"])
+            assert await read_to_end(client.carrier) in ([], ["6"])
         async with socketio(url, transport, "/custom") as client:
             session = server.eio.sockets[client.carrier.handshake["sid"]]
             async with connected(url, transport) as carrier:
-                await rest(carrier)  # as long as it takes
+                await read_to_end(carrier)  # which closes after the same time
             assert not session.closed
             await client.echo("still here", "/custom")
 

@@ -101,13 +101,13 @@ async def test_an_event_without_a_handler_is_ignored(sio_url: str, transport: st
 
 async def test_an_event_reaches_only_its_namespace(sio_url: str, sio: Any, transport: str) -> None:
     """This holds for received and for emitted events of one connection."""
-    heard: list[tuple[str, Any]] = []
+    handled: list[tuple[str, Any]] = []
     for namespace in NAMESPACES:
 
-        async def note(sid: str, data: Any, namespace: str = namespace) -> None:
-            heard.append((namespace, data))
+        async def record(sid: str, data: Any, namespace: str = namespace) -> None:
+            handled.append((namespace, data))
 
-        sio.on("note", note, namespace=namespace)
+        sio.on("note", record, namespace=namespace)
     async with (
         socketio(sio_url, transport, *NAMESPACES) as both,
         socketio(sio_url, transport, "/custom") as one,
@@ -115,7 +115,7 @@ async def test_an_event_reaches_only_its_namespace(sio_url: str, sio: Any, trans
         await both.send('2["note",1]')
         await both.send('2/custom,["note",2]')
         await both.echo("all are handled")
-        assert heard == [("/", 1), ("/custom", 2)]
+        assert handled == [("/", 1), ("/custom", 2)]
         await sio.emit("news", 1)
         await sio.emit("news", 2, namespace="/custom")
         assert await both.receive() == '2["news",1]'

@@ -11,7 +11,7 @@ from tests.conformance.clients import (
     connected,
     polling,
     probe,
-    rest,
+    read_to_end,
     second_socket,
 )
 from tests.conformance.serve import served
@@ -67,7 +67,7 @@ async def test_a_client_that_does_not_answer_is_closed(transport: str) -> None:
     async with served(server, engineio.PATH) as url:
         before = now()
         async with connected(url, transport) as client:
-            packets = await rest(client)
+            packets = await read_to_end(client)
             assert now() - before > 0.3 - EARLY
             assert [packet for packet in packets if packet not in {"1", "6"}] == ["2"]
             assert await ends.first() == "ping timeout"
@@ -94,9 +94,9 @@ async def test_only_a_pong_answers_a_ping(transport: str) -> None:
         while packet != "2":
             packet = await client.receive()
         await client.send("4hello", "6", b"bytes")
-        packets = await rest(client)
+        packets = await read_to_end(client)
         assert "4hello" in packets
-        assert "2" not in packets  # the first ping is still open
+        assert "2" not in packets  # the first ping has no answer yet
         assert await ends.first() == "ping timeout"
 
 
@@ -127,7 +127,7 @@ async def test_an_upgrade_keeps_the_heartbeat() -> None:
     ):
         session = server.sockets[client.query["sid"]]
         async with asyncio.timeout(TIMEOUT):
-            while not session.unacknowledged_bytes():  # the ping is due and waits
+            while not session.unacknowledged_bytes():  # the ping is queued
                 await asyncio.sleep(0.01)
         await probe(socket)
         await socket.send("5")

@@ -12,7 +12,7 @@ from tests.conformance.clients import (
     Packet,
     connected,
     polling,
-    settle,
+    wait_until_handled,
     websocket,
 )
 
@@ -129,7 +129,7 @@ async def test_a_poll_waits_for_a_packet(eio_url: str) -> None:
     """It ends with the first packet."""
     async with polling(eio_url) as client:
         poll = asyncio.ensure_future(client.get())
-        await settle(eio_url)
+        await wait_until_handled(eio_url)
         assert not poll.done()
         await client.send("4now")
         assert await poll == (200, "4now")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conformance import engineio
-from tests.conformance.clients import TIMEOUT, Polling, polling, settle
+from tests.conformance.clients import TIMEOUT, Polling, polling, wait_until_handled
 from tests.conformance.serve import served
 
 
@@ -34,10 +34,10 @@ async def test_a_poll_may_follow_an_aborted_poll(eio_url: str) -> None:
     """No packet is lost."""
     async with polling(eio_url) as client:
         poll = asyncio.ensure_future(client.get())
-        await settle(eio_url)
+        await wait_until_handled(eio_url)
         poll.cancel()
         await asyncio.wait([poll])
-        await settle(eio_url)
+        await wait_until_handled(eio_url)
         await client.send("4one")
         assert await client.get() == (200, "4one")
 
@@ -135,5 +135,5 @@ async def test_a_poll_returns_all_queued_packets(eio_url: str) -> None:
         session = server.sockets[client.query["sid"]]
         async with asyncio.timeout(TIMEOUT):
             while session.unacknowledged_bytes() < len("4first2"):
-                await settle(eio_url)
+                await wait_until_handled(eio_url)
         assert await client.get() == (200, "4first\x1e2")

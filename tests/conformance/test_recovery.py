@@ -291,7 +291,7 @@ async def test_a_session_leaves_if_its_client_is_gone_before_the_connect_respons
             while scene.server.eio.sockets:
                 await asyncio.sleep(0)
             sessions.answers.set()
-            (kept,) = sessions.by_pid.values()
-            assert await sessions.ended.get() == (kept.sid, False)
+            (stored,) = sessions.by_pid.values()
+            assert await sessions.ended.get() == (stored.sid, False)
         await asyncio.gather(sending, return_exceptions=True)
         await client.close()

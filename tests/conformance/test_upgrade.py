@@ -19,10 +19,10 @@ from tests.conformance.clients import (
     connected,
     polling,
     probe,
-    rest,
+    read_to_end,
     second_socket,
-    settle,
     upgrade,
+    wait_until_handled,
 )
 from tests.conformance.serve import served
 
@@ -55,7 +55,7 @@ async def test_the_probe_ends_the_waiting_poll_with_a_noop(eio_url: str) -> None
     """No later packet takes the old way."""
     async with polling(eio_url) as client, second_socket(client) as socket:
         poll = asyncio.ensure_future(client.get())
-        await settle(eio_url)
+        await wait_until_handled(eio_url)
         await probe(socket)
         assert await poll == (200, "6")
         await socket.send("5")
@@ -169,9 +169,9 @@ async def test_an_upgrade_must_start_with_a_probe(eio_url: str, first: Packet) -
     async with polling(eio_url) as client:
         async with second_socket(client) as socket:
             await socket.send(first)
-            assert await rest(socket) == []
+            assert await read_to_end(socket) == []
         await assert_works(client)
-        async with second_socket(client) as socket:  # and it may be tried again
+        async with second_socket(client) as socket:  # the client may try again
             await upgrade(socket)
             await assert_works(socket)
 
@@ -183,9 +183,9 @@ async def test_only_an_upgrade_packet_may_follow_the_probe(eio_url: str, second:
         async with second_socket(client) as socket:
             await probe(socket)
             await socket.send(second)
-            assert await rest(socket) == []
+            assert await read_to_end(socket) == []
         poll = asyncio.ensure_future(client.get())
-        await settle(eio_url)
+        await wait_until_handled(eio_url)
         assert not poll.done()
         await client.send("4hello")
         assert await poll == (200, "4hello")
@@ -202,7 +202,7 @@ async def test_polling_continues_if_the_websocket_disconnects(
             assert steps == [] or await socket.receive() == "3probe"
         await client.send("4hello")
         assert await client.receive() == "4hello"
-        async with asyncio.timeout(TIMEOUT):  # until the server has seen the first one go
+        async with asyncio.timeout(TIMEOUT):  # the server must first notice the disconnect
             while not await has_upgraded(client):
                 pass
 
@@ -229,7 +229,7 @@ async def test_an_upgrade_that_takes_too_long_is_closed(steps: list[str]) -> Non
         await assert_works(client)
         async with second_socket(client) as socket:
             await socket.send(*steps)
-            assert await rest(socket) == ["3probe"] * len(steps)
+            assert await read_to_end(socket) == ["3probe"] * len(steps)
         await assert_works(client)
 
 
@@ -239,5 +239,5 @@ async def test_a_session_may_end_during_the_upgrade(eio_url: str, eio: Any) -> N
         await probe(socket)
         assert await client.post("1") == (200, "ok")
         await socket.send("5", "4hello")
-        assert await rest(socket) == []
+        assert await read_to_end(socket) == []
     assert not eio.sockets

@@ -122,7 +122,7 @@ async def client(
 FENCE = ["fence"]
 
 
-async def fate(stack: Stack, hostile: Client, *packets: str | bytes) -> str:
+async def outcome(stack: Stack, hostile: Client, *packets: str | bytes) -> str:
     """Send packets; return the client's state after them.
 
     Returns:
@@ -154,12 +154,12 @@ async def fate(stack: Stack, hostile: Client, *packets: str | bytes) -> str:
         reading.cancel()
 
 
-async def fates(transport: str, *packets: str | bytes) -> tuple[str, str]:
+async def outcomes(transport: str, *packets: str | bytes) -> tuple[str, str]:
     """Return the client's state after these packets on the stock server and on ours."""
 
     async def observe(stack: Stack) -> str:
         async with client(stack, transport) as hostile:
-            return await fate(stack, hostile, *packets)
+            return await outcome(stack, hostile, *packets)
 
     return await both(observe)
 
@@ -183,7 +183,7 @@ async def assert_closed_with_one_log_line(
         caplog.clear()
         for _ in range(2):
             async with client(stack, transport) as hostile:
-                assert await fate(stack, hostile, *packets) == "closed"
+                assert await outcome(stack, hostile, *packets) == "closed"
         assert stack.events == []
         assert stack.sockets == {}
     (record,) = logged_problems(caplog)

@@ -66,7 +66,9 @@ class Stack:
         self.events.append([name, *arguments])
 
 
-async def until(condition: Callable[[], Any], what: str = "", seconds: float = TIMEOUT) -> None:
+async def until(
+    condition: Callable[[], Any], description: str = "", seconds: float = TIMEOUT
+) -> None:
     """Wait until the condition is true.
 
     Raises:
@@ -74,7 +76,9 @@ async def until(condition: Callable[[], Any], what: str = "", seconds: float = T
     """
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():
-        assert asyncio.get_running_loop().time() < deadline, f"not in {seconds} s: {what}"
+        assert asyncio.get_running_loop().time() < deadline, (
+            f"not within {seconds} s: {description}"
+        )
         await asyncio.sleep(0.005)
 
 
@@ -131,6 +135,6 @@ async def both(
     """
     async with asyncio.timeout(4 * TIMEOUT):
         async with stock(**options, **(stock_options or {})) as stack:
-            stocks = await observe(stack, *arguments)
+            on_stock = await observe(stack, *arguments)
         async with ours(**options, **(ours_options or {})) as stack:
-            return stocks, await observe(stack, *arguments)
+            return on_stock, await observe(stack, *arguments)

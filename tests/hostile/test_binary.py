@@ -10,9 +10,9 @@ from tests.hostile.clients import (
     BOTH_TRANSPORTS,
     assert_closed_with_one_log_line,
     client,
-    fate,
-    fates,
     logged_problems,
+    outcome,
+    outcomes,
 )
 from tests.hostile.stacks import Stack, both, stock, until
 
@@ -68,7 +68,7 @@ async def test_a_negative_placeholder_closes_the_session(
 
     async def observe(stack: Stack) -> tuple[str, bool]:
         async with client(stack, transport) as hostile:
-            return await fate(stack, hostile, *packets), ["x", b"a"] in stack.events
+            return await outcome(stack, hostile, *packets), ["x", b"a"] in stack.events
 
     assert await both(observe) == (("open", True), ("closed", False))
     await assert_closed_with_one_log_line(caplog, transport, *packets)
@@ -84,8 +84,8 @@ async def test_an_attachment_that_is_named_twice_closes_the_session(
 
     async def observe(stack: Stack) -> tuple[str, int]:
         async with client(stack, transport) as hostile:
-            what = await fate(stack, hostile, *packets)
-            return what, sum(len(part) for event in stack.events for part in event[1:])
+            result = await outcome(stack, hostile, *packets)
+            return result, sum(len(part) for event in stack.events for part in event[1:])
 
     assert await both(observe) == (("open", 200_000), ("closed", 0))
     await assert_closed_with_one_log_line(caplog, transport, *packets)
@@ -100,8 +100,8 @@ async def test_text_instead_of_an_attachment_closes_the_session(
 
     async def observe(stack: Stack) -> tuple[str, list[Any]]:
         async with client(stack, transport) as hostile:
-            what = await fate(stack, hostile, *packets)
-            return what, [event for event in stack.events if event[0] == "x"]
+            result = await outcome(stack, hostile, *packets)
+            return result, [event for event in stack.events if event[0] == "x"]
 
     assert await both(observe) == (("open", [["x", "text"]]), ("closed", []))
     await assert_closed_with_one_log_line(caplog, transport, *packets)
@@ -113,7 +113,7 @@ async def test_an_attachment_without_an_announcement_closes_the_session(
     caplog: pytest.LogCaptureFixture, transport: str, attachment: bytes
 ) -> None:
     """The stock server ignores it and logs a traceback."""
-    assert await fates(transport, attachment) == ("open", "closed")
+    assert await outcomes(transport, attachment) == ("open", "closed")
     assert any(record.exc_info for record in logged_problems(caplog))
     await assert_closed_with_one_log_line(caplog, transport, attachment)
 

@@ -14,7 +14,14 @@ import pytest
 
 from sio_server.engine import EngineSession
 from sio_server.net.deadlines import Deadlines
-from tests.hostile.clients import BOTH_TRANSPORTS, Client, client, fate, is_bounded, logged_problems
+from tests.hostile.clients import (
+    BOTH_TRANSPORTS,
+    Client,
+    client,
+    is_bounded,
+    logged_problems,
+    outcome,
+)
 from tests.hostile.stacks import WATCH_SECONDS, Stack, ours, until
 from tests.support.raw import Closed
 
@@ -50,7 +57,7 @@ async def test_each_address_gets_one_log_line(
         for _ in range(3):
             for address in ("127.0.0.1", "127.0.0.2"):
                 async with client(stack, transport, address=address) as hostile:
-                    assert await fate(stack, hostile, "x") == "closed"
+                    assert await outcome(stack, hostile, "x") == "closed"
     lines = logged_problems(caplog)
     assert all(map(is_bounded, lines))
     assert len(lines) == 2
@@ -69,12 +76,12 @@ async def test_a_failing_handler_does_not_close_its_client(
     async with ours() as stack:
         stack.server.on("fail", fail)
         async with client(stack, transport) as healthy:
-            assert await fate(stack, healthy, '42["fail"]') == "open"
+            assert await outcome(stack, healthy, '42["fail"]') == "open"
             await until(lambda: logged_problems(caplog))
     assert all(record.exc_info for record in logged_problems(caplog))
 
 
-def live() -> Counter[str]:
+def live_objects() -> Counter[str]:
     """Count the live objects of the libraries' types and of ours."""
     gc.collect()
     return Counter(
@@ -108,15 +115,15 @@ async def break_all(stack: Stack, transport: str) -> None:
     """Break the protocol in every way, and also leave in the middle of a binary event."""
     for packets in BROKEN:
         async with client(stack, transport) as hostile:
-            assert await fate(stack, hostile, *packets) == "closed"
-        async with client(stack, transport, join=False) as stranger:
-            await fate(stack, stranger, *packets)
-            await leave(stranger, transport)
+            assert await outcome(stack, hostile, *packets) == "closed"
+        async with client(stack, transport, join=False) as unconnected:
+            await outcome(stack, unconnected, *packets)
+            await leave(unconnected, transport)
         async with client(stack, transport) as leaving:
             await leaving.send('452-["x"]')
             await leaving.send(b"half")
             await leave(leaving, transport)
-    await until(lambda: stack.connections == 0 and not stack.sockets, "everybody is gone")
+    await until(lambda: stack.connections == 0 and not stack.sockets, "all clients have left")
 
 
 @BOTH_TRANSPORTS
@@ -125,16 +132,16 @@ async def test_clients_that_break_the_protocol_leave_nothing_behind(
 ) -> None:
     """No session, room, incomplete packet, deadline or task of some hundreds of clients stays."""
     log = logging.getLogger("sio_server.engine")
-    monkeypatch.setattr(log, "disabled", True)  # pytest keeps each record, and what it refers to
-    sessions, clocks = instances(EngineSession), instances(Deadlines)  # of servers that are gone
+    monkeypatch.setattr(log, "disabled", True)  # pytest keeps records and their objects
+    sessions, clocks = instances(EngineSession), instances(Deadlines)  # of earlier servers
     async with ours() as stack:
-        await break_all(stack, transport)  # what is made once and kept has been made
-        objects, tasks = live(), len(asyncio.all_tasks())
+        await break_all(stack, transport)  # so that objects that stay have been made
+        objects, tasks = live_objects(), len(asyncio.all_tasks())
         for _ in range(ROUNDS):
             await break_all(stack, transport)
         await until(lambda: len(asyncio.all_tasks()) <= tasks, "their tasks have ended")
         await asyncio.sleep(WATCH_SECONDS / 3)  # for the transports' last callbacks
-        grown = {name: count for name, count in (live() - objects).items() if count > 2}
+        grown = {name: count for name, count in (live_objects() - objects).items() if count > 2}
         assert grown == {}
         assert instances(EngineSession, sessions) == []
 
@@ -147,5 +154,5 @@ async def test_clients_that_break_the_protocol_leave_nothing_behind(
         assert server.environ == {}
         assert server._binary_packet == {}
         manager = server.manager
-        kept = (manager.rooms, manager.callbacks, manager.pending_connect)
-        assert (*kept, manager.pending_disconnect) == ({}, {}, {}, {})
+        state = (manager.rooms, manager.callbacks, manager.pending_connect)
+        assert (*state, manager.pending_disconnect) == ({}, {}, {}, {})

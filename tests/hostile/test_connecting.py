@@ -32,14 +32,17 @@ async def test_a_client_gets_no_events_before_it_is_accepted(transport: str) -> 
             return False
 
         stack.server.on("connect", connect)
-        async with client(stack, transport, join=False) as stranger:
-            connecting = asyncio.ensure_future(stranger.send("40"))
+        async with client(stack, transport, join=False) as unconnected:
+            connecting = asyncio.ensure_future(unconnected.send("40"))
             await asked.wait()
             await stack.server.emit("secret")
             decided.set()
             await connecting
-            first = await stranger.receive("42", "44")
-            return [first[:2], *([] if first[:2] == "44" else [(await stranger.receive("4"))[:2]])]
+            first = await unconnected.receive("42", "44")
+            return [
+                first[:2],
+                *([] if first[:2] == "44" else [(await unconnected.receive("4"))[:2]]),
+            ]
 
     assert await both(observe) == (["42", "44"], ["44"])
 
@@ -93,11 +96,11 @@ async def test_a_session_without_a_namespace_is_closed(transport: str) -> None:
             assert idle.sid in stack.sockets
             return 6
 
-    stocks, our = await both(
+    on_stock, on_ours = await both(
         observe, ping_interval=0.1, ping_timeout=TIMEOUT, ours_options={"connect_timeout": 0.25}
     )
-    assert stocks == 6
-    assert our < 4
+    assert on_stock == 6
+    assert on_ours < 4
 
 
 @BOTH_TRANSPORTS
@@ -157,9 +160,9 @@ async def test_the_environment_has_the_clients_address(transport: str) -> None:
 
 
 @BOTH_TRANSPORTS
-@pytest.mark.parametrize(("seconds", "stocks"), [(0.3, 0), (1.7, 1000), (25, 25_000)])
+@pytest.mark.parametrize(("seconds", "on_stock"), [(0.3, 0), (1.7, 1000), (25, 25_000)])
 async def test_the_handshake_has_the_exact_ping_interval(
-    transport: str, seconds: float, stocks: int
+    transport: str, seconds: float, on_stock: int
 ) -> None:
     """The stock server sends whole seconds: 0 for 0.3."""
 
@@ -170,4 +173,4 @@ async def test_the_handshake_has_the_exact_ping_interval(
             await opening.close()
             return interval
 
-    assert await both(observe, ping_interval=seconds) == (stocks, round(seconds * 1000))
+    assert await both(observe, ping_interval=seconds) == (on_stock, round(seconds * 1000))

@@ -33,7 +33,7 @@ async def ask(stack: Stack, method: str, query: str) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize(
-    ("method", "query", "stocks", "our"),
+    ("method", "query", "on_stock", "on_ours"),
     [
         pytest.param("GET", "EIO=4", (200, None), (400, 0), id="no transport"),
         pytest.param("GET", "EIO=4&transport=x", (400, None), (400, 0), id="unknown transport"),
@@ -46,10 +46,10 @@ async def ask(stack: Stack, method: str, query: str) -> tuple[int, Any]:
     ],
 )
 async def test_a_refused_request_gets_engine_ios_error_body(
-    method: str, query: str, stocks: tuple[int, Any], our: tuple[int, Any]
+    method: str, query: str, on_stock: tuple[int, Any], on_ours: tuple[int, Any]
 ) -> None:
     """The stock server sends a bare string, another status, or a handshake."""
-    assert await both(ask, method, query) == (stocks, our)
+    assert await both(ask, method, query) == (on_stock, on_ours)
 
 
 async def test_jsonp_is_refused() -> None:

@@ -9,9 +9,9 @@ from tests.hostile.clients import (
     BOTH_TRANSPORTS,
     assert_closed_with_one_log_line,
     client,
-    fate,
-    fates,
     logged_problems,
+    outcome,
+    outcomes,
 )
 from tests.hostile.stacks import Stack, both, stock, until
 
@@ -29,8 +29,8 @@ async def test_an_invalid_engine_io_packet_closes_the_session(
     caplog: pytest.LogCaptureFixture, packet: str, websocket: str, polling: str
 ) -> None:
     """The stock server keeps the session, but over WebSocket without its connection."""
-    for transport, kept in (("websocket", websocket), ("polling", polling)):
-        assert await fates(transport, packet) == (kept, "closed")
+    for transport, stock_outcome in (("websocket", websocket), ("polling", polling)):
+        assert await outcomes(transport, packet) == (stock_outcome, "closed")
         await assert_closed_with_one_log_line(caplog, transport, packet)
 
 
@@ -43,7 +43,7 @@ async def test_a_packet_type_in_digits_of_another_script_closes_the_session(
 
     async def observe(stack: Stack) -> tuple[str, bool]:
         async with client(stack, transport) as hostile:
-            return await fate(stack, hostile, packet), ["x"] in stack.events
+            return await outcome(stack, hostile, packet), ["x"] in stack.events
 
     assert await both(observe) == (("open", True), ("closed", False))
     await assert_closed_with_one_log_line(caplog, transport, packet)
@@ -55,7 +55,7 @@ async def test_an_invalid_socket_io_packet_closes_the_session(
     caplog: pytest.LogCaptureFixture, transport: str, packet: str
 ) -> None:
     """The stock server keeps the session."""
-    assert await fates(transport, packet) == ("open", "closed")
+    assert await outcomes(transport, packet) == ("open", "closed")
     await assert_closed_with_one_log_line(caplog, transport, packet)
 
 
@@ -66,7 +66,7 @@ async def test_malformed_packets_log_no_traceback(
 ) -> None:
     """The stock server logs a traceback for each of them."""
     async with stock() as stack, client(stack, transport) as hostile:
-        assert await fate(stack, hostile, *[packet] * 5) == "open"
+        assert await outcome(stack, hostile, *[packet] * 5) == "open"
     assert sum(record.exc_info is not None for record in logged_problems(caplog)) == 5
     await assert_closed_with_one_log_line(caplog, transport, *[packet] * 5)
 
@@ -90,7 +90,7 @@ async def test_a_client_cannot_call_the_connect_and_disconnect_handlers(
         stack.server.on("connect", lambda sid, *given: calls.append(given))
         stack.server.on("disconnect", lambda sid, *given: calls.append(given))
         async with client(stack, transport) as hostile:
-            return await fate(stack, hostile, packet), tuple(arguments) in calls
+            return await outcome(stack, hostile, packet), tuple(arguments) in calls
 
     assert await both(observe) == (("open", True), ("closed", False))
     await assert_closed_with_one_log_line(caplog, transport, packet)
@@ -103,7 +103,7 @@ async def test_all_reserved_event_names_close_the_session(
 ) -> None:
     """The stock server delivers the reserved names that it does not use itself."""
     packet = f'42["{name}"]'
-    assert await fates(transport, packet) == ("open", "closed")
+    assert await outcomes(transport, packet) == ("open", "closed")
     await assert_closed_with_one_log_line(caplog, transport, packet)
 
 
@@ -116,7 +116,7 @@ async def test_numbers_that_are_not_json_do_not_reach_a_handler(
 
     async def observe(stack: Stack) -> type:
         async with client(stack, transport) as hostile:
-            assert await fate(stack, hostile, f'42["x",{{"a":[{number}]}}]') == "open"
+            assert await outcome(stack, hostile, f'42["x",{{"a":[{number}]}}]') == "open"
             ((_, argument),) = [event for event in stack.events if event[0] == "x"]
             return type(argument)
 
@@ -133,7 +133,7 @@ async def test_a_deeply_nested_event_reaches_its_handler_without_arguments(
     async def observe(stack: Stack) -> tuple[list[object], bool]:
         caplog.clear()
         async with client(stack, transport) as hostile:
-            assert await fate(stack, hostile, packet) == "open"
+            assert await outcome(stack, hostile, packet) == "open"
             await until(lambda: ["fence"] in stack.events)
         return stack.events, any(record.exc_info for record in logged_problems(caplog))
 
@@ -180,7 +180,7 @@ async def test_numbers_that_are_not_json_do_not_reach_a_callback(
             await stack.server.emit("question", callback=lambda *given: answers.extend(given))
             question = await hostile.receive("42")
             ack_id = question.removeprefix("42").partition("[")[0]
-            await fate(stack, hostile, f"43{ack_id}[{number}]")
+            await outcome(stack, hostile, f"43{ack_id}[{number}]")
             return any(isinstance(answer, float) for answer in answers)
 
     assert await both(observe) == (True, False)

@@ -59,7 +59,7 @@ async def test_an_aborted_poll_loses_no_packet() -> None:
         async with client(stack, "polling") as polling:
             poll = asyncio.ensure_future(polling.poll())
             await until(lambda: stack.connections == 1)
-            await asyncio.sleep(0.05)  # the request is there, and waits
+            await asyncio.sleep(0.05)  # the poll has arrived and waits
             poll.cancel()
             await until(lambda: stack.connections == 0)
             await stack.server.emit("first")
@@ -107,9 +107,9 @@ async def test_a_compressed_body_is_decoded() -> None:
             status, _ = await polling.post(body, headers=headers, compress=None)
             return f"{status}: {len(stack.events)}"
 
-    stocks, our = await both(observe)
-    assert stocks == "200: 0"
-    assert our == "200: 1"
+    on_stock, on_ours = await both(observe)
+    assert on_stock == "200: 0"
+    assert on_ours == "200: 1"
 
 
 async def test_a_body_that_does_not_arrive_closes_the_session(

@@ -40,7 +40,7 @@ def resolve(path: str) -> Any:
         for part in parts[length:]:
             found = getattr(found, part)
         return found
-    raise AssertionError(f"there is no {path}")
+    raise AssertionError(f"{path} does not exist")
 
 
 def names_of(owner: Any) -> set[str]:
@@ -107,7 +107,7 @@ def private_names_used(module: ModuleType, source: str, own: set[str]) -> set[st
             bases = library_bases(getattr(module, node.name))
             theirs = set().union(*map(names_of, bases))
             inner = {name for _, name in uses(node)}
-            inner |= defined_in(node)  # an override, or what a base's method reads
+            inner |= defined_in(node)  # an override, or an attribute that a base reads
             found |= {name for name in inner if is_private(name)} & theirs
     found |= {
         name for of, name in uses(tree) if of not in ("self", "cls", "super()") and name not in own
@@ -135,7 +135,7 @@ def all_defined() -> set[str]:
 def test_the_installed_release_has_each_listed_name(owner: str, name: str) -> None:
     """A release that moves a name fails this test."""
     assert is_private(name)
-    assert name in names_of(resolve(owner)), f"{owner} has no {name} any more"
+    assert name in names_of(resolve(owner)), f"{owner} no longer has {name}"
 
 
 @pytest.mark.parametrize("distribution", LIBRARIES.values())

@@ -95,12 +95,12 @@ async def test_only_one_of_two_upgrades_takes_effect() -> None:
             sockets = [await exits.enter_async_context(probing(stack, polling)) for _ in range(2)]
             for packet in ("2probe", "5"):
                 for socket in sockets:
-                    with contextlib.suppress(ConnectionError):  # the second one has been closed
+                    with contextlib.suppress(ConnectionError):  # ours has closed the second
                         await socket.send_str(packet)
                     await asyncio.sleep(0.05)
             for number in range(4):
                 await stack.server.emit(f"{number}")
-                await asyncio.sleep(0.02)  # for the one whose turn it is
+                await asyncio.sleep(0.02)  # so that each message goes to one WebSocket
             return [
                 [
                     message.data
@@ -110,9 +110,9 @@ async def test_only_one_of_two_upgrades_takes_effect() -> None:
                 for socket in sockets
             ]
 
-    stocks, our = await both(observe)
-    assert stocks == [['42["0"]', '42["2"]'], ['42["1"]', '42["3"]']]
-    assert our == [['42["0"]', '42["1"]', '42["2"]', '42["3"]'], []]
+    on_stock, on_ours = await both(observe)
+    assert on_stock == [['42["0"]', '42["2"]'], ['42["1"]', '42["3"]']]
+    assert on_ours == [['42["0"]', '42["1"]', '42["2"]', '42["3"]'], []]
 
 
 async def _received(socket: aiohttp.ClientWebSocketResponse) -> list[aiohttp.WSMessage]:

@@ -59,17 +59,17 @@ async def test_a_client_that_reads_nothing_is_closed(transport: str) -> None:
     """The stock server queues without a bound, and any pong keeps the session alive."""
 
     async def observe(stack: Stack) -> tuple[bool, bool]:
-        async with client(stack, transport) as greedy:
-            session = stack.sockets[greedy.sid]
+        async with client(stack, transport) as silent:
+            session = stack.sockets[silent.sid]
             for _ in range(40):
                 for _ in range(5):
                     await stack.server.emit("x", "x" * 100_000)
                 with contextlib.suppress(Exception):
-                    await greedy.send("3")
-                await asyncio.sleep(0.01)  # in all: longer than a ping may take
+                    await silent.send("3")
+                await asyncio.sleep(0.01)  # in total longer than a ping may take
             queue = getattr(session, "queue", None)
             held = queue is not None and queue.qsize() > 50
-            return held, greedy.sid in stack.sockets
+            return held, silent.sid in stack.sockets
 
     answer = await both(observe, ping_interval=0.1, ping_timeout=0.2)
     assert answer == ((True, True), (False, False))
@@ -137,7 +137,7 @@ async def closes(stack: Stack, frame: bytes) -> bool:
         async with asyncio.timeout(TIMEOUT):
             opcode, _ = await read_frame(reader)
     except (asyncio.IncompleteReadError, ConnectionError):
-        opcode = CLOSE  # without a word
+        opcode = CLOSE  # closed without a close frame
     if opcode == CLOSE:
         await until(lambda: not stack.sockets, "the session is closed")
     writer.close()

@@ -22,14 +22,14 @@ Calls = list[tuple[Any, ...]]
 """What handlers were called with."""
 
 
-async def until(condition: Callable[[], Any], what: str) -> Any:
+async def until(condition: Callable[[], Any], description: str) -> Any:
     """Return the condition's first true value; fail after the timeout with this description."""
     try:
         async with asyncio.timeout(TIMEOUT):
             while not (value := condition()):
                 await asyncio.sleep(0.005)
     except TimeoutError:
-        raise AssertionError(f"not within {TIMEOUT} s: {what}") from None
+        raise AssertionError(f"not within {TIMEOUT} s: {description}") from None
     return value
 
 

@@ -240,8 +240,8 @@ async def test_only_a_client_with_the_right_login_sees_the_ui(auth: Any, transpo
         admin = await connect("/admin", auth=LOGIN)
         await admin.get("config", "/admin")
         for wrong in (None, {}, {**LOGIN, "password": "q"}):
-            told = await connect.refused("/admin", auth=wrong)
-            assert told == [("/admin", {"message": "authentication failed"})]
+            errors = await connect.refused("/admin", auth=wrong)
+            assert errors == [("/admin", {"message": "authentication failed"})]
         assert (await connect()).connected
 
 

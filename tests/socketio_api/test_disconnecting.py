@@ -13,7 +13,7 @@ from sio_server.engine import Server
 from tests.socketio_api.api import TIMEOUT, Calls, clients_of, raw, until
 
 
-def legacy(calls: Calls) -> Callable[[str], None]:
+def handler_without_reason(calls: Calls) -> Callable[[str], None]:
     """Return a handler without a reason parameter."""
 
     def disconnect(sid: str) -> None:
@@ -22,7 +22,7 @@ def legacy(calls: Calls) -> Callable[[str], None]:
     return disconnect
 
 
-def current(calls: Calls) -> Callable[[str, str], Any]:
+def handler_with_reason(calls: Calls) -> Callable[[str, str], Any]:
     """Return a coroutine handler with a reason parameter."""
 
     async def disconnect(sid: str, reason: str) -> None:
@@ -31,7 +31,7 @@ def current(calls: Calls) -> Callable[[str, str], Any]:
     return disconnect
 
 
-@pytest.mark.parametrize(("make", "count"), [(legacy, 1), (current, 2)])
+@pytest.mark.parametrize(("make", "count"), [(handler_without_reason, 1), (handler_with_reason, 2)])
 async def test_a_handler_gets_the_reason_only_if_it_has_a_parameter_for_it(
     make: Callable[[Calls], Any], count: int, transport: str
 ) -> None:
@@ -60,7 +60,7 @@ async def test_the_reason_says_how_the_client_left(
 ) -> None:
     """The client sends a DISCONNECT, a CLOSE, or an invalid packet."""
     server, calls = Server(), Calls()
-    server.on("disconnect", current(calls))
+    server.on("disconnect", handler_with_reason(calls))
     async with clients_of(server) as connect, raw(connect.url, transport) as client:
         sid = await client.join()
         for packet in packets:
@@ -73,7 +73,7 @@ async def test_the_reason_says_how_the_client_left(
 async def test_a_lost_connection_has_the_reason_transport_close() -> None:
     """The client's WebSocket is closed without a packet."""
     server, calls = Server(), Calls()
-    server.on("disconnect", current(calls))
+    server.on("disconnect", handler_with_reason(calls))
     async with clients_of(server) as connect:
         async with raw(connect.url) as client:
             sid = await client.join()
@@ -84,7 +84,7 @@ async def test_a_lost_connection_has_the_reason_transport_close() -> None:
 async def test_unanswered_pings_have_the_reason_ping_timeout(transport: str) -> None:
     """The client stays connected, but sends no pong."""
     server, calls = Server(ping_interval=0.05, ping_timeout=0.05), Calls()
-    server.on("disconnect", current(calls))
+    server.on("disconnect", handler_with_reason(calls))
     async with clients_of(server) as connect, raw(connect.url, transport) as client:
         sid = await client.join()
         await until(lambda: calls, "the disconnect handler")
@@ -125,7 +125,7 @@ async def test_disconnecting_one_namespace_keeps_the_others_connected(transport:
 async def test_a_client_can_leave_one_namespace_and_join_it_again(transport: str) -> None:
     """It gets a new sid, and its other namespaces do not change."""
     server, calls = Server(namespaces=["/a", "/b"]), Calls()
-    server.on("disconnect", current(calls), namespace="/a")
+    server.on("disconnect", handler_with_reason(calls), namespace="/a")
     async with clients_of(server) as connect, raw(connect.url, transport) as client:
         before = await client.join("/a")
         other = await client.join("/b")
@@ -158,7 +158,7 @@ async def test_a_handler_can_disconnect_its_own_client(transport: str) -> None:
 async def test_disconnecting_an_unknown_client_does_nothing(transport: str) -> None:
     """The same holds for a client that was already disconnected."""
     server, calls = Server(), Calls()
-    server.on("disconnect", current(calls))
+    server.on("disconnect", handler_with_reason(calls))
     async with clients_of(server, transport) as connect:
         client = await connect()
         sid = client.get_sid()
@@ -210,7 +210,7 @@ async def test_a_type_error_in_a_handler_with_a_reason_does_not_run_it_again(
     async with clients_of(server, transport) as connect:
         for namespace in ("/", "/class"):
             client = await connect(namespace)
-            with suppress(TypeError):  # stock hands it on to the caller
+            with suppress(TypeError):  # the stock server raises it in the caller
                 await server.disconnect(client.get_sid(namespace), namespace=namespace)
     assert calls == ["server disconnect"] * 2
 
@@ -243,17 +243,17 @@ async def test_a_type_error_in_a_handler_with_an_optional_reason_does_not_run_it
 
 async def test_a_failing_disconnect_handler_does_not_stop_the_other_handlers() -> None:
     """The server keeps nothing of the client."""
-    server, told = Server(namespaces="*"), []
+    server, reasons = Server(namespaces="*"), []
 
     def fail(sid: str, reason: str) -> None:
         raise RuntimeError("a handler's own")
 
     server.on("disconnect", fail, namespace="/a")
-    server.on("disconnect", lambda sid, reason: told.append(reason), namespace="/b")
+    server.on("disconnect", lambda sid, reason: reasons.append(reason), namespace="/b")
     async with clients_of(server) as connect:
         client = await connect("/a", "/b")
         await server.eio.disconnect(client.eio.sid)
-        assert told == ["server disconnect"]
+        assert reasons == ["server disconnect"]
         assert (server.manager.rooms, server.environ) == ({}, {})
 
 

@@ -10,7 +10,7 @@ from sio_server.engine import Server
 from tests.socketio_api.api import Clients, clients_of, until
 
 
-async def four(connect: Clients, server: Server) -> list[Any]:
+async def open_four_clients(connect: Clients, server: Server) -> list[Any]:
     """Open four clients: numbers 0 and 1 are in «oak», numbers 1 and 2 in «pine»."""
     clients = [await connect() for _ in range(4)]
     for number, room in ((0, "oak"), (1, "oak"), (1, "pine"), (2, "pine")):
@@ -38,7 +38,7 @@ async def test_an_event_reaches_each_recipient_once(
     """The recipients are all clients, one client, one room, or several rooms."""
     server = Server()
     async with clients_of(server, transport) as connect:
-        clients = await four(connect, server)
+        clients = await open_four_clients(connect, server)
 
         def name(one: Any) -> Any:
             return clients[one].get_sid() if isinstance(one, int) else one
@@ -66,7 +66,7 @@ async def test_skipped_clients_get_no_event(
     """One client or several clients can be skipped."""
     server = Server()
     async with clients_of(server, transport) as connect:
-        clients = await four(connect, server)
+        clients = await open_four_clients(connect, server)
         sids = [client.get_sid() for client in clients]
         skip = [sids[one] for one in skipped] if isinstance(skipped, list) else sids[skipped]
         await server.emit("x", room=room, skip_sid=skip)
@@ -142,7 +142,7 @@ async def test_send_emits_the_event_message(transport: str) -> None:
     """It has the same recipients as ``emit``, and a callback."""
     server, answers = Server(namespaces=["/", "/other"]), []
     async with clients_of(server, transport) as connect:
-        clients = await four(connect, server)
+        clients = await open_four_clients(connect, server)
         sids = [client.get_sid() for client in clients]
         clients[3].answers["message"] = "answer"
         await server.send("all")

@@ -224,7 +224,7 @@ async def test_without_async_handlers_events_are_handled_one_after_the_other(
         for number in range(5):
             await client.emit("step", number, callback=answers.append)
         await until(lambda: len(answers) == 5, "all answers")
-    assert steps == [(what, number) for number in range(5) for what in ("start", "end")]
+    assert steps == [(step, number) for number in range(5) for step in ("start", "end")]
     assert answers == [0, 1, 2, 3, 4]
 
 

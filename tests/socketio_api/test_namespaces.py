@@ -92,8 +92,8 @@ async def test_a_class_can_refuse_a_client(transport: str) -> None:
     server.register_namespace(Shy("/shy"))
     server.register_namespace(Rude("/rude"))
     async with clients_of(server, transport) as connect:
-        told = await connect.refused("/shy", "/rude", auth={"a": 1})
-    assert sorted(told) == [
+        errors = await connect.refused("/shy", "/rude", auth={"a": 1})
+    assert sorted(errors) == [
         ("/rude", {"message": "no entry", "data": {"a": 1}}),
         ("/shy", {"message": "Connection rejected by server"}),
     ]

@@ -85,7 +85,7 @@ def test_a_request_without_its_connection_keeps_its_head() -> None:
 
 
 async def test_a_response_has_bytes_or_json() -> None:
-    """aiohttp gets the same status, body and headers, and closes the connection if told so."""
+    """Aiohttp gets the same status, body and headers, and closes the connection if told so."""
     response = HttpResponse(201, {"a": 1}, headers={"Connection": "close"})
     converted = response.to_aiohttp()
     assert response.closes
