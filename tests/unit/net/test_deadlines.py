@@ -247,12 +247,12 @@ def test_any_schedule_expires_members_as_separate_timers_would(schedule: list[An
         patch.setattr(deadlines, "asyncio", loop)
         expired: list[tuple[float, int]] = []
         members: Deadlines[int] = Deadlines(5, lambda member: expired.append((loop.now, member)))
-        for what, number in schedule:
-            if what == "add":
+        for action, number in schedule:
+            if action == "add":
                 members.add(number)
                 model.due.pop(number, None)
                 model.due[number] = loop.now + 5
-            elif what == "discard":
+            elif action == "discard":
                 members.discard(number)
                 model.due.pop(number, None)
             else:

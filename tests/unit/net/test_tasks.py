@@ -99,8 +99,8 @@ async def test_a_cancelled_wait_does_not_stop_the_other_waits() -> None:
     works, handlers = Works(), ConnectionTasks()
     for number in range(MAX_RUNNING_TASKS):
         handlers.run(works.work(number))
-    given_up, kept = works.work(100), works.work(101)
-    waiting = [asyncio.create_task(handlers.start(work)) for work in (given_up, kept)]
+    cancelled, other = works.work(100), works.work(101)
+    waiting = [asyncio.create_task(handlers.start(work)) for work in (cancelled, other)]
     await turns()
     waiting[0].cancel()
     await turns()
@@ -108,11 +108,11 @@ async def test_a_cancelled_wait_does_not_stop_the_other_waits() -> None:
     await turns()
     works.end_all()
     await turns()
-    started, is_closed = works.started[MAX_RUNNING_TASKS:], inspect.getcoroutinestate(given_up)
+    started, is_closed = works.started[MAX_RUNNING_TASKS:], inspect.getcoroutinestate(cancelled)
     works.end_all()
     await turns()
     waiting[1].cancel()
-    for work in (given_up, kept):
+    for work in (cancelled, other):
         work.close()
     assert started == [101]
     assert is_closed == inspect.CORO_CLOSED

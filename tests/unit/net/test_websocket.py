@@ -151,11 +151,11 @@ async def test_the_response_to_a_handshake_accepts_its_key(transport: Transport)
     """The first frame is sent together with the response; RFC 6455, 1.3, has the values."""
     socket, request = WebSocket(100, 100), upgrade_request(transport)
     socket.open(request, Frame("first"))
-    head, _, rest = transport.written.partition(b"\r\n\r\n")
+    head, _, frames = transport.written.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     assert lines[0] == b"HTTP/1.1 101 Switching Protocols"
     assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in lines
-    assert rest == b"\x81\x05first"
+    assert frames == b"\x81\x05first"
     with pytest.raises(ConnectionResetError):
         request.is_open()
 

@@ -116,14 +116,14 @@ async def test_a_close_packet_ends_the_session(
 
 
 @pytest.mark.parametrize("packet", ["0{}", "2", "x", "", "4bad", "b%"])
-@pytest.mark.parametrize(("name", "told"), [("websocket", []), ("polling", ["1"])])
+@pytest.mark.parametrize(("name", "sent"), [("websocket", []), ("polling", ["1"])])
 async def test_a_bad_packet_ends_the_session(
     session: EngineSession,
     owner: Owner,
     transport: RecordingTransport,
     packet: str,
     name: str,
-    told: list[str],
+    sent: list[str],
 ) -> None:
     """A polling client gets a CLOSE packet; a WebSocket client sees its WebSocket close."""
     transport.name = name
@@ -131,7 +131,7 @@ async def test_a_bad_packet_ends_the_session(
     session.message_received("4later")
     await ended(session)
     assert owner.calls == ["protocol error", "transport error"]
-    assert (transport.packets, transport.closed) == (told, True)
+    assert (transport.packets, transport.closed) == (sent, True)
 
 
 @pytest.mark.parametrize(
