@@ -9,7 +9,7 @@
               the rest of the buffer is sent;   ▲
               the client closes, or stalls      │
                                                 │
-    abort(), or the client is gone ─────────────┘        from every state
+    abort(), or the client disconnects ─────────┘        from every state
 
 Only an open or full connection writes. In the other states a write does nothing.
 """
@@ -195,7 +195,7 @@ class TcpConnection(asyncio.Protocol):
         return self.buffered_bytes() + int.from_bytes(queued, sys.byteorder)
 
     async def drain(self) -> None:
-        """Wait until the buffer has shrunk to a quarter of its bound, or the client is gone."""
+        """Wait until the buffer has shrunk to a quarter of its bound, or the client disconnects."""
         if self._drained is not None:
             await asyncio.shield(self._drained)
 

@@ -17,7 +17,7 @@ objects. A request that differs in any way goes to aiohttp, together with its co
      │  aiohttp                                     │
      ▼                                              ▼
     closed   no request in time                    closed   the response says "Connection: close",
-                                                            or the client is gone
+                                                            or the client disconnects
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class HttpFrontConnection(asyncio.Protocol):
         self._unread_body_bytes = 0  # of the body of the current request
         self._body_arrived: asyncio.Future[None] | None = None  # while a body is incomplete
         self._response_task: asyncio.Task[None] | None = None  # while a response is awaited
-        self._is_poll = False  # the awaited response is useless once the client is gone
+        self._is_poll = False  # the awaited response is useless once the client has disconnected
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -1,4 +1,4 @@
-"""An HTTP request and its response, independent of who read it: the front or aiohttp."""
+"""An HTTP request and its response, in the same form from the front and from aiohttp."""
 
 from __future__ import annotations
 

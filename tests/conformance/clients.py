@@ -25,7 +25,7 @@ POLLING, WEBSOCKET, UPGRADED = TRANSPORTS = ("polling", "websocket", "upgraded")
 Packet = str | bytes
 
 
-class Gone(Exception):
+class SessionEnded(Exception):
     """The server has ended the session, or refused the connection."""
 
 
@@ -72,7 +72,7 @@ class Polling:
         """Send packets in one body."""
         status, answer = await self.post(SEPARATOR.join(_for_polling(packet) for packet in packets))
         if status != 200:
-            raise Gone(status)
+            raise SessionEnded(status)
         assert answer == "ok"
 
     async def receive(self) -> Packet:
@@ -80,7 +80,7 @@ class Polling:
         while not self._received:
             status, body = await self.get()
             if status != 200:
-                raise Gone(status)
+                raise SessionEnded(status)
             self._received.extend(_from_polling(packet) for packet in body.split(SEPARATOR))
         return self._received.popleft()
 
@@ -115,7 +115,7 @@ class WebSocket:
         """Return the next packet."""
         message = await self.socket.receive(TIMEOUT)
         if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-            raise Gone(self.socket.close_code)
+            raise SessionEnded(self.socket.close_code)
         packet: Packet = message.data
         return packet
 
@@ -177,7 +177,7 @@ async def second_socket(client: Polling, **changes: str) -> AsyncIterator[WebSoc
     try:
         socket = await client.http.ws_connect(client.url, params=query)
     except aiohttp.WSServerHandshakeError as error:
-        raise Gone(error.status) from None
+        raise SessionEnded(error.status) from None
     async with socket:
         yield WebSocket(socket)
 
@@ -215,7 +215,7 @@ async def read_to_end(client: Client) -> list[Packet]:
         async with asyncio.timeout(TIMEOUT):
             while True:
                 packets.append(await client.receive())
-    except Gone:
+    except SessionEnded:
         return packets
 
 

@@ -12,7 +12,7 @@ import socketio as library
 from tests.conformance import socketio as conformance
 from tests.conformance.clients import (
     TIMEOUT,
-    Gone,
+    SessionEnded,
     SocketIO,
     connected,
     namespace_prefix,
@@ -250,6 +250,6 @@ async def test_an_engine_io_close_packet_ends_all_namespaces(sio_url: str, trans
     """The whole connection ends."""
     async with socketio(sio_url, transport, *NAMESPACES) as client:
         await client.carrier.send("1")
-        with pytest.raises(Gone):
+        with pytest.raises(SessionEnded):
             while await client.carrier.receive() == "6":
                 pass

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.conformance import engineio, socketio
-from tests.conformance.clients import Gone, connected, http_client, polling, second_socket
+from tests.conformance.clients import SessionEnded, connected, http_client, polling, second_socket
 from tests.conformance.serve import served
 
 GOOD = {"EIO": "4", "transport": "polling"}
@@ -173,7 +173,7 @@ async def test_a_request_without_a_known_transport_gets_400(eio_url: str) -> Non
             query["sid"] = client.query["sid"]
             assert await status(eio_url, query) == 400
             assert await status(eio_url, query, "POST") == 400
-        with pytest.raises(Gone):
+        with pytest.raises(SessionEnded):
             async with second_socket(client, transport="abc") as socket:
                 await socket.receive()
         await client.send("4still here")

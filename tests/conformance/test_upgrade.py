@@ -12,9 +12,9 @@ from tests.conformance.clients import (
     TIMEOUT,
     UPGRADED,
     WEBSOCKET,
-    Gone,
     Packet,
     Polling,
+    SessionEnded,
     WebSocket,
     connected,
     polling,
@@ -37,7 +37,7 @@ async def assert_works(client: Polling | WebSocket, word: str = "still here") ->
 
 async def assert_refused(client: Polling, **changes: str) -> None:
     """Check that a second WebSocket of a session is closed without a packet."""
-    with pytest.raises(Gone):
+    with pytest.raises(SessionEnded):
         async with second_socket(client, **changes) as socket:
             await socket.receive()
 
@@ -213,7 +213,7 @@ async def has_upgraded(client: Polling) -> bool:
         try:
             await upgrade(socket)
             await assert_works(socket)
-        except (Gone, ConnectionError):
+        except (SessionEnded, ConnectionError):
             return False
         return True
 

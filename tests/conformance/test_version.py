@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.clients import Gone, polling, second_socket
+from tests.conformance.clients import SessionEnded, polling, second_socket
 
 
 @pytest.mark.parametrize("version", [None, "", "3", "abc"])
@@ -28,7 +28,7 @@ async def test_a_request_without_the_version_gets_400(eio_url: str, version: str
 async def test_an_upgrade_without_the_version_is_closed(eio_url: str, version: str) -> None:
     """The WebSocket is closed without an answer to the probe."""
     async with polling(eio_url) as client:
-        with pytest.raises(Gone):
+        with pytest.raises(SessionEnded):
             async with second_socket(client, EIO=version) as socket:
                 await socket.send("2probe")
                 await socket.receive()

@@ -39,7 +39,7 @@ def test_a_misspelt_option_is_an_error() -> None:
     assert accepts(Server, ping_interval=3)
 
 
-def test_one_server_s_options_do_not_change_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_options_of_one_server_do_not_change_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stock server sets the JSON module on a class that all servers of the process share."""
     import engineio.packet
     import socketio.packet

@@ -45,7 +45,7 @@ async def test_polling_continues_after_a_failed_upgrade() -> None:
         async with client(stack, "polling") as polling:
             async with probing(stack, polling):
                 pass
-            await until(lambda: stack.connections == 0, "the WebSocket is gone")
+            await until(lambda: stack.connections == 0, "the WebSocket has been closed")
             await stack.server.emit("news")
             _, polled = await polling.poll()
             if polled == ["6"]:
@@ -63,7 +63,7 @@ async def test_polling_continues_after_an_upgrade_that_ended_at_the_probe() -> N
             async with probing(stack, polling) as socket:
                 await socket.send_str("2probe")
                 assert await socket.receive_str() == "3probe"
-            await until(lambda: stack.connections == 0, "the WebSocket is gone")
+            await until(lambda: stack.connections == 0, "the WebSocket has been closed")
             await stack.server.emit("news")
             return await polling.receive("42") == '42["news"]'
 

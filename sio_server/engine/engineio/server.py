@@ -40,7 +40,7 @@ from sio_server.net.request import (
 from sio_server.net.websocket import BadHandshake, WebSocket
 
 logger = logging.getLogger("sio_server.engine")
-logger.setLevel(logging.WARNING)  # at INFO, python-engineio logs each packet as it came
+logger.setLevel(logging.WARNING)  # at INFO, python-engineio logs packets unescaped
 
 QUIET_SECONDS = 10
 """How long protocol errors of an address are not logged after one of them was logged."""

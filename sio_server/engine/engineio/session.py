@@ -66,7 +66,7 @@ class Transport(Protocol):
         """Return the number of bytes that the client's machine has not acknowledged."""
 
     async def drain(self) -> None:
-        """Wait until the client has read most of the buffered bytes, or is gone."""
+        """Wait until the client has read most of the buffered bytes, or disconnects."""
 
     def close(self) -> None:
         """Close the transport. A second call does nothing."""
@@ -167,7 +167,7 @@ class EngineSession:
         return self.transport.unacknowledged_bytes()
 
     async def drain(self) -> None:
-        """Wait until the client has read most of the buffered bytes, or is gone."""
+        """Wait until the client has read most of the buffered bytes, or disconnects."""
         await self.transport.drain()
 
     async def send(self, packet: StockPacket) -> None:

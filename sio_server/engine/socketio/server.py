@@ -32,7 +32,7 @@ from sio_server.net.frames import Frame
 from sio_server.net.front import HttpFront
 
 logger = logging.getLogger("sio_server.engine.socketio")
-logger.setLevel(logging.WARNING)  # at INFO, python-socketio logs each packet as it came
+logger.setLevel(logging.WARNING)  # at INFO, python-socketio logs packets unescaped
 
 REFUSED = {"message": "Connection refused by server"}
 INVALID_NAMESPACE = {"message": "Invalid namespace"}

@@ -1,7 +1,7 @@
 """The seam to an application that stores Socket.IO sessions, so that clients can recover them.
 
 The engine speaks the wire side of connection state recovery: the CONNECT response has the ``sid``
-and the ``pid``, then the missed events follow, then the live events. The application decides who
+and the ``pid``, then the missed events follow, then the live events. The application
 stores the sessions and the events.
 """
 

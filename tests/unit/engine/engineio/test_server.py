@@ -88,7 +88,7 @@ async def test_the_guard_refuses_or_adds_headers() -> None:
     assert (await waiting).headers == {"Vary": "Origin"}
 
 
-async def test_admit_refuses_a_handshake_or_is_told_of_the_sessions_end() -> None:
+async def test_admit_refuses_a_handshake_or_is_released_at_the_sessions_end() -> None:
     """A refused handshake opens no session, and a failed one is released."""
     server = EngineIOServer(admit=refuse)
     assert (await respond(server, query=POLLING)).status == 403

@@ -241,10 +241,10 @@ def test_arbitrary_text_is_a_packet_or_breaks_the_protocol(text: str) -> None:
     st.integers(0, 2**53 - 1),
     texts.filter(lambda name: name not in RESERVED),
 )
-def test_what_the_library_encodes_is_decoded(
+def test_packets_of_the_stock_library_are_decoded(
     kind: int, data: list[Any], namespace: str | None, id: int, name: str
 ) -> None:
-    """Packets as a client built on the stock library sends them."""
+    """A client built on the stock library sends them."""
     data = [name, *data] if kind == EVENT else data
     packet = decode(stock.Packet(kind, data=data, namespace=namespace, id=id).encode())
     assert (packet.packet_type, packet.id, packet.data) == (kind, id, data)
