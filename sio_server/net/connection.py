@@ -1,15 +1,14 @@
 """A TCP connection that has left HTTP: it reads and writes bytes, with a bounded write buffer.
 
-::
+The states of a connection::
 
-    attach() ──▶ open ◀──────────────────────▶ full      the buffer is over its bound, or not
-                  │ close_after()               │ close_after(), or twice the bound
-                  ▼                             ▼
-              half closed ───────────────────▶ closed
-              the rest of the buffer is sent;   ▲
-              the client closes, or stalls      │
-                                                │
-    abort(), or the client disconnects ─────────┘        from every state
+    attach() ────▶ open
+    open ────────▶ full           the buffer is over its bound
+    full ────────▶ open           the buffer has shrunk to a quarter of its bound
+    open ────────▶ half closed    close_after(): the rest of the buffer is still sent
+    full ────────▶ closed         close_after(), or the buffer is far over its bound
+    half closed ─▶ closed         the client has closed its side, or reads nothing
+    (any) ───────▶ closed         abort(), or the client has disconnected
 
 Only an open or full connection writes. In the other states a write does nothing.
 """

@@ -3,21 +3,17 @@
 The front reads GET and POST requests of one path, with a complete head and a body of known length.
 This subset of HTTP/1.1 leaves no room for interpretation, and needs no task and none of aiohttp's
 objects. A request that differs in any way goes to aiohttp, together with its connection. The same
-``Responder`` answers the engine's requests on both ways.
+``Responder`` answers the engine's requests in both cases.
 
-::
+The states of a connection::
 
-                     a complete request
-    waiting ───────────────────────────────────▶ answering
-     │   │   ◀───────────────────────────────────   │   │
-     │   │            the response is sent          │   │
-     │   │                                          │   └──▶ detached   respond() returned None:
-     │   │ a request that is not simple             │                   the connection is a
-     │   ▼                                          │                   WebSocket now
-     │  aiohttp                                     │
-     ▼                                              ▼
-    closed   no request in time                    closed   the response says "Connection: close",
-                                                            or the client disconnects
+    waiting ───▶ answering    a complete and simple request has arrived
+    waiting ◀─── answering    the response was sent
+    waiting ───▶ aiohttp      the request is not simple: aiohttp's protocol replaces this one
+    waiting ───▶ closed       no request has arrived in time
+    answering ─▶ detached     respond() has returned None: a WebSocket has the connection
+    answering ─▶ closed       the response says "Connection: close"
+    (any) ─────▶ closed       the client has disconnected
 """
 
 from __future__ import annotations

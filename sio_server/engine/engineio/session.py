@@ -1,19 +1,19 @@
 """One Engine.IO session: it receives packets, writes frames, and ends once.
 
-::
+The states of a session::
 
-    open ─────────────────────────────────▶ closed
-     │  ▲   a CLOSE packet or the server's       `connected` is False: it sends nothing
-     │  │   close(); the WebSocket is lost; no    and ignores received packets
-     │  │   pong in time; a protocol error
-     │  │
-     │  │ the WebSocket fails, or its time is over
-     ▼  │
-    upgrading        a WebSocket has been opened, polling still carries the session
-     │
-     │ the client sends UPGRADE
-     ▼
-    open             WebSocket carries the session; there is no way back to polling
+                 a WebSocket opens            UPGRADE packet
+    on polling ──────────────────▶ upgrading ────────────────▶ on WebSocket ◀── a handshake by
+     │     ▲                        │     │                     │               WebSocket
+     │     └────────────────────────┘     │                     │
+     │      the WebSocket fails, or       │                     │
+     │      its time is over              │                     │
+     ▼                                    ▼                     ▼
+    closed ◀─────────────────────────────────────────────────────
+     by a CLOSE packet, ``close()``, a lost WebSocket, a missing pong, or a protocol error
+
+While it is upgrading, polling still carries the session. A closed session sends nothing and ignores
+received packets.
 
 ``EngineIOServer`` learns of the end by ``session_closed``, once. A session writes without waiting.
 ``unacknowledged_bytes`` tells how much is unsent, and ``drain`` waits until it is less.
