@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from sio_server.engine.engineio.session import EngineSession
@@ -30,6 +30,13 @@ class CountedEngineSession(EngineSession):
         self._count("packetsOut")
         self._count("bytesOut", len(frame))
         return super().write(frame)
+
+    def write_all(self, frames: Iterable[Frame]) -> bool:
+        """Write frames in one piece and count them."""
+        written = list(frames)
+        self._count("packetsOut", len(written))
+        self._count("bytesOut", sum(map(len, written)))
+        return super().write_all(written)
 
     def packet_received(self, packet_type: str, data: str | bytes) -> Awaitable[None] | None:
         """Handle one packet and count it."""
