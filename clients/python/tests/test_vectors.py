@@ -48,6 +48,6 @@ def test_unsound_event_is_refused_with_the_same_code(vector: dict[str, Any]) -> 
     assert caught.value.code == vector["code"]
     if isinstance(event, dict) and isinstance(event.get("furniture"), dict):
         named = {detail.field for detail in caught.value.details}
-        missing = {field for field, message in caught.value.details if message == "is missing"}
+        missing = {field for field, message in caught.value.details if message == "is required"}
         assert named == (missing or set(vector.get("fields", [])))
         assert named <= set(vector.get("fields", []))

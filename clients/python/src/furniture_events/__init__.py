@@ -1,8 +1,9 @@
 """Publish furniture events to the broker over HTTP.
 
-`Producer` blocks, `AsyncProducer` awaits; both retry what may pass, and both give every event an
-`id`, so that no retry appends it twice. The errors are in `furniture_events.errors`; stand-ins for
-your own tests in `furniture_events.testing`. This package never reads the event log's content.
+``Producer`` blocks and ``AsyncProducer`` awaits. Both retry temporary failures, and both give every
+event an ``id``, so that no retry appends it twice. The errors are in ``furniture_events.errors``,
+and ``furniture_events.testing`` has producers for your own tests. This package never reads events
+from the log.
 """
 
 from furniture_events._async import AsyncProducer

@@ -1,7 +1,7 @@
-"""Read the broker's answers: results, the contract's errors, and what is neither.
+"""Read the broker's answers: results, the contract's errors, and unexpected answers.
 
-Pure. An answer that is not the contract's never counts as a result nor as a refusal, and no text
-that came from outside reaches an error unbounded or with the key in it.
+Pure. An answer that is not the contract's is neither a result nor a refusal. Text from outside is
+shortened before it gets into an error, and the key is removed from it.
 """
 
 import json
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TypeVar
 
+from furniture_events._contract import MAX_OFFSET_CHARACTERS
 from furniture_events._results import Detail, Published
 from furniture_events._retry import parse_retry_after
 from furniture_events._wire import Answer, Outcome
@@ -29,14 +30,17 @@ ERRORS_BY_CODE: Mapping[str, type[Refused]] = MappingProxyType(
 )
 
 _PROBLEM = "application/problem+json"
-_OFFSET = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_MAX_TEXT = 1000
-_MAX_EXCERPT = 200
+_OFFSET = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_OFFSET_CHARACTERS}}}")
+_MAX_TEXT_CHARACTERS = 1000
+_MAX_EXCERPT_CHARACTERS = 200
+_MAX_EXCERPT_BYTES = 4096
+_MAX_CODE_CHARACTERS = 64
+_MAX_CONTENT_TYPE_CHARACTERS = 100
 _MAX_DETAILS = 100
 
 
 class AnswerReader:
-    """Reads answers; `key` is kept only to strike it out of what an answer quotes."""
+    """Reads answers. It needs ``key`` only to remove the key from texts of an answer."""
 
     def __init__(self, key: str | None) -> None:
         self._key = key
@@ -48,13 +52,13 @@ class AnswerReader:
     def batch(
         self, outcome: Outcome, ids: Sequence[str]
     ) -> list[Published | FurnitureEventsError] | FurnitureEventsError:
-        """Read the answer to a batch: one result for each id, or one error for the whole."""
+        """Read the answer to a batch: one result for each id, or one error for the whole batch."""
         if isinstance(outcome, FurnitureEventsError):
             return outcome
-        found = self._read(outcome, (200,), lambda document: _results(document, len(ids)))
-        if isinstance(found, FurnitureEventsError):
-            return found
-        return [self._item(item, id, outcome) for item, id in zip(found, ids, strict=True)]
+        items = self._read(outcome, (200,), lambda document: _results(document, len(ids)))
+        if isinstance(items, FurnitureEventsError):
+            return items
+        return [self._item(item, id, outcome) for item, id in zip(items, ids, strict=True)]
 
     def position(self, outcome: Outcome) -> str | FurnitureEventsError:
         """Read the log's end."""
@@ -66,7 +70,7 @@ class AnswerReader:
         )
 
     def health(self, outcome: Outcome) -> bool | FurnitureEventsError:
-        """Read the liveness answer: its status says it all."""
+        """Read the answer to a ping, of which only the status counts."""
         if isinstance(outcome, Answer) and outcome.status == 200:  # noqa: PLR2004
             return True
         return self._read(outcome, (), bool, maybe_appended=False)
@@ -94,13 +98,13 @@ class AnswerReader:
 
     def _item(self, item: object, id: str, answer: Answer) -> Published | FurnitureEventsError:
         if isinstance(item, dict):
-            found: Published | FurnitureEventsError | None = None
+            result: Published | FurnitureEventsError | None = None
             if item.get("ok") is True:
-                found = _published(item, id)
+                result = _published(item, id)
             elif item.get("ok") is False:
-                found = self._refusal(item.get("error"), answer, status=None)
-            if found is not None:
-                return found
+                result = self._refusal(item.get("error"), answer, status=None)
+            if result is not None:
+                return result
         return self._unexpected(answer, maybe_appended=True)
 
     def _refusal(self, document: object, answer: Answer, *, status: int | None) -> Refused | None:
@@ -111,7 +115,7 @@ class AnswerReader:
             return None
         return ERRORS_BY_CODE.get(code, Refused)(
             self._text(message),
-            code=self._text(code, 64),
+            code=self._text(code, _MAX_CODE_CHARACTERS),
             details=self._details(document.get("details")),
             status=status,
             retry_after=parse_retry_after(answer.headers),
@@ -127,18 +131,22 @@ class AnswerReader:
         )
 
     def _unexpected(self, answer: Answer, *, maybe_appended: bool) -> UnexpectedAnswer:
-        content_type = self._text(answer.headers.get("content-type", ""), 100)
+        content_type = self._text(
+            answer.headers.get("content-type", ""), _MAX_CONTENT_TYPE_CHARACTERS
+        )
         return UnexpectedAnswer(
             f"the answer is not the broker's: status {answer.status},"
             f" content type {content_type or 'none'}",
             maybe_appended=maybe_appended,
             status=answer.status,
             content_type=content_type,
-            excerpt=self._text(answer.body[:4096].decode(errors="replace"), _MAX_EXCERPT),
+            excerpt=self._text(
+                answer.body[:_MAX_EXCERPT_BYTES].decode(errors="replace"), _MAX_EXCERPT_CHARACTERS
+            ),
             retry_after=parse_retry_after(answer.headers),
         )
 
-    def _text(self, text: str, limit: int = _MAX_TEXT) -> str:
+    def _text(self, text: str, limit: int = _MAX_TEXT_CHARACTERS) -> str:
         if self._key:
             text = text.replace(self._key, "***")
         return text if len(text) <= limit else f"{text[: limit - 1]}…"
@@ -166,7 +174,7 @@ def _results(document: object, count: int) -> list[object] | None:
 
 
 def _published(document: object, id: str) -> Published | None:
-    """Read a result; one that carries another event's id is no answer to this one."""
+    """Read a result. A result with another event's id is no answer to this event."""
     offset = _offset(document, "offset")
     if not isinstance(document, dict) or offset is None or document.get("id") != id:
         return None

@@ -1,4 +1,4 @@
-"""The face for asyncio: carries out the core's steps by awaiting. It decides nothing itself."""
+"""The producer for asyncio. It carries out the core's steps by awaiting, and decides nothing."""
 
 import asyncio
 import ssl
@@ -9,6 +9,8 @@ from uuid import UUID
 
 from furniture_events import _log
 from furniture_events._base import ProducerBase
+from furniture_events._contract import CREATED, DELETED, UPDATED
+from furniture_events._encoding import EncodedEvent
 from furniture_events._http import AsyncPool
 from furniture_events._results import Published
 from furniture_events._wire import Operation, Outcome, Resumption, Send, Wait
@@ -20,10 +22,10 @@ T = TypeVar("T")
 
 
 class AsyncProducer(ProducerBase):
-    """Publish furniture events, awaiting the broker's answer.
+    """Publish furniture events and await the broker's answer.
 
-    One producer serves any number of tasks at once; each event loop that it is used in gets
-    connections of its own. Close it in that loop, or use it in an `async with` block.
+    One producer serves any number of tasks at once. Each event loop that uses it gets its own
+    connections. Close it in that loop, or use it in an ``async with`` block.
     """
 
     _sleep = staticmethod(asyncio.sleep)
@@ -31,59 +33,74 @@ class AsyncProducer(ProducerBase):
     async def furniture_created(
         self, furniture: object, *, id: str | UUID | None = None
     ) -> Published:
-        """Publish that a piece was created; see `publish`.
+        """Publish that a piece was created; see ``publish``.
 
-        `furniture` is a mapping or a dataclass instance, sent with all its fields, or any object
-        with the seven attributes, of which these alone are sent.
+        Args:
+            furniture: a mapping or a dataclass instance, sent with all its fields; or any other
+                object with the seven attributes, sent with only these.
+            id: the event's id; made if None.
         """
-        return await self.publish({"type": "furniture_created", "furniture": furniture, "id": id})
+        return await self.publish({"type": CREATED, "furniture": furniture, "id": id})
 
     async def furniture_updated(
         self, furniture: object, *, id: str | UUID | None = None
     ) -> Published:
-        """Publish that a piece was updated; see `furniture_created`."""
-        return await self.publish({"type": "furniture_updated", "furniture": furniture, "id": id})
+        """Publish that a piece was updated; see ``furniture_created``."""
+        return await self.publish({"type": UPDATED, "furniture": furniture, "id": id})
 
     async def furniture_deleted(
         self, furniture: object, *, id: str | UUID | None = None
     ) -> Published:
-        """Publish that a piece was deleted, all seven fields included; see `furniture_created`."""
-        return await self.publish({"type": "furniture_deleted", "furniture": furniture, "id": id})
+        """Publish that a piece was deleted, with all seven fields; see ``furniture_created``."""
+        return await self.publish({"type": DELETED, "furniture": furniture, "id": id})
 
     async def publish(self, event: Mapping[str, object]) -> Published:
-        """Publish `{"type", "furniture", "id"?}` and return once the log has it for good.
+        """Publish ``{"type", "furniture", "id"?}``; return when the log has stored it.
 
-        Without an `id` a UUIDv7 is made, so that a retry is recognised by the broker. Raises
-        `InvalidFurniture` or `InvalidMessage` before anything is sent, `Refused` for what the
-        broker refuses, `TransportError` where no proper answer came; `maybe_appended` on the
-        error says whether the event may be in the log. A cancelled call leaves that open too.
+        Without an ``id`` the producer makes a UUIDv7, so that the broker recognises a retry.
+        ``maybe_appended`` of the error says whether the event may be in the log. After a
+        cancelled call it is unknown, too.
+
+        Raises:
+            InvalidFurniture: the furniture cannot be encoded; nothing was sent.
+            InvalidMessage: the event has no ``type``, or a bad ``id``; nothing was sent.
+            Refused: the broker refuses the event.
+            TransportError: no proper answer came.
+            ProducerClosed: the producer is closed.
         """
         return await self._run(self._core.publish(event, self._clock()))
 
     async def publish_many(
-        self, events: Iterable[Mapping[str, object]]
+        self, events: Iterable[Mapping[str, object] | EncodedEvent]
     ) -> list[Published | FurnitureEventsError]:
-        """Publish events in order and return, in order, each one's `Published` or error.
+        """Publish events in order; return the ``Published`` or the error of each, in order.
 
-        Nothing is raised for an event, nor for a broker that fails or is not there, so that no
-        result is lost. Of a batch only the events that failed temporarily are sent again. Once a
-        batch fails for good as a whole, or its retries are used up, the batches after it are not
-        sent: their events get `NotAttempted`. Raises `ProducerClosed`.
+        No event's error is raised, and no failure of the broker, so that no result is lost. From a
+        batch, only the events that failed temporarily are sent again. If a whole batch fails
+        permanently, or its retries are used up, the later batches are not sent and their events get
+        ``NotAttempted``.
+
+        Args:
+            events: mappings as for ``publish``. An ``EncodedEvent`` is sent without a check;
+                an outbox stores its text.
+
+        Raises:
+            ProducerClosed: the producer is closed.
         """
         results = await self._run(self._core.publish_many(list(events), self._clock()))
         _log.incomplete(results)
         return results
 
     async def position(self) -> str:
-        """Return the log's end, an opaque offset. Raises as `publish`."""
+        """Return the log's end, an opaque offset. Raise as ``publish`` does."""
         return await self._run(self._core.position(self._clock()))
 
     async def ping(self) -> float:
-        """Return the seconds of one round trip to the broker, tried once. Raises as `publish`."""
+        """Return the seconds of one round trip, without a retry. Raise as ``publish`` does."""
         return await self._run(self._core.ping(self._clock()))
 
     async def aclose(self) -> None:
-        """Close the running loop's connections; calls in flight fail. Twice does nothing more."""
+        """Close the running loop's connections. Calls in flight fail. May be called twice."""
         self._closed = True
         await self._pool.aclose()
 

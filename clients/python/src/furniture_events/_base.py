@@ -1,9 +1,10 @@
-"""What both faces share: the constructor, once, with every option in words. It opens nothing."""
+"""The constructor that both producers share, which explains every option. It opens nothing."""
 
 import random
 import ssl
 import time
 
+from furniture_events._contract import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 from furniture_events._core import Core
 from furniture_events._ids import new_event_id
 from furniture_events._settings import Settings
@@ -13,7 +14,7 @@ __all__ = ["ProducerBase"]
 
 
 class ProducerBase:
-    """A producer without a way to send."""
+    """A producer that cannot send yet."""
 
     def __init__(
         self,
@@ -26,29 +27,33 @@ class ProducerBase:
         deadline: float = 30.0,
         backoff: float = 0.1,
         backoff_max: float = 5.0,
-        batch_events: int = 1000,
-        batch_bytes: int = 1_048_576,
+        batch_events: int = MAX_BATCH_EVENTS,
+        batch_bytes: int = MAX_BATCH_BYTES,
         max_connections: int = 32,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        """Take the broker's base URL, such as `http://127.0.0.1:8765`, and the options.
+        """Make a producer for one broker. It reads no environment variables.
 
-        A path in `url` is a prefix. `key` is a producer key or a JWT that may publish.
+        Args:
+            url: the broker's base URL, such as ``http://127.0.0.1:8765``. A path is a prefix.
+            key: a producer key, or a JWT that may publish.
+            timeout: seconds without a byte of the answer. Also the seconds to send, and to get a
+                free connection.
+            connect_timeout: seconds to connect.
+            attempts: how often a call is tried, with the first attempt. In ``publish_many`` this
+                and ``deadline`` are for each batch.
+            deadline: seconds from the call to its end, with all waits.
+            backoff: after the first failure the producer waits a random time up to these seconds.
+                Each later failure doubles the bound. The broker's Retry-After is added.
+            backoff_max: the bound of the random wait, in seconds.
+            batch_events: how many events ``publish_many`` sends in one request. If the broker's
+                own limits were changed, set this and ``batch_bytes`` to them.
+            batch_bytes: how many bytes ``publish_many`` sends in one request.
+            max_connections: how many connections the producer opens.
+            ssl_context: replaces the system's certificates for https.
 
-        Bounds of one attempt: `connect_timeout` seconds to connect; `timeout` seconds without a
-        byte of the answer, and the same to send, or to get a free one of `max_connections`
-        connections.
-
-        Bounds of one call (in `publish_many`: of each batch): `attempts`, the first included, and
-        `deadline` seconds from the call to its end, waits included. Between attempts it waits a
-        random time up to `backoff` seconds, doubled each time up to `backoff_max`, on top of what
-        the broker's Retry-After asks for.
-
-        `publish_many` sends at most `batch_events` events and `batch_bytes` bytes in one request;
-        set them to the broker's own limits where those were changed. `ssl_context` replaces the
-        system's certificates for https. Environment variables are not read.
-
-        Raises `ConfigurationError` for an argument that cannot be right.
+        Raises:
+            ConfigurationError: an argument is invalid.
         """
         self._settings = Settings(
             url=url,
@@ -64,7 +69,7 @@ class ProducerBase:
             max_connections=max_connections,
         )
         self._open_pool(ssl_context)
-        # The module's own generator is reseeded after a fork: children do not wait in step.
+        # Python reseeds the module's own generator after a fork, so children wait different times.
         self._core = Core(self._settings, new_id=new_event_id, random=random.random)
         self._clock = time.monotonic
         self._closed = False

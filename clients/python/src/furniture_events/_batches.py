@@ -1,6 +1,6 @@
-"""Split many events into the broker's batches, and keep the books of one batch over its retries.
+"""Split many events into batches, and keep the results of one batch over its retries.
 
-Pure: this module counts and remembers; sending and waiting are the core's decisions.
+Pure: this module only counts and remembers. The core decides when to send and when to wait.
 """
 
 import copy
@@ -22,10 +22,18 @@ _HEAD, _TAIL = b'{"events":[', b"]}"
 
 
 def split(sizes: Sequence[int], max_events: int, max_bytes: int) -> Iterator[range]:
-    """Cut events of these sizes in bytes into runs, in order, each as long as the bounds allow.
+    """Divide events into batches, in order, each as long as the bounds allow.
 
-    `max_bytes` bounds the body with its brackets and commas. An event that alone is over it gets
-    a run of its own: whether it is too large is for the broker to say.
+    An event that is larger than ``max_bytes`` gets its own batch: the broker decides whether the
+    event is too large.
+
+    Args:
+        sizes: each event's size in bytes.
+        max_events: how many events a batch has at most.
+        max_bytes: how many bytes a body has at most, with its brackets and commas.
+
+    Returns:
+        The indexes of each batch.
     """
     start, total = 0, 0
     for index, size in enumerate(sizes):
@@ -46,16 +54,16 @@ def batch_body(events: Sequence[EncodedEvent]) -> bytes:
 
 @dataclass(slots=True)
 class Batch:
-    """The events of one request, what became of each, and which are to be sent again."""
+    """The events of one request, the result of each, and which of them to send again."""
 
     events: list[EncodedEvent]
     results: list[Published | FurnitureEventsError | None] = field(init=False)
-    _doubts: list[bool] = field(init=False)
+    _maybe_appended: list[bool] = field(init=False)
     _pending: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.results = [None] * len(self.events)
-        self._doubts = [False] * len(self.events)
+        self._maybe_appended = [False] * len(self.events)
         self._pending = list(range(len(self.events)))
 
     @property
@@ -64,23 +72,27 @@ class Batch:
         return [self.events[index] for index in self._pending]
 
     def settle(
-        self, verdict: Sequence[Published | FurnitureEventsError] | FurnitureEventsError
+        self, results: Sequence[Published | FurnitureEventsError] | FurnitureEventsError
     ) -> None:
-        """Book the answer for the pending events; those that failed temporarily stay pending."""
-        if isinstance(verdict, FurnitureEventsError):
-            verdict = [copy.copy(verdict) for _ in self._pending]
-        for index, result in zip(self._pending, verdict, strict=True):
+        """Store the results of the pending events. Events that failed temporarily stay pending.
+
+        Args:
+            results: one for each pending event, or one error for all of them.
+        """
+        if isinstance(results, FurnitureEventsError):
+            results = [copy.copy(results) for _ in self._pending]
+        for index, result in zip(self._pending, results, strict=True):
             if isinstance(result, FurnitureEventsError):
-                self._doubts[index] |= result.maybe_appended
-                result.maybe_appended = self._doubts[index]
+                self._maybe_appended[index] |= result.maybe_appended
+                result.maybe_appended = self._maybe_appended[index]
             self.results[index] = result
         temporary = [
-            isinstance(result, FurnitureEventsError) and result.temporary for result in verdict
+            isinstance(result, FurnitureEventsError) and result.temporary for result in results
         ]
         self._pending = list(compress(self._pending, temporary))
 
     def failure(self) -> FurnitureEventsError | None:
-        """Return the error of the pending event whose Retry-After is the longest, if any."""
+        """Return the error of a pending event with the longest Retry-After, if there is one."""
         errors = [
             result
             for index in self._pending
@@ -90,5 +102,5 @@ class Batch:
 
 
 def retry_after(error: FurnitureEventsError) -> float | None:
-    """Return the wait in seconds that the broker, or a proxy before it, asked for."""
+    """Return the seconds that the broker, or a proxy before it, asked the producer to wait."""
     return error.retry_after if isinstance(error, Refused | UnexpectedAnswer) else None

@@ -1,7 +1,7 @@
-"""What a producer does, without doing it: requests to send, answers to read, waits to make.
+"""A producer's decisions: which request to send, how to read its answer, when to try again.
 
-Pure: no HTTP library, no clock, no sleep; time comes in with each resumption, ids and randomness
-from the two functions given. Both faces, `Producer` and `AsyncProducer`, drive these operations.
+Pure: no HTTP library, no clock, no sleep. Each resumption brings the time, and two functions bring
+ids and randomness. ``Producer`` and ``AsyncProducer`` carry out these operations.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,12 +31,12 @@ T = TypeVar("T")
 
 _USER_AGENT = "furniture-events-python/0.1.0"
 
-# Refusals of a whole batch that are about its content: the next batch may well be accepted.
+# Refusals of a whole batch because of its content. The broker may accept the next batch.
 _ABOUT_THE_CONTENT = (InvalidJson, InvalidMessage, TooLarge, TooManyEvents)
 
 
 class Core:
-    """The operations; stateless but for the settings, so any number may run at once."""
+    """The operations. They share only the settings, so any number of them may run at once."""
 
     def __init__(
         self, settings: Settings, *, new_id: Callable[[], str], random: Callable[[], float]
@@ -49,11 +49,11 @@ class Core:
     # -- operations --------------------------------------------------------------------------
 
     def publish(self, event: Mapping[str, object], started: float) -> Operation[Published]:
-        """Publish one event, trying again while failures are temporary."""
+        """Publish one event, and try again while failures are temporary."""
         encoded = encode_event(event, self._new_id)
         request = self._request("POST", "/api/events", encoded.body)
         return (
-            yield from self._insist(
+            yield from self._send_with_retries(
                 request, lambda outcome: self._reader.published(outcome, encoded.id), started
             )
         )
@@ -61,85 +61,91 @@ class Core:
     def publish_many(
         self, events: Sequence[object], started: float
     ) -> Operation[list[Published | FurnitureEventsError]]:
-        """Publish events in order, batch after batch; each gets its result or its error."""
+        """Publish events in order, batch after batch. Return each event's result or error."""
         results: list[Published | FurnitureEventsError | None] = [None] * len(events)
-        places: list[int] = []
-        sound: list[EncodedEvent] = []
-        for place, event in enumerate(events):
+        positions: list[int] = []
+        encoded: list[EncodedEvent] = []
+        for position, event in enumerate(events):
             try:
-                sound.append(encode_event(event, self._new_id))
-                places.append(place)
+                encoded.append(
+                    event if isinstance(event, EncodedEvent) else encode_event(event, self._new_id)
+                )
+                positions.append(position)
             except Refused as error:
-                results[place] = error.with_traceback(None)
+                results[position] = error.with_traceback(None)
 
         now = started
         failure: FurnitureEventsError | None = None
-        sizes = [len(event.body) for event in sound]
-        for run in split(sizes, self._settings.batch_events, self._settings.batch_bytes):
-            batch = Batch([sound[index] for index in run])
+        sizes = [len(event.body) for event in encoded]
+        for indexes in split(sizes, self._settings.batch_events, self._settings.batch_bytes):
+            batch = Batch([encoded[index] for index in indexes])
             if failure is None:
                 failure, now = yield from self._send_batch(batch, now)
             else:
-                batch.settle([_not_attempted(failure) for _ in run])
-            for index, result in zip(run, batch.results, strict=True):
-                results[places[index]] = result
+                batch.settle([_not_attempted(failure) for _ in indexes])
+            for index, result in zip(indexes, batch.results, strict=True):
+                results[positions[index]] = result
         return [result for result in results if result is not None]
 
     def position(self, started: float) -> Operation[str]:
         """Ask for the log's end."""
         request = self._request("GET", "/api/events?limit=0")
-        return (yield from self._insist(request, self._reader.position, started))
+        return (yield from self._send_with_retries(request, self._reader.position, started))
 
     def ping(self, started: float) -> Operation[float]:
         """Measure one round trip to the broker, without a second attempt."""
         request = self._request("GET", "/healthz")
         outcome, now = yield Send(request, self._settings.deadline)
-        verdict = self._reader.health(_present(outcome))
-        if isinstance(verdict, FurnitureEventsError):
-            raise verdict
+        health = self._reader.health(_present(outcome))
+        if isinstance(health, FurnitureEventsError):
+            raise health
         return now - started
 
     # -- attempts ----------------------------------------------------------------------------
 
-    def _insist(
+    def _send_with_retries(
         self,
         request: Request,
         read: Callable[[Outcome], T | FurnitureEventsError],
         started: float,
     ) -> Operation[T]:
-        """Send until there is a result, a failure that will not pass, or no attempt left."""
+        """Send until there is a result, a permanent failure, or no attempt left."""
         retries = Retries(self._settings, self._random, started)
-        now, doubt = started, False
+        now, maybe_appended = started, False
         while True:
             outcome, now = yield Send(request, retries.left(now))
-            verdict = read(_present(outcome))
-            if not isinstance(verdict, FurnitureEventsError):
-                return verdict
-            doubt = doubt or verdict.maybe_appended
-            verdict.maybe_appended = doubt
-            wait = _next_wait(retries, verdict, now)
+            result = read(_present(outcome))
+            if not isinstance(result, FurnitureEventsError):
+                return result
+            maybe_appended = maybe_appended or result.maybe_appended
+            result.maybe_appended = maybe_appended
+            wait = _next_wait(retries, result, now)
             if wait is None:
-                raise verdict
+                raise result
             _, now = yield wait
             if retries.left(now) <= 0:
-                raise verdict
+                raise result
 
     def _send_batch(
         self, batch: Batch, started: float
     ) -> Operation[tuple[FurnitureEventsError | None, float]]:
-        """Send one batch until all is settled; return what forbids going on, and the time."""
+        """Send one batch until no event is pending, or no attempt is left.
+
+        Returns:
+            The error that forbids sending the later batches, if any, and the time.
+        """
         retries = Retries(self._settings, self._random, started)
         now = started
         while True:
             request = self._request("POST", "/api/events/batch", batch_body(batch.pending))
             ids = [event.id for event in batch.pending]
             outcome, now = yield Send(request, retries.left(now))
-            verdict = self._reader.batch(_present(outcome), ids)
-            batch.settle(verdict)
+            results = self._reader.batch(_present(outcome), ids)
+            batch.settle(results)
             failure = batch.failure()
             if failure is None:
-                whole = verdict if isinstance(verdict, FurnitureEventsError) else None
-                return (None if isinstance(whole, _ABOUT_THE_CONTENT) else whole), now
+                error = results if isinstance(results, FurnitureEventsError) else None
+                return (None if isinstance(error, _ABOUT_THE_CONTENT) else error), now
             wait = _next_wait(retries, failure, now)
             if wait is None:
                 return failure, now
@@ -174,5 +180,5 @@ def _not_attempted(reason: FurnitureEventsError) -> NotAttempted:
 
 
 def _present(outcome: Outcome | None) -> Outcome:
-    """Treat a face that brings nothing back from a `Send` as a lost connection."""
+    """Treat a ``Send`` without an outcome as a lost connection."""
     return ConnectionLost("no outcome", maybe_appended=True) if outcome is None else outcome

@@ -1,7 +1,7 @@
-"""Turn what the user hands over into the JSON of one event.
+"""Turn an event from the user's objects into JSON text.
 
-Pure: this module never sends, and it leaves the contract's rules on lengths and ranges to the
-broker; it refuses only what is missing and what JSON cannot hold, naming all of it at once.
+Pure: this module never sends. The broker checks the contract's lengths and ranges. This module
+refuses only missing fields and values that JSON cannot hold, and names all of them at once.
 """
 
 import json
@@ -9,60 +9,112 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Self
 from uuid import UUID
 
+from furniture_events._contract import (
+    FURNITURE_FIELDS,
+    ID_RULE,
+    MAX_INTEGER_DIGITS,
+    MAX_JSON_DEPTH,
+    REQUIRED,
+)
 from furniture_events._results import Detail
 from furniture_events.errors import InvalidFurniture, InvalidMessage
 
-__all__ = ["FURNITURE_FIELDS", "EncodedEvent", "encode_event"]
+__all__ = ["EncodedEvent", "encode_event", "encode_plain", "plain_furniture"]
 
-FURNITURE_FIELDS: Final = (
-    "furniture_id",
-    "nombre",
-    "descripcion",
-    "altura",
-    "ancho",
-    "material",
-    "autor_username",
-)
-
-_MAX_DIGITS = 100
-_MAX_DEPTH = 64
 _FURNITURE_DEPTH = 2  # the event itself is depth 1
-_INTEGER_BOUND = 10**_MAX_DIGITS
+_INTEGER_BOUND = 10**MAX_INTEGER_DIGITS
+_MAX_NAMED_PROBLEMS = 20
+_MAX_NAME_CHARACTERS = 100
 _MISSING = object()
+_ID_KEY = ',"id":'
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedEvent:
-    """One event as it goes out, and the id by which its answer is recognised."""
+    """An event as JSON text, which is sent as it is.
+
+    Attributes:
+        id: the event's id, which the broker repeats in its answer.
+        body: the whole event in UTF-8.
+    """
 
     id: str
     body: bytes
 
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Return an event that was encoded earlier.
+
+        ``encode_event`` writes the id last, so that the id is read without decoding the furniture.
+        In valid JSON ``,"id":`` is always a key: inside a string the quotes would be escaped.
+        """
+        before, _, after = text.rpartition(_ID_KEY)
+        try:
+            id = json.loads(after.removesuffix("}")) if before else None
+        except ValueError:  # the key is not the last one of the event
+            id = None
+        return cls(id if isinstance(id, str) else json.loads(text)["id"], text.encode())
+
 
 def encode_event(event: object, new_id: Callable[[], str]) -> EncodedEvent:
-    """Encode a mapping `{"type", "furniture", "id"?}`; other keys are left out.
+    """Encode a mapping ``{"type", "furniture", "id"?}``; leave out all other keys.
 
-    An `id` that is absent or None is made by `new_id`. Raises `InvalidMessage` where the event is
-    no such mapping, `InvalidFurniture` where its furniture lacks a field or JSON cannot hold it.
+    Args:
+        event: the mapping.
+        new_id: makes the id if the event has none, or None.
+
+    Raises:
+        InvalidMessage: the event is no such mapping.
+        InvalidFurniture: a field is missing, or JSON cannot hold a value.
     """
     if not isinstance(event, Mapping):
         raise InvalidMessage(f"an event must be a mapping, not a {type(event).__name__}")
-    kind = event.get("type")
-    if not isinstance(kind, str):
-        raise InvalidMessage(
-            "an event must have a type", details=(Detail("type", "must be a string"),)
-        )
+    event_type = event.get("type")
+    if not isinstance(event_type, str):
+        raise _invalid_message("type", "must be a string and is required")
     id = _event_id(event.get("id"), new_id)
-    furniture = _encode_furniture(event.get("furniture", _MISSING))
-    document = {"type": kind, "furniture": furniture, "id": id}
+    return encode_plain(event_type, plain_furniture(event.get("furniture", _MISSING)), id)
+
+
+def encode_plain(event_type: str, furniture: Mapping[str, object], id: str) -> EncodedEvent:
+    """Encode an event whose furniture ``plain_furniture`` has returned.
+
+    Raises:
+        InvalidMessage: the type or the id holds a lone surrogate, which UTF-8 cannot encode.
+    """
+    document = {"type": event_type, "furniture": furniture, "id": id}
     try:
         text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return EncodedEvent(id, text.encode())
     except UnicodeEncodeError:
         raise InvalidMessage("type and id must not hold lone surrogates") from None
+
+
+def plain_furniture(furniture: object) -> dict[str, object]:
+    """Return furniture as plain JSON values, without subclasses of ``str`` or ``int``.
+
+    Args:
+        furniture: a mapping, a dataclass instance, or an object with the seven attributes.
+
+    Raises:
+        InvalidFurniture: a field is missing, or JSON cannot hold a value.
+    """
+    if furniture is _MISSING:
+        raise InvalidFurniture(f"furniture: {REQUIRED}", details=(Detail("furniture", REQUIRED),))
+    values = _furniture_values(furniture)
+    problems = [
+        Detail(f"furniture.{name}", REQUIRED) for name in FURNITURE_FIELDS if name not in values
+    ]
+    plain = _PlainValues(problems).mapping(values, "furniture", _FURNITURE_DEPTH)
+    if problems:
+        raise InvalidFurniture(
+            "; ".join(f"{field}: {message}" for field, message in problems[:_MAX_NAMED_PROBLEMS]),
+            details=tuple(problems),
+        )
+    return plain
 
 
 def _event_id(id: object, new_id: Callable[[], str]) -> str:
@@ -72,33 +124,15 @@ def _event_id(id: object, new_id: Callable[[], str]) -> str:
         return str(id)
     if isinstance(id, str):
         return id
-    raise InvalidMessage(
-        f"an event's id must be a string, not a {type(id).__name__}",
-        details=(Detail("id", "must be a string"),),
-    )
+    raise _invalid_message("id", ID_RULE)
 
 
-def _encode_furniture(furniture: object) -> dict[str, object]:
-    if furniture is _MISSING:
-        raise InvalidFurniture(
-            "furniture: is missing", details=(Detail("furniture", "is missing"),)
-        )
-    values = _furniture_values(furniture)
-    problems = [
-        Detail(f"furniture.{name}", "is missing") for name in FURNITURE_FIELDS if name not in values
-    ]
-    plain = _Plain(problems)
-    encoded = plain.mapping(values, "furniture", _FURNITURE_DEPTH)
-    if problems:
-        raise InvalidFurniture(
-            "; ".join(f"{field}: {message}" for field, message in problems[:20]),
-            details=tuple(problems),
-        )
-    return encoded
+def _invalid_message(field: str, message: str) -> InvalidMessage:
+    return InvalidMessage(f"{field}: {message}", details=(Detail(field, message),))
 
 
 def _furniture_values(furniture: object) -> Mapping[object, object]:
-    """Read a mapping whole, a dataclass's fields, and of any object the seven attributes."""
+    """Read all of a mapping, a dataclass's fields, or the seven attributes of another object."""
     if isinstance(furniture, Mapping):
         return furniture
     values: dict[object, object] = {}
@@ -119,85 +153,85 @@ def _dataclass_values(value: object) -> dict[object, object]:
     return {item.name: getattr(value, item.name) for item in fields(value)}  # type: ignore[arg-type]
 
 
-class _Plain:
-    """Makes plain JSON values; what cannot become one is added to `problems`."""
+class _PlainValues:
+    """Makes plain JSON values. Adds each value that cannot become one to ``problems``."""
 
     def __init__(self, problems: list[Detail]) -> None:
         self._problems = problems
 
-    def value(self, value: object, where: str, depth: int) -> object:  # noqa: PLR0911 - a table
+    def value(self, value: object, path: str, depth: int) -> object:  # noqa: PLR0911 - a table
         match value:
             case None | bool():
                 return value
             case str():
-                return self._text(value, where)
+                return self._text(value, path)
             case int():
-                return self._integer(value, where)
+                return self._integer(value, path)
             case float():
-                return self._float(value, where)
+                return self._float(value, path)
             case Decimal():
-                return self._decimal(value, where)
+                return self._decimal(value, path)
             case UUID():
                 return str(value)
             case Mapping():
-                return self.mapping(value, where, depth)
+                return self.mapping(value, path, depth)
             case list() | tuple():
-                return self._list(value, where, depth)
+                return self._list(value, path, depth)
             case _ if _is_dataclass_instance(value):
-                return self.mapping(_dataclass_values(value), where, depth)
-        return self._problem(where, f"a {type(value).__name__} is no JSON value")
+                return self.mapping(_dataclass_values(value), path, depth)
+        return self._problem(path, f"a {type(value).__name__} is no JSON value")
 
-    def mapping(self, values: Mapping[object, object], where: str, depth: int) -> dict[str, object]:
+    def mapping(self, values: Mapping[object, object], path: str, depth: int) -> dict[str, object]:
         plain: dict[str, object] = {}
-        if self._too_deep(where, depth):
+        if self._too_deep(path, depth):
             return plain
         for name, value in values.items():
             if isinstance(name, str):
-                field = f"{where}.{name[:100]}".encode(errors="replace").decode()
+                field = f"{path}.{name[:_MAX_NAME_CHARACTERS]}".encode(errors="replace").decode()
                 self._text(name, field)
                 plain[name] = self.value(value, field, depth + 1)
             else:
-                self._problem(where, f"a {type(name).__name__} is no JSON key")
+                self._problem(path, f"a {type(name).__name__} is no JSON key")
         return plain
 
-    def _list(self, values: list[object] | tuple[object, ...], where: str, depth: int) -> object:
-        if self._too_deep(where, depth):
+    def _list(self, values: list[object] | tuple[object, ...], path: str, depth: int) -> object:
+        if self._too_deep(path, depth):
             return None
         return [
-            self.value(value, f"{where}[{index}]", depth + 1) for index, value in enumerate(values)
+            self.value(value, f"{path}[{index}]", depth + 1) for index, value in enumerate(values)
         ]
 
-    def _text(self, value: str, where: str) -> object:
+    def _text(self, value: str, path: str) -> object:
         try:
             value.encode()
         except UnicodeEncodeError:
-            return self._problem(where, "holds a lone surrogate")
-        return value
+            return self._problem(path, "holds a lone surrogate")
+        return str.__str__(value)  # an enum's own str() may be its name
 
-    def _integer(self, value: int, where: str) -> object:
+    def _integer(self, value: int, path: str) -> object:
         if abs(value) >= _INTEGER_BOUND:
-            return self._problem(where, f"has more than {_MAX_DIGITS} digits")
+            return self._problem(path, f"has more than {MAX_INTEGER_DIGITS} digits")
         return int(value)
 
-    def _float(self, value: float, where: str) -> object:
+    def _float(self, value: float, path: str) -> object:
         if not math.isfinite(value):
-            return self._problem(where, "must be a finite number")
+            return self._problem(path, "must be a finite number")
         return float(value)
 
-    def _decimal(self, value: Decimal, where: str) -> object:
-        # The size is looked at first: int(Decimal("1E+999999999")) would not come back.
-        if value.is_finite() and value.adjusted() < _MAX_DIGITS:
+    def _decimal(self, value: Decimal, path: str) -> object:
+        # Look at the size first: int(Decimal("1E+999999999")) would run almost forever.
+        if value.is_finite() and value.adjusted() < MAX_INTEGER_DIGITS:
             if value == value.to_integral_value():
                 return int(value)
             return float(value)
-        return self._float(float(value) if not value.is_snan() else math.nan, where)
+        return self._float(float(value) if not value.is_snan() else math.nan, path)
 
-    def _too_deep(self, where: str, depth: int) -> bool:
-        if depth <= _MAX_DEPTH:
+    def _too_deep(self, path: str, depth: int) -> bool:
+        if depth <= MAX_JSON_DEPTH:
             return False
-        self._problem(where[:100], f"is nested deeper than {_MAX_DEPTH}")
+        self._problem(path[:_MAX_NAME_CHARACTERS], f"is nested deeper than {MAX_JSON_DEPTH}")
         return True
 
-    def _problem(self, where: str, message: str) -> object:
-        self._problems.append(Detail(where, message))
+    def _problem(self, path: str, message: str) -> object:
+        self._problems.append(Detail(path, message))
         return None

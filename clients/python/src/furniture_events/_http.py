@@ -1,11 +1,12 @@
-"""The one module that knows the HTTP library: one exchange at a time, over pooled connections.
+"""One HTTP exchange at a time, over pooled connections. Only this module uses the HTTP library.
 
-It maps every exception of the library to an error of ours, which it returns as a value: ours
-would otherwise keep theirs, and theirs hold the request with its key. It never retries.
+It never retries. It maps every exception of the library to an error of this package and returns the
+error as a value. A raised error would keep the library's exception, which holds the request and so
+the key.
 
-The environment is not trusted (`trust_env=False`): a proxy variable meant for a site's outgoing
-traffic must not carry events and the key elsewhere, nor a `.netrc` replace the key. Redirects are
-not followed: the key is for the host that was named.
+The environment is not trusted (``trust_env=False``). A proxy variable for a site's other traffic
+must not send events and the key elsewhere, and a ``.netrc`` must not replace the key. Redirects are
+not followed, because the key is only for the host in ``url``.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
 class _PoolBase:
-    """What both pools share: the arguments of a client, and the bounds of an exchange."""
+    """The arguments of an HTTP client and the bounds of an exchange, which both pools share."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class _PoolBase:
     ) -> None:
         try:
             url = httpx2.URL(settings.url)
-            url.raw_host.decode("ascii").encode("idna")  # as the resolver will
+            url.raw_host.decode("ascii").encode("idna")  # as the resolver does
         except (httpx2.InvalidURL, UnicodeError):
             raise ConfigurationError("url: its host cannot be read") from None
         self._settings = settings
@@ -61,7 +62,7 @@ class _PoolBase:
         if ssl_context is not None:
             self._verify = ssl_context
         elif url.scheme == "http":
-            # Never used; loading the system's certificates would cost tens of milliseconds.
+            # Plain http does not use it, and loading the system's certificates takes long.
             self._verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     def _url(self, request: Request) -> str:
@@ -76,7 +77,7 @@ class _PoolBase:
 
 
 class Pool(_PoolBase):
-    """Exchanges for threads. After a fork the child gets a client, and sockets, of its own."""
+    """Exchanges for threads. After a fork the child gets its own client, with its own sockets."""
 
     def __init__(
         self,
@@ -89,7 +90,7 @@ class Pool(_PoolBase):
         self._clients: dict[int, httpx2.Client] = {}
 
     def exchange(self, send: Send) -> Outcome:
-        """Send the request once and read the whole answer, or tell why there is none."""
+        """Send the request once; return the whole answer, or the error instead of it."""
         request = send.request
         body = _Body(self._clock, send.budget)
         try:
@@ -123,9 +124,9 @@ class Pool(_PoolBase):
         pid = os.getpid()
         client = self._clients.get(pid)
         if client is None:
-            # No lock, since a fork may happen while another thread holds it. The parent's client
-            # is dropped, not closed, for the same reason: dropping it closes the child's copies
-            # of the sockets and nothing else.
+            # No lock: a fork may happen while another thread holds it. For the same reason the
+            # parent's client is dropped and not closed. Dropping it closes only the child's copies
+            # of the sockets.
             for other in set(self._clients) - {pid}:
                 self._clients.pop(other, None)
             client = self._clients.setdefault(pid, self._new_client())
@@ -136,7 +137,7 @@ class Pool(_PoolBase):
 
 
 class AsyncPool(_PoolBase):
-    """Exchanges for asyncio. Each event loop gets a client of its own, and each process too."""
+    """Exchanges for asyncio. Each event loop and each process gets its own client."""
 
     def __init__(
         self,
@@ -151,7 +152,7 @@ class AsyncPool(_PoolBase):
         ] = WeakKeyDictionary()
 
     async def exchange(self, send: Send) -> Outcome:
-        """Send the request once and read the whole answer, or tell why there is none."""
+        """Send the request once; return the whole answer, or the error instead of it."""
         request = send.request
         body = _Body(self._clock, send.budget)
         try:
@@ -191,7 +192,7 @@ class AsyncPool(_PoolBase):
 
 
 class _Body:
-    """An answer's body as it grows, bounded in time and in size."""
+    """The bytes of an answer that came so far, bounded in time and in size."""
 
     def __init__(self, clock: Callable[[], float], budget: float) -> None:
         self._clock = clock
@@ -201,7 +202,7 @@ class _Body:
     def add(self, chunk: bytes) -> None:
         self._data += chunk
         if len(self._data) > _MAX_ANSWER_BYTES:
-            raise ConnectionLost("the answer is too long to be the broker's")
+            raise ConnectionLost("the answer is too long for an answer of the broker")
         if self._clock() > self._ends:
             raise AnswerTimeout("the answer did not end before the deadline")
 
@@ -217,7 +218,7 @@ def _answer(response: httpx2.Response, body: _Body) -> Answer:
 def _outcome_of(  # noqa: PLR0911 - a table
     error: httpx2.RequestError | FurnitureEventsError, request: Request
 ) -> FurnitureEventsError:
-    """Map a failed exchange; what had begun to be sent may have been appended."""
+    """Map a failed exchange. A request that began may have appended its events."""
     sent = request.publishes
     match error:
         case ProducerClosed():
@@ -228,7 +229,7 @@ def _outcome_of(  # noqa: PLR0911 - a table
         case httpx2.ConnectTimeout():
             return Unreachable("no connection to the broker in time")
         case httpx2.PoolTimeout():
-            return Unreachable("no connection of the producer's own became free in time")
+            return Unreachable("none of the producer's connections became free in time")
         case httpx2.ConnectError():
             return Unreachable(f"no connection to the broker: {_reason(error)}")
         case httpx2.LocalProtocolError() | httpx2.UnsupportedProtocol():

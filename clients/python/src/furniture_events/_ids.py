@@ -1,7 +1,6 @@
-"""Event ids: UUIDv7 in canonical text, made on the client so that a retry is recognised.
+"""Event ids: UUIDv7 in canonical text, made on the client so that the broker recognises a retry.
 
-Ids come from the clock and the system's randomness, which a fork does not repeat. This module
-never looks at an event.
+An id comes from the clock and from the system's randomness, so a fork repeats no id.
 """
 
 import os
@@ -24,5 +23,5 @@ def uuid7(milliseconds: int, randomness: bytes) -> UUID:
 
 
 def new_event_id() -> str:
-    """Make a fresh event id."""
+    """Make a new event id."""
     return str(uuid7(time.time_ns() // 1_000_000, os.urandom(10)))

@@ -1,6 +1,7 @@
-"""The log lines of a producer: an event name and key=value pairs, on the logger `furniture_events`.
+"""The log lines of a producer: an event name and key=value pairs.
 
-Never the key, the payload, an id or a text that came from outside; only kinds, counts and times.
+The logger is ``furniture_events``. A line holds only kinds, counts and times, and never the key,
+furniture, an id or text from outside.
 """
 
 import logging
@@ -28,7 +29,7 @@ def answered(send: Send, outcome: Outcome, seconds: float) -> None:
 
 
 def retrying(wait: Wait) -> None:
-    """Log that an attempt failed and another will be made, at level WARNING."""
+    """Log that an attempt failed and another one follows, at level WARNING."""
     _logger.warning(
         "retry attempt=%d delay=%.3f reason=%s",
         wait.attempt,
@@ -38,7 +39,7 @@ def retrying(wait: Wait) -> None:
 
 
 def incomplete(results: Sequence[Published | FurnitureEventsError]) -> None:
-    """Log how many events of a call to `publish_many` failed, if any did, at level WARNING."""
+    """Log how many events of a ``publish_many`` call failed, if any, at level WARNING."""
     failed = [result for result in results if isinstance(result, FurnitureEventsError)]
     if failed:
         _logger.warning(

@@ -1,4 +1,4 @@
-"""What results and errors are made of, as frozen values. This module never reads an answer."""
+"""The frozen values that a producer returns and puts into errors."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +9,13 @@ __all__ = ["Detail", "Published"]
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """An event that is in the log for good.
+    """An event that the log has stored.
 
-    `offset` is the log's opaque position of it, `timestamp` (UTC) when it was appended;
-    `duplicate` says that this `id` was there before: offset and timestamp are the first append's.
+    Attributes:
+        id: the event's id.
+        offset: the event's opaque position in the log.
+        timestamp: when the event was appended, in UTC.
+        duplicate: the log had this ``id`` before. Then offset and timestamp are the first append's.
     """
 
     id: str
@@ -22,7 +25,7 @@ class Published:
 
 
 class Detail(NamedTuple):
-    """One field at fault, such as `Detail("furniture.altura", "must be a number ≥ 0")`."""
+    """One field at fault, such as ``Detail("furniture.altura", "must be a number ≥ 0")``."""
 
     field: str
     message: str

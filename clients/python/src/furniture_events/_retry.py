@@ -1,6 +1,6 @@
 """When to try again, and how long to wait: full jitter, Retry-After, attempts, a deadline.
 
-Pure: time and randomness come from outside, and nothing is ever slept here.
+Pure: the caller brings the time and randomness. This module never sleeps.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from furniture_events._settings import Settings
 __all__ = ["Retries", "parse_retry_after"]
 
 _MAX_DOUBLINGS = 32
-_MAX_SECONDS = 10.0**9
+_MAX_RETRY_AFTER_SECONDS = 10.0**9
 
 
 class Retries:
@@ -28,11 +28,12 @@ class Retries:
         return self._ends - now
 
     def next_delay(self, now: float, retry_after: float | None) -> float | None:
-        """Count a failed attempt and say how many seconds to wait, or None to give up.
+        """Count a failed attempt; return the seconds to wait, or None to give up.
 
-        The wait is uniform between 0 and `backoff` doubled for each attempt, at most
-        `backoff_max`; the broker's Retry-After comes on top, so that clients told the same do not
-        all return at the same moment. A wait that would reach the deadline is not begun.
+        The wait is uniform between 0 and ``backoff``, which each attempt doubles up to
+        ``backoff_max``. The broker's Retry-After is added to it, so that clients with the same
+        Retry-After do not all come back at the same moment. If the wait would reach the deadline,
+        the result is None.
         """
         if self.attempt >= self._settings.attempts:
             return None
@@ -45,16 +46,16 @@ class Retries:
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read a Retry-After in seconds; None where there is none that can be read.
+    """Read a Retry-After header in seconds; None if there is no valid one.
 
-    A date counts from the answer's own Date header, so no clock here has to agree with it.
+    A date counts from the answer's own Date header, so that this machine's clock does not matter.
     """
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
-        return min(float(value[:20]), _MAX_SECONDS)
+        return min(float(value[:20]), _MAX_RETRY_AFTER_SECONDS)
     try:
         until = parsedate_to_datetime(value)
         since = parsedate_to_datetime(headers.get("date", ""))
-        return min(max((until - since).total_seconds(), 0.0), _MAX_SECONDS)
+        return min(max((until - since).total_seconds(), 0.0), _MAX_RETRY_AFTER_SECONDS)
     except (TypeError, ValueError):
         return None

@@ -1,7 +1,6 @@
 """The constructor's arguments, checked once and frozen.
 
-Pure: this module never opens a connection, and no message of it repeats an argument that might
-hold a secret (the key, or a URL with a password in it).
+Pure. No message repeats an argument that may hold a secret: the key, or a URL with a password.
 """
 
 import math
@@ -18,7 +17,7 @@ _PRINTABLE = range(0x21, 0x7F)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that a producer is told. Times are in seconds, sizes in bytes."""
+    """A producer's settings. Times are in seconds, sizes in bytes."""
 
     url: str
     key: str | None = field(repr=False)
@@ -33,7 +32,7 @@ class Settings:
     max_connections: int
 
     def __post_init__(self) -> None:
-        """Raise `ConfigurationError` for the first argument that cannot be right."""
+        """Raise ``ConfigurationError`` for the first invalid argument."""
         object.__setattr__(self, "url", _checked_url(self.url))
         _check_key(self.key)
         for name in ("timeout", "connect_timeout", "deadline"):

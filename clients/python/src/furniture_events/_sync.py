@@ -1,4 +1,4 @@
-"""The face for threads: carries out the core's steps by blocking. It decides nothing itself."""
+"""The producer for threads. It carries out the core's steps by blocking, and decides nothing."""
 
 import ssl
 import time
@@ -9,6 +9,8 @@ from uuid import UUID
 
 from furniture_events import _log
 from furniture_events._base import ProducerBase
+from furniture_events._contract import CREATED, DELETED, UPDATED
+from furniture_events._encoding import EncodedEvent
 from furniture_events._http import Pool
 from furniture_events._results import Published
 from furniture_events._wire import Operation, Outcome, Resumption, Send, Wait
@@ -20,64 +22,78 @@ T = TypeVar("T")
 
 
 class Producer(ProducerBase):
-    """Publish furniture events, blocking until the broker has answered.
+    """Publish furniture events and wait, blocking, for the broker's answer.
 
     One producer serves any number of threads at once, and the children of a fork. Close it, or
-    use it in a `with` block.
+    use it in a ``with`` block.
     """
 
     _sleep = staticmethod(time.sleep)
 
     def furniture_created(self, furniture: object, *, id: str | UUID | None = None) -> Published:
-        """Publish that a piece was created; see `publish`.
+        """Publish that a piece was created; see ``publish``.
 
-        `furniture` is a mapping or a dataclass instance, sent with all its fields, or any object
-        with the seven attributes, of which these alone are sent.
+        Args:
+            furniture: a mapping or a dataclass instance, sent with all its fields; or any other
+                object with the seven attributes, sent with only these.
+            id: the event's id; made if None.
         """
-        return self.publish({"type": "furniture_created", "furniture": furniture, "id": id})
+        return self.publish({"type": CREATED, "furniture": furniture, "id": id})
 
     def furniture_updated(self, furniture: object, *, id: str | UUID | None = None) -> Published:
-        """Publish that a piece was updated; see `furniture_created`."""
-        return self.publish({"type": "furniture_updated", "furniture": furniture, "id": id})
+        """Publish that a piece was updated; see ``furniture_created``."""
+        return self.publish({"type": UPDATED, "furniture": furniture, "id": id})
 
     def furniture_deleted(self, furniture: object, *, id: str | UUID | None = None) -> Published:
-        """Publish that a piece was deleted, all seven fields included; see `furniture_created`."""
-        return self.publish({"type": "furniture_deleted", "furniture": furniture, "id": id})
+        """Publish that a piece was deleted, with all seven fields; see ``furniture_created``."""
+        return self.publish({"type": DELETED, "furniture": furniture, "id": id})
 
     def publish(self, event: Mapping[str, object]) -> Published:
-        """Publish `{"type", "furniture", "id"?}` and return once the log has it for good.
+        """Publish ``{"type", "furniture", "id"?}``; return when the log has stored it.
 
-        Without an `id` a UUIDv7 is made, so that a retry is recognised by the broker. Raises
-        `InvalidFurniture` or `InvalidMessage` before anything is sent, `Refused` for what the
-        broker refuses, `TransportError` where no proper answer came; `maybe_appended` on the
-        error says whether the event may be in the log.
+        Without an ``id`` the producer makes a UUIDv7, so that the broker recognises a retry.
+        ``maybe_appended`` of the error says whether the event may be in the log.
+
+        Raises:
+            InvalidFurniture: the furniture cannot be encoded; nothing was sent.
+            InvalidMessage: the event has no ``type``, or a bad ``id``; nothing was sent.
+            Refused: the broker refuses the event.
+            TransportError: no proper answer came.
+            ProducerClosed: the producer is closed.
         """
         return self._run(self._core.publish(event, self._clock()))
 
     def publish_many(
-        self, events: Iterable[Mapping[str, object]]
+        self, events: Iterable[Mapping[str, object] | EncodedEvent]
     ) -> list[Published | FurnitureEventsError]:
-        """Publish events in order and return, in order, each one's `Published` or error.
+        """Publish events in order; return the ``Published`` or the error of each, in order.
 
-        Nothing is raised for an event, nor for a broker that fails or is not there, so that no
-        result is lost. Of a batch only the events that failed temporarily are sent again. Once a
-        batch fails for good as a whole, or its retries are used up, the batches after it are not
-        sent: their events get `NotAttempted`. Raises `ProducerClosed`.
+        No event's error is raised, and no failure of the broker, so that no result is lost. From a
+        batch, only the events that failed temporarily are sent again. If a whole batch fails
+        permanently, or its retries are used up, the later batches are not sent and their events get
+        ``NotAttempted``.
+
+        Args:
+            events: mappings as for ``publish``. An ``EncodedEvent`` is sent without a check;
+                an outbox stores its text.
+
+        Raises:
+            ProducerClosed: the producer is closed.
         """
         results = self._run(self._core.publish_many(list(events), self._clock()))
         _log.incomplete(results)
         return results
 
     def position(self) -> str:
-        """Return the log's end, an opaque offset. Raises as `publish`."""
+        """Return the log's end, an opaque offset. Raise as ``publish`` does."""
         return self._run(self._core.position(self._clock()))
 
     def ping(self) -> float:
-        """Return the seconds of one round trip to the broker, tried once. Raises as `publish`."""
+        """Return the seconds of one round trip, without a retry. Raise as ``publish`` does."""
         return self._run(self._core.ping(self._clock()))
 
     def close(self) -> None:
-        """Close the connections; calls in flight fail. A second time does nothing."""
+        """Close the connections. Calls in flight fail. May be called twice."""
         self._closed = True
         self._pool.close()
 

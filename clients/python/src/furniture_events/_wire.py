@@ -1,7 +1,8 @@
-"""The vocabulary between the core and the faces: what is to be done, and what came of it.
+"""The steps that the core asks a producer for, and their outcomes.
 
-Pure data. A core operation is a generator: it yields a `Send` or a `Wait`, a face carries it out
-and sends a `Resumption` back, until the generator returns the call's result or raises its error.
+Pure data. A core operation is a generator. It yields a ``Send`` or a ``Wait``; the producer carries
+it out and sends a ``Resumption`` back. At the end the generator returns the call's result or raises
+its error.
 """
 
 from collections.abc import Generator, Mapping
@@ -17,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request; `target` is the path below the base URL, with its query."""
+    """An HTTP request. ``target`` is the path below the base URL, with its query."""
 
     method: str
     target: str
@@ -26,13 +27,13 @@ class Request:
 
     @property
     def publishes(self) -> bool:
-        """Tell whether the broker may append something because of it."""
+        """Whether this request may append events."""
         return self.method == "POST"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer, whole; header names are in lower case."""
+    """A whole HTTP answer. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -41,7 +42,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send the request once, within `budget` seconds."""
+    """Send the request once, within ``budget`` seconds."""
 
     request: Request
     budget: float
@@ -49,7 +50,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Let `seconds` pass before attempt number `attempt`, because of `reason`."""
+    """Wait for ``seconds`` before attempt number ``attempt``, because of ``reason``."""
 
     seconds: float
     attempt: int
@@ -57,11 +58,11 @@ class Wait:
 
 
 Outcome: TypeAlias = Answer | FurnitureEventsError
-"""An answer, or the error that stands for having none."""
+"""An answer, or the error instead of an answer."""
 
 
 class Resumption(NamedTuple):
-    """What came of a step (None after a `Wait`), and the face's monotonic clock in seconds."""
+    """A step's outcome (None after a ``Wait``), and the monotonic clock in seconds."""
 
     outcome: Outcome | None
     now: float

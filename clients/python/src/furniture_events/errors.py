@@ -1,12 +1,12 @@
-"""The error tree, and what each error says about the event that was being published.
+"""The error tree, and what each error says about the event that the call published.
 
 ::
 
     FurnitureEventsError             catch this one for everything
     ├── ConfigurationError           a bad argument of the constructor (also a ValueError)
     ├── ProducerClosed               the producer was used after close()
-    ├── NotAttempted                 publish_many stopped before it came to this event
-    ├── Refused                      the contract says no; `code` says why (an unknown code: this)
+    ├── NotAttempted                 publish_many stopped before it sent this event
+    ├── Refused                      the contract refuses; `code` says why (an unknown code: this)
     │   ├── InvalidJson              invalid_json            400
     │   ├── InvalidMessage           invalid_message         400
     │   ├── UnknownRoom              unknown_room            400
@@ -27,17 +27,17 @@
     │   ├── LogUnavailable           log_unavailable         503  temporary
     │   └── ShuttingDown             shutting_down           503  temporary
     └── TransportError               no answer that the contract knows
-        ├── Unreachable              temporary; no connection was made: nothing was sent
+        ├── Unreachable              temporary; no connection was made, so nothing was sent
         ├── AnswerTimeout            temporary; sent, but no answer in time
         ├── ConnectionLost           temporary; the connection broke before the whole answer came
         └── UnexpectedAnswer         a proxy's page, a redirect, broken JSON
 
-`maybe_appended` is False where the event is certainly not in the log, True where it may be, which
-any attempt of the call can bring about: then publish it again with the same `id`; the broker
-recognises it. `temporary` says whether the same call may succeed later.
+``maybe_appended`` is False if the event is certainly not in the log. It is True if any attempt of
+the call may have appended it: then publish the event again with the same ``id``, and the broker
+recognises it. ``temporary`` says whether the same call may succeed later.
 
-`Refused` also comes from the client itself, before anything is sent (`status` is None then). No
-error holds the key or keeps the HTTP library's exceptions, and all of them can be pickled.
+The client itself also raises ``Refused``, before it sends anything; ``status`` is None then. No
+error holds the key or the HTTP library's exceptions. Every error can be pickled.
 """
 
 from typing import ClassVar
@@ -48,12 +48,17 @@ _TEMPORARY_STATUSES = frozenset({429, 500, 502, 503, 504})
 
 
 class FurnitureEventsError(Exception):
-    """Base of all errors of this package."""
+    """The base of all errors of this package.
+
+    Attributes:
+        message: the error in words.
+        maybe_appended: whether the event may be in the log.
+    """
 
     _temporary: ClassVar[bool] = False
 
-    # Every further attribute is an optional keyword, so that pickle and copy, which call the
-    # class with `args` alone and then restore `__dict__`, rebuild any error of the tree.
+    # Every other attribute is an optional keyword. Pickle and copy call the class with only
+    # ``args`` and then restore ``__dict__``, so they can rebuild any error of the tree.
     def __init__(self, message: str = "", *, maybe_appended: bool = False) -> None:
         super().__init__(message)
         self.message = message
@@ -70,15 +75,15 @@ class FurnitureEventsError(Exception):
 
 
 class ConfigurationError(FurnitureEventsError, ValueError):
-    """An argument of the constructor cannot be right."""
+    """An argument of the constructor is invalid."""
 
 
 class ProducerClosed(FurnitureEventsError):
-    """The producer was used after `close()` or `aclose()`."""
+    """The producer was used after ``close()`` or ``aclose()``."""
 
 
 class NotAttempted(FurnitureEventsError):
-    """`publish_many` stopped at an earlier failure, `reason`; this event was never sent."""
+    """``publish_many`` stopped at an earlier failure, ``reason``, and never sent this event."""
 
     def __init__(
         self,
@@ -97,14 +102,19 @@ class NotAttempted(FurnitureEventsError):
 
 
 class Refused(FurnitureEventsError):
-    """The broker, or the client on the contract's behalf, refuses the request or the event.
+    """The broker refuses the request or the event, or the client does by the same contract.
 
-    `code` is the contract's; `details` names every field at fault; `status` is the HTTP status,
-    None where the error came inside a batch's answer or from the client; `retry_after` is in
-    seconds, None where the broker named none.
+    Attributes:
+        code: the contract's code.
+        details: every field at fault.
+        status: the HTTP status of the answer. None if the error came inside the answer to a batch,
+            or from the client.
+        retry_after: seconds after which to try again. None if the broker named no time.
+        http_status: the HTTP status that the contract gives the code. 0 for an unknown code.
     """
 
     code: str = ""
+    http_status: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -135,96 +145,112 @@ class InvalidJson(Refused):
     """The body is not JSON, or nested too deeply."""
 
     code = "invalid_json"
+    http_status = 400
 
 
 class InvalidMessage(Refused):
-    """The message is no event: no object, no `type`, a bad `id`."""
+    """The message is no event: it is no object, has no ``type``, or has a bad ``id``."""
 
     code = "invalid_message"
+    http_status = 400
 
 
 class UnknownRoom(Refused):
-    """The room's name follows no rule."""
+    """No room has such a name."""
 
     code = "unknown_room"
+    http_status = 400
 
 
 class InvalidOffset(Refused):
     """The offset is ill-formed."""
 
     code = "invalid_offset"
+    http_status = 400
 
 
 class Unauthorized(Refused):
-    """A credential is needed, or the one given is not valid."""
+    """A credential is needed, or the given credential is not valid."""
 
     code = "unauthorized"
+    http_status = 401
 
 
 class TokenExpired(Refused):
-    """The token given as key has expired."""
+    """The token that was given as ``key`` has expired."""
 
     code = "token_expired"
+    http_status = 401
 
 
 class Forbidden(Refused):
     """The credential, or the lack of one, does not allow publishing."""
 
     code = "forbidden"
+    http_status = 403
 
 
 class NotFound(Refused):
-    """The broker has no such path: mostly a wrong prefix in `url`."""
+    """The broker has no such path. Usually ``url`` has a wrong prefix."""
 
     code = "not_found"
+    http_status = 404
 
 
 class MethodNotAllowed(Refused):
     """The path takes another method."""
 
     code = "method_not_allowed"
+    http_status = 405
 
 
 class UnsupportedMediaType(Refused):
-    """The body's media type is not the one expected."""
+    """The broker expects another media type."""
 
     code = "unsupported_media_type"
+    http_status = 415
 
 
 class IdConflict(Refused):
-    """The `id` was used before, for another type or furniture."""
+    """The ``id`` was used before, for another type or other furniture."""
 
     code = "id_conflict"
+    http_status = 409
 
 
 class TooLarge(Refused):
-    """The event or the body is over the broker's limit in bytes."""
+    """The event or the body has more bytes than the broker accepts."""
 
     code = "too_large"
+    http_status = 413
 
 
 class TooManyEvents(Refused):
-    """The batch holds more events than the broker takes."""
+    """The batch has more events than the broker accepts."""
 
     code = "too_many_events"
+    http_status = 413
 
 
 class UnknownType(Refused):
-    """The broker knows no event of this `type`."""
+    """The broker knows no event of this ``type``."""
 
     code = "unknown_type"
+    http_status = 422
 
 
 class InvalidFurniture(Refused):
-    """The furniture breaks the contract; `details` names every field at fault."""
+    """The furniture breaks the contract; ``details`` names every field at fault."""
 
     code = "invalid_furniture"
+    http_status = 422
 
 
 class RateLimited(Refused):
-    """Too many commands from this address."""
+    """This address sent too many commands."""
 
     code = "rate_limited"
+    http_status = 429
     _temporary = True
 
 
@@ -232,6 +258,7 @@ class Internal(Refused):
     """The broker failed."""
 
     code = "internal"
+    http_status = 500
     _temporary = True
 
 
@@ -239,43 +266,48 @@ class LogUnavailable(Refused):
     """The broker cannot reach its event log."""
 
     code = "log_unavailable"
+    http_status = 503
     _temporary = True
 
 
 class ShuttingDown(Refused):
-    """The broker is draining."""
+    """The broker is shutting down."""
 
     code = "shutting_down"
+    http_status = 503
     _temporary = True
 
 
 class TransportError(FurnitureEventsError):
-    """No answer that the contract knows came back."""
+    """The producer got no answer that the contract knows."""
 
 
 class Unreachable(TransportError):
-    """No connection to the broker could be made; this attempt sent nothing."""
+    """No connection to the broker could be made, so this attempt sent nothing."""
 
     _temporary = True
 
 
 class AnswerTimeout(TransportError):
-    """The request was sent, wholly or in part, and no whole answer came in time."""
+    """The request was sent, at least in part, and no whole answer came in time."""
 
     _temporary = True
 
 
 class ConnectionLost(TransportError):
-    """The connection broke after the request was begun and before the whole answer came."""
+    """The connection broke after the request began and before the whole answer came."""
 
     _temporary = True
 
 
 class UnexpectedAnswer(TransportError):
-    """An answer came that is not the contract's: a proxy's page, a redirect, broken JSON.
+    """The answer is not the contract's: a proxy's page, a redirect, broken JSON.
 
-    `status` is the HTTP status, `content_type` the header's text, `excerpt` the first characters
-    of the body, `retry_after` in seconds or None.
+    Attributes:
+        status: the HTTP status.
+        content_type: the header's text.
+        excerpt: the first characters of the body.
+        retry_after: seconds, or None.
     """
 
     def __init__(
@@ -296,5 +328,5 @@ class UnexpectedAnswer(TransportError):
 
     @property
     def temporary(self) -> bool:
-        """Tell whether the HTTP status is one that may pass: 429, 500, 502, 503 or 504."""
+        """Tell whether the HTTP status is a temporary one: 429, 500, 502, 503 or 504."""
         return self.status in _TEMPORARY_STATUSES

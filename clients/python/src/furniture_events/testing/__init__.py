@@ -1,8 +1,8 @@
-"""Stand-ins for your own tests: producers with the same interface and no network.
+"""Producers for your own tests, with the same interface and without a network.
 
-`InMemoryProducer` is a `Producer` and `AsyncInMemoryProducer` an `AsyncProducer`, the same code
-but for the exchange with the broker, which is in memory; so a test meets the encoding, the
-validation and the errors of production. They never wait and never retry.
+``InMemoryProducer`` is a ``Producer`` and ``AsyncInMemoryProducer`` is an ``AsyncProducer``. Only
+the exchange with the broker is replaced, so a test sees the encoding, the validation and the errors
+of production. They never wait and never retry.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def _utc_now() -> datetime:
 
 
 class _InMemory(ProducerBase):
-    """What both stand-ins add to a producer."""
+    """The part that both in-memory producers add to a producer."""
 
     def __init__(self, *, now: Callable[[], datetime] = _utc_now) -> None:
         super().__init__("http://broker.invalid", attempts=1)
@@ -31,33 +31,37 @@ class _InMemory(ProducerBase):
 
     @property
     def events(self) -> list[RecordedEvent]:
-        """The events appended so far, in order; duplicates and refused ones are not among them."""
+        """The appended events, in order, without duplicates and refused events."""
         return self._broker.events
 
     def fail_next(
         self, error: FurnitureEventsError, *, times: int = 1, appended: bool = False
     ) -> None:
-        """Make the next `times` requests fail with `error`.
+        """Make the next requests fail.
 
-        A call makes one request; `publish_many` one for every 1,000 events. With `appended` the
-        events are recorded all the same, as when the broker's answer is lost.
+        A call makes one request; ``publish_many`` makes one for every 1,000 events.
+
+        Args:
+            error: the error of each request.
+            times: the number of requests.
+            appended: record the events nevertheless, as if only the broker's answer was lost.
         """
         self._broker.fail_next(error, times, appended=appended)
 
     def clear(self) -> None:
-        """Forget all events and all failures still to come."""
+        """Forget all events, and all failures that ``fail_next`` asked for."""
         self._broker.clear()
 
 
 class InMemoryProducer(_InMemory, Producer):
-    """A `Producer` that publishes to memory. `now` gives the timestamps, aware datetimes."""
+    """A ``Producer`` that publishes to memory. ``now`` returns timestamps, aware datetimes."""
 
     def _exchange(self, send: Send) -> Outcome:
         return self._broker.handle(send.request)
 
 
 class AsyncInMemoryProducer(_InMemory, AsyncProducer):
-    """An `AsyncProducer` that publishes to memory. `now` gives the timestamps, aware datetimes."""
+    """An ``AsyncProducer`` that publishes to memory. ``now`` returns timestamps."""
 
     async def _exchange(self, send: Send) -> Outcome:
         return self._broker.handle(send.request)

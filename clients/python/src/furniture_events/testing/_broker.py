@@ -1,7 +1,7 @@
-"""A broker in memory: answers the producer's requests as the contract says, without a socket.
+"""A broker in memory, which answers the producer's requests as the contract says.
 
-It keeps every event until cleared and never delivers any. Answers are the same bytes that HTTP
-would carry, so the client under test reads them with the code that it uses in production.
+It opens no socket and never delivers. It keeps every event until it is cleared. Its answers are
+the bytes that HTTP would carry, so that the client under test reads them with its production code.
 """
 
 import copy
@@ -14,8 +14,15 @@ from datetime import datetime
 from typing import Any
 
 from furniture_events._wire import Answer, Outcome, Request
-from furniture_events.errors import FurnitureEventsError, IdConflict, Refused
-from furniture_events.testing._contract import check_event, problem_body, same_json
+from furniture_events.errors import FurnitureEventsError, Refused
+from furniture_events.testing._rules import (
+    check_body_size,
+    check_event,
+    check_member_size,
+    id_conflict,
+    problem_body,
+    same_json,
+)
 
 __all__ = ["MemoryBroker", "RecordedEvent"]
 
@@ -24,7 +31,7 @@ _EPOCH = "memory"
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event as a consumer would get it; `furniture` holds plain JSON values."""
+    """An event as a consumer would get it; ``furniture`` holds plain JSON values."""
 
     type: str
     furniture: dict[str, Any]
@@ -40,7 +47,7 @@ class _Failure:
 
 
 class MemoryBroker:
-    """The events appended so far, by id too, and the failures still to come."""
+    """The appended events, in order and by id, and the failures of the next requests."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
@@ -66,7 +73,7 @@ class MemoryBroker:
             self._failures.clear()
 
     def handle(self, request: Request) -> Outcome:
-        """Answer one request, or fail as told."""
+        """Answer one request, or fail if ``fail_next`` asked for it."""
         with self._lock:
             failure = self._failures.popleft() if self._failures else None
             if failure is not None and not failure.appended:
@@ -81,26 +88,28 @@ class MemoryBroker:
         if "events" in document:
             return _json_answer(200, {"results": [self._item(item) for item in document["events"]]})
         try:
+            check_body_size(len(request.body))
             result = self._append(document)
         except Refused as error:
-            return _json_answer(422, problem_body(error), "application/problem+json")
+            return _json_answer(error.http_status, problem_body(error), "application/problem+json")
         return _json_answer(200 if result["duplicate"] else 201, result)
 
     def _item(self, event: dict[str, Any]) -> dict[str, object]:
+        text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
         try:
+            check_member_size(len(text.encode()))
             return {"ok": True, **self._append(event)}
         except Refused as error:
             return {"ok": False, "error": problem_body(error)}
 
     def _append(self, event: dict[str, Any]) -> dict[str, object]:
-        text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-        check_event(event, len(text.encode()))
-        known = self._by_id.get(event["id"])
-        if known is None:
+        check_event(event)
+        earlier = self._by_id.get(event["id"])
+        if earlier is None:
             return self._result(self._record(event), duplicate=False)
-        if known.type == event["type"] and same_json(known.furniture, event["furniture"]):
-            return self._result(known, duplicate=True)
-        raise IdConflict("id: was used for another event")
+        if earlier.type == event["type"] and same_json(earlier.furniture, event["furniture"]):
+            return self._result(earlier, duplicate=True)
+        raise id_conflict(event["id"])
 
     def _record(self, event: dict[str, Any]) -> RecordedEvent:
         self._appended += 1
