@@ -39,19 +39,14 @@ def commits(rate: float, count: int) -> None:
 
 def backlog(count: int, pieces: int) -> None:
     """Fill the outbox with events of so many pieces, in turns."""
-    from furniture_events._encoding import encode_event  # noqa: PLC0415 - plain sites lack it
-    from furniture_events._ids import new_event_id  # noqa: PLC0415
-    from furniture_events.django import outbox  # noqa: PLC0415
+    from furniture_events.django import outbox  # noqa: PLC0415 - plain sites lack it
+    from furniture_events.django.events import ChangeEvent  # noqa: PLC0415
 
     for start in range(0, count, 1000):
         outbox.append(
             [
-                encode_event(
-                    {
-                        "type": "furniture_updated",
-                        "furniture": {**FURNITURE, "furniture_id": str(number % pieces)},
-                    },
-                    new_event_id,
+                ChangeEvent.encode(
+                    "furniture_updated", {**FURNITURE, "furniture_id": str(number % pieces)}
                 )
                 for number in range(start, min(start + 1000, count))
             ],

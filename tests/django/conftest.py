@@ -19,7 +19,7 @@ from django.contrib.auth.models import Permission, User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.core.management.color import no_style  # noqa: E402
 from django.db import connection, connections  # noqa: E402
-from furniture_events.django.wake import _socket_path  # noqa: E402
+from furniture_events.django.wakeups import _socket_path  # noqa: E402
 
 from tests.django.catalog.models import Mueble  # noqa: E402
 from tests.django.kills.options import reports  # noqa: E402

@@ -24,7 +24,7 @@ def mueble(autor: User, **changes: object) -> Mueble:
     )
 
 
-def told(events: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+def summaries(events: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
     """Return of each event its type, without the prefix, and these fields of its furniture."""
     return [
         (event["type"].removeprefix("furniture_"), *(event["furniture"][name] for name in names))

@@ -14,7 +14,7 @@ from furniture_events.django.models import OutboxEvent
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Destacado, Mueble
-from tests.django.pieces import mueble, told
+from tests.django.pieces import mueble, summaries
 from tests.django.test_publishing import FURNITURE
 
 site = AdminSite(name="admin")
@@ -56,7 +56,7 @@ def test_adding_changing_and_deleting_is_published(client: Client, autor: User, 
         send(client, f"{page}change/", form(autor, notas="rayada"))
         send(client, f"{page}change/", form(autor, material="pino"))
         send(client, f"{page}delete/", {"post": "yes"})
-    assert told(events, "material", "altura") == [
+    assert summaries(events, "material", "altura") == [
         ("created", "roble", 1.5),
         ("updated", "pino", 1.5),
         ("deleted", "pino", 1.5),
@@ -73,7 +73,11 @@ def test_deleting_several_is_published(client: Client, autor: User) -> None:
     with capture_events() as events:
         send(client, "/admin/catalog/mueble/", {**chosen, "post": "yes"})
         send(client, f"/admin/auth/user/{autor.pk}/delete/", {"post": "yes"})
-    assert sorted(told(events, "nombre")) == [("deleted", "a"), ("deleted", "b"), ("deleted", "c")]
+    assert sorted(summaries(events, "nombre")) == [
+        ("deleted", "a"),
+        ("deleted", "b"),
+        ("deleted", "c"),
+    ]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from furniture_events.django import bulk, publish
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Maker, Mesa, Mueble, Pieza, Sofa
-from tests.django.pieces import mueble, told
+from tests.django.pieces import mueble, summaries
 from tests.django.test_mapping import VALUES
 from tests.django.test_transactions import race
 
@@ -49,7 +49,7 @@ def test_bulk_create_publishes_each_row(autor: User) -> None:
         created = bulk.bulk_create(
             Mueble.objects, [mueble(autor, nombre=nombre, altura="1.006") for nombre in "ab"]
         )
-    assert told(events, "nombre", "altura") == [("created", "a", 1.01), ("created", "b", 1.01)]
+    assert summaries(events, "nombre", "altura") == [("created", "a", 1.01), ("created", "b", 1.01)]
     assert [event["furniture"]["furniture_id"] for event in events] == [
         str(piece.pk) for piece in created
     ]
@@ -61,7 +61,7 @@ def test_bulk_update_publishes_what_it_changes(pieces: list[Mueble]) -> None:
     pieces[2].material = "haya"
     with capture_events() as events:
         assert bulk.bulk_update(Mueble.objects, pieces, ["material", "notas"]) == 3
-    assert told(events, "nombre", "material") == [
+    assert summaries(events, "nombre", "material") == [
         ("updated", "a", "roble"),
         ("updated", "c", "haya"),
     ]
@@ -77,7 +77,7 @@ def test_update_publishes_what_it_changes(pieces: list[Mueble]) -> None:
         assert bulk.update(rows, material="pino") == 3
         assert bulk.update(Mueble.objects.filter(nombre="b"), ancho=F("ancho") + 1) == 1
         assert bulk.update(Mueble.objects, notas="rayada") == 3
-    assert told(events, "nombre", "material", "ancho") == [
+    assert summaries(events, "nombre", "material", "ancho") == [
         ("updated", "a", "pino", 120),
         ("updated", "c", "pino", 2),
         ("updated", "b", "pino", 121),
@@ -95,7 +95,7 @@ def test_many_rows_are_done_in_parts(autor: User, monkeypatch: pytest.MonkeyPatc
             piece.material = "haya"
         bulk.bulk_update(Mueble.objects, pieces, ["material"])
         assert bulk.publish_created(Mueble.objects) == 5
-    assert told(events, "nombre", "material") == [
+    assert summaries(events, "nombre", "material") == [
         *(("created", name, "roble") for name in names),
         *(("updated", name, "pino") for name in names),
         *(("updated", name, "haya") for name in names),
@@ -107,7 +107,7 @@ def test_rows_that_are_there_can_be_published_as_created(pieces: list[Mueble]) -
     """A fixture's, by a queryset; each as its own model is mapped."""
     with capture_events() as events:
         assert bulk.publish_created(Mueble.objects.exclude(nombre="b")) == 2
-    assert told(events, "nombre") == [("created", "a"), ("created", "c")]
+    assert summaries(events, "nombre") == [("created", "a"), ("created", "c")]
     assert [event["furniture"].get("plazas") for event in events] == [None, 2]
 
 
@@ -116,7 +116,7 @@ def test_a_child_that_is_mapped_as_its_parent(autor: User) -> None:
     Mesa.objects.create(**VALUES, autor=autor)
     with capture_events() as events:
         bulk.update(Mesa.objects.filter(patas=4), patas=3, material="pino")
-    assert told(events, "material") == [("updated", "pino")]
+    assert summaries(events, "material") == [("updated", "pino")]
 
 
 def test_bulk_work_that_fails_writes_and_publishes_nothing(pieces: list[Mueble]) -> None:
@@ -153,7 +153,7 @@ def test_an_update_writes_only_what_still_matches(autor: User) -> None:
 
     with capture_events() as events:
         race(lambda: take("pino"), lambda: take("haya"))
-    assert (taken, told(events, "material")) == ([1, 0], [("updated", "pino")])
+    assert (taken, summaries(events, "material")) == ([1, 0], [("updated", "pino")])
 
 
 def test_an_update_is_one_statement(pieces: list[Mueble], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,7 @@ def test_an_update_is_one_statement(pieces: list[Mueble], monkeypatch: pytest.Mo
     highest = Mueble.objects.order_by("-ancho").values("ancho")[:1]
     with capture_events() as events:
         bulk.update(Mueble.objects.annotate(most=Subquery(highest)), ancho=F("most") + F("id"))
-    assert told(events, "ancho") == [("updated", 120 + piece.pk) for piece in pieces]
+    assert summaries(events, "ancho") == [("updated", 120 + piece.pk) for piece in pieces]
 
 
 def test_keys_may_be_given_as_text(autor: User) -> None:
@@ -173,4 +173,4 @@ def test_keys_may_be_given_as_text(autor: User) -> None:
     with capture_events() as events:
         bulk.bulk_create(Pieza.objects, [piece])
         publish("furniture_updated", piece)
-    assert told(events, "furniture_id") == [("created", key), ("updated", key)]
+    assert summaries(events, "furniture_id") == [("created", key), ("updated", key)]

@@ -20,8 +20,8 @@ from django.test import override_settings
 from furniture_events.django.checks import check_deployment, check_outbox, check_setting
 from furniture_events.django.conf import Config, config
 
+from tests.django.overrides import override_setting
 from tests.django.relays import site_environment
-from tests.django.setting import setting
 from tests.support.server import ROOT, TIMEOUT, python_path
 
 AUTHOR = {"autor_username": "autor__username"}
@@ -41,7 +41,7 @@ def without(name: str) -> override_settings:
 
 def test_a_correct_setting_is_not_remarked_on() -> None:
     """With everything given, by whatever asks for the checks."""
-    sound = setting(
+    sound = override_setting(
         KEY=None,
         MODE="direct",
         WAKE="poll",
@@ -139,9 +139,9 @@ def test_a_value_that_cannot_be_right(name: Any, value: object, id: str, hint: s
 )
 def test_a_time_that_overflows(name: str) -> None:
     """E003 with the bound, two weeks, which itself is right."""
-    with setting(**{name: 1_209_600}):
+    with override_setting(**{name: 1_209_600}):
         assert check_setting() == []
-    with setting(**{name: 1e300}):
+    with override_setting(**{name: 1e300}):
         id, message, _ = only(check_setting())
     assert id == "E003"
     assert message.endswith("must be a number of seconds above 0, and 1209600 (two weeks) at most.")
@@ -160,7 +160,7 @@ def test_a_time_that_overflows(name: str) -> None:
 )
 def test_a_secret_is_not_told(flawed: dict[str, object]) -> None:
     """Neither by the finding nor by what `config` raises."""
-    with setting(**flawed):
+    with override_setting(**flawed):
         (found,) = check_setting()
         with pytest.raises(ImproperlyConfigured) as failure:
             config()
@@ -170,7 +170,7 @@ def test_a_secret_is_not_told(flawed: dict[str, object]) -> None:
 @pytest.mark.parametrize("label", ["catalog.Nothing", "nowhere.Mueble", "Mueble", "a.b.c"])
 def test_a_model_that_does_not_exist(label: str) -> None:
     """E004, with the label, and no Python of ours."""
-    with setting(MODELS={label: AUTHOR}):
+    with override_setting(MODELS={label: AUTHOR}):
         id, message, hint = only(check_setting())
     assert (id, label in message, "unpack" in message) == ("E004", True, False)
     assert hint == "Name it as in AUTH_USER_MODEL: app.Model."
@@ -178,9 +178,9 @@ def test_a_model_that_does_not_exist(label: str) -> None:
 
 def test_a_model_that_is_named_twice() -> None:
     """E004: Django takes a model's name in any case, so that two keys can be one model."""
-    with setting(MODELS={"catalog.mueble": AUTHOR}):
+    with override_setting(MODELS={"catalog.mueble": AUTHOR}):
         assert check_setting() == []
-    with setting(MODELS={"catalog.mueble": AUTHOR, "catalog.Mueble": AUTHOR}):
+    with override_setting(MODELS={"catalog.mueble": AUTHOR, "catalog.Mueble": AUTHOR}):
         id, message, hint = only(check_setting())
     assert (id, hint) == ("E004", "Name each model once.")
     assert message == "FURNITURE_EVENTS['MODELS']['catalog.Mueble'] is catalog.Mueble again."
@@ -192,7 +192,7 @@ def test_a_model_that_is_named_twice() -> None:
 )
 def test_what_maps_nothing(how: object) -> None:
     """E005, with the model's label."""
-    with setting(MODELS={"catalog.Mueble": how}):
+    with override_setting(MODELS={"catalog.Mueble": how}):
         id, message, hint = only(check_setting())
     assert (id, "'catalog.Mueble'" in message) == ("E005", True)
     assert hint == "Write a dict of lookups, or a function's dotted name."
@@ -211,7 +211,7 @@ def test_what_maps_nothing(how: object) -> None:
 )
 def test_a_lookup_that_leads_to_no_column(lookups: dict[str, str], name: str) -> None:
     """E006, with the field; many rows of another table are no column either."""
-    with setting(MODELS={"catalog.Mueble": lookups}):
+    with override_setting(MODELS={"catalog.Mueble": lookups}):
         id, message, hint = only(check_setting())
     assert (id, f"{name} is not mapped" in message) == ("E006", True)
     assert hint == f"Map it, such as {{{name!r}: 'another_column'}}, or use a function."
@@ -219,7 +219,7 @@ def test_a_lookup_that_leads_to_no_column(lookups: dict[str, str], name: str) ->
 
 def test_listening_takes_postgresql(database: str) -> None:
     """E007 where no database can do it."""
-    with setting(WAKE="listen"):
+    with override_setting(WAKE="listen"):
         found = check_setting()
     if database == "postgres":
         assert found == []
@@ -236,9 +236,9 @@ def test_a_token_that_outlives_the_session() -> None:
     nullable = {"catalog.Mueble": {**AUTHOR, "material": "autor__last_login"}}
     with override_settings(SESSION_COOKIE_AGE=299):
         assert check_setting() == []
-        with setting(TOKEN_SECRET="x" * 32):
+        with override_setting(TOKEN_SECRET="x" * 32):
             id, _, hint = only(check_setting())
-        with setting(TOKEN_SECRET="x" * 32, MODELS=nullable):
+        with override_setting(TOKEN_SECRET="x" * 32, MODELS=nullable):
             assert {str(each.id)[-4:] for each in check_setting()} == {"E008", "W002"}
     assert (id, hint) == ("E008", "A page's token would outlive the session of its user.")
 
@@ -247,7 +247,7 @@ def test_an_outbox_that_is_not_migrated(other: str) -> None:
     """W001, for each database that is asked about, and for none unless asked."""
     id, message, hint = only(check_outbox(databases=["default", other]))
     assert (id, "'other'" in message) == ("W001", True)
-    with setting(MODE="direct"):
+    with override_setting(MODE="direct"):
         assert check_outbox(databases=[other]) == []
     assert hint == "manage.py migrate --database other makes it."
     call_command("migrate", "furniture_events", verbosity=0, database=other)
@@ -287,7 +287,7 @@ def test_a_router_that_parts_a_model_from_its_outbox(other: str) -> None:
     """W001 without asking a database; where the outbox may be, it is missed once that is asked."""
     with override_settings(DATABASE_ROUTERS=[Catalog()]):
         id, message, hint = only(check_setting())
-        with setting(MODE="direct"):
+        with override_setting(MODE="direct"):
             assert check_setting() == []
     assert (id, "the database 'other'" in message) == ("W001", True)
     assert hint == "Let allow_migrate('other', 'furniture_events') be true, then migrate it."
@@ -302,7 +302,7 @@ def test_models_that_count_alike() -> None:
     What a function makes of the key is not known.
     """
     for counting in ("Mueble", "Sofa"):
-        with setting(MODELS={f"catalog.{counting}": AUTHOR, "catalog.Lampara": AUTHOR}):
+        with override_setting(MODELS={f"catalog.{counting}": AUTHOR, "catalog.Lampara": AUTHOR}):
             id, message, hint = only(check_setting())
         assert id == "W003"
         assert f"catalog.{counting} and catalog.Lampara each count their furniture_id" in message
@@ -312,7 +312,7 @@ def test_models_that_count_alike() -> None:
         {"catalog.Mueble": AUTHOR, "catalog.Sofa": AUTHOR, "catalog.Mesa": AUTHOR},
         {"catalog.Mueble": AUTHOR, "catalog.Lampara": named},
     ):
-        with setting(MODELS=models):
+        with override_setting(MODELS=models):
             assert check_setting() == []
 
 
@@ -329,13 +329,13 @@ def test_models_that_count_alike() -> None:
 )
 def test_browsers_sent_to_their_own_machine(url: str) -> None:
     """W004 by `check --deploy` alone, of the URL where there is no other for browsers."""
-    with setting(URL=url):
+    with override_setting(URL=url):
         id, message, hint = only(check_deployment())
-    with setting(PUBLIC_URL=url, URL="http://broker.example"):
+    with override_setting(PUBLIC_URL=url, URL="http://broker.example"):
         deployment = run_checks(tags=["security"], include_deployment_checks=True)
         assert only([each for each in deployment if "furniture_events" in str(each.id)])[0] == id
         assert check_setting() == []
-    with setting(PUBLIC_URL="http://192.0.2.7", URL=url):
+    with override_setting(PUBLIC_URL="http://192.0.2.7", URL=url):
         assert check_deployment() == []
     assert (id, "['URL']" in message) == ("W004", True)
     assert hint == "Give PUBLIC_URL, the broker's URL as browsers reach it."
@@ -344,11 +344,11 @@ def test_browsers_sent_to_their_own_machine(url: str) -> None:
 @pytest.mark.parametrize("secure", ["SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE"])
 def test_browsers_sent_from_https_to_http(secure: str) -> None:
     """W005 by `check --deploy`, where the site's settings say that it is served by https."""
-    with setting(PUBLIC_URL="HTTP://broker.example"):
+    with override_setting(PUBLIC_URL="HTTP://broker.example"):
         assert check_deployment() == []
         with override_settings(**{secure: True}):
             id, message, hint = only(check_deployment())
-    with setting(PUBLIC_URL="https://broker.example"), override_settings(**{secure: True}):
+    with override_setting(PUBLIC_URL="https://broker.example"), override_settings(**{secure: True}):
         assert check_deployment() == []
     assert (id, "['PUBLIC_URL']" in message) == ("W005", True)
     assert hint == "Give PUBLIC_URL with https, of a proxy that ends TLS before the broker."
@@ -362,11 +362,11 @@ def test_a_broken_setting_is_told_of_once() -> None:
 
 def test_a_column_that_may_be_null() -> None:
     """W002 for what the contract requires; a further field may be NULL."""
-    with setting(MODELS={"catalog.Mueble": {**AUTHOR, "material": "autor__last_login"}}):
+    with override_setting(MODELS={"catalog.Mueble": {**AUTHOR, "material": "autor__last_login"}}):
         id, message, hint = only(check_setting())
     assert (id, "'autor__last_login' may be NULL" in message) == ("W002", True)
     assert hint == "Such events are refused by the broker: give a value with a function."
-    with setting(MODELS={"catalog.Mueble": {**AUTHOR, "entrada": "autor__last_login"}}):
+    with override_setting(MODELS={"catalog.Mueble": {**AUTHOR, "entrada": "autor__last_login"}}):
         assert check_setting() == []
 
 

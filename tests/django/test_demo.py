@@ -75,7 +75,7 @@ def shared(
     tmp_path_factory: pytest.TempPathFactory, create_database: Callable[[], dict[str, Any] | None]
 ) -> Iterator[Demo]:
     """Run the site, its relay and the broker."""
-    running = Demo(tmp_path_factory.mktemp("demo"), create_database(), "tests.django.staged")
+    running = Demo(tmp_path_factory.mktemp("demo"), create_database(), "tests.django.demo_settings")
     yield running
     running.stop()
 

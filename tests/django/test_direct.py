@@ -21,8 +21,8 @@ from furniture_events.django import direct, publish
 from furniture_events.django.models import OutboxEvent
 
 from tests.django.catalog.models import Mueble
-from tests.django.pieces import mueble, told
-from tests.django.setting import setting
+from tests.django.overrides import override_setting
+from tests.django.pieces import mueble, summaries
 from tests.django.test_publishing import FURNITURE
 from tests.django.test_transactions import save_and_answer
 from tests.support.server import Server, wait_until
@@ -74,7 +74,7 @@ def test_what_is_committed_is_published(
 ) -> None:
     """In order, at the commit and not before, without the outbox; a rollback takes it back."""
     server = start_server(producer_keys="a-producer-key")
-    with setting(MODE="direct", URL=server.url, DIRECT_TIMEOUT=10):
+    with override_setting(MODE="direct", URL=server.url, DIRECT_TIMEOUT=10):
         with transaction.atomic():
             piece = mueble(autor)
             piece.save()
@@ -84,7 +84,7 @@ def test_what_is_committed_is_published(
             mueble(autor).save()
             raise ZeroDivisionError
         publish("furniture_updated", FURNITURE)
-    assert told(published(server)) == [("created",), ("deleted",), ("updated",)]
+    assert summaries(published(server)) == [("created",), ("deleted",), ("updated",)]
     assert (counts, OutboxEvent.objects.count()) == ({"published": 3}, 0)
 
 
@@ -92,7 +92,7 @@ def test_a_commit_is_one_request(
     autor: User, broker: loopback.Broker, counts: Counter[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """With the events that no savepoint took back, in order; each one's answer is its own."""
-    with setting(MODE="direct", URL=broker.url, DIRECT_TIMEOUT=10):
+    with override_setting(MODE="direct", URL=broker.url, DIRECT_TIMEOUT=10):
         for _ in range(2):
             with transaction.atomic():
                 for nombre in ("a", "b", ""):
@@ -105,7 +105,7 @@ def test_a_commit_is_one_request(
                     with pytest.raises(ZeroDivisionError), transaction.atomic():
                         mueble(autor, nombre="never").save()
                         raise ZeroDivisionError
-    assert [told(seen.json["events"], "nombre") for seen in broker.seen] == [
+    assert [summaries(seen.json["events"], "nombre") for seen in broker.seen] == [
         [("created", nombre) for nombre in ("a", "b", "", "c")]
     ] * 2
     assert counts == {"published": 6, "lost": 2}
@@ -114,7 +114,7 @@ def test_a_commit_is_one_request(
 
 def test_nobody_there(autor: User, counts: Counter[str], caplog: pytest.LogCaptureFixture) -> None:
     """The row is committed, the view answers, the event is lost: counted, and one line each."""
-    with setting(MODE="direct", URL=f"http://127.0.0.1:{free_port()}", DIRECT_TIMEOUT=10):
+    with override_setting(MODE="direct", URL=f"http://127.0.0.1:{free_port()}", DIRECT_TIMEOUT=10):
         with override_settings(ROOT_URLCONF=__name__):
             assert Client().get("/save/200/").status_code == 200
             assert Client().get("/save/200/").status_code == 200
@@ -129,7 +129,7 @@ def test_a_broker_that_never_answers_is_left_alone_for_a_while(
     autor: User, mute: socket.socket, counts: Counter[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The first commit waits for the timeout, once for all it has to say, the next for nothing."""
-    with setting(MODE="direct", URL=url_of(mute), DIRECT_TIMEOUT=0.5):
+    with override_setting(MODE="direct", URL=url_of(mute), DIRECT_TIMEOUT=0.5):
         with transaction.atomic():
             for nombre in "ab":
                 mueble(autor, nombre=nombre).save()
@@ -149,7 +149,7 @@ def test_a_broker_that_comes_back_is_published_to(
 ) -> None:
     """After the pause the next event tries again."""
     port = free_port()
-    with setting(MODE="direct", URL=f"http://127.0.0.1:{port}", DIRECT_TIMEOUT=0.5):
+    with override_setting(MODE="direct", URL=f"http://127.0.0.1:{port}", DIRECT_TIMEOUT=0.5):
         publish("furniture_created", FURNITURE)
         assert counts == {"lost": 1}
         server = start_server(port=port, producer_keys="a-producer-key")
@@ -159,7 +159,7 @@ def test_a_broker_that_comes_back_is_published_to(
             return bool(counts["published"])
 
         wait_until(is_published, "an event is published")
-    assert told(published(server)) == [("updated",)]
+    assert summaries(published(server)) == [("updated",)]
 
 
 def test_what_the_broker_refuses_is_lost_and_holds_nobody_up(
@@ -167,7 +167,7 @@ def test_what_the_broker_refuses_is_lost_and_holds_nobody_up(
 ) -> None:
     """A refusal is an answer: the next event is sent at once."""
     server = start_server(producer_keys="a-producer-key")
-    with setting(MODE="direct", URL=server.url, DIRECT_TIMEOUT=10):
+    with override_setting(MODE="direct", URL=server.url, DIRECT_TIMEOUT=10):
         publish("furniture_created", {**FURNITURE, "nombre": ""})
         publish("furniture_updated", FURNITURE)
     assert counts == {"lost": 1, "published": 1}
@@ -183,7 +183,7 @@ def test_what_nobody_thought_of_is_not_raised_either(
         raise RuntimeError("out of threads")
 
     monkeypatch.setattr(Producer, "publish_many", fail)
-    with setting(MODE="direct"), override_settings(ROOT_URLCONF=__name__):
+    with override_setting(MODE="direct"), override_settings(ROOT_URLCONF=__name__):
         with transaction.atomic():
             mueble(autor).save()
         assert Client().get("/save/200/").status_code == 200

@@ -12,7 +12,7 @@ from furniture_events.django.models import OutboxEvent
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Banco, Mesa, Mueble, Sofa
-from tests.django.pieces import told
+from tests.django.pieces import summaries
 from tests.django.test_mapping import VALUES
 from tests.django.test_saving import receiving
 
@@ -28,12 +28,12 @@ def test_a_parent_that_is_kept_stays_as_it_is_mapped(sofa: Sofa) -> None:
     key = str(sofa.pk)
     with capture_events() as events:
         sofa.delete(keep_parents=True)
-    assert told(events, "furniture_id") == [("updated", key)]
+    assert summaries(events, "furniture_id") == [("updated", key)]
     assert "plazas" not in events[0]["furniture"]
     assert (Mueble.objects.count(), Sofa.objects.count()) == (1, 0)
     with capture_events() as events:
         Mueble.objects.get().delete()
-    assert told(events, "furniture_id") == [("deleted", key)]
+    assert summaries(events, "furniture_id") == [("deleted", key)]
 
 
 def test_a_child_that_is_mapped_alone_is_deleted(sofa: Sofa) -> None:
@@ -41,7 +41,7 @@ def test_a_child_that_is_mapped_alone_is_deleted(sofa: Sofa) -> None:
     with mock.patch.dict(mapping._mappers), capture_events() as events:
         del mapping._mappers[Mueble]
         sofa.delete(keep_parents=True)
-    assert told(events) == [("deleted",)]
+    assert summaries(events) == [("deleted",)]
     assert Mueble.objects.count() == 1
 
 
@@ -58,11 +58,11 @@ def test_deleting_a_child_whole_is_told_once(sofa: Sofa) -> None:
     """By its own model or its parent's, as the child is mapped."""
     with capture_events() as events:
         sofa.delete()
-    assert told(events, "plazas") == [("deleted", 2)]
+    assert summaries(events, "plazas") == [("deleted", 2)]
     Sofa.objects.create(**VALUES, autor=sofa.autor)
     with capture_events() as events:
         Mueble.objects.all().delete()
-    assert told(events, "plazas") == [("deleted", 2)]
+    assert summaries(events, "plazas") == [("deleted", 2)]
 
 
 def test_a_child_whose_receiver_saves_its_parents_row_is_created(autor: User) -> None:
@@ -70,7 +70,7 @@ def test_a_child_whose_receiver_saves_its_parents_row_is_created(autor: User) ->
     with receiving(post_save, lambda mesa: Mueble.objects.get(pk=mesa.pk).save(), Mesa):
         with capture_events() as events:
             Mesa(**VALUES, autor=autor).save()
-    assert told(events) == [("created",)]
+    assert summaries(events) == [("created",)]
 
 
 def test_a_parent_that_is_kept_may_be_on_another_database(autor: User, other_site: str) -> None:
@@ -85,7 +85,7 @@ def test_a_parent_that_is_kept_may_be_on_another_database(autor: User, other_sit
         sofa.save(using=other_site)
         with capture_events(other_site) as events:
             delete(sofa)
-        assert told(events) == [("updated",)]
+        assert summaries(events) == [("updated",)]
 
 
 def banco(autor: User, codigo: str = "b-1") -> Banco:
@@ -104,7 +104,7 @@ def test_a_child_with_a_key_of_its_own_is_its_parents_piece(autor: User) -> None
         read.save()
         publish("furniture_updated", read)
         read.delete()
-    assert told(events, "furniture_id", "material") == [
+    assert summaries(events, "furniture_id", "material") == [
         ("created", key, "roble"),
         ("updated", key, "pino"),
         ("updated", key, "pino"),
@@ -122,11 +122,11 @@ def test_bulk_work_on_a_child_with_a_key_of_its_own(autor: User) -> None:
         assert bulk.update(Banco.objects.filter(codigo="b-1"), material="haya") == 1
         assert bulk.publish_created(Banco.objects.filter(codigo="b-2")) == 1
         Banco.objects.all().delete()
-    assert told(events[:2], "furniture_id", "material") == [
+    assert summaries(events[:2], "furniture_id", "material") == [
         ("updated", second, "haya"),
         ("created", first, "roble"),
     ]
-    assert sorted(told(events[2:], "furniture_id")) == sorted(
+    assert sorted(summaries(events[2:], "furniture_id")) == sorted(
         [("deleted", first), ("deleted", second)]
     )
 
@@ -136,5 +136,5 @@ def test_two_that_have_no_row_yet_are_two_pieces(autor: User) -> None:
     with receiving(pre_save, lambda piece: banco(autor, "b-2").save(), Banco):
         with capture_events() as events:
             banco(autor).save()
-    assert told(events) == [("created",)] * 2
+    assert summaries(events) == [("created",)] * 2
     assert OutboxEvent.objects.values("furniture_id").distinct().count() == 2

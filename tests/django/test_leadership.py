@@ -19,10 +19,10 @@ from furniture_events.django.models import OutboxEvent, RelayLease
 from furniture_events.django.relay import Relay as ActiveRelay
 
 from tests.django.databases import on_postgres, on_sqlite
+from tests.django.overrides import override_setting
 from tests.django.pieces import mueble
 from tests.django.relays import Relay, answer_after, wait_for_events, wait_until_sent
-from tests.django.setting import setting
-from tests.django.test_wake import NEVER, save_and_see_each
+from tests.django.test_wakeups import NEVER, save_and_see_each
 from tests.support.server import Server, wait_until
 
 StartRelay = Callable[..., Relay]
@@ -96,7 +96,7 @@ def test_a_relay_whose_connection_is_ended_connects_again(
     server = start_server()
     relay = start_relay(URL=server.url, WAKE="listen", POLL_SECONDS=NEVER)
     relay.wait_for("relay_active")
-    with setting(WAKE="listen"):
+    with override_setting(WAKE="listen"):
         for times in (1, 2):
             save_and_see_each(autor, server, before=3 * (times - 1))
             assert terminate_others() == 1
@@ -111,7 +111,7 @@ def test_a_relay_whose_connection_is_ended_connects_again(
 def test_a_relay_that_disconnects_keeps_no_lock(database: str) -> None:
     """After an error it can lead again, also where a pool has kept its connection open."""
     relay = ActiveRelay("default")
-    assert relay._lead()
+    assert relay._become_active()
     with mock.patch.object(connection, "close"):
         relay._disconnect()
     with ThreadPoolExecutor(1) as thread:
@@ -185,14 +185,14 @@ def test_a_relay_that_loses_its_lease_over_a_request_sends_no_more(
 @on_sqlite
 def test_a_relay_that_stands_by_is_not_woken(database: str, tmp_path: Path) -> None:
     """It leaves the bell to the active one."""
-    with setting(WAKE_SOCKET=str(tmp_path / "bell"), LEASE_SECONDS=0.01):
+    with override_setting(WAKE_SOCKET=str(tmp_path / "relay.sock"), LEASE_SECONDS=0.01):
         relay = ActiveRelay("default")
-        assert relay._lead()
-        assert len(list(tmp_path.iterdir())) == len(relay._wakers) == 1
+        assert relay._become_active()
+        assert len(list(tmp_path.iterdir())) == len(relay._wake_sources) == 1
         until = timezone.now() + timedelta(days=1)
         RelayLease.objects.update(holder="another", expires_at=until)
-        wait_until(lambda: not relay._lead(), "the lease is over")
-        assert list(tmp_path.iterdir()) == relay._wakers == []
+        wait_until(lambda: not relay._become_active(), "the lease is over")
+        assert list(tmp_path.iterdir()) == relay._wake_sources == []
         relay._close()
 
 

@@ -13,7 +13,7 @@ from furniture_events.django.mapping import Lookups, MappingError, make_mapper
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Destacado, Lampara, Maker, Mesa, Mueble, Pieza, Sofa
-from tests.django.pieces import mueble, told
+from tests.django.pieces import mueble, summaries
 
 VALUES = {"nombre": "Uno", "altura": 1, "ancho": 2, "material": "roble"}
 
@@ -44,7 +44,7 @@ def test_renamed_fields_two_joins_and_a_uuid(autor: User) -> None:
         piece.price = Decimal(100)
         piece.save(update_fields=["price"])
         piece.delete()
-    assert told(events, "precio") == [("updated", 100), ("deleted", 100)]
+    assert summaries(events, "precio") == [("updated", 100), ("deleted", 100)]
 
 
 def test_a_function_gets_the_row_as_the_database_has_it(autor: User) -> None:
@@ -56,7 +56,7 @@ def test_a_function_gets_the_row_as_the_database_has_it(autor: User) -> None:
         lamp.vatios = 60
         lamp.save(update_fields=["vatios"])
         lamp.delete()
-    assert told(events, "nombre", "descripcion", "altura") == [
+    assert summaries(events, "nombre", "descripcion", "altura") == [
         ("created", "UNO", "40.0 W", 1),
         ("updated", "UNO", "60.0 W", 1),
         ("deleted", "UNO", "60.0 W", 1),
@@ -70,7 +70,7 @@ def test_a_proxy_is_its_model(autor: User) -> None:
         piece.material = "pino"
         piece.save()
         Destacado.objects.all().delete()
-    assert told(events, "material") == [
+    assert summaries(events, "material") == [
         ("created", "roble"),
         ("updated", "pino"),
         ("deleted", "pino"),
@@ -86,7 +86,7 @@ def test_a_child_without_a_mapping_is_published_as_its_parent(autor: User) -> No
         table.material = "pino"
         table.save(update_fields=["material"])
         table.delete()
-    assert told(events, "material") == [
+    assert summaries(events, "material") == [
         ("created", "roble"),
         ("updated", "pino"),
         ("deleted", "pino"),
@@ -103,7 +103,7 @@ def test_a_child_with_a_mapping_is_published_by_it(autor: User) -> None:
         parent.material = "pino"
         parent.save()
         parent.delete()
-    assert told(events, "material", "plazas") == [
+    assert summaries(events, "material", "plazas") == [
         ("created", "roble", 2),
         ("updated", "roble", 3),
         ("updated", "pino", 3),
@@ -112,7 +112,7 @@ def test_a_child_with_a_mapping_is_published_by_it(autor: User) -> None:
     sofa = Sofa.objects.create(**VALUES, autor=autor)
     with capture_events() as events:
         sofa.delete()
-    assert told(events, "plazas") == [("deleted", 2)]
+    assert summaries(events, "plazas") == [("deleted", 2)]
 
 
 def test_the_authors_name_is_the_one_that_the_database_has(autor: User) -> None:
@@ -123,7 +123,7 @@ def test_the_authors_name_is_the_one_that_the_database_has(autor: User) -> None:
     piece.material = "pino"
     with capture_events() as events:
         piece.save()
-    assert told(events, "autor_username") == [("updated", "ana")]
+    assert summaries(events, "autor_username") == [("updated", "ana")]
 
 
 @isolate_apps("tests.django.catalog")

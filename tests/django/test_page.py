@@ -26,7 +26,7 @@ from django.views import View
 from furniture_events import Producer
 from furniture_events.django.page import describe, live, position
 
-from tests.django.setting import setting
+from tests.django.overrides import override_setting
 from tests.django.test_publishing import FURNITURE
 from tests.support.server import Server, wait_until
 
@@ -35,7 +35,7 @@ SECRET = "a secret that the broker knows as well"
 
 def broker(server: Server, **changes: Any) -> override_settings:
     """Use this broker; as a rule its position is asked for only once."""
-    return setting(
+    return override_setting(
         **{"URL": server.url, "POSITION_SECONDS": 1000, "POSITION_TIMEOUT": 10} | changes
     )
 

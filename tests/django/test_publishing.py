@@ -18,7 +18,7 @@ from furniture_events.django.publishing import record_changes
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Mueble
-from tests.django.pieces import mueble, told
+from tests.django.pieces import mueble, summaries
 
 FURNITURE: dict[str, Any] = {
     "furniture_id": "x-1",
@@ -68,7 +68,7 @@ def test_a_mapped_instance_is_published_as_its_row(piece: Mueble) -> None:
     with capture_events() as events:
         publish("furniture_updated", piece)
         publish("furniture_deleted", SimpleLazyObject(lambda: piece))
-    assert told(events, "material") == [("updated", "roble"), ("deleted", "roble")]
+    assert summaries(events, "material") == [("updated", "roble"), ("deleted", "roble")]
 
 
 def test_the_id_is_the_idempotency_key() -> None:
@@ -88,7 +88,7 @@ def test_events_are_in_the_order_of_the_calls() -> None:
             publish("furniture_created", FURNITURE)
             publish("furniture_updated", FURNITURE)
         publish("furniture_deleted", FURNITURE)
-    assert told(events) == [("created",), ("updated",), ("deleted",)]
+    assert summaries(events) == [("created",), ("updated",), ("deleted",)]
     assert [row.furniture_id for row in OutboxEvent.objects.all()] == ["x-1"] * 3
 
 
@@ -109,14 +109,14 @@ def test_what_cannot_be_published_is_refused_at_once(
         with pytest.raises(error):
             publish(type, furniture)
         publish("furniture_created", FURNITURE)
-    assert told(events) == [("created",)]
+    assert summaries(events) == [("created",)]
 
 
 def test_another_furniture_id_is_another_piece() -> None:
     """Pages that show the one that it was are told that it is gone."""
     with capture_events() as events:
         record_changes({1: FURNITURE}, {1: {**FURNITURE, "furniture_id": "new"}}, "default")
-    assert told(events, "furniture_id") == [
+    assert summaries(events, "furniture_id") == [
         ("deleted", FURNITURE["furniture_id"]),
         ("created", "new"),
     ]
@@ -127,7 +127,7 @@ def test_two_pieces_that_swap_their_ids_are_both_there() -> None:
     one, other = FURNITURE, {**FURNITURE, "furniture_id": "x-2"}
     with capture_events() as events:
         record_changes({1: one, 2: other}, {1: other, 2: one}, "default")
-    assert told(events, "furniture_id") == [
+    assert summaries(events, "furniture_id") == [
         ("deleted", "x-1"),
         ("deleted", "x-2"),
         ("created", "x-2"),

@@ -104,13 +104,13 @@ def test_a_page_of_the_outbox_is_bounded(autor: User) -> None:
         mueble(autor, nombre=nombre, descripcion=nombre * 10).save()
     length = max(len(row.event) for row in OutboxEvent.objects.order_by("id")[:2])
     pages = []
-    while page := outbox.page("default", events=10, characters=2 * length):
+    while page := outbox.oldest("default", max_events=10, max_characters=2 * length):
         pages.append([json.loads(row.event)["furniture"]["nombre"] for row in page])
-        outbox.take(page, "default")
+        outbox.delete(page, "default")
     assert pages == [["a", "b"], ["ñ" * 200], ["d"]]
     for nombre in "abc":
         mueble(autor, nombre=nombre).save()
-    assert len(outbox.page("default", events=2, characters=10 * length)) == 2
+    assert len(outbox.oldest("default", max_events=2, max_characters=10 * length)) == 2
 
 
 def test_an_event_that_fails_for_now_is_not_overtaken(

@@ -19,7 +19,7 @@ from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Maker, Mueble, Pieza, Sofa
 from tests.django.databases import on_postgres, on_sqlite
-from tests.django.pieces import mueble, told
+from tests.django.pieces import mueble, summaries
 from tests.django.test_mapping import VALUES
 from tests.django.test_transactions import alone
 from tests.support.server import TIMEOUT
@@ -111,7 +111,7 @@ def test_update_fields_with_a_mapped_column_publishes(
     piece.autor = User.objects.create_user("ana")
     with capture_events() as events:
         piece.save(update_fields=update_fields)
-    assert told(events, "autor_username") == [("updated", "ana")]
+    assert summaries(events, "autor_username") == [("updated", "ana")]
 
 
 def test_deferred_columns_are_published_all_the_same(piece: Mueble) -> None:
@@ -120,7 +120,7 @@ def test_deferred_columns_are_published_all_the_same(piece: Mueble) -> None:
     part.material = "pino"
     with capture_events() as events:
         part.save()
-    assert told(events, "nombre", "material") == [("updated", "Mesa", "pino")]
+    assert summaries(events, "nombre", "material") == [("updated", "Mesa", "pino")]
     part = Mueble.objects.only("notas").get()
     with capture_events() as events:
         part.save()
@@ -132,7 +132,7 @@ def test_a_stale_instance_publishes_what_it_does_to_the_row(piece: Mueble) -> No
     Mueble.objects.update(nombre="Escritorio", material="pino")
     with capture_events() as events:
         piece.save(update_fields=["material"])
-    assert told(events, "nombre", "material") == [("updated", "Escritorio", "roble")]
+    assert summaries(events, "nombre", "material") == [("updated", "Escritorio", "roble")]
 
 
 def test_an_explicit_primary_key_creates_then_updates(autor: User) -> None:
@@ -140,7 +140,7 @@ def test_an_explicit_primary_key_creates_then_updates(autor: User) -> None:
     with capture_events() as events:
         mueble(autor, pk=7).save()
         mueble(autor, pk=7, material="pino").save()
-    assert told(events, "furniture_id") == [("created", "7"), ("updated", "7")]
+    assert summaries(events, "furniture_id") == [("created", "7"), ("updated", "7")]
 
 
 def test_get_or_create_and_update_or_create_publish_what_they_do(autor: User) -> None:
@@ -151,7 +151,7 @@ def test_get_or_create_and_update_or_create_publish_what_they_do(autor: User) ->
         Mueble.objects.get_or_create(nombre="Silla", defaults={**values, "material": "pino"})
         Mueble.objects.update_or_create(nombre="Silla", defaults=values)
         Mueble.objects.update_or_create(nombre="Silla", defaults={"material": "pino"})
-    assert told(events, "material") == [("created", "roble"), ("updated", "pino")]
+    assert summaries(events, "material") == [("created", "roble"), ("updated", "pino")]
 
 
 def test_deleting_publishes_each_piece_that_goes(autor: User) -> None:
@@ -161,7 +161,7 @@ def test_deleting_publishes_each_piece_that_goes(autor: User) -> None:
         each.save()
     with capture_events() as events:
         Mueble.objects.filter(nombre="a").delete()
-    assert told(events, "nombre") == [("deleted", "a")]
+    assert summaries(events, "nombre") == [("deleted", "a")]
     stale = Mueble.objects.get(nombre="b")
     second.delete()
     with capture_events() as events:
@@ -169,7 +169,7 @@ def test_deleting_publishes_each_piece_that_goes(autor: User) -> None:
     assert events == []
     with capture_events() as events:
         autor.delete()
-    assert told(events, "nombre", "autor_username") == [("deleted", "c", "juan")]
+    assert summaries(events, "nombre", "autor_username") == [("deleted", "c", "juan")]
 
 
 def test_saves_in_receivers_are_one_event_with_the_final_state(autor: User) -> None:
@@ -184,13 +184,13 @@ def test_saves_in_receivers_are_one_event_with_the_final_state(autor: User) -> N
 
     with receiving(post_save, save_again), capture_events() as events:
         mueble(autor).save()
-    assert told(events, "material", "ancho") == [("created", "pino", 99)]
+    assert summaries(events, "material", "ancho") == [("created", "pino", 99)]
     piece = Mueble.objects.get()
     piece.nombre = "Silla"
     with receiving(pre_save, lambda piece: Mueble.objects.update(ancho=7)):
         with receiving(post_save, save_again), capture_events() as events:
             piece.save()
-    assert told(events, "nombre", "ancho") == [("updated", "Silla", 99)]
+    assert summaries(events, "nombre", "ancho") == [("updated", "Silla", 99)]
 
 
 def test_a_receiver_that_saves_another_piece_publishes_both(autor: User) -> None:
@@ -204,7 +204,7 @@ def test_a_receiver_that_saves_another_piece_publishes_both(autor: User) -> None
 
     with receiving(post_save, save_another), capture_events() as events:
         mueble(autor).save()
-    assert sorted(told(events, "nombre")) == [("created", "Mesa"), ("updated", "Silla")]
+    assert sorted(summaries(events, "nombre")) == [("created", "Mesa"), ("updated", "Silla")]
 
 
 def test_a_receiver_that_raises_undoes_the_save_and_its_event(autor: User) -> None:
@@ -221,7 +221,7 @@ def test_a_receivers_error_that_is_caught_leaves_the_row_and_its_event(autor: Us
         with transaction.atomic():
             with pytest.raises(ZeroDivisionError):
                 mueble(autor).save()
-    assert told(events, "nombre") == [("created", "Mesa")]
+    assert summaries(events, "nombre") == [("created", "Mesa")]
     assert Mueble.objects.count() == 1
 
 
@@ -261,7 +261,7 @@ def test_a_row_that_is_deleted_by_a_receiver_is_not_told_as_there(piece: Mueble)
     with receiving(post_save, lambda piece: Mueble.objects.filter(pk=piece.pk).delete()):
         with capture_events() as events:
             piece.save()
-    assert told(events) == [("deleted",)]
+    assert summaries(events) == [("deleted",)]
 
 
 def test_a_row_that_comes_and_goes_within_a_save_is_not_told(autor: User) -> None:
@@ -280,7 +280,7 @@ def test_a_receiver_that_writes_the_row_anew_updates_it(piece: Mueble) -> None:
 
     with receiving(post_save, write_anew), capture_events() as events:
         piece.save()
-    assert told(events, "material") == [("updated", "pino")]
+    assert summaries(events, "material") == [("updated", "pino")]
 
 
 def test_a_receiver_that_makes_a_copy_leaves_the_row(piece: Mueble) -> None:
@@ -295,7 +295,7 @@ def test_a_receiver_that_makes_a_copy_leaves_the_row(piece: Mueble) -> None:
     key = str(piece.pk)
     with receiving(post_save, copy), capture_events() as events:
         piece.save()
-    assert sorted(told(events, "furniture_id", "material")) == [
+    assert sorted(summaries(events, "furniture_id", "material")) == [
         ("created", str(piece.pk), "pino"),
         ("updated", key, "pino"),
     ]
@@ -306,14 +306,14 @@ def test_a_piece_that_is_saved_as_it_goes_is_told_as_gone(piece: Mueble) -> None
     piece.material = "pino"
     with receiving(pre_delete, lambda piece: piece.save()), capture_events() as events:
         piece.delete()
-    assert told(events) == [("updated",), ("deleted",)]
+    assert summaries(events) == [("updated",), ("deleted",)]
 
 
 def test_a_piece_that_is_saved_once_it_is_gone_is_told_as_there(piece: Mueble) -> None:
     """The last word is that it is created, where a receiver saves it after."""
     with receiving(post_delete, lambda piece: piece.save()), capture_events() as events:
         piece.delete()
-    assert told(events) == [("deleted",), ("created",)]
+    assert summaries(events) == [("deleted",), ("created",)]
     assert Mueble.objects.count() == 1
 
 
@@ -352,7 +352,7 @@ def test_a_row_that_is_created_is_not_looked_for(autor: User) -> None:
         piece.save(force_insert=True)
     selects = [each["sql"] for each in queries if each["sql"].startswith("SELECT")]
     assert len([each for each in selects if "catalog_pieza" in each]) == 1
-    assert told(events) == [("created",)]
+    assert summaries(events) == [("created",)]
 
 
 def test_a_row_that_was_there_is_not_told_as_created(autor: User) -> None:
@@ -379,7 +379,7 @@ def test_a_row_that_comes_in_between_is_updated(autor: User, database: str) -> N
 
     with receiving(pre_save, come_first), capture_events() as events:
         mueble(autor, pk=7, material="pino").save()
-    assert told(events, "material") == [("created", "roble"), ("updated", "pino")]
+    assert summaries(events, "material") == [("created", "roble"), ("updated", "pino")]
 
 
 def test_creators_that_read_first_find_no_database_locked(autor: User) -> None:
@@ -399,7 +399,7 @@ def test_creators_that_read_first_find_no_database_locked(autor: User) -> None:
                 creator.result(TIMEOUT)
     finally:
         pre_save.disconnect(look, sender=Mueble)
-    assert told(events) == [("created",)] * 40
+    assert summaries(events) == [("created",)] * 40
 
 
 @on_sqlite

@@ -13,8 +13,8 @@ from django.db import connections, transaction
 from furniture_events.django import publish
 from furniture_events.django.testing import Events, capture_events
 
-from tests.django.pieces import mueble, told
-from tests.django.setting import setting
+from tests.django.overrides import override_setting
+from tests.django.pieces import mueble, summaries
 from tests.django.test_publishing import FURNITURE
 from tests.support.server import ROOT, TIMEOUT, python_path
 
@@ -29,7 +29,7 @@ def test_the_events_of_the_block_and_no_others(autor: User) -> None:
             raise ZeroDivisionError
         publish("furniture_updated", FURNITURE, id="mine")
     publish("furniture_deleted", FURNITURE)
-    assert told(events) == [("created",), ("updated",)]
+    assert summaries(events) == [("created",), ("updated",)]
     assert events[1] == {
         "type": "furniture_updated",
         "furniture": {**FURNITURE, "altura": 75.5},
@@ -39,15 +39,15 @@ def test_the_events_of_the_block_and_no_others(autor: User) -> None:
 
 def test_in_direct_mode_nothing_is_sent(autor: User) -> None:
     """The events come at the commit; nobody is at the setting's URL, and nobody is asked."""
-    with setting(MODE="direct"), capture_events() as events:
+    with override_setting(MODE="direct"), capture_events() as events:
         with transaction.atomic():
             mueble(autor).save()
             assert events == []
-        assert told(events) == [("created",)]
+        assert summaries(events) == [("created",)]
         with pytest.raises(ZeroDivisionError), transaction.atomic():
             mueble(autor).save()
             raise ZeroDivisionError
-    assert told(events) == [("created",)]
+    assert summaries(events) == [("created",)]
 
 
 def test_what_was_not_published_is_told_with_what_was() -> None:

@@ -22,7 +22,7 @@ from tests.support.server import (
 SITE = ROOT / "examples/django_catalog"
 KEY = "a-producer-key"
 DOOMED = "Falla"
-"""The name of pieces whose requests fail after they were saved; see ``tests.django.staged``."""
+"""A request that saves a piece of this name fails after the save: see ``demo_settings.py``."""
 
 SHELL = """
 import contextlib, io, json, sys

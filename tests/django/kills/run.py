@@ -29,7 +29,7 @@ from tests.django.relays import Relay, published, site_environment
 from tests.support.server import Server, wait_until
 
 POINTS = ("before_reading", "after_reading", "sent", "answered", "deleting")
-"""Where relays die; see `tests.django.kills.relay`."""
+"""Where relays die; see `tests.django.kills.killed_relay`."""
 
 SETTLE_SECONDS = 120
 
@@ -107,7 +107,7 @@ def carry_out(plan: Plan, folder: Path, database: Mapping[str, Any]) -> Report:
             for at, (point, visit) in enumerate(deaths):
                 if at in outages:
                     outages[at](broker)
-                program = ("-m", "tests.django.kills.relay", point, str(visit))
+                program = ("-m", "tests.django.kills.killed_relay", point, str(visit))
                 relay = Relay(program=program, environment=environment)
                 if at in outages:
                     relay.wait_for("relay_waits", 2)

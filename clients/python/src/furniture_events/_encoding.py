@@ -22,7 +22,7 @@ from furniture_events._contract import (
 from furniture_events._results import Detail
 from furniture_events.errors import InvalidFurniture, InvalidMessage
 
-__all__ = ["EncodedEvent", "encode_event", "encode_plain", "plain_furniture"]
+__all__ = ["EncodedEvent", "encode_event", "encode_plain", "event_id", "plain_furniture"]
 
 _FURNITURE_DEPTH = 2  # the event itself is depth 1
 _INTEGER_BOUND = 10**MAX_INTEGER_DIGITS
@@ -75,7 +75,7 @@ def encode_event(event: object, new_id: Callable[[], str]) -> EncodedEvent:
     event_type = event.get("type")
     if not isinstance(event_type, str):
         raise _invalid_message("type", "must be a string and is required")
-    id = _event_id(event.get("id"), new_id)
+    id = event_id(event.get("id"), new_id)
     return encode_plain(event_type, plain_furniture(event.get("furniture", _MISSING)), id)
 
 
@@ -117,7 +117,12 @@ def plain_furniture(furniture: object) -> dict[str, object]:
     return plain
 
 
-def _event_id(id: object, new_id: Callable[[], str]) -> str:
+def event_id(id: object, new_id: Callable[[], str]) -> str:
+    """Return the id as text; make one if it is None.
+
+    Raises:
+        InvalidMessage: it is neither text nor a UUID.
+    """
     if id is None:
         return new_id()
     if isinstance(id, UUID):

@@ -15,7 +15,7 @@ _MAX_RETRY_AFTER_SECONDS = 10.0**9
 
 
 class Retries:
-    """The attempts of one call, counted from `started` on the caller's clock."""
+    """The attempts of one call, counted from ``started`` on the caller's clock."""
 
     def __init__(self, settings: Settings, random: Callable[[], float], started: float) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""The outbox in the admin: what waits, what the broker refused and why, and a way to retry it."""
+"""The outbox in the admin: waiting events, refused events with their errors, and a retry."""
 
 from typing import Any
 
@@ -14,17 +14,17 @@ __all__ = ["OutboxEventAdmin"]
 
 
 class StateFilter(admin.SimpleListFilter):
-    """Refused or waiting."""
+    """Filters refused or waiting events."""
 
     title = "state"
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
-        """Name the states."""
+        """Return the two states."""
         return [("refused", "refused"), ("waiting", "waiting")]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":  # noqa: ARG002
-        """Select by the state."""
+        """Return the events in the chosen state."""
         match self.value():
             case "refused":
                 return queryset.exclude(error="")
@@ -35,7 +35,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Events can be looked at, retried and deleted, not written."""
+    """The admin of the outbox. Events can be read, retried and deleted, but not written."""
 
     list_display = ("id", "type", "furniture_id", "created_at", "error")
     list_filter = (StateFilter, "type")
@@ -49,9 +49,9 @@ class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self.message_user(request, f"{count} refused events wait again.", messages.SUCCESS)
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
-        """Events are not made by hand here."""
+        """Refuse: nobody adds an event by hand."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
-        """Nor changed."""
+        """Refuse: nobody changes an event."""
         return False

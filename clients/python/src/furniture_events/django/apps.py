@@ -1,4 +1,4 @@
-"""The Django app. Its `ready` only wires: the checks, and the saves and deletes that it sees."""
+"""The Django app. Its ``ready`` only registers the checks and the watched models."""
 
 from django.apps import AppConfig
 
@@ -6,7 +6,7 @@ __all__ = ["FurnitureEventsConfig"]
 
 
 class FurnitureEventsConfig(AppConfig):
-    """`furniture_events.django` in `INSTALLED_APPS`."""
+    """The app ``furniture_events.django`` in ``INSTALLED_APPS``."""
 
     name = "furniture_events.django"
     label = "furniture_events"
@@ -14,8 +14,8 @@ class FurnitureEventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks, and see what happens to the mapped models."""
-        from furniture_events.django import checks, saving  # noqa: PLC0415 - models are ready now
+        """Register the checks, and watch the saves and deletes of the mapped models."""
+        from furniture_events.django import checks, saving  # noqa: PLC0415 - models exist now
 
         checks.register()
         saving.watch()

@@ -1,7 +1,7 @@
-"""What `bulk_create`, `bulk_update`, `QuerySet.update` and fixtures write, published.
+"""Bulk changes that publish: ``bulk_create``, ``bulk_update``, ``update`` and fixtures.
 
-Django sends no signals for these. Each function here does what Django's own does and publishes it,
-in one transaction. Deleting needs none: `QuerySet.delete` is seen.
+Django sends no signals for these. Each function here does the same as Django's own and publishes
+the changes, in one transaction. ``QuerySet.delete`` needs no such function: the app sees it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from django.db import NotSupportedError, connections, router, transaction
 from django.db.models import Manager, Model, QuerySet
 
+from furniture_events._contract import CREATED
 from furniture_events.django.mapping import (
     Mapper,
     key_of,
@@ -20,7 +21,7 @@ from furniture_events.django.mapping import (
     rows_at,
     rows_of,
 )
-from furniture_events.django.publishing import CREATED, record, record_changes
+from furniture_events.django.publishing import record, record_changes
 
 __all__ = ["bulk_create", "bulk_update", "publish_created", "update"]
 
@@ -28,16 +29,24 @@ Piece = TypeVar("Piece", bound=Model)
 Read = TypeVar("Read")
 Rows: TypeAlias = "Manager[Any] | QuerySet[Any]"
 
-_CHUNK = 500  # rows at a time: what a database takes in one IN (...)
+_CHUNK_ROWS = 500  # a database takes so many keys in one IN (...)
 
 
 def bulk_create(
     rows: Rows, pieces: Iterable[Piece], *, batch_size: int | None = None
 ) -> list[Piece]:
-    """Do `rows.bulk_create(pieces)` and publish `furniture_created` for each.
+    """Do ``rows.bulk_create(pieces)`` and publish ``furniture_created`` for each piece.
 
-    Conflicts cannot be ignored or updated: which rows were written would not be known. Raises
-    `NotSupportedError` where the database does not tell the new rows' primary keys.
+    There are no options for conflicts, because Django does not tell which rows it has written then.
+
+    Args:
+        rows: a manager or queryset of a mapped model.
+        pieces: the instances to create.
+        batch_size: as Django's.
+
+    Raises:
+        NotSupportedError: the database does not return the new primary keys.
+        ValueError: the model is not mapped.
     """
     rows, mapper = _mapped(rows)
     with transaction.atomic(using=rows.db):
@@ -53,29 +62,39 @@ def bulk_create(
 def bulk_update(
     rows: Rows, pieces: Iterable[Model], fields: Sequence[str], *, batch_size: int | None = None
 ) -> int:
-    """Do `rows.bulk_update(pieces, fields)`, publish `furniture_updated` for what it changed."""
+    """Do ``rows.bulk_update(pieces, fields)``; publish ``furniture_updated`` for changed rows.
+
+    Args:
+        rows: a manager or queryset of a mapped model.
+        pieces: the instances with their new values.
+        fields: the names of the fields to write.
+        batch_size: as Django's.
+
+    Returns:
+        The number of rows that matched, as Django returns it.
+    """
     rows, mapper = _mapped(rows)
     changed = 0
     with transaction.atomic(using=rows.db):
-        # In the order of the keys: two of these cannot wait for each other.
+        # In the order of the keys, so that two bulk updates cannot wait for each other.
         for chunk in _chunks(sorted(pieces, key=lambda piece: key_of(piece, mapper))):
             keys = [key_of(piece, mapper) for piece in chunk]
-            mine = rows_at(keys, mapper, rows.db)
-            lock(mine)
-            before = read_before(mapper, mine)
+            chosen = rows_at(keys, mapper, rows.db)
+            lock(chosen)
+            before = read_before(mapper, chosen)
             changed += rows.bulk_update(chunk, fields, batch_size=batch_size)
-            record_changes(before, read(mapper, mine), rows.db)
+            record_changes(before, read(mapper, chosen), rows.db)
     return changed
 
 
 def update(rows: Rows, **values: Any) -> int:
-    """Do `rows.update(**values)` and publish `furniture_updated` for each row that it changed."""
+    """Do ``rows.update(**values)``; publish ``furniture_updated`` for each changed row."""
     rows, mapper = _mapped(rows)
     with transaction.atomic(using=rows.db):
         keys = _locked_keys(rows, mapper)
         before = _read(read_before, keys, mapper, rows.db)
         if connections[rows.db].features.has_select_for_update:
-            # What matches only by now is not locked; what matches no more is not written either.
+            # Only the locked rows: others may match by now, and their old values are unknown.
             rows = rows.filter(**{f"{_key_name(mapper)}__in": keys})
         changed = rows.update(**values)
         record_changes(before, _read(read, keys, mapper, rows.db), rows.db)
@@ -83,16 +102,16 @@ def update(rows: Rows, **values: Any) -> int:
 
 
 def publish_created(rows: Rows) -> int:
-    """Publish `furniture_created` for rows as they are, such as a fixture's; return how many."""
+    """Publish ``furniture_created`` for existing rows, such as a fixture's; return their number."""
     rows, mapper = _mapped(rows)
     with transaction.atomic(using=rows.db):
         furniture = _read(read, _locked_keys(rows, mapper), mapper, rows.db)
-        record([(CREATED, each) for each in furniture.values()], rows.db)
+        record([(CREATED, values) for values in furniture.values()], rows.db)
     return len(furniture)
 
 
 def _locked_keys(rows: "QuerySet[Any]", mapper: Mapper) -> list[Any]:
-    # The rows in a query of their own: those of a distinct or sliced one cannot be locked.
+    # A separate query, because a database cannot lock the rows of a distinct or sliced query.
     chosen = rows_of(mapper.model, rows.db).filter(pk__in=rows.values(_key_name(mapper)))
     return list(lock(chosen))
 
@@ -109,20 +128,20 @@ def _read(
     using: str,
 ) -> dict[Any, Read]:
     return {
-        pk: each
+        pk: result
         for chunk in _chunks(keys)
-        for pk, each in reader(mapper, rows_at(chunk, mapper, using)).items()
+        for pk, result in reader(mapper, rows_at(chunk, mapper, using)).items()
     }
 
 
 def _mapped(rows: Rows) -> "tuple[QuerySet[Any], Mapper]":
-    """Return the rows on the database that they are written to, and their model's mapper."""
+    """Return the rows, on the database that takes writes, and their model's mapper."""
     mapper = mapper_of(rows.model)
     if mapper is None:
         raise ValueError(f"{rows.model._meta.label} is not in FURNITURE_EVENTS['MODELS']")
-    every: Any = rows.all()
-    return every.using(every._db or router.db_for_write(every.model)), mapper
+    queryset: Any = rows.all()
+    return queryset.using(queryset._db or router.db_for_write(queryset.model)), mapper
 
 
 def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
+    return (items[start : start + _CHUNK_ROWS] for start in range(0, len(items), _CHUNK_ROWS))

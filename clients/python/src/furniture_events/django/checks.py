@@ -1,19 +1,19 @@
 """The system checks.
 
 ==== ==============================================================================
-E001 no URL, or one that cannot be right
-E002 no KEY, or one that cannot be right
-E003 an unknown key in the setting, or a value that cannot be right
-E004 a model that does not exist
-E005 a function that cannot be imported, or what else maps nothing
+E001 no URL, or an invalid one
+E002 no KEY, or an invalid one
+E003 an unknown key in the setting, or an invalid value
+E004 a model that does not exist, or is named twice
+E005 a function that cannot be imported, or another value that maps nothing
 E006 a lookup that leads to no column, so that a field of the furniture is not mapped
-E007 `WAKE = "listen"` without PostgreSQL and psycopg 3.2
-E008 a token that outlives the session of the user it is for
-W001 an outbox that is not migrated, or that routers keep out
-W002 a column that may be NULL where the contract needs a value
-W003 models whose automatic primary keys give pieces of both one `furniture_id`
-W004 browsers are sent to this machine (`check --deploy`)
-W005 browsers are sent from https to http (`check --deploy`)
+E007 ``WAKE = "listen"`` without PostgreSQL and psycopg 3.2
+E008 a token that is valid for longer than its user's session
+W001 an outbox that is not migrated, or that the routers do not allow
+W002 a column that may be NULL, for a field that the contract requires
+W003 models whose automatic primary keys give two pieces one ``furniture_id``
+W004 browsers connect to their own machine (``check --deploy``)
+W005 an https page connects to http (``check --deploy``)
 ==== ==============================================================================
 """
 
@@ -33,12 +33,12 @@ from django.db import Error as DatabaseError
 from django.db import connections, router
 from django.db.models import AutoField, ForeignKey, Model
 
-from furniture_events._encoding import FURNITURE_FIELDS
+from furniture_events._contract import FURNITURE_FIELDS
 from furniture_events.django import outbox
 from furniture_events.django.conf import Config, config, models, problems
 from furniture_events.django.mapping import Lookups, Mapper, MappingError, make_mapper
 from furniture_events.django.models import OutboxEvent
-from furniture_events.django.wake import can_listen
+from furniture_events.django.wakeups import can_listen
 
 __all__ = ["register"]
 
@@ -51,12 +51,12 @@ def register() -> None:
 
 
 def check_setting(**_: object) -> list[CheckMessage]:
-    """Check `FURNITURE_EVENTS`, and what it names."""
+    """Check ``FURNITURE_EVENTS``, and the models and functions that it names."""
     found: list[CheckMessage] = [_error(*problem) for problem in problems()]
     sound = not found
     mappers: dict[type[Model], Mapper] = {}
-    for label, how in models().items():
-        found += _check_model(label, how, mappers)
+    for label, mapping in models().items():
+        found += _check_model(label, mapping, mappers)
     found += _check_ids(mappers)
     if sound:
         found += _check_together(config())
@@ -65,9 +65,10 @@ def check_setting(**_: object) -> list[CheckMessage]:
 
 
 def check_outbox(databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
-    """Check that there is an outbox on each of the databases that are asked about.
+    """Check that each of these databases has an outbox.
 
-    Not when `manage.py migrate` asks, which is about to make it. (`call_command` asks nothing.)
+    ``manage.py migrate`` also runs this check, just before it creates the outbox. Then it is
+    skipped.
     """
     migrates = sys.argv[1:2] == ["migrate"]
     if migrates or (not any(problems()) and config().mode == "direct"):
@@ -81,7 +82,7 @@ def check_outbox(databases: Sequence[str] | None = None, **_: object) -> list[Ch
 
 
 def check_deployment(**_: object) -> list[CheckMessage]:
-    """Check that browsers elsewhere can follow the URL that pages have."""
+    """Check that browsers on other machines can use the URL that pages get."""
     if any(problems()):
         return []
     name = "URL" if config().public_url is None else "PUBLIC_URL"
@@ -90,8 +91,8 @@ def check_deployment(**_: object) -> list[CheckMessage]:
         return [
             _warning(
                 4,
-                f"FURNITURE_EVENTS[{name!r}] sends browsers to the machine that they run on.",
-                "Give PUBLIC_URL, the broker's URL as browsers reach it.",
+                f"FURNITURE_EVENTS[{name!r}] makes browsers connect to their own machine.",
+                "Set PUBLIC_URL to the broker's URL for browsers.",
             )
         ]
     if url.scheme == "http" and (settings.SECURE_SSL_REDIRECT or settings.SESSION_COOKIE_SECURE):
@@ -99,7 +100,7 @@ def check_deployment(**_: object) -> list[CheckMessage]:
             _warning(
                 5,
                 f"FURNITURE_EVENTS[{name!r}] is http, which browsers block on an https page.",
-                "Give PUBLIC_URL with https, of a proxy that ends TLS before the broker.",
+                "Set PUBLIC_URL to the https URL of a proxy that ends TLS before the broker.",
             )
         ]
     return []
@@ -121,32 +122,32 @@ def _check_table(alias: str) -> Iterator[CheckMessage]:
             yield _warning(
                 1,
                 f"The outbox is not migrated on the database {alias!r}.",
-                f"manage.py migrate --database {alias} makes it.",
+                f"Run manage.py migrate --database {alias}.",
             )
     except DatabaseError as error:
         yield _warning(
             1,
-            f"Nobody knows whether the outbox is migrated on the database {alias!r}.",
+            f"It is unknown whether the outbox is migrated on the database {alias!r}.",
             f"The database does not answer: {error}",
         )
 
 
 def _check_routes(given: Config, mappers: Mapping[type[Model], Mapper]) -> Iterator[CheckMessage]:
-    """Check that the outbox may be where the models are written, in the same transaction."""
+    """Check that each database of a mapped model may have an outbox, for one transaction."""
     if given.mode == "direct":
         return
     for alias in dict.fromkeys(router.db_for_write(model) for model in mappers):
         if not router.allow_migrate_model(alias, OutboxEvent):
             yield _warning(
                 1,
-                f"Mapped models are written to the database {alias!r}, and the routers let no "
-                "outbox be there.",
-                f"Let allow_migrate({alias!r}, 'furniture_events') be true, then migrate it.",
+                f"Mapped models are written to the database {alias!r}, and the routers allow no "
+                "outbox there.",
+                f"Make allow_migrate({alias!r}, 'furniture_events') return True, then migrate.",
             )
 
 
 def _check_ids(mappers: Mapping[type[Model], Mapper]) -> Iterator[CheckMessage]:
-    """Check that no two models count their pieces alike; parents and children count together."""
+    """Check that no two models number their pieces alike. A parent and its child share numbers."""
     counting: dict[type[Model], str] = {}
     for model, mapper in mappers.items():
         counter = _counter(mapper) if isinstance(mapper, Lookups) else None
@@ -155,17 +156,17 @@ def _check_ids(mappers: Mapping[type[Model], Mapper]) -> Iterator[CheckMessage]:
     if len(counting) > 1:
         yield _warning(
             3,
-            f"FURNITURE_EVENTS['MODELS']: {' and '.join(counting.values())} each count their "
-            "furniture_id from 1, and the broker takes what has one number for one piece.",
-            "Map furniture_id to a UUID, or use a function that gives it a prefix.",
+            f"FURNITURE_EVENTS['MODELS']: {' and '.join(counting.values())} each number their "
+            "furniture_id from 1, and to the broker one furniture_id is one piece.",
+            "Map furniture_id to a UUID, or use a function that adds a prefix.",
         )
 
 
 def _counter(mapper: Lookups) -> type[Model] | None:
-    """Return the model whose automatic primary key is the furniture's id, if one is."""
+    """Return the model whose automatic primary key is the ``furniture_id``, if there is one."""
     lookup = mapper.lookups["furniture_id"]
     steps = list(_fields(mapper.model, lookup))
-    if len(steps) < len(lookup.split("__")):  # a transform makes something else of it
+    if len(steps) < len(lookup.split("__")):  # a transform changes the value
         return None
     field = steps[-1]
     while isinstance(field, ForeignKey):
@@ -174,9 +175,9 @@ def _counter(mapper: Lookups) -> type[Model] | None:
 
 
 def _check_model(
-    label: object, how: object, mappers: dict[type[Model], Mapper]
+    label: object, mapping: object, mappers: dict[type[Model], Mapper]
 ) -> Iterator[CheckMessage]:
-    """Check what maps a model, and add it to the mappers if it does."""
+    """Check a model's mapping. If it is valid, add its mapper to the mappers."""
     where = f"FURNITURE_EVENTS['MODELS'][{label!r}]"
     try:
         model = apps.get_model(str(label))
@@ -187,10 +188,10 @@ def _check_model(
         )
         return
     if model in mappers:
-        yield _error(4, f"{where} is {model._meta.label} again.", "Name each model once.")
+        yield _error(4, f"{where} names {model._meta.label} again.", "Name each model once.")
         return
     try:
-        mapper = make_mapper(model, how)
+        mapper = make_mapper(model, mapping)
     except MappingError as error:
         yield _error(
             5, f"{where}: {error}.", "Write a dict of lookups, or a function's dotted name."
@@ -219,12 +220,12 @@ def _check_lookup(where: str, model: type[Model], name: str, lookup: str) -> Ite
         yield _warning(
             2,
             f"{where}: {name} is required, and {lookup!r} may be NULL.",
-            "Such events are refused by the broker: give a value with a function.",
+            "The broker refuses such events. Use a function that always returns a value.",
         )
 
 
 def _fields(model: type[Model], lookup: str) -> Iterator[Any]:
-    """Yield the fields that a lookup goes through, up to a transform or a key of JSON."""
+    """Yield the fields on a lookup's path, up to a transform or a JSON key."""
     step: Any = model
     for part in lookup.split("__"):
         if step is None:
@@ -241,14 +242,14 @@ def _check_together(given: Config) -> Iterator[CheckMessage]:
     if given.wake == "listen" and not any(can_listen(connections[alias]) for alias in connections):
         yield _error(
             7,
-            "FURNITURE_EVENTS['WAKE'] is 'listen', and no database can do that.",
-            "It needs PostgreSQL with psycopg 3.2; 'socket' works with any on the same host.",
+            "FURNITURE_EVENTS['WAKE'] is 'listen', but no database can listen.",
+            "It needs PostgreSQL with psycopg 3.2. 'socket' works with any database on one host.",
         )
     if given.token_secret is not None and given.token_seconds > settings.SESSION_COOKIE_AGE:
         yield _error(
             8,
             "FURNITURE_EVENTS['TOKEN_SECONDS'] is more than SESSION_COOKIE_AGE.",
-            "A page's token would outlive the session of its user.",
+            "A page's token would be valid for longer than its user's session.",
         )
 
 

@@ -1,7 +1,7 @@
-"""The one setting, `FURNITURE_EVENTS`: its keys, their defaults, and what is wrong with them.
+"""The setting ``FURNITURE_EVENTS``: its keys, their defaults, and its problems.
 
-The only reader of Django's settings but for those that checks hold it against. Nothing is opened
-here; `problems` feeds the system checks, `config` raises the first of them.
+Only this module reads the setting. It opens nothing. ``problems`` is for the system checks, and
+``config`` raises the first problem.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from furniture_events import ConfigurationError, Producer
+from furniture_events._contract import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 
 __all__ = ["Config", "Problem", "config", "models", "per_setting", "problems"]
 
@@ -22,21 +23,18 @@ Made = TypeVar("Made")
 
 _NAME = "FURNITURE_EVENTS"
 
-_SECRET_BYTES = 32
-"""RFC 7518 asks for a key as long as the hash's output: HS256."""
+_MIN_SECRET_BYTES = 32
+"""RFC 7518, section 3.2: a key for HS256 is at least as long as the hash."""
 
-_MOST_SECONDS = 1_209_600
-"""Two weeks, as Django's sessions; what waits for much longer overflows somewhere below."""
+_MAX_SECONDS = 1_209_600
+"""Two weeks, as long as Django's sessions. Much longer times overflow in the operating system."""
 
-_MOST_EVENTS = 1000
-"""The broker's own bound of a batch."""
-
-_SOCKET_PATH_BYTES = 103
-"""macOS's bound; Linux takes 107."""
+_MAX_SOCKET_PATH_BYTES = 103
+"""The bound of macOS. Linux allows 107."""
 
 
 class Problem(NamedTuple):
-    """Something wrong with the setting: the number of its check, what, and what to do."""
+    """A problem of the setting: the number of its check, a message, and a hint."""
 
     number: int
     message: str
@@ -45,53 +43,53 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The setting's keys in lower case. Times are in seconds, at most two weeks; sizes in bytes."""
+    """The setting's keys, in lower case. Times are in seconds, sizes in bytes."""
 
     url: str
-    """The broker's base URL, as the site and the relay reach it."""
+    """The broker's base URL for the site and the relay."""
     key: str | None = field(repr=False)
-    """A producer key; None where the broker lets this machine publish without one."""
+    """A producer key. None if the broker lets this machine publish without one."""
     models: Mapping[str, object] = field(default_factory=dict)
-    """`"app.Model"` to what maps it: a dict of lookups, or a function's dotted name."""
+    """``"app.Model"`` to its mapping: a dict of lookups, or a function's dotted name."""
     mode: Literal["outbox", "direct"] = "outbox"
     timeout: float = 10.0
-    """The relay's patience for a byte of the broker's answer."""
+    """How long the relay waits for the next byte of the broker's answer."""
     direct_timeout: float = 1.0
-    """What a commit may add to a request in direct mode, for each batch that it publishes."""
-    batch_events: int = 1000
-    batch_bytes: int = 1_048_576
+    """How long a commit may wait in direct mode, for each batch that it publishes."""
+    batch_events: int = MAX_BATCH_EVENTS
+    batch_bytes: int = MAX_BATCH_BYTES
     poll_seconds: float = 0.25
-    """How often the relay, or its standby, looks when nothing wakes it."""
+    """How often the relay, or its standby, looks without a wake-up."""
     backoff_seconds: float = 0.25
     backoff_max_seconds: float = 5.0
     retry_after_max_seconds: float = 60.0
-    """How much of an answer's Retry-After is waited for, be it the broker's or a proxy's."""
+    """The longest Retry-After that the relay waits for, from the broker or from a proxy."""
     lease_seconds: float = 10.0
-    """How long a relay that is silent stays the active one (not on PostgreSQL)."""
+    """How long a silent relay stays active (not on PostgreSQL)."""
     wake: Literal["socket", "listen", "poll"] = "socket"
     wake_socket: str | None = None
-    """The absolute path of the Unix socket that wakes the relay, 103 bytes at most.
+    """The absolute path of the Unix socket that wakes the relay, at most 103 bytes.
 
-    None: one in the temporary directory.
+    None: a path in the temporary directory.
     """
     public_url: str | None = None
-    """The broker's base URL as browsers reach it; None: `url`."""
+    """The broker's base URL for browsers. None: ``url``."""
     position_seconds: float = 1.0
-    """How long the log's position may be handed out again before it is asked for anew."""
+    """How long the site uses a position before it asks the broker again."""
     position_timeout: float = 0.5
     token_secret: str | None = field(default=None, repr=False)
-    """The broker's `SIO_JWT_SECRET`; None: pages get no token."""
+    """The broker's ``SIO_JWT_SECRET``. None: pages get no token."""
     token_seconds: float = 300.0
 
     def producer(self, **options: Any) -> Producer:
-        """Make a producer for this broker; `options` are the producer's own."""
+        """Make a producer for this broker, with options of ``Producer``."""
         return Producer(self.url, key=self.key, **options)
 
 
 def per_setting(make: Callable[[], Made]) -> Callable[[], Made]:
-    """Let what `make` returns be made once, whichever thread is first, until the setting changes.
+    """Call ``make`` once, in the first thread that needs its result, until the setting changes.
 
-    What has a `close` is closed then.
+    If the setting changes, the result is closed, if it has a ``close``.
     """
     made: list[Made] = []
     making = Lock()
@@ -112,14 +110,18 @@ def per_setting(make: Callable[[], Made]) -> Callable[[], Made]:
 
 @per_setting
 def config() -> Config:
-    """Return the setting. Raises `ImproperlyConfigured` with the first of its problems."""
+    """Return the setting.
+
+    Raises:
+        ImproperlyConfigured: the setting has a problem. This is the first one.
+    """
     for problem in problems():
         raise ImproperlyConfigured(f"{problem.message} {problem.hint}")
     return Config(**_given())
 
 
 def models() -> Mapping[object, object]:
-    """Return `MODELS` as it is given, right or wrong; empty where there is no such dict."""
+    """Return ``MODELS`` as it is given, valid or not. Empty if there is no such dict."""
     setting = getattr(settings, _NAME, None)
     given = setting.get("MODELS") if isinstance(setting, Mapping) else None
     return given if isinstance(given, Mapping) else {}
@@ -130,7 +132,7 @@ def _given() -> dict[str, Any]:
 
 
 def problems() -> Iterator[Problem]:
-    """Yield what is wrong with the setting, but for what its models say."""
+    """Yield the problems of the setting, except for those of its mappings."""
     setting = getattr(settings, _NAME, None)
     if not isinstance(setting, Mapping):
         yield Problem(1, f"{_NAME} is missing.", "Set it to a dict with URL, KEY and MODELS.")
@@ -139,21 +141,21 @@ def problems() -> Iterator[Problem]:
     for name in setting.keys() - known.keys():
         yield Problem(3, f"{_NAME} has no key {name!r}.", f"Known are {', '.join(known)}.")
     if "URL" not in setting:
-        yield Problem(1, f"{_NAME} has no URL.", 'Such as "http://127.0.0.1:8765".')
+        yield Problem(1, f"{_NAME} has no URL.", 'Set it, such as "http://127.0.0.1:8765".')
     if "KEY" not in setting:
         yield Problem(
             2,
             f"{_NAME} has no KEY.",
-            "One of the broker's SIO_PRODUCER_KEYS; None where it lets this machine publish.",
+            "Set a key of the broker's SIO_PRODUCER_KEYS, or None if this machine needs no key.",
         )
     if "URL" in setting and "KEY" in setting:
-        yield from _refused_by_the_producer(setting)
+        yield from _producer_problems(setting)
     for name, check in _CHECKS.items():
         if name in setting and (wanted := check(setting[name])):
             yield Problem(3, f"{_NAME}[{name!r}] must be {wanted}.", "See docs/django.md.")
 
 
-def _refused_by_the_producer(setting: Mapping[str, Any]) -> Iterator[Problem]:
+def _producer_problems(setting: Mapping[str, Any]) -> Iterator[Problem]:
     public_url = setting.get("PUBLIC_URL")
     for number, name, url, key in (
         (1, "URL", setting["URL"], None),
@@ -163,7 +165,7 @@ def _refused_by_the_producer(setting: Mapping[str, Any]) -> Iterator[Problem]:
         try:
             Producer(url, key=key).close()
         except ConfigurationError as error:
-            yield Problem(number, f"{_NAME}[{name!r}] cannot be right.", f"{error}.")
+            yield Problem(number, f"{_NAME}[{name!r}] is not valid.", f"{error}.")
 
 
 def _one_of(*words: str) -> Callable[[object], str]:
@@ -174,14 +176,14 @@ def _seconds(value: object) -> str:
     sound = isinstance(value, int | float) and not isinstance(value, bool)
     return (
         ""
-        if sound and 0 < value <= _MOST_SECONDS  # type: ignore[operator]
-        else f"a number of seconds above 0, and {_MOST_SECONDS} (two weeks) at most"
+        if sound and 0 < value <= _MAX_SECONDS  # type: ignore[operator]
+        else f"a number of seconds above 0, and {_MAX_SECONDS} (two weeks) at most"
     )
 
 
 def _events(value: object) -> str:
-    sound = not _count(value) and value <= _MOST_EVENTS  # type: ignore[operator]
-    return "" if sound else f"an integer from 1 to {_MOST_EVENTS}, the broker's own limit"
+    sound = not _count(value) and value <= MAX_BATCH_EVENTS  # type: ignore[operator]
+    return "" if sound else f"an integer from 1 to {MAX_BATCH_EVENTS}, the broker's own limit"
 
 
 def _count(value: object) -> str:
@@ -191,21 +193,21 @@ def _count(value: object) -> str:
 
 def _socket_path_or_none(value: object) -> str:
     sound = value is None or (
-        0 < len(_encoded(value)) <= _SOCKET_PATH_BYTES
+        0 < len(_encoded(value)) <= _MAX_SOCKET_PATH_BYTES
         and "\0" not in str(value)
         and Path(str(value)).is_absolute()
     )
-    wanted = f"a string with an absolute path of at most {_SOCKET_PATH_BYTES} bytes, or None"
+    wanted = f"a string with an absolute path of at most {_MAX_SOCKET_PATH_BYTES} bytes, or None"
     return "" if sound else wanted
 
 
 def _secret_or_none(value: object) -> str:
-    sound = value is None or len(_encoded(value)) >= _SECRET_BYTES
-    return "" if sound else f"a string of at least {_SECRET_BYTES} bytes, or None"
+    sound = value is None or len(_encoded(value)) >= _MIN_SECRET_BYTES
+    return "" if sound else f"a string of at least {_MIN_SECRET_BYTES} bytes, or None"
 
 
 def _encoded(value: object) -> bytes:
-    """Return a string's UTF-8; nothing of what is no string, or holds half a character."""
+    """Return a string's UTF-8. Empty if it is no string, or holds a lone surrogate."""
     try:
         return value.encode() if isinstance(value, str) else b""
     except UnicodeEncodeError:
@@ -214,7 +216,7 @@ def _encoded(value: object) -> bytes:
 
 def _models(value: object) -> str:
     sound = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
-    return "" if sound else 'a dict from "app.Model" to what maps it'
+    return "" if sound else 'a dict from "app.Model" to a mapping'
 
 
 _CHECKS: dict[str, Callable[[object], str]] = {

@@ -1,36 +1,36 @@
-"""Direct mode: publish at the commit, from the process that commits, with no outbox.
+"""Direct mode: publish at the commit, from the process that commits, without an outbox.
 
-It costs a round trip, and what the broker cannot take then is lost: logged and counted, never
-raised. So is what a process that is killed between its commit and the answer had to say.
+The commit waits for one round trip. Events that the broker cannot take then are lost. They are
+logged and counted, and no error is raised. If the process is killed between its commit and the
+broker's answer, its events are lost, too.
 """
 
-import json
 import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from django.db import connections, transaction
 
 from furniture_events import Producer, Published, TransportError
 from furniture_events._encoding import EncodedEvent
 from furniture_events.django.conf import config, per_setting
+from furniture_events.django.events import ChangeEvent
 
 __all__ = ["counts", "lose_on_commit", "publish_on_commit"]
 
 _logger = logging.getLogger("furniture_events.django")
 
 counts: Counter[str] = Counter()
-"""Of this process: events `published`, and `lost`."""
+"""This process's events: ``published`` and ``lost``."""
 
 
-class _Direct:
-    """A producer that gives up soon, and for a while after the broker did not answer."""
+class _DirectProducer:
+    """A producer that gives up soon, and that pauses after the broker did not answer."""
 
     def __init__(self) -> None:
         seconds = config().direct_timeout
-        self._pause = seconds
+        self._pause_seconds = seconds
         self._resume_at = 0.0
         self._producer: Producer = config().producer(
             attempts=1,
@@ -42,14 +42,14 @@ class _Direct:
         )
         self.close = self._producer.close
 
-    def publish_many(self, events: Sequence[dict[str, Any]]) -> None:
+    def publish_many(self, events: Sequence[EncodedEvent]) -> None:
         if time.monotonic() < self._resume_at:
             for _ in events:
                 _lose("the broker did not answer a moment ago")
             return
         results = self._producer.publish_many(events)
         if any(isinstance(result, TransportError) for result in results):
-            self._resume_at = time.monotonic() + self._pause
+            self._resume_at = time.monotonic() + self._pause_seconds
         for result in results:
             if isinstance(result, Published):
                 counts["published"] += 1
@@ -62,22 +62,23 @@ def _lose(reason: str) -> None:
     _logger.error("event_lost reason=%r", reason)
 
 
-_direct = per_setting(_Direct)
+_direct_producer = per_setting(_DirectProducer)
 
 
-class _Sender:
-    """Sends, once, all events of a commit.
+class _CommitSender:
+    """Sends all events of a commit in one call.
 
-    Each event is a callback of its own, which a savepoint takes away when it is rolled back, and
-    which else hands the event over to the commit's. A sender stands after it that no savepoint
-    takes away; the last one of a transaction has all that was handed over.
+    Each event has its own commit callback, which adds the event to a sender. If a savepoint is
+    rolled back, Django drops the callbacks of its events. The sender's own callback comes after
+    them, and no savepoint drops it. A transaction's later sender takes the events of the earlier
+    one, so that the last sender has all of them.
     """
 
-    def __init__(self, before: "_Sender | None") -> None:
-        self.publish = _publish  # what `testing` has put there by now
-        self.events: list[dict[str, Any]] = []
-        if before is not None and before.publish is self.publish:
-            self.events, before.events = before.events, []
+    def __init__(self, earlier: "_CommitSender | None") -> None:
+        self.publish = _publish  # read now: ``testing`` replaces it for a block
+        self.events: list[EncodedEvent] = []
+        if earlier is not None and earlier.publish is self.publish:
+            self.events, earlier.events = earlier.events, []
 
     def send(self) -> None:
         events = self.events[:]
@@ -86,26 +87,27 @@ class _Sender:
             self.publish(events)
 
 
-def publish_on_commit(events: Sequence[EncodedEvent], using: str) -> None:
-    """Publish events once the transaction that is open on the database `using` is committed.
+def publish_on_commit(events: Sequence[ChangeEvent], using: str) -> None:
+    """Publish events when the transaction that is open on the database ``using`` commits.
 
-    In order, and in one request with all others of the transaction.
+    They keep their order, and go in one request with all other events of the transaction.
     """
-    callbacks = connections[using].run_on_commit  # Django has no public way to ask
+    callbacks = connections[using].run_on_commit  # Django has no public way to read them
     owners = (getattr(callback, "__self__", None) for _, callback, *_ in reversed(callbacks))
-    sender = _Sender(next((owner for owner in owners if isinstance(owner, _Sender)), None))
-    decoded, due = [json.loads(event.body) for event in events], sender.events
-    transaction.on_commit(lambda: due.extend(decoded), using=using)
+    earlier = next((owner for owner in owners if isinstance(owner, _CommitSender)), None)
+    sender = _CommitSender(earlier)
+    encoded, to_send = [event.encoded for event in events], sender.events
+    transaction.on_commit(lambda: to_send.extend(encoded), using=using)
     transaction.on_commit(sender.send, using=using, robust=True)
     savepoints = callbacks[-1][0]
     savepoints.clear()
 
 
 def lose_on_commit(error: Exception, using: str) -> None:
-    """Log and count an event that cannot be said, once its transaction is committed."""
+    """Log and count an event that cannot be encoded, when its transaction commits."""
     reason = type(error).__name__
     transaction.on_commit(lambda: _lose(reason), using=using, robust=True)
 
 
-def _publish(events: Sequence[dict[str, Any]]) -> None:
-    _direct().publish_many(events)
+def _publish(events: Sequence[EncodedEvent]) -> None:
+    _direct_producer().publish_many(events)

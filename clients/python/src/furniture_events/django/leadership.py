@@ -1,7 +1,8 @@
-"""One active relay for each database; the others stand by.
+"""Leadership: each database has one active relay, and the others stand by.
 
-It spares work, no more: two relays at once would send the same events with the same ids, and one
-of a piece only once the one before it was taken, so that nothing is doubled or out of order.
+This only saves work. Two active relays would send the same events with the same ids. Each would
+send an event of a piece only after the broker took the earlier one. So no event would be doubled
+or out of order.
 """
 
 import math
@@ -19,31 +20,39 @@ from furniture_events.django.models import RelayLease
 
 __all__ = ["AdvisoryLock", "Leadership", "Lease", "leadership"]
 
-_LOCK = 0x667572_6E69_7475  # "furnitu": advisory locks are numbers, each database's own
+_LOCK = 0x667572_6E69_7475  # "furnitu" in ASCII. An advisory lock is a number, in each database
 
 
 class Leadership(Protocol):
-    """Who may send."""
+    """The right to send, which one relay of a database has."""
 
     renew_seconds: float
-    """How often the one that sends must say `hold` again to stay it."""
+    """How often the active relay must call ``hold`` to stay active."""
 
     def hold(self) -> bool:
-        """Become or stay the one that sends; tell whether it worked. Raises `DatabaseError`."""
+        """Become or stay active; return whether this relay is active now.
+
+        Raises:
+            DatabaseError: the database failed.
+        """
 
     def release(self) -> None:
-        """Let the next one. Raises `DatabaseError`."""
+        """Let another relay become active.
+
+        Raises:
+            DatabaseError: the database failed.
+        """
 
 
 def leadership(using: str) -> Leadership:
-    """Return what the database has for it."""
+    """Return an advisory lock on PostgreSQL, and a lease on other databases."""
     if connections[using].vendor == "postgresql":
         return AdvisoryLock(using)
     return Lease(using, timedelta(seconds=config().lease_seconds))
 
 
 class AdvisoryLock:
-    """PostgreSQL's: it ends with the connection that took it, however that ends."""
+    """A lock of PostgreSQL, which ends with the connection that took it, however that ends."""
 
     renew_seconds = math.inf
 
@@ -71,10 +80,10 @@ class AdvisoryLock:
 
 
 class Lease:
-    """A row that names the holder and until when; renewed when half of it is over.
+    """A row with the holder and an expiry time. The holder renews it at half of its length.
 
-    By a clock that nobody sets: where the time of day is set back, the row, which would then be
-    valid for longer, is soon written anew.
+    The time to renew comes from a monotonic clock. If the time of day is set back, the row would be
+    valid for too long; the next renewal corrects it.
     """
 
     def __init__(self, using: str, length: timedelta) -> None:
@@ -92,14 +101,14 @@ class Lease:
         rows = RelayLease.objects.using(self._using)
         lease = rows.filter(pk=1).first()
         if lease is not None and lease.holder != self._holder and now < lease.expires_at:
-            return False  # a standby only reads: on SQLite who writes keeps all others from it
-        mine = {"holder": self._holder, "expires_at": now + self._length}
+            return False  # a standby only reads: on SQLite, a write would block all others
+        values = {"holder": self._holder, "expires_at": now + self._length}
         if lease is not None:
             free = Q(holder=self._holder) | Q(expires_at__lte=now)
-            held = bool(rows.filter(free, pk=1).update(**mine))
+            held = bool(rows.filter(free, pk=1).update(**values))
         else:
             try:
-                rows.create(pk=1, **mine)
+                rows.create(pk=1, **values)
                 held = True
             except IntegrityError:
                 held = False

@@ -1,7 +1,7 @@
-"""How a model's rows become furniture: by lookups, or by a function of the project.
+"""Mappings, which make furniture of a model's rows: by lookups, or by a function of the project.
 
-What is published is read from the database, in the transaction that changes it: it has what the
-columns hold (a rounded price, the author's new name), whatever the instance in memory says.
+Furniture is read from the database, in the transaction that changes it. So it has the columns'
+values (a rounded price, the author's new name), even if the instance in memory has others.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -13,7 +13,7 @@ from django.db.models import Field, Model, QuerySet
 from django.db.models.expressions import DatabaseDefault
 from django.utils.module_loading import import_string
 
-from furniture_events._encoding import FURNITURE_FIELDS
+from furniture_events._contract import FURNITURE_FIELDS
 
 __all__ = [
     "Before",
@@ -37,17 +37,17 @@ __all__ = [
 Furniture: TypeAlias = dict[str, object]
 
 Before: TypeAlias = Mapping[Any, Furniture | Exception]
-"""Rows before a change, by primary key; of one that cannot be mapped, why not."""
+"""Rows before a change, by primary key: the furniture, or the error of a row without any."""
 
 _SAME_NAMES = {name: name for name in FURNITURE_FIELDS} | {"furniture_id": "pk"}
 
 
 class MappingError(Exception):
-    """What maps a model cannot be used; the message says why."""
+    """A model's mapping cannot be used. The message says why."""
 
 
 class Mapper(Protocol):
-    """Makes furniture of the rows of one model."""
+    """Makes furniture of one model's rows."""
 
     model: type[Model]
 
@@ -59,22 +59,22 @@ class Mapper(Protocol):
 
 
 class Lookups:
-    """The field map: names of the furniture's fields to lookups such as `autor__username`.
+    """Maps each of the furniture's fields to a lookup, such as ``autor__username``.
 
-    Names that are not given are the model's own, `furniture_id` its primary key. A name that the
-    contract does not know is a further field of the furniture.
+    By default a field has the model's field of the same name, and ``furniture_id`` has the primary
+    key. A name that the contract does not know becomes another field of the furniture.
     """
 
     def __init__(self, model: type[Model], lookups: Mapping[str, str]) -> None:
         self.model = model
         self.lookups = _SAME_NAMES | dict(lookups)
-        first = [_first_field(model, lookup) for lookup in self.lookups.values()]
-        fields = [field for field in first if field is not None]
+        first_fields = [_first_field(model, lookup) for lookup in self.lookups.values()]
+        fields = [field for field in first_fields if field is not None]
         self._columns = {name for field in fields for name in (field.name, field.attname)}
         self._computed = any(field.generated for field in fields)
 
     def read(self, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
-        """Read the columns alone, related ones by a join: one query, whatever the lookups."""
+        """Read only the mapped columns, related ones by a join, in one query."""
         return {
             pk: _furniture(pk, dict(zip(self.lookups, values, strict=True)))
             for pk, values in (
@@ -87,38 +87,42 @@ class Lookups:
 
 
 class Function:
-    """A function of the project: an instance as the database has it, to its furniture."""
+    """Calls a function of the project with an instance that was just read."""
 
     def __init__(self, model: type[Model], function: Callable[[Any], Mapping[str, object]]) -> None:
         self.model = model
         self._function = function
 
     def read(self, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
-        # As they are now: a queryset keeps the rows that it was read with.
+        # A new query: a queryset keeps the rows that it has read before.
         return {row.pk: _furniture(row.pk, self._function(row)) for row in rows.all()}
 
-    def concerns(self, fields: Collection[str]) -> bool:  # noqa: ARG002 - who knows what it reads
+    def concerns(self, fields: Collection[str]) -> bool:  # noqa: ARG002 - it may read any field
         return True
 
 
-def make_mapper(model: type[Model], how: object) -> Mapper:
-    """Make what `MODELS` says of a model. Raises `MappingError`."""
+def make_mapper(model: type[Model], mapping: object) -> Mapper:
+    """Make a model's mapper from its mapping in ``MODELS``.
+
+    Raises:
+        MappingError: the mapping cannot be used.
+    """
     concrete = model._meta.concrete_model
     if concrete is not None and concrete is not model:
         raise MappingError(f"is a proxy: map {concrete._meta.label}")
-    match how:
-        case Mapping() if all(isinstance(part, str) for pair in how.items() for part in pair):
-            return Lookups(model, how)
+    match mapping:
+        case Mapping() if all(isinstance(part, str) for pair in mapping.items() for part in pair):
+            return Lookups(model, mapping)
         case str():
             try:
-                function = import_string(how)
+                function = import_string(mapping)
             except Exception as error:
-                # Whatever its module does, or the name is: the checks tell, the site starts.
+                # Any error of the module or the name. The checks show it, and the site starts.
                 reason = f"{type(error).__name__}: {error}"
-                raise MappingError(f"{how!r} cannot be imported: {reason}") from error
+                raise MappingError(f"{mapping!r} cannot be imported: {reason}") from error
             if callable(function):
                 return Function(model, function)
-            raise MappingError(f"{how!r} is no function")
+            raise MappingError(f"{mapping!r} is no function")
     raise MappingError("must be a dict of lookups, or a function's dotted name")
 
 
@@ -126,17 +130,17 @@ _mappers: dict[type[Model], Mapper] = {}
 
 
 def register(mapper: Mapper) -> None:
-    """Make this the mapper of its model, and of what inherits from it."""
+    """Use this mapper for its model, and for the models that inherit from it."""
     _mappers[mapper.model] = mapper
 
 
 def mapper_of(model: type[Model]) -> Mapper | None:
-    """Return the mapper of a model: its own, or of the nearest that it inherits from."""
+    """Return a model's own mapper, or that of the nearest model that it inherits from."""
     return next((_mappers[base] for base in model.__mro__ if base in _mappers), None)
 
 
 def children_of(mapper: Mapper) -> list[Mapper]:
-    """Return the mappers of models that inherit from a mapper's, and are rows of it as well."""
+    """Return the mappers of child models, whose rows are also rows of this mapper's model."""
     return sorted(
         (
             child
@@ -148,15 +152,15 @@ def children_of(mapper: Mapper) -> list[Mapper]:
 
 
 def parent_of(mapper: Mapper) -> Mapper | None:
-    """Return the mapper of the nearest model of which a mapper's rows are rows as well."""
+    """Return the mapper of the nearest parent model, if there is one."""
     parents = (_mappers[base] for base in mapper.model.__mro__[1:] if base in _mappers)
     return next((parent for parent in parents if mapper in children_of(parent)), None)
 
 
 def key_of(piece: Model, mapper: Mapper) -> Any:
-    """Return the primary key of a piece's row in the mapper's model, as the database gives it.
+    """Return the primary key of a piece's row in the mapper's model, in its database form.
 
-    None where it has none yet, also where the database is to make it.
+    None if the piece has no key yet, or the database will make the key.
     """
     field: Any = mapper.model._meta.pk
     key = getattr(piece, field.attname)
@@ -164,7 +168,7 @@ def key_of(piece: Model, mapper: Mapper) -> Any:
 
 
 def read(mapper: Mapper, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
-    """Return each row's furniture by its primary key; what is a child's row, as that is mapped."""
+    """Return each row's furniture by its primary key. The child's mapper is used for its rows."""
     furniture = mapper.read(rows)
     for child in children_of(mapper) if furniture else ():
         furniture |= child.read(rows_at(list(furniture), child, rows.db))
@@ -172,9 +176,12 @@ def read(mapper: Mapper, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
 
 
 def read_before(mapper: Mapper, rows: "QuerySet[Any]") -> Before:
-    """Return as `read` what is about to change: a row that cannot be mapped can be mended, or go.
+    """Return each row's furniture before a change, or the error of a row that has none.
 
-    Raises the database's `Error`, after which the transaction may take nothing more.
+    Such a row must not stop a save that repairs it, or a delete.
+
+    Raises:
+        Error: the database failed, and the transaction may be broken.
     """
     try:
         return read(mapper, rows)
@@ -185,39 +192,39 @@ def read_before(mapper: Mapper, rows: "QuerySet[Any]") -> Before:
         if len(keys) <= 1:
             return dict.fromkeys(keys, error)
     return {
-        pk: each
+        pk: furniture
         for key in keys
-        for pk, each in read_before(mapper, rows_at([key], mapper, rows.db)).items()
+        for pk, furniture in read_before(mapper, rows_at([key], mapper, rows.db)).items()
     }
 
 
 def rows_at(keys: Collection[Any], mapper: Mapper, using: str) -> "QuerySet[Any]":
-    """Return the rows of a mapper's model that have these primary keys; none has None."""
+    """Return the rows of a mapper's model with these primary keys; None is skipped."""
     return rows_of(mapper.model, using).filter(pk__in=[key for key in keys if key is not None])
 
 
 def rows_of(model: type[Model], using: str) -> "QuerySet[Any]":
-    """Return all rows of a model, in order, also those that its own managers hide."""
+    """Return all rows of a model, in order, with the rows that its own managers hide."""
     return model._base_manager.using(using).order_by("pk")
 
 
 def lock(rows: "QuerySet[Any]") -> Iterable[Any]:
-    """Make that nobody else changes these rows before our transaction ends; return their keys.
+    """Lock rows until the open transaction ends; return their keys.
 
-    So the order of their outbox rows is the order of their commits. Read them only then, in
-    another query: one that waited for a lock has the row as it is, and what was joined to it as
-    it was; where the row refers to another author by now, an inner join does not have it at all.
+    So the order of their outbox rows is the order of their commits. Read the rows after this, in
+    another query. A query that waited for a lock has the row's new values, but joins it with the
+    old ones: if the row has another author now, an inner join does not find it.
     """
     connection = connections[rows.db]
     if not connection.features.has_select_for_update:
-        # SQLite has one lock, which a transaction that began by reading may not get any more.
+        # SQLite has one lock. A transaction that began with a read may fail to get it later.
         table = connection.ops.quote_name(rows.model._meta.db_table)
         with connection.cursor() as cursor:
             cursor.execute(f"DELETE FROM {table} WHERE 0")  # noqa: S608 - quoted, and no value in it
         return rows.values_list("pk", flat=True)
-    # As an UPDATE locks: what only refers to the row may still be written beside it.
+    # The lock of an UPDATE: rows that only refer to this row can still be written.
     locked = rows.select_for_update(no_key=connection.features.has_select_for_no_key_update)
-    if rows.model._meta.get_parent_list():  # all of a row's columns, and no others: its tables
+    if rows.model._meta.get_parent_list():  # all columns, so that all tables of the row are locked
         return [row.pk for row in locked.select_related(None)]
     return list(locked.values_list("pk", flat=True))
 

@@ -1,6 +1,7 @@
-"""The outbox: what was committed and not yet published. And the lease of the relay that drains it.
+"""The outbox: events that are committed and not yet published. And the lease of its relay.
 
-A row that the broker took is deleted; one that it refused for good stays, with the error.
+The relay deletes a row when the broker has acknowledged its event. If the broker refuses an event
+permanently, its row stays, with the error.
 """
 
 from typing import ClassVar
@@ -36,7 +37,7 @@ class OutboxEvent(models.Model):
 
 
 class RelayLease(models.Model):
-    """The one active relay, where the database has no advisory locks. At most one row, 1."""
+    """The active relay, if the database has no advisory locks. There is at most one row, 1."""
 
     holder = models.CharField(max_length=64)
     expires_at = models.DateTimeField()

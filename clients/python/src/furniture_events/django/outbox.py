@@ -1,42 +1,40 @@
-"""The outbox's table: what appends to it, reads from it and takes from it. It sends nothing."""
+"""The outbox's table: append events, read the oldest, delete or refuse them. It sends nothing."""
 
-import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import connections, transaction
 from django.db.models import Min, QuerySet
 from django.db.models.functions import Length
 from django.utils import timezone
 
-from furniture_events._encoding import EncodedEvent
-from furniture_events._ids import new_event_id
+from furniture_events.django.events import ChangeEvent
 from furniture_events.django.models import OutboxEvent
-from furniture_events.django.wake import wake_relay
+from furniture_events.django.wakeups import wake_relay
 
 __all__ = [
     "Status",
     "append",
     "append_refused",
+    "delete",
     "exists",
-    "page",
+    "oldest",
     "refuse",
     "retry",
     "status",
-    "take",
     "waiting",
 ]
 
 _logger = logging.getLogger("furniture_events.django")
 
-_ROWS = 500
-"""How many events one INSERT has at most."""
+_INSERT_ROWS = 500
+"""How many rows one INSERT has at most."""
 
 
 class Status(NamedTuple):
-    """How many events wait, and how many were refused; of each how old the oldest is, if any."""
+    """How many events wait, how many were refused, and how old the oldest of each is, if any."""
 
     waiting: int
     oldest: timedelta | None
@@ -45,93 +43,91 @@ class Status(NamedTuple):
 
 
 def exists(using: str) -> bool:
-    """Tell whether the database `using` is migrated, so that it has an outbox."""
+    """Tell whether the database ``using`` is migrated, so that it has an outbox."""
     return OutboxEvent._meta.db_table in connections[using].introspection.table_names()
 
 
-def append(events: Sequence[EncodedEvent], using: str) -> None:
-    """Add events to the transaction that is open on the database `using`, and wake the relay.
+def append(events: Sequence[ChangeEvent], using: str) -> None:
+    """Add events to the transaction that is open on the database ``using``; wake the relay.
 
-    Their order is the rows' ids. Rows of one piece are appended by one transaction at a time,
-    which holds the lock of the piece: so it is the order of the commits as well.
+    The ids of the rows give the order. A transaction holds the lock of a piece when it appends an
+    event of that piece, so the order of a piece's events is the order of the commits.
     """
     OutboxEvent.objects.using(using).bulk_create(
-        [_row(json.loads(event.body), event.body.decode()) for event in events],
-        batch_size=_ROWS,
+        [_row(event) for event in events], batch_size=_INSERT_ROWS
     )
     wake_relay(using)
 
 
 def append_refused(type: str, furniture_id: str, error: Exception, using: str) -> None:
-    """Keep an event that cannot be said, as far as it is known, among those refused."""
-    furniture_id = _plain(furniture_id)
-    event = {"type": type, "furniture": {"furniture_id": furniture_id}, "id": new_event_id()}
-    row = _row(event, json.dumps(event, ensure_ascii=False))
-    row.error = _plain(f"{error.__class__.__name__}: {error}")
+    """Store an event whose furniture is not known, as refused."""
+    furniture = {"furniture_id": _printable(furniture_id)}
+    row = _row(ChangeEvent.encode_plain(type, furniture))
+    row.error = _printable(f"{error.__class__.__name__}: {error}")
     row.save(using=using)
     _logger.error("event_refused row=%d reason=%s", row.pk, error.__class__.__name__)
 
 
-def _plain(text: str) -> str:
-    """Replace what a database does not take, such as NUL and lone surrogates."""
+def _printable(text: str) -> str:
+    """Replace characters that a database refuses, such as NUL and lone surrogates."""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
-def _row(event: Mapping[str, Any], text: str) -> OutboxEvent:
+def _row(event: ChangeEvent) -> OutboxEvent:
     return OutboxEvent(
-        type=event["type"], furniture_id=str(event["furniture"]["furniture_id"]), event=text
+        type=event.type, furniture_id=event.furniture_id, event=event.encoded.body.decode()
     )
 
 
 def waiting(using: str) -> "QuerySet[OutboxEvent]":
     """Return the events to send, the oldest first.
 
-    Always from the start, never from where the last look ended: a transaction that began before
-    others may commit after them, and its rows then come to stand before rows already sent.
+    Always from the first row, and never from a remembered id: a transaction can begin before others
+    and commit after them. Its rows then stand before rows that were sent already.
     """
     return OutboxEvent.objects.using(using).filter(error="").order_by("id")
 
 
-def page(using: str, events: int, characters: int) -> list[OutboxEvent]:
-    """Return the first of those that wait: no more events than this, and no longer together.
+def oldest(using: str, max_events: int, max_characters: int) -> list[OutboxEvent]:
+    """Return the oldest waiting events, within both bounds.
 
-    One that is longer by itself is a page of its own.
+    If the oldest event is longer than ``max_characters``, it is returned alone.
     """
     rows = waiting(using)
     keys: list[int] = []
     total = 0
-    for key, length in rows.values_list("pk", Length("event"))[:events]:
+    for key, length in rows.values_list("pk", Length("event"))[:max_events]:
         total += length
-        if keys and total > characters:
+        if keys and total > max_characters:
             break
         keys.append(key)
     return list(rows.filter(pk__in=keys))
 
 
-def take(rows: Collection[OutboxEvent], using: str) -> None:
-    """Delete what the broker has."""
+def delete(rows: Collection[OutboxEvent], using: str) -> None:
+    """Delete events that the broker has acknowledged."""
     OutboxEvent.objects.using(using).filter(pk__in=[row.pk for row in rows]).delete()
 
 
 def refuse(row: OutboxEvent, error: str, using: str) -> None:
-    """Set aside what the broker refuses for good."""
+    """Set an event aside that the broker refuses permanently."""
     OutboxEvent.objects.using(using).filter(pk=row.pk).update(error=error)
 
 
 def retry(rows: "QuerySet[OutboxEvent]") -> int:
-    """Let refused events wait again, in their old place; return how many."""
+    """Let refused events wait again, at their old place; return their number."""
     with transaction.atomic(using=rows.db):
         wake_relay(rows.db)
         return rows.exclude(error="").update(error="")
 
 
 def status(using: str) -> Status:
-    """Count what is in the outbox."""
+    """Count the events in the outbox."""
     rows = waiting(using)
     refused = OutboxEvent.objects.using(using).exclude(error="")
     return Status(rows.count(), _age(rows), refused.count(), _age(refused))
 
 
 def _age(rows: "QuerySet[OutboxEvent]") -> timedelta | None:
-    oldest = rows.aggregate(oldest=Min("created_at"))["oldest"]
-    return None if oldest is None else timezone.now() - oldest
+    created_at = rows.aggregate(oldest=Min("created_at"))["oldest"]
+    return None if created_at is None else timezone.now() - created_at

@@ -1,7 +1,7 @@
-"""What a page needs to stay live: the broker's URL, the log's position, a token for its user.
+"""A page's configuration, to stay live: the broker's URL, the log's position, a user's token.
 
-The position must be older than the query that renders the page: what is published after it is
-delivered then, and what came before it is in the page. So `live` reads it before the view begins.
+The position must be older than the query that renders the page. Then every event is in the page or
+is delivered after it. So ``live`` reads the position before the view begins.
 """
 
 import logging
@@ -27,10 +27,10 @@ _ATTRIBUTE = "furniture_events_page"
 
 
 def live(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Read the log's position before the view, sync or async, asks the database for anything.
+    """Read the log's position before the view queries the database.
 
-    On a class-based view: `live(Page.as_view())`; with sync handlers also
-    `@method_decorator(live, name="dispatch")`.
+    The view may be sync or async. A class-based view: ``live(Page.as_view())``, or, with sync
+    handlers, ``@method_decorator(live, name="dispatch")``.
     """
     if iscoroutinefunction(view):
 
@@ -50,11 +50,11 @@ def live(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def describe(request: HttpRequest) -> dict[str, str | None]:
-    """Return what the frontend connects with: `url`, `since` and `token`.
+    """Return the frontend's configuration: ``url``, ``since`` and ``token``.
 
-    `since` is the position that `live` read, else the one now; None where the broker has never
-    told it: then the page reloads its list once it is connected, as after a gap. `token` is None
-    without `TOKEN_SECRET`, and for who is not signed in.
+    ``since`` is the position that ``live`` has read, or else the current one. It is None if the
+    broker has never answered: then the page reloads its list when it connects, as after a gap.
+    ``token`` is None without ``TOKEN_SECRET``, and if no user is signed in.
     """
     described: dict[str, str | None] | None = getattr(request, _ATTRIBUTE, None)
     return described or _describe(request)
@@ -63,22 +63,22 @@ def describe(request: HttpRequest) -> dict[str, str | None]:
 def _describe(request: HttpRequest) -> dict[str, str | None]:
     return {
         "url": (config().public_url or config().url).rstrip("/"),
-        "since": position(),  # first: who the user is may be a query
+        "since": position(),  # before the user, which may be a query
         "token": _token(getattr(request, "user", None)),
     }
 
 
 def position() -> str | None:
-    """Return a position of the log, no newer than now and as a rule no older than a second.
+    """Return a position of the log, at most ``POSITION_SECONDS`` old.
 
-    While the broker does not answer, it is the last that it told, None where there is none: from
-    an older one the page gets some of what it shows already.
+    While the broker does not answer, the last known position is returned, or None if there is none.
+    From an older position the page also gets events that it shows already.
     """
     return _position().read()
 
 
 class _Position:
-    """The last position that the broker told this process."""
+    """The last position that this process got from the broker."""
 
     def __init__(self) -> None:
         self._seconds = config().position_seconds
@@ -94,7 +94,7 @@ class _Position:
 
     def read(self) -> str | None:
         if not self._has_asked or time.monotonic() >= self._ask_at:
-            with self._asking:  # the first pages wait for one answer; later ones have the last
+            with self._asking:  # the first pages wait for one answer; later pages have an older one
                 self._ask()
                 self._has_asked = True
         return self._last

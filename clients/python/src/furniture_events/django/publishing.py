@@ -1,19 +1,19 @@
-"""The way out: each change becomes an event in the outbox, or of the commit in direct mode.
+"""Make events of changes, and hand them to the outbox, or to the commit in direct mode.
 
 Nothing is sent from here.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, router, transaction
 from django.db.models import Model
 
 from furniture_events import InvalidFurniture
-from furniture_events._encoding import EncodedEvent, encode_event
-from furniture_events._ids import new_event_id
+from furniture_events._contract import CREATED, DELETED, EVENT_TYPES, UPDATED
+from furniture_events._encoding import plain_furniture
 from furniture_events.django.conf import config
+from furniture_events.django.events import ChangeEvent, is_same_json
 from furniture_events.django.mapping import (
     Before,
     Furniture,
@@ -24,27 +24,30 @@ from furniture_events.django.mapping import (
     rows_at,
 )
 
-__all__ = ["CREATED", "DELETED", "UPDATED", "publish", "record", "record_changes", "record_deleted"]
-
-CREATED: Final = "furniture_created"
-UPDATED: Final = "furniture_updated"
-DELETED: Final = "furniture_deleted"
+__all__ = ["publish", "record", "record_changes", "record_deleted"]
 
 
 def publish(
     type: str, furniture: object, *, id: str | None = None, using: str | None = None
 ) -> None:
-    """Publish an event by hand, with the transaction that is open on the database `using`.
+    """Publish an event by hand, as part of the open transaction.
 
-    By default that is the one where an instance is saved, else the default one.
+    The broker checks the contract's other rules later. The admin shows the events that it refuses.
 
-    `furniture` is an instance of a mapped model, of which the database's row is published, or
-    what a producer takes: a mapping with the seven fields, a dataclass, an object with their
-    names. `id` is the idempotency key, made where there is none. Raises `ValueError` for another
-    type than the three, `InvalidFurniture` for what is not in the database, lacks a field, or
-    is no JSON. What else the broker refuses shows in the admin.
+    Args:
+        type: one of the three event types.
+        furniture: an instance of a mapped model, whose database row is published. Or a mapping with
+            the seven fields, a dataclass instance, or an object with the seven attributes.
+        id: the idempotency key; made if None.
+        using: the database of the transaction. If None, the database that an instance is saved to,
+            and the default database for all else.
+
+    Raises:
+        ValueError: the type is not one of the three.
+        InvalidFurniture: the instance is not in the database, a field is missing, or JSON cannot
+            hold a value.
     """
-    if type not in {CREATED, UPDATED, DELETED}:
+    if type not in EVENT_TYPES:
         raise ValueError(f"no such event type: {type!r}")
     if using is None and isinstance(furniture, Model):
         using = router.db_for_write(furniture.__class__, instance=furniture)
@@ -53,57 +56,69 @@ def publish(
         if isinstance(furniture, Model) and (mapper := mapper_of(furniture.__class__)):
             row = rows_at([key_of(furniture, mapper)], mapper, using)
             lock(row)
-            pieces = read(mapper, row)
-            if not pieces:
+            found = read(mapper, row)
+            if not found:
                 raise InvalidFurniture("furniture: is not in the database")
-            (furniture,) = pieces.values()
+            (furniture,) = found.values()
         record([(type, furniture)], using, id=id)
 
 
 def record_changes(before: Before, after: Mapping[Any, Furniture], using: str) -> None:
-    """Record what became of rows: created, deleted, or updated where another thing is said of them.
+    """Publish the changes of rows: created, deleted, or updated if their furniture differs.
 
-    A row that has another `furniture_id` now is another piece: the one that it was is deleted.
+    A row with another ``furniture_id`` than before is another piece: the old piece is deleted.
+
+    Args:
+        before: the rows before the change, by primary key.
+        after: the same rows after it.
+        using: the database of the open transaction.
+
+    Raises:
+        InvalidFurniture: a row of ``after`` cannot be published.
     """
-    gone = {pk: old for pk, old in before.items() if _is_gone(old, after.get(pk))}
-    record_deleted(gone, using)
+    deleted = {pk: old for pk, old in before.items() if _is_deleted(old, after.get(pk))}
+    record_deleted(deleted, using)
     events = []
     for pk, furniture in after.items():
-        if pk not in before or pk in gone:
-            events.append((CREATED, furniture))
-        elif not _says_the_same(before[pk], furniture):
-            events.append((UPDATED, furniture))
-    record(events, using)
+        plain = plain_furniture(furniture)
+        if pk not in before or pk in deleted:
+            events.append(ChangeEvent.encode_plain(CREATED, plain))
+        elif not _is_unchanged(before[pk], plain):
+            events.append(ChangeEvent.encode_plain(UPDATED, plain))
+    _hand_over(events, using)
 
 
 def record_deleted(before: Before, using: str) -> None:
-    """Record that rows are gone. What cannot be said of one is kept as refused, or lost."""
-    encoded = []
+    """Publish that rows were deleted.
+
+    If a row cannot be published, its event is stored as refused. In direct mode it is lost.
+    """
+    events = []
     for pk, old in before.items():
         if isinstance(old, Exception):
             _refuse_deleted(str(pk), old, using)
             continue
         try:
-            encoded.append(_encode(DELETED, old, None))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the row is gone
+            events.append(ChangeEvent.encode(DELETED, old))
+        except Exception as error:  # noqa: BLE001 - the row is deleted, whatever the error is
             _refuse_deleted(str(old["furniture_id"]), error, using)
-    _keep(encoded, using)
+    _hand_over(events, using)
 
 
 def record(events: Iterable[tuple[str, object]], using: str, *, id: str | None = None) -> None:
-    """Make events, each a type and furniture, part of the transaction on the database `using`."""
-    _keep([_encode(type, furniture, id) for type, furniture in events], using)
+    """Publish events, each a type and furniture, with the transaction on ``using``."""
+    _hand_over([ChangeEvent.encode(type, furniture, id) for type, furniture in events], using)
 
 
-def _keep(encoded: Sequence[EncodedEvent], using: str) -> None:
-    if not encoded:
+def _hand_over(events: Sequence[ChangeEvent], using: str) -> None:
+    if not events:
         return
-    # What sends needs the models, which are not there yet when a site's own models import this.
+    # Imported here: both need the models, and a site's own models may import this module first.
     if config().mode == "direct":
-        from furniture_events.django.direct import publish_on_commit as keep  # noqa: PLC0415
+        from furniture_events.django.direct import publish_on_commit as hand_over  # noqa: PLC0415
     else:
-        from furniture_events.django.outbox import append as keep  # noqa: PLC0415
-    keep(encoded, using)
+        from furniture_events.django.outbox import append as hand_over  # noqa: PLC0415
+    hand_over(events, using)
 
 
 def _refuse_deleted(furniture_id: str, error: Exception, using: str) -> None:
@@ -117,25 +132,15 @@ def _refuse_deleted(furniture_id: str, error: Exception, using: str) -> None:
         append_refused(DELETED, furniture_id, error, using)
 
 
-def _encode(type: str, furniture: object, id: str | None) -> EncodedEvent:
-    return encode_event({"type": type, "furniture": furniture, "id": id}, new_event_id)
-
-
-def _is_gone(old: Furniture | Exception, new: Furniture | None) -> bool:
+def _is_deleted(old: Furniture | Exception, new: Furniture | None) -> bool:
     if new is None:
         return True
     return not isinstance(old, Exception) and old["furniture_id"] != new["furniture_id"]
 
 
-def _says_the_same(old: Furniture | Exception, new: Furniture) -> bool:
-    """Compare as JSON, where True is not 1. Raises `InvalidFurniture` for `new` alone."""
-    said = _said(new)
+def _is_unchanged(old: Furniture | Exception, new: dict[str, object]) -> bool:
+    """Compare as JSON. A row that could not be published before has always changed."""
     try:
-        return not isinstance(old, Exception) and _said(old) == said
-    except Exception:  # noqa: BLE001 - whatever it is, it may be mended
+        return not isinstance(old, Exception) and is_same_json(plain_furniture(old), new)
+    except Exception:  # noqa: BLE001 - whatever the error is, this save may repair the row
         return False
-
-
-def _said(furniture: Furniture) -> str:
-    event = json.loads(_encode(UPDATED, furniture, "").body)
-    return json.dumps(event["furniture"], sort_keys=True)

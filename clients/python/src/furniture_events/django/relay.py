@@ -1,10 +1,10 @@
-"""Drains the outbox: reads what waits, publishes it, deletes what the broker has.
+"""Drain the outbox: read the oldest events, publish them, delete the acknowledged ones.
 
-A relay that dies at any point repeats itself harmlessly: events keep their ids, and the broker
-knows those that it has. Of one piece it sends an event only once the one before it was answered.
+A relay may die at any point. The next one sends the same events with the same ids, and the broker
+recognises them. The relay sends an event of a piece only after the broker has answered the earlier
+event of that piece.
 """
 
-import json
 import logging
 import random
 from collections import Counter
@@ -28,19 +28,28 @@ from furniture_events import (
     UnknownType,
 )
 from furniture_events._batches import retry_after
+from furniture_events._encoding import EncodedEvent
 from furniture_events.django import outbox
 from furniture_events.django.conf import config
 from furniture_events.django.leadership import leadership
 from furniture_events.django.models import OutboxEvent
-from furniture_events.django.wake import Alarm, Notifications, WakeSocket, can_listen, sleep
+from furniture_events.django.wakeups import (
+    StopSignal,
+    WakeNotifications,
+    WakeSocket,
+    can_listen,
+    sleep,
+)
 
 __all__ = ["Relay", "rounds"]
 
 _logger = logging.getLogger("furniture_events.django")
 
-# What is wrong with one event, for good. Any other refusal is the relay's own (its key, its
-# address), or passes.
-_POISON = (IdConflict, InvalidFurniture, InvalidJson, InvalidMessage, TooLarge, UnknownType)
+# The broker refuses one event permanently. Any other refusal is temporary, or is about the relay
+# itself: its key or its address.
+_EVENT_REFUSALS = (IdConflict, InvalidFurniture, InvalidJson, InvalidMessage, TooLarge, UnknownType)
+
+_MAX_DOUBLINGS = 32
 
 
 class Relay:
@@ -48,7 +57,7 @@ class Relay:
 
     def __init__(self, using: str) -> None:
         self._using = using
-        self._alarm = Alarm()
+        self._stop_signal = StopSignal()
         self._config = config()
         self._producer: Producer = self._config.producer(
             attempts=1,
@@ -58,19 +67,24 @@ class Relay:
             batch_bytes=self._config.batch_bytes,
         )
         self._leadership = leadership(using)
-        self._active: bool | None = None  # it is not known yet
-        self._wakers: list[WakeSocket | Notifications] = []
+        self._active: bool | None = None  # unknown until the database has answered
+        self._wake_sources: list[WakeSocket | WakeNotifications] = []
         self._failures = 0
-        self._most = self._config.batch_events
+        self._max_events = self._config.batch_events
 
     def stop(self) -> None:
-        """End `run` once the request that it is at is answered; safe in a signal handler."""
-        self._alarm.ring()
+        """End ``run`` when its current request is answered. Safe in a signal handler."""
+        self._stop_signal.set()
 
     def run_once(self) -> bool:
-        """Publish what waits, and close; False where another relay is, or became, the active one.
+        """Publish the waiting events, then close.
 
-        Raises as `drain`.
+        Returns:
+            False if another relay is the active one, or became it.
+
+        Raises:
+            FurnitureEventsError: the broker takes no events now.
+            Error: the database failed.
         """
         try:
             return self._leadership.hold() and self.drain()
@@ -78,77 +92,82 @@ class Relay:
             self._close()
 
     def run(self) -> None:
-        """Relay until `stop`, or stand by while another relay is the active one."""
-        while not self._alarm.rang():
+        """Relay until ``stop``, or stand by while another relay is the active one."""
+        while not self._stop_signal.is_set():
             try:
-                if self._lead():
+                if self._become_active():
                     self.drain()
-                longest = min(self._config.poll_seconds, self._leadership.renew_seconds)
-                sleep(longest, [self._alarm, *self._wakers])
+                seconds = min(self._config.poll_seconds, self._leadership.renew_seconds)
+                sleep(seconds, [self._stop_signal, *self._wake_sources])
             except (FurnitureEventsError, Error) as error:
                 if isinstance(error, Error):
                     self._disconnect()
-                sleep(self._back_off(error), [self._alarm])
+                sleep(self._back_off(error), [self._stop_signal])
         self._close()
 
     def drain(self) -> bool:
-        """Publish until nothing waits; False where `stop`, or another relay, came before.
+        """Publish until no event waits.
 
-        Raises the error for which the broker takes nothing now, or the database's `Error`.
+        Returns:
+            False if ``stop`` was called, or another relay became the active one.
+
+        Raises:
+            FurnitureEventsError: the broker takes no events now.
+            Error: the database failed.
         """
-        while rows := outbox.page(self._using, self._most, self._config.batch_bytes):
+        while rows := outbox.oldest(self._using, self._max_events, self._config.batch_bytes):
             for batch in rounds(rows):
-                if self._alarm.rang() or not self._leadership.hold():
+                if self._stop_signal.is_set() or not self._leadership.hold():
                     return False
                 if not self._send(batch):
                     break
                 self._failures = 0
-                self._most = min(self._most + 1, self._config.batch_events)
+                self._max_events = min(self._max_events + 1, self._config.batch_events)
         return True
 
     def _send(self, rows: Sequence[OutboxEvent]) -> bool:
-        """Publish rows; False where it takes smaller requests to tell which of them is at fault."""
-        results = self._producer.publish_many([json.loads(row.event) for row in rows])
-        taken, refused, undecided, failure = [], [], [], None
+        """Publish rows. Return False if only smaller requests can tell which row is at fault."""
+        results = self._producer.publish_many([EncodedEvent.from_text(row.event) for row in rows])
+        published, refused, undecided, failure = [], [], [], None
         for row, result in zip(rows, results, strict=True):
             if isinstance(result, Published):
-                taken.append(row)
-            elif _is_too_much(result) and len(rows) > 1 and not self._was_alone(row):
+                published.append(row)
+            elif _refuses_request(result) and len(rows) > 1 and not self._had_own_request(row):
                 undecided.append(result)
-            elif _is_too_much(result) or isinstance(result, _POISON):
+            elif _refuses_request(result) or isinstance(result, _EVENT_REFUSALS):
                 refused.append((row, result))
             else:
                 failure = failure or result
-        outbox.take(taken, self._using)
+        outbox.delete(published, self._using)
         for row, error in refused:
             _logger.error("event_refused row=%d reason=%s", row.pk, type(error).__name__)
             outbox.refuse(row, str(error), self._using)
         if failure is not None:
             raise failure
         if undecided:
-            self._most = max(1, len(undecided) // 2)
-            _logger.warning("batch_refused reason=%r most=%d", str(undecided[0]), self._most)
+            self._max_events = max(1, len(undecided) // 2)
+            _logger.warning("batch_refused reason=%r most=%d", str(undecided[0]), self._max_events)
         return not undecided
 
-    def _was_alone(self, row: OutboxEvent) -> bool:
-        """Tell whether it is larger than a batch, and so has had a request of its own."""
+    def _had_own_request(self, row: OutboxEvent) -> bool:
+        """Tell whether the event is larger than a batch, and so was sent alone."""
         return len(row.event.encode()) > self._config.batch_bytes
 
-    def _lead(self) -> bool:
+    def _become_active(self) -> bool:
         active = self._leadership.hold()
         if active != self._active:
             state = "relay_active" if active else "relay_stands_by"
             _logger.info("%s database=%s", state, self._using)
-            self._close_wakers()
+            self._close_wake_sources()
             if active:
-                self._wakers = self._open_wakers()
+                self._wake_sources = self._open_wake_sources()
         self._active = active
         return active
 
-    def _open_wakers(self) -> list[WakeSocket | Notifications]:
+    def _open_wake_sources(self) -> list[WakeSocket | WakeNotifications]:
         match self._config.wake:
             case "listen" if can_listen(connections[self._using]):
-                return [Notifications(self._using)]
+                return [WakeNotifications(self._using)]
             case "socket":
                 try:
                     return [WakeSocket(self._using)]
@@ -156,26 +175,26 @@ class Relay:
                     _logger.warning("wake_socket_failed reason=%r", error)
         return []
 
-    def _close_wakers(self) -> None:
-        for waker in self._wakers:
-            waker.close()
-        self._wakers = []
+    def _close_wake_sources(self) -> None:
+        for source in self._wake_sources:
+            source.close()
+        self._wake_sources = []
 
     def _disconnect(self) -> None:
         self._active = None
-        self._close_wakers()  # before there is another relay, which opens its own
+        self._close_wake_sources()  # before another relay becomes active and opens its own
         with suppress(Error):
-            self._leadership.release()  # a pool keeps the connection, and with it the lock
+            self._leadership.release()  # a pool would keep the connection, and the lock with it
         connections[self._using].close()
 
     def _close(self) -> None:
         self._disconnect()
         self._producer.close()
-        self._alarm.close()
+        self._stop_signal.close()
 
     def _back_off(self, error: Exception) -> float:
-        """Return how long to wait: random, up to a doubling bound, on top of what is asked for."""
-        doubled = self._config.backoff_seconds * 2.0 ** min(self._failures, 32)
+        """Return the seconds to wait: random up to a doubling bound, plus the Retry-After."""
+        doubled = self._config.backoff_seconds * 2.0 ** min(self._failures, _MAX_DOUBLINGS)
         self._failures += 1
         asked = (retry_after(error) if isinstance(error, FurnitureEventsError) else None) or 0.0
         delay = random.random() * min(doubled, self._config.backoff_max_seconds)  # noqa: S311
@@ -187,23 +206,24 @@ class Relay:
 
 
 def rounds(rows: Iterable[OutboxEvent]) -> list[list[OutboxEvent]]:
-    """Cut rows into batches that hold one event of a piece each, in the order of its rows.
+    """Divide rows into batches with at most one event of each piece, in the order of the rows.
 
-    An event of a batch can fail while others are taken: the next one of its piece must wait.
+    One event of a batch can fail while the others are taken. Then the next event of its piece must
+    not be sent yet.
     """
     batches: list[list[OutboxEvent]] = []
-    seen: Counter[str] = Counter()
+    events_of_piece: Counter[str] = Counter()
     for row in rows:
-        place = seen[row.furniture_id]
-        seen[row.furniture_id] += 1
-        if place == len(batches):
+        number = events_of_piece[row.furniture_id]
+        events_of_piece[row.furniture_id] += 1
+        if number == len(batches):
             batches.append([])
-        batches[place].append(row)
+        batches[number].append(row)
     return batches
 
 
-def _is_too_much(error: FurnitureEventsError) -> bool:
-    """Tell whether a request was refused as a whole for what is in it: smaller ones tell more."""
+def _refuses_request(error: FurnitureEventsError) -> bool:
+    """Tell whether the whole request was refused for its content. Smaller requests then help."""
     if isinstance(error, UnexpectedAnswer):
         return error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    return isinstance(error, (*_POISON, TooManyEvents)) and error.status is not None
+    return isinstance(error, (*_EVENT_REFUSALS, TooManyEvents)) and error.status is not None

@@ -1,12 +1,13 @@
-"""Sees the mapped models being saved and deleted, and publishes what that changed.
+"""Watch the saves and deletes of the mapped models, and publish their changes.
 
-Django commits a save before it says that it is saved, unless somebody opened a transaction. So
-`save_base`, which every save goes through, is wrapped on each mapped model: the row before, the
-save and the row after are one transaction, with the outbox's row in it. Deleting is one already.
+Without an open transaction, Django commits a save before it sends ``post_save``. So this module
+wraps ``save_base``, which every save calls, on each mapped model. One transaction then has the read
+before, the save, the read after, and the outbox's row. A delete is one transaction already.
 
-`bulk_create`, `bulk_update`, `QuerySet.update` and fixtures do not come by here: see `bulk`. Nor
-does what changes through another row: an author who is renamed, or deleted with `SET_NULL`, and
-a migration's historical models. The piece's next change tells it, or `publish` by hand.
+This module does not see ``bulk_create``, ``bulk_update``, ``QuerySet.update`` and fixtures: see
+``bulk``. Nor does it see a change through another row (an author who is renamed, or deleted with
+``SET_NULL``), or a migration's historical models. The piece's next save publishes such a change, or
+``publish`` does.
 """
 
 import logging
@@ -47,14 +48,14 @@ _logger = logging.getLogger("furniture_events.django")
 
 @dataclass(slots=True)
 class _Change:
-    """A change of a piece's row that is under way."""
+    """A save or delete of a piece's row that has not ended yet."""
 
     piece: Model
     using: str
     created: bool | None = None
-    """What `post_save` says, should it come."""
+    """What ``post_save`` says. None before it."""
     is_over: bool = False
-    """A receiver may have started what has its context, and lives longer."""
+    """True at its end. A receiver's thread or task may still have this context afterwards."""
 
     def is_of(self, piece: Model, using: str) -> bool:
         return (
@@ -65,17 +66,17 @@ class _Change:
 
 
 _changes: ContextVar[tuple[_Change, ...]] = ContextVar("_changes", default=())
-"""Those that are under way, outermost first."""
+"""The changes that have not ended yet, the outermost first."""
 
-_UNKNOWN = LookupError("a row that came in between")
+_UNKNOWN = LookupError("another transaction inserted this row")
 
 
 def watch() -> None:
-    """See every mapped model's saves and deletes. What cannot be mapped, the checks tell."""
+    """Watch every mapped model. The checks report the models that cannot be mapped."""
     mappers = []
-    for label, how in models().items():
+    for label, mapping in models().items():
         try:
-            mapper = make_mapper(apps.get_model(str(label)), how)
+            mapper = make_mapper(apps.get_model(str(label)), mapping)
         except (LookupError, ValueError, MappingError) as error:
             _logger.error("model_is_not_published model=%r reason=%s", label, error)  # noqa: TRY400
         else:
@@ -101,7 +102,7 @@ def _watch_saves(mapper: Mapper) -> None:
         update_fields: Collection[str] | None = None,
     ) -> None:
         alias = using or router.db_for_write(type(self), instance=self)
-        concerned = (
+        may_publish = (
             not raw
             and mapper_of(type(self)) is mapper
             and (update_fields is None or _concerns(mapper, update_fields))
@@ -111,7 +112,7 @@ def _watch_saves(mapper: Mapper) -> None:
             and self._state.adding
             and self._meta.concrete_model is mapper.model
         )
-        with _publishing(self, mapper, alias, new=new) if concerned else nullcontext():
+        with _publishing(self, mapper, alias, new=new) if may_publish else nullcontext():
             original(
                 self,
                 raw=raw,
@@ -129,16 +130,16 @@ def _concerns(mapper: Mapper, fields: Collection[str]) -> bool:
 
 
 def _watch_deletes(mapper: Mapper) -> None:
-    """See `delete(keep_parents=True)`, which no signal tells from one that takes the parents."""
+    """Watch ``delete(keep_parents=True)``, for which the signals are those of a full delete."""
     original = mapper.model.delete
 
     @wraps(original)
-    def delete(self: Model, *args: Any, **options: Any) -> Any:  # a project may have its own
-        stays = parent_of(mapper) if options.get("keep_parents") else None
-        if stays is None:
+    def delete(self: Model, *args: Any, **options: Any) -> Any:  # a project may override it
+        parent = parent_of(mapper) if options.get("keep_parents") else None
+        if parent is None:
             return original(self, *args, **options)
         using = options.get("using") or next(iter(args), None)
-        with _publishing(self, stays, using or router.db_for_write(type(self), instance=self)):
+        with _publishing(self, parent, using or router.db_for_write(type(self), instance=self)):
             return original(self, *args, **options)
 
     mapper.model.delete = delete  # type: ignore[method-assign]
@@ -146,9 +147,9 @@ def _watch_deletes(mapper: Mapper) -> None:
 
 @contextmanager
 def _publishing(piece: Model, mapper: Mapper, using: str, *, new: bool = False) -> Iterator[None]:
-    """Publish what becomes of the row meanwhile, once, also where receivers save or delete it.
+    """Publish the change of the row in this block, once, even if receivers save or delete it too.
 
-    A `new` row is inserted or the save fails: there is none to read before.
+    If the row is ``new``, it is inserted or the save fails: there is no row to read before.
     """
     if any(change.is_of(piece, using) for change in _changes.get()):
         yield
@@ -162,7 +163,7 @@ def _publishing(piece: Model, mapper: Mapper, using: str, *, new: bool = False) 
     with outer:
         row = rows_at([key_of(piece, mapper)], mapper, using)
         if not (new and connection.features.has_select_for_update):
-            lock(row)  # SQLite's one lock also for a new row: a receiver may read before it writes
+            lock(row)  # SQLite's lock for a new row, too: a receiver may read before the insert
         before = {} if new else read_before(mapper, row)
         change = _Change(piece, using)
         token = _changes.set((*_changes.get(), change))
@@ -171,7 +172,7 @@ def _publishing(piece: Model, mapper: Mapper, using: str, *, new: bool = False) 
         except BaseException:
             change.is_over = True
             _changes.reset(token)
-            # Whoever catches a receiver's error commits the row all the same, unless this fails.
+            # If the caller catches a receiver's error, the row may still be committed.
             if not connection.needs_rollback and not (new and piece._state.adding):
                 with suppress(Exception):
                     _record(before, change, mapper)
@@ -182,7 +183,7 @@ def _publishing(piece: Model, mapper: Mapper, using: str, *, new: bool = False) 
 
 
 def _record(before: Before, change: _Change, mapper: Mapper) -> None:
-    # The row is written: whoever catches what is raised here must not commit it without its event.
+    # The row is written. If this fails, the transaction must not commit the row without its event.
     with transaction.atomic(using=change.using, savepoint=False):
         keys = {*before, key_of(change.piece, mapper)}
         after = read(mapper, rows_at(keys, mapper, change.using))
@@ -192,7 +193,7 @@ def _record(before: Before, change: _Change, mapper: Mapper) -> None:
 
 
 def _same(one: Model, other: Model) -> bool:
-    """Tell whether both are one piece; a parent and its child are where they are one row."""
+    """Tell whether both are one piece. A parent and its child are one piece if they are one row."""
     first, second = (mapper_of(type(each)) for each in (one, other))
     if first is None or second is None:
         return False
@@ -202,7 +203,7 @@ def _same(one: Model, other: Model) -> bool:
 
 
 def _connect(mapper: Mapper) -> None:
-    # Receivers for all models would take Django's fast deletes from models of no concern.
+    # Only the mapped models: with a receiver for all, Django would delete no model fast.
     for model in apps.get_models(include_auto_created=True):
         if issubclass(model, mapper.model) and model._meta.concrete_model is mapper.model:
             for signal, receiver in _RECEIVERS:
@@ -211,7 +212,7 @@ def _connect(mapper: Mapper) -> None:
 
 def _after_save(instance: Model, created: bool, using: str, **_: object) -> None:  # noqa: FBT001
     for change in _changes.get():
-        # A row of a parent that is updated may be one that a child's save has made.
+        # A child's save may insert the child's row and update the parent's.
         if change.is_of(instance, using) and (created or change.piece is instance):
             change.created = change.created or created
 
@@ -222,20 +223,20 @@ def _before_delete(instance: Model, using: str, **_: object) -> None:
 
 
 def _to_delete(piece: Model, using: str) -> Before:
-    """Return what is to be told of as deleted, once it is."""
+    """Return the furniture to publish as deleted, after the delete."""
     mapper = mapper_of(type(piece))
     if mapper is None or any(change.is_of(piece, using) for change in _changes.get()):
         return {}
     key = key_of(piece, mapper)
     if any(rows_at([key], child, using).exists() for child in children_of(mapper)):
-        return {}  # the child's row goes too, and is told of by itself
+        return {}  # the child's row is deleted, too, and publishes the event
     row = rows_at([key], mapper, using)
     lock(row)
     return read_before(mapper, row)
 
 
 def _after_delete(instance: Model, using: str, **_: object) -> None:
-    # Only now: the row may be saved once more before it goes.
+    # After the delete: a receiver may still save the row before it.
     record_deleted(instance._state.__dict__.pop("furniture_events_before", {}), using)
 
 

@@ -1,4 +1,4 @@
-"""For a site's own tests: what a block of code publishes.
+"""The events that a block of code publishes, for a site's own tests.
 
 ::
 
@@ -6,17 +6,18 @@
         client.post("/furniture/7/", {"material": "roble"})
     events.assert_published("furniture_updated", furniture_id="7", material="roble")
 
-It works in `TestCase`, in pytest-django's `db` and in their transactional relatives. Nothing is
-sent. What is rolled back is not among the events; in direct mode they come at the commit: in a
-`TestCase` use `captureOnCommitCallbacks(execute=True)` inside the block.
+It works in ``TestCase``, in pytest-django's ``db`` and in their transactional variants. Nothing is
+sent. Events that are rolled back are not captured. In direct mode events come at the commit: in a
+``TestCase``, use ``captureOnCommitCallbacks(execute=True)`` inside the block.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+from furniture_events._encoding import EncodedEvent
 from furniture_events.django import direct, outbox
 from furniture_events.django.conf import config
 from furniture_events.django.models import OutboxEvent
@@ -25,12 +26,13 @@ __all__ = ["Events", "capture_events"]
 
 
 class Events(list[dict[str, Any]]):
-    """The events of a block, once it is left, oldest first: each `type`, `furniture` and `id`."""
+    """A block's events, oldest first, after the block: each ``type``, ``furniture`` and ``id``."""
 
     def assert_published(self, type: str, **furniture: object) -> dict[str, Any]:
         """Return the only event of this type whose furniture has these values.
 
-        Raises `AssertionError`, with all events, where there is none or more than one.
+        Raises:
+            AssertionError: there is no such event, or more than one. It shows all events.
         """
         found = [
             event
@@ -47,13 +49,17 @@ class Events(list[dict[str, Any]]):
 
 @contextmanager
 def capture_events(using: str = "default") -> Iterator[Events]:
-    """Capture what the block publishes on the database `using`."""
+    """Capture the events that the block publishes on the database ``using``."""
     events = Events()
     if config().mode == "direct":
-        with mock.patch.object(direct, "_publish", events.extend):
+
+        def capture(encoded: Sequence[EncodedEvent]) -> None:
+            events.extend(json.loads(event.body) for event in encoded)
+
+        with mock.patch.object(direct, "_publish", capture):
             yield events
         return
-    before = OutboxEvent.objects.using(using).order_by("-id").first()
+    last = OutboxEvent.objects.using(using).order_by("-id").first()
     yield events
-    rows = outbox.waiting(using).filter(id__gt=before.pk if before else 0)
+    rows = outbox.waiting(using).filter(id__gt=last.pk if last else 0)
     events.extend(json.loads(row.event) for row in rows)

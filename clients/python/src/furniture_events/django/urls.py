@@ -1,4 +1,7 @@
-"""`path("furniture-events/", include("furniture_events.django.urls"))`."""
+"""The URL of the page's configuration as JSON.
+
+``path("furniture-events/", include("furniture_events.django.urls"))``.
+"""
 
 from django.urls import path
 

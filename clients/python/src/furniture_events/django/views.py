@@ -1,4 +1,4 @@
-"""The page's configuration as JSON, for single-page apps: to be fetched before the list is."""
+"""The page's configuration as JSON, which a single-page app fetches before its list."""
 
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
@@ -12,5 +12,5 @@ __all__ = ["configuration"]
 @require_safe
 @never_cache
 def configuration(request: HttpRequest) -> JsonResponse:
-    """Answer `{"url", "since", "token"}`; see `page.describe`."""
+    """Answer ``{"url", "since", "token"}``; see ``page.describe``."""
     return JsonResponse(describe(request))

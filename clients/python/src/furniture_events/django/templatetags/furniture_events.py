@@ -1,4 +1,4 @@
-"""`{% load furniture_events %}`, then `{% furniture_events %}` anywhere in a page's template."""
+"""The tag ``{% furniture_events %}``, after ``{% load furniture_events %}``."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def furniture_events(context: dict[str, Any]) -> SafeString:
-    """Emit the script `furniture-events`, JSON with `url`, `since` and `token`."""
+    """Emit the script ``furniture-events``: JSON with ``url``, ``since`` and ``token``."""
     if "request" not in context:
         raise ImproperlyConfigured(
             "{% furniture_events %} needs the context processor "

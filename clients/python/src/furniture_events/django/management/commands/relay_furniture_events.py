@@ -1,4 +1,4 @@
-"""`manage.py relay_furniture_events`: a process beside the site that drains the outbox."""
+"""``manage.py relay_furniture_events``: a process beside the site, which drains the outbox."""
 
 import logging
 import signal
@@ -15,23 +15,25 @@ from furniture_events.django.relay import Relay
 
 
 class Command(BaseCommand):
-    """Publishes what the outbox holds, until SIGTERM or SIGINT."""
+    """Publishes the outbox's events, until SIGTERM or SIGINT."""
 
-    help = "Publish to the broker what the outbox holds, and what is committed from now on."
+    help = "Publish the events of the outbox to the broker, now and after each commit."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections))
-        what = parser.add_mutually_exclusive_group()
-        what.add_argument("--once", action="store_true", help="Publish what waits now, and end.")
-        what.add_argument(
+        task = parser.add_mutually_exclusive_group()
+        task.add_argument(
+            "--once", action="store_true", help="Publish the waiting events, and end."
+        )
+        task.add_argument(
             "--status",
             action="store_true",
-            help="Print how many events wait and how many were refused, and each one's oldest age.",
+            help="Print the number and the oldest age of waiting and of refused events.",
         )
 
     def handle(self, *, database: str, once: bool, status: bool, verbosity: int, **_: Any) -> None:
-        """Run until a signal says to stop."""
+        """Do the chosen task. Without an option, run until a signal."""
         _log_to(self.stderr, verbosity)
         try:
             if status:
@@ -44,7 +46,7 @@ class Command(BaseCommand):
             raise CommandError(f"the outbox on {database!r} cannot be used: {error}") from error
 
     def _run(self, database: str) -> None:
-        with suppress(Error):  # one that is down is waited for
+        with suppress(Error):  # the relay waits for a database that is down
             _check_outbox(database)
         relay = Relay(database)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -78,15 +80,15 @@ def _check_outbox(database: str) -> None:
 
 
 def _log_to(stream: Any, verbosity: int) -> None:
-    """Show the log lines of this package, unless the project's LOGGING has a place for them."""
+    """Show the log lines of this package, unless the project's LOGGING handles them."""
     logger = logging.getLogger("furniture_events")
-    places = [
+    handlers = [
         *logger.handlers,
         *logging.getLogger("furniture_events.django").handlers,
         *logging.root.handlers,
     ]
-    if all(isinstance(place, logging.NullHandler) for place in places):
-        handler = logging.StreamHandler(stream)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logger.addHandler(handler)
+    if all(isinstance(handler, logging.NullHandler) for handler in handlers):
+        console = logging.StreamHandler(stream)
+        console.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(console)
         logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG, logging.DEBUG][verbosity])

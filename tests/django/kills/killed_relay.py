@@ -1,4 +1,4 @@
-"""A relay that kills itself: ``python -m tests.django.kills.relay POINT VISIT``.
+"""A relay that kills itself: ``python -m tests.django.kills.killed_relay POINT VISIT``.
 
 It is the product's command; what that calls is wrapped here, to die at the visit of a point.
 """
@@ -83,14 +83,14 @@ def sent(step: Step) -> None:
 
 def answered(step: Step) -> None:
     """The broker has the events, and they are still in the outbox."""
-    take = outbox.take
+    delete = outbox.delete
 
     def trapped(rows: Any, using: str) -> None:
         if rows:  # none where the broker took nothing
             step()
-        take(rows, using)
+        delete(rows, using)
 
-    outbox.take = trapped
+    outbox.delete = trapped
 
 
 def deleting(step: Step) -> None:

@@ -11,12 +11,12 @@ from django.contrib.auth.models import User
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from furniture_events.django.conf import config
-from furniture_events.django.wake import Notifications, WakeSocket, wake_relay
+from furniture_events.django.wakeups import WakeNotifications, WakeSocket, wake_relay
 
 from tests.django.databases import on_postgres
+from tests.django.overrides import override_setting
 from tests.django.pieces import mueble
 from tests.django.relays import Relay, wait_for_events, wait_until_sent
-from tests.django.setting import setting
 from tests.support.server import Server, wait_until
 
 StartRelay = Callable[..., Relay]
@@ -45,19 +45,19 @@ def test_a_commit_on_the_host_wakes_the_relay(
 
 
 def test_a_rollback_does_not(autor: User, tmp_path: Path) -> None:
-    """The bell is rung by the commit alone, however many events it has."""
-    with setting(WAKE_SOCKET=str(tmp_path / "bell")):
-        bell = WakeSocket("default")
+    """The wake_socket is rung by the commit alone, however many events it has."""
+    with override_setting(WAKE_SOCKET=str(tmp_path / "relay.sock")):
+        wake_socket = WakeSocket("default")
         with pytest.raises(ZeroDivisionError), transaction.atomic():
             mueble(autor).save()
             raise ZeroDivisionError
-        assert not bell.rang()
+        assert not wake_socket.was_woken()
         with transaction.atomic():
             mueble(autor).save()
-            assert not bell.rang()
-        assert bell.rang()
-        assert not bell.rang()
-        bell.close()
+            assert not wake_socket.was_woken()
+        assert wake_socket.was_woken()
+        assert not wake_socket.was_woken()
+        wake_socket.close()
 
 
 def save_many(autor: User) -> list[object]:
@@ -81,18 +81,18 @@ def roll_back_a_save(autor: User) -> None:
 
 def test_a_commit_rings_once(autor: User, tmp_path: Path) -> None:
     """However many events a transaction has, and whichever of its savepoints are rolled back."""
-    with setting(WAKE_SOCKET=str(tmp_path / "bell")):
-        bell = WakeSocket("default")
+    with override_setting(WAKE_SOCKET=str(tmp_path / "relay.sock")):
+        wake_socket = WakeSocket("default")
         for _ in range(2):
             assert len(save_many(autor)) == 1
-            assert bell.rang()
-        bell.close()
+            assert wake_socket.was_woken()
+        wake_socket.close()
 
 
 @on_postgres
 def test_a_commit_notifies_once(autor: User, database: str) -> None:
     """After the commit, where it makes no other transaction wait."""
-    with setting(WAKE="listen"):
+    with override_setting(WAKE="listen"):
         for _ in range(2):
             with CaptureQueriesContext(connection) as queries:
                 save_many(autor)
@@ -108,17 +108,17 @@ def test_postgresql_wakes_the_relay(
     """With `WAKE = "listen"` each commit does, whichever host it comes from."""
     server = start_server()
     start_relay(URL=server.url, WAKE="listen", **ASLEEP).wait_for("relay_active")
-    with setting(WAKE="listen"):
+    with override_setting(WAKE="listen"):
         save_and_see_each(autor, server)
 
 
 @on_postgres
 def test_a_connection_that_is_lost_is_told_as_djangos_error(database: str) -> None:
     """Whatever the relay asks of a lost connection, it can connect again."""
-    bell = Notifications("default")
-    assert not bell.rang()
+    wake_socket = WakeNotifications("default")
+    assert not wake_socket.was_woken()
     connection.connection.close()
-    for ask in (bell.rang, bell.fileno):
+    for ask in (wake_socket.was_woken, wake_socket.fileno):
         with pytest.raises(OperationalError):
             ask()
     connection.close()
@@ -130,7 +130,7 @@ def test_without_a_bell_the_relay_looks_by_itself(
     """Polling is always enough."""
     server = start_server()
     start_relay(URL=server.url, WAKE="poll", POLL_SECONDS=0.02).wait_for("relay_active")
-    with setting(WAKE="poll"):
+    with override_setting(WAKE="poll"):
         save_and_see_each(autor, server)
 
 
@@ -143,7 +143,7 @@ def test_a_path_that_is_somebody_elses_is_left_alone(
     server = start_server()
     relay = start_relay(URL=server.url, WAKE_SOCKET=str(path), POLL_SECONDS=0.02)
     relay.wait_for("WARNING wake_socket_failed")
-    with setting(WAKE_SOCKET=str(path)):
+    with override_setting(WAKE_SOCKET=str(path)):
         save_and_see_each(autor, server)
     assert relay.stop() == 0
     assert path.read_text() == "precious"
@@ -153,10 +153,10 @@ def test_a_killed_relays_socket_is_taken_over(
     autor: User, start_server: StartServer, start_relay: StartRelay, tmp_path: Path
 ) -> None:
     """The next relay is woken though the last one left its file behind, and leaves none itself."""
-    path = tmp_path / "bell"
+    path = tmp_path / "relay.sock"
     wake = {"WAKE_SOCKET": str(path)}
     server = start_server()
-    with setting(**wake):
+    with override_setting(**wake):
         killed = start_relay(URL=server.url, LEASE_SECONDS=0.5, **wake)
         killed.wait_for("relay_active")
         killed.kill()
@@ -173,25 +173,25 @@ def test_a_killed_relays_socket_is_taken_over(
 
 
 def test_a_relay_that_lost_its_lead_leaves_the_next_ones_socket(tmp_path: Path) -> None:
-    """The path belongs to who took it last: closing an older bell does not silence it."""
-    with setting(WAKE_SOCKET=str(tmp_path / "bell")):
+    """The path belongs to who took it last: closing an older wake_socket does not silence it."""
+    with override_setting(WAKE_SOCKET=str(tmp_path / "relay.sock")):
         first = WakeSocket("default")
         second = WakeSocket("default")
         first.close()
         with transaction.atomic():
             wake_relay("default")
-        assert second.rang()
+        assert second.was_woken()
         second.close()
         assert list(tmp_path.iterdir()) == []
 
 
 def test_nobody_waits_for_the_bell(tmp_path: Path) -> None:
     """A relay that does not come to listen, for however long, holds up no commit."""
-    with setting(WAKE_SOCKET=str(tmp_path / "bell")):
+    with override_setting(WAKE_SOCKET=str(tmp_path / "relay.sock")):
         assert config().wake == "socket"
-        bell = WakeSocket("default")
+        wake_socket = WakeSocket("default")
         for _ in range(2000):  # more than a socket's buffer holds
             with transaction.atomic():
                 wake_relay("default")
-        wait_until(bell.rang, "it rings")
-        bell.close()
+        wait_until(wake_socket.was_woken, "it rings")
+        wake_socket.close()

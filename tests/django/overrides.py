@@ -8,6 +8,6 @@ from django.conf import settings
 from django.test import override_settings
 
 
-def setting(**changes: Any) -> override_settings:
+def override_setting(**changes: Any) -> override_settings:
     """Change these keys of `FURNITURE_EVENTS`, in a `with` block or as a decorator."""
     return override_settings(FURNITURE_EVENTS={**settings.FURNITURE_EVENTS, **changes})

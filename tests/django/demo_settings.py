@@ -11,7 +11,7 @@ from site_muebles.settings import *  # noqa: F403
 
 from tests.support.demo import DOOMED, Gate
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.django.staged.Staged"]  # noqa: F405
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.django.demo_settings.Staged"]  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 FURNITURE_EVENTS = FURNITURE_EVENTS | {  # noqa: F405
     "POSITION_SECONDS": 0.001,
@@ -22,7 +22,7 @@ FURNITURE_EVENTS = FURNITURE_EVENTS | {  # noqa: F405
 class Staged(AppConfig):
     """Requests that fail after their save, and a list that waits before and after its query."""
 
-    name = "tests.django.staged"
+    name = "tests.django.demo_settings"
 
     def ready(self) -> None:
         """Step in."""

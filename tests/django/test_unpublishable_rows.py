@@ -18,8 +18,8 @@ from furniture_events.django.models import OutboxEvent
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Lampara, Mueble, Pieza
-from tests.django.pieces import mueble, told
-from tests.django.setting import setting
+from tests.django.overrides import override_setting
+from tests.django.pieces import mueble, summaries
 from tests.django.test_mapping import VALUES
 from tests.django.test_publishing import FURNITURE
 from tests.django.test_saving import pieza
@@ -86,7 +86,7 @@ def test_a_save_that_mends_it_is_published(spoilt: Any) -> None:
     """As an update, with what can be said now."""
     with capture_events() as events:
         spoilt.save()
-    assert told(events, "furniture_id") == [("updated", str(spoilt.pk))]
+    assert summaries(events, "furniture_id") == [("updated", str(spoilt.pk))]
     assert refused() == []
 
 
@@ -108,7 +108,7 @@ def test_bulk_work_mends_it(spoilt: Any, mend: Callable[[Any], int]) -> None:
     """And tells of it as of any other row."""
     with capture_events() as events:
         assert mend(spoilt) == 1
-    assert told(events, "furniture_id") == [("updated", str(spoilt.pk))]
+    assert summaries(events, "furniture_id") == [("updated", str(spoilt.pk))]
 
 
 def values_of(piece: Any) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def test_it_keeps_others_from_nothing(autor: User) -> None:
     other.save()
     with capture_events() as events:
         bulk.update(Lampara.objects, nombre="Dos")
-    assert told(events, "furniture_id") == [("updated", str(each.pk)) for each in (bad, other)]
+    assert summaries(events, "furniture_id") == [("updated", str(each.pk)) for each in (bad, other)]
     Lampara.objects.filter(pk=bad.pk).update(nombre="")
     Lampara.objects.all().delete()
     deleted = OutboxEvent.objects.filter(type="furniture_deleted")
@@ -148,7 +148,7 @@ def test_without_an_outbox_it_is_lost(
     """Logged and counted, once the deletion is committed."""
     monkeypatch.setattr(direct, "counts", Counter())
     key = spoilt.pk
-    with setting(MODE="direct"):
+    with override_setting(MODE="direct"):
         with transaction.atomic():
             spoilt.delete()
             transaction.set_rollback(True)
