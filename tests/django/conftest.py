@@ -1,4 +1,4 @@
-"""A Django site in this process, on SQLite and on PostgreSQL: each test runs on both."""
+"""A Django site in this process. Each test runs on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.postgres import Postgres  # noqa: E402
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """Return a PostgreSQL that all tests share."""
+    """Run a PostgreSQL that all tests share."""
     running = Postgres()
     running.start()
     yield running
@@ -41,7 +41,7 @@ def postgres() -> Iterator[Postgres]:
 def database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Make the default database one of this kind, with the site's tables; return its kind."""
+    """Make a default database of this kind, with the site's tables; return its kind."""
     if request.param == "postgres":
         chosen = request.getfixturevalue("postgres").create("site")
     else:
@@ -55,7 +55,7 @@ def database(
 
 
 def _migrate(alias: str) -> None:
-    """Make the site's tables in a database."""
+    """Create the site's tables in a database."""
     call_command("migrate", verbosity=0, database=alias)
     # The catalog, which refers to users.
     call_command("migrate", verbosity=0, database=alias, run_syncdb=True)
@@ -63,7 +63,7 @@ def _migrate(alias: str) -> None:
 
 @pytest.fixture
 def other(db: None, tmp_path: Path) -> Iterator[str]:
-    """Return the alias of a second database, an SQLite with nothing in it."""
+    """Return the alias of a second database, an empty SQLite."""
     database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "other.db")}
     connections.settings["other"] = connections.configure_settings(
         {"default": {}, "other": database}
@@ -91,13 +91,13 @@ def _use(database: dict[str, Any]) -> None:
 
 @pytest.fixture(autouse=True)
 def db(database: str) -> Iterator[None]:
-    """Give each test empty tables; what it commits is committed."""
+    """Give each test empty tables. A test's commits are real commits."""
     yield
     assert not connection.in_atomic_block
     tables = [
         model._meta.db_table
         for model in apps.get_models()
-        if model._meta.app_label in _OURS and model is not Permission  # made by migrating
+        if model._meta.app_label in _OURS and model is not Permission  # migrate creates them
     ]
     connection.ops.execute_sql_flush(
         connection.ops.sql_flush(no_style(), tables, allow_cascade=True)
@@ -109,7 +109,7 @@ _OURS = {"catalog", "furniture_events", "auth", "sessions", "admin"}
 
 @pytest.fixture
 def autor(db: None) -> User:
-    """Return a user who makes furniture."""
+    """Return a user who is an author of furniture."""
     return User.objects.create_user("juan")
 
 
@@ -123,7 +123,10 @@ def piece(autor: User) -> Mueble:
 
 @pytest.fixture
 def start_relay(db: None) -> Iterator[Callable[..., Relay]]:
-    """Start relays of the test's database, with options and keys of the setting of one's own."""
+    """Return a function that starts relays of the test's database.
+
+    It takes the command's options, and keys of the setting.
+    """
     relays: list[Relay] = []
 
     def start(*options: str, **setting: object) -> Relay:
@@ -134,19 +137,19 @@ def start_relay(db: None) -> Iterator[Callable[..., Relay]]:
     yield start
     for relay in relays:
         relay.kill()
-    Path(_socket_path("default")).unlink(missing_ok=True)  # of one that was killed
+    Path(_socket_path("default")).unlink(missing_ok=True)  # left by a killed relay
 
 
 @pytest.fixture
 def broker() -> Iterator[loopback.Broker]:
-    """Return a broker that answers as a test scripts it."""
+    """Return a broker whose answers a test can script."""
     running = loopback.Broker()
     yield running
     running.stop()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what came of relays being killed."""
+    """Show the reports of the runs that kill relays."""
     if reports:
         terminalreporter.section("relays killed")
         for report in reports:

@@ -1,4 +1,4 @@
-"""Marks for what only one kind of database does."""
+"""Marks for tests that run on one kind of database only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo's settings, with places where a test steps in: see `Staged`."""
+"""The demo's settings, with an app through which a test makes requests fail or wait."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from site_muebles.settings import *  # noqa: F403
 
 from tests.support.demo import DOOMED, Gate
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.django.demo_settings.Staged"]  # noqa: F405
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.django.demo_settings.TestHooks"]  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 FURNITURE_EVENTS = FURNITURE_EVENTS | {  # noqa: F405
     "POSITION_SECONDS": 0.001,
@@ -19,13 +19,13 @@ FURNITURE_EVENTS = FURNITURE_EVENTS | {  # noqa: F405
 }
 
 
-class Staged(AppConfig):
-    """Requests that fail after their save, and a list that waits before and after its query."""
+class TestHooks(AppConfig):
+    """Makes chosen requests fail after their save, and the list wait around its query."""
 
     name = "tests.django.demo_settings"
 
     def ready(self) -> None:
-        """Step in."""
+        """Replace parts of the views."""
         from catalog.views import MuebleCreate, MuebleList
         from django.contrib.admin.models import LogEntry
         from django.db.models.signals import post_save

@@ -1,4 +1,7 @@
-"""The site's setting, changed for a test."""
+"""Override keys of the site's setting ``FURNITURE_EVENTS`` in a test.
+
+``settings.py`` has the test site's settings, which this changes.
+"""
 
 from __future__ import annotations
 
@@ -9,5 +12,5 @@ from django.test import override_settings
 
 
 def override_setting(**changes: Any) -> override_settings:
-    """Change these keys of `FURNITURE_EVENTS`, in a `with` block or as a decorator."""
+    """Override these keys of ``FURNITURE_EVENTS``, in a ``with`` block or as a decorator."""
     return override_settings(FURNITURE_EVENTS={**settings.FURNITURE_EVENTS, **changes})

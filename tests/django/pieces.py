@@ -1,4 +1,4 @@
-"""Pieces of furniture to save, and what was told of them."""
+"""Pieces of furniture to save, and summaries of their events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def mueble(autor: User, **changes: object) -> Mueble:
 
 
 def summaries(events: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
-    """Return of each event its type, without the prefix, and these fields of its furniture."""
+    """Return each event's type, without its prefix, and these fields of its furniture."""
     return [
         (event["type"].removeprefix("furniture_"), *(event["furniture"][name] for name in names))
         for event in events

@@ -1,4 +1,4 @@
-"""The relay as sites run it: a process of its own, which is told its database and its broker."""
+"""The relay as a site runs it: a process with its own environment."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from furniture_events.django.models import OutboxEvent
 
 from tests.support.server import ROOT, TIMEOUT, Server, python_path, wait_until
 
-_HASTE = {"BACKOFF_SECONDS": 0.05, "BACKOFF_MAX_SECONDS": 0.2}
+_SHORT_BACKOFF = {"BACKOFF_SECONDS": 0.05, "BACKOFF_MAX_SECONDS": 0.2}
 _DATABASE = ("ENGINE", "NAME", "USER", "HOST", "PORT", "OPTIONS")
 
 
 def site_environment(database: Mapping[str, Any], **setting: object) -> dict[str, str]:
-    """Return the environment of a process of the test site: its database, its setting's keys."""
+    """Return the environment of a process of the test site, with its database and setting."""
     return {
         **os.environ,
         "PYTHONPATH": python_path(ROOT),
         "DJANGO_SETTINGS_MODULE": "tests.django.settings",
         "SITE_DATABASE": json.dumps({key: database[key] for key in _DATABASE if key in database}),
-        "SITE_FURNITURE_EVENTS": json.dumps({**_HASTE, **setting}),
+        "SITE_FURNITURE_EVENTS": json.dumps({**_SHORT_BACKOFF, **setting}),
     }
 
 
 class Relay:
-    """A running relay, or whatever else `program` runs in its place."""
+    """A running relay, or another ``program`` in its place."""
 
     def __init__(
         self,
@@ -60,11 +60,11 @@ class Relay:
 
     @property
     def output(self) -> str:
-        """What it has said so far."""
+        """Everything that it has printed so far."""
         return "".join(list(self.lines))
 
     def wait_for(self, text: str, times: int = 1) -> list[str]:
-        """Return the lines with this text, when there are so many."""
+        """Wait until this text was printed so many times; return its lines."""
 
         def find() -> list[str]:
             found = [line for line in list(self.lines) if text in line]
@@ -77,7 +77,7 @@ class Relay:
         return found
 
     def wait(self) -> int:
-        """Return the exit status, once it has ended by itself."""
+        """Wait until it ends by itself; return its exit status."""
         status = self.process.wait(TIMEOUT)
         self._reader.join(TIMEOUT)
         return status
@@ -92,13 +92,13 @@ class Relay:
         return self.wait()
 
     def kill(self) -> None:
-        """End it without warning. Nothing where it has ended."""
+        """Kill it, if it still runs."""
         self.process.kill()
         self.wait()
 
 
 def answer_after(event: threading.Event) -> loopback.Action:
-    """Answer as the broker would, once a test says so."""
+    """Answer like the broker, after the test sets this event."""
 
     def action(handler: loopback.Handler) -> None:
         assert event.wait(TIMEOUT)
@@ -122,7 +122,7 @@ def published(server: Server) -> list[dict[str, Any]]:
 
 
 def wait_for_events(server: Server, count: int) -> list[dict[str, Any]]:
-    """Return all events of the broker's log, once there are so many."""
+    """Wait until the broker's log has so many events; return them."""
     events: list[dict[str, Any]] = wait_until(
         lambda: len(events := published(server)) >= count and events, f"{count} events are there"
     )
@@ -131,5 +131,5 @@ def wait_for_events(server: Server, count: int) -> list[dict[str, Any]]:
 
 
 def wait_until_sent() -> None:
-    """Wait until the outbox holds nothing but what was refused."""
-    wait_until(lambda: not OutboxEvent.objects.filter(error="").exists(), "nothing waits")
+    """Wait until the outbox has no waiting event."""
+    wait_until(lambda: not OutboxEvent.objects.filter(error="").exists(), "no event waits")

@@ -1,7 +1,7 @@
-"""A small site with models of every kind that can be furniture.
+"""The Django settings of a small site, with mapped models of every kind.
 
-A test that runs a part of it as a process says in the environment, as JSON, which database it has
-(`SITE_DATABASE`) and what is different in its `FURNITURE_EVENTS` (`SITE_FURNITURE_EVENTS`).
+A test can run a part of the site as a process. Then two environment variables, in JSON, give its
+database (``SITE_DATABASE``) and other values for its setting (``SITE_FURNITURE_EVENTS``).
 """
 
 import json
@@ -50,7 +50,7 @@ TEMPLATES = [
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 FURNITURE_EVENTS = {
-    "URL": "http://127.0.0.1:9",  # nobody is there: tests that send say where to
+    "URL": "http://127.0.0.1:9",  # no broker: a test that sends overrides it
     "KEY": "a-producer-key",
     "MODELS": {
         "catalog.Mueble": {"autor_username": "autor__username"},

@@ -1,4 +1,4 @@
-"""The admin: what is done in it is published, and what the broker refused is looked at in it."""
+"""Changes in the admin are published, and the admin shows refused events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def client(db: None) -> Client:
 
 
 def form(autor: User, **changes: object) -> dict[str, Any]:
-    """Return what the form of a piece sends."""
+    """Return the values of a piece's form."""
     values = {"nombre": "Mesa", "altura": "1.50", "ancho": "2", "material": "roble"}
     return {**values, "descripcion": "", "notas": "", "autor": autor.pk, **changes}
 
@@ -46,8 +46,8 @@ def send(client: Client, url: str, data: dict[str, Any]) -> None:
 
 @override_settings(ROOT_URLCONF=__name__)
 @pytest.mark.parametrize("model", ["mueble", "destacado"])
-def test_adding_changing_and_deleting_is_published(client: Client, autor: User, model: str) -> None:
-    """Also by a proxy's pages; a form that is sent unchanged is no event."""
+def test_changes_in_the_admin_are_published(client: Client, autor: User, model: str) -> None:
+    """Also on a proxy's pages. A form that is sent unchanged publishes nothing."""
     pages = f"/admin/catalog/{model}/"
     with capture_events() as events:
         send(client, f"{pages}add/", form(autor))
@@ -64,8 +64,8 @@ def test_adding_changing_and_deleting_is_published(client: Client, autor: User, 
 
 
 @override_settings(ROOT_URLCONF=__name__)
-def test_deleting_several_is_published(client: Client, autor: User) -> None:
-    """The action on the list, and an author's page, which takes the pieces along."""
+def test_a_delete_of_several_pieces_is_published(client: Client, autor: User) -> None:
+    """By the list's action, and by deleting an author, which deletes the author's pieces."""
     pieces = [mueble(autor, nombre=nombre) for nombre in "abc"]
     for piece in pieces:
         piece.save()
@@ -82,7 +82,7 @@ def test_deleting_several_is_published(client: Client, autor: User) -> None:
 
 @pytest.fixture
 def refused(db: None) -> OutboxEvent:
-    """Return the first of two events in the outbox, which the broker has refused."""
+    """Return a refused event, with a waiting event beside it in the outbox."""
     publish("furniture_created", {**FURNITURE, "furniture_id": "x-bad"})
     publish("furniture_created", {**FURNITURE, "furniture_id": "x-good"})
     row = OutboxEvent.objects.get(furniture_id="x-bad")
@@ -92,7 +92,7 @@ def refused(db: None) -> OutboxEvent:
 
 
 def test_refused_events_are_shown_with_their_error(client: Client, refused: OutboxEvent) -> None:
-    """The list tells the refused from the waiting, and a row's page shows the whole event."""
+    """The list can be filtered by state, and a row's page shows the whole event."""
     everything = client.get(LIST).content.decode()
     assert refused.error in everything
     assert "x-good" in everything
@@ -105,7 +105,7 @@ def test_refused_events_are_shown_with_their_error(client: Client, refused: Outb
 
 
 def test_retrying_lets_refused_events_wait_again(client: Client, refused: OutboxEvent) -> None:
-    """They keep their place and their id; what waits already is not counted."""
+    """They keep their place and their id. Events that wait already are not counted."""
     rows = list(OutboxEvent.objects.values_list("pk", "event"))
     chosen = {"action": "retry", "_selected_action": [pk for pk, _ in rows]}
     answer = client.post(LIST, chosen, follow=True)
@@ -115,7 +115,7 @@ def test_retrying_lets_refused_events_wait_again(client: Client, refused: Outbox
 
 
 def test_refused_events_are_deleted_together(client: Client, refused: OutboxEvent) -> None:
-    """The list, filtered, has Django's own action for what nobody will correct."""
+    """Django's own action deletes all refused events of the filtered list."""
     refused_only = f"{LIST}?state=refused"
     chosen = {"action": "delete_selected", "select_across": "1", "_selected_action": [refused.pk]}
     send(client, refused_only, {**chosen, "post": "yes"})
@@ -123,15 +123,15 @@ def test_refused_events_are_deleted_together(client: Client, refused: OutboxEven
 
 
 def test_events_are_neither_added_nor_changed_by_hand(client: Client, refused: OutboxEvent) -> None:
-    """But may be deleted."""
+    """They can only be deleted."""
     assert client.get(f"{LIST}add/").status_code == 403
     assert client.post(f"{LIST}{refused.pk}/change/", {"event": "{}"}).status_code == 403
     send(client, f"{LIST}{refused.pk}/delete/", {"post": "yes"})
     assert [row.furniture_id for row in OutboxEvent.objects.all()] == ["x-good"]
 
 
-def test_who_may_only_look_cannot_retry(refused: OutboxEvent) -> None:
-    """Retrying takes the permission to delete."""
+def test_a_user_who_may_only_view_cannot_retry(refused: OutboxEvent) -> None:
+    """A retry needs the permission to delete."""
     user = User.objects.create_user("viewer", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_outboxevent"))
     client = Client()

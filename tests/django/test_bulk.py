@@ -1,4 +1,4 @@
-"""What Django sends no signals for: silent by itself, published by the helpers."""
+"""The functions of ``bulk`` publish changes for which Django sends no signals."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def pieces(autor: User) -> list[Mueble]:
     return list(Mueble.objects.order_by("pk"))
 
 
-def test_django_alone_publishes_none_of_it(autor: User, tmp_path: Path) -> None:
-    """`bulk_create`, `bulk_update`, `update` and fixtures are silent, as they send no signals."""
+def test_djangos_own_bulk_changes_publish_nothing(autor: User, tmp_path: Path) -> None:
+    """``bulk_create``, ``bulk_update``, ``update`` and fixtures send no signals."""
     with capture_events() as events:
         Mueble.objects.bulk_create([mueble(autor)])
         Mueble.objects.update(nombre="a")
@@ -44,7 +44,7 @@ def test_django_alone_publishes_none_of_it(autor: User, tmp_path: Path) -> None:
 
 
 def test_bulk_create_publishes_each_row(autor: User) -> None:
-    """The rows have their keys, and each is published as the database has it."""
+    """The instances have their keys, and the events have the database's values."""
     with capture_events() as events:
         created = bulk.bulk_create(
             Mueble.objects, [mueble(autor, nombre=nombre, altura="1.006") for nombre in "ab"]
@@ -55,8 +55,8 @@ def test_bulk_create_publishes_each_row(autor: User) -> None:
     ]
 
 
-def test_bulk_update_publishes_what_it_changes(pieces: list[Mueble]) -> None:
-    """A row that keeps its values is not among the events, however stale its instance is."""
+def test_bulk_update_publishes_changed_rows(pieces: list[Mueble]) -> None:
+    """A row that keeps its values is not published, even if its instance was stale."""
     Mueble.objects.filter(nombre="a").update(material="pino")
     pieces[2].material = "haya"
     with capture_events() as events:
@@ -68,8 +68,8 @@ def test_bulk_update_publishes_what_it_changes(pieces: list[Mueble]) -> None:
     assert events[1]["furniture"]["plazas"] == 2
 
 
-def test_update_publishes_what_it_changes(pieces: list[Mueble]) -> None:
-    """Rows that leave the filter by it are published, rows that had the value are not."""
+def test_update_publishes_changed_rows(pieces: list[Mueble]) -> None:
+    """Rows that no longer match the filter are published. Rows with the same value are not."""
     pieces[1].material = "pino"
     pieces[1].save()
     with capture_events() as events:
@@ -84,9 +84,9 @@ def test_update_publishes_what_it_changes(pieces: list[Mueble]) -> None:
     ]
 
 
-def test_many_rows_are_done_in_parts(autor: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many they are, each is published once, and in order."""
-    monkeypatch.setattr(bulk, "_CHUNK", 2)
+def test_many_rows_are_read_in_chunks(autor: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row of every chunk is published once, in order."""
+    monkeypatch.setattr(bulk, "_CHUNK_ROWS", 2)
     names = list("abcde")
     with capture_events() as events:
         pieces = bulk.bulk_create(Mueble.objects, [mueble(autor, nombre=name) for name in names])
@@ -103,24 +103,24 @@ def test_many_rows_are_done_in_parts(autor: User, monkeypatch: pytest.MonkeyPatc
     ]
 
 
-def test_rows_that_are_there_can_be_published_as_created(pieces: list[Mueble]) -> None:
-    """A fixture's, by a queryset; each as its own model is mapped."""
+def test_existing_rows_can_be_published_as_created(pieces: list[Mueble]) -> None:
+    """A queryset chooses the rows, and each row has its own model's mapping."""
     with capture_events() as events:
         assert bulk.publish_created(Mueble.objects.exclude(nombre="b")) == 2
     assert summaries(events, "nombre") == [("created", "a"), ("created", "c")]
     assert [event["furniture"].get("plazas") for event in events] == [None, 2]
 
 
-def test_a_child_that_is_mapped_as_its_parent(autor: User) -> None:
-    """Its own queryset will do."""
+def test_a_childs_queryset_publishes_by_its_parents_mapping(autor: User) -> None:
+    """The child has no mapping of its own."""
     Mesa.objects.create(**VALUES, autor=autor)
     with capture_events() as events:
         bulk.update(Mesa.objects.filter(patas=4), patas=3, material="pino")
     assert summaries(events, "material") == [("updated", "pino")]
 
 
-def test_bulk_work_that_fails_writes_and_publishes_nothing(pieces: list[Mueble]) -> None:
-    """Both are one transaction, which may be the caller's own."""
+def test_a_rolled_back_bulk_change_publishes_nothing(pieces: list[Mueble]) -> None:
+    """The rows and the events are in the caller's transaction."""
     with capture_events() as events:
         with pytest.raises(ZeroDivisionError), transaction.atomic():
             bulk.update(Mueble.objects, material="pino")
@@ -138,13 +138,13 @@ def test_bulk_work_that_fails_writes_and_publishes_nothing(pieces: list[Mueble])
     ],
 )
 def test_a_model_that_is_not_mapped_is_refused(work: Any) -> None:
-    """Rather than be written in silence."""
+    """It would be written without an event."""
     with pytest.raises(ValueError, match=r"auth.User is not in FURNITURE_EVENTS\['MODELS'\]"):
         work()
 
 
 def test_an_update_writes_only_what_still_matches(autor: User) -> None:
-    """A row that another transaction has changed meanwhile is nobody's twice."""
+    """A row that another transaction has changed meanwhile is not changed again."""
     mueble(autor).save()
     taken: list[int] = []
 
@@ -157,8 +157,8 @@ def test_an_update_writes_only_what_still_matches(autor: User) -> None:
 
 
 def test_an_update_is_one_statement(pieces: list[Mueble], monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many rows are read at a time, none is written by what another one became."""
-    monkeypatch.setattr(bulk, "_CHUNK", 1)
+    """All rows are read in chunks, and written in one statement from their old values."""
+    monkeypatch.setattr(bulk, "_CHUNK_ROWS", 1)
     highest = Mueble.objects.order_by("-ancho").values("ancho")[:1]
     with capture_events() as events:
         bulk.update(Mueble.objects.annotate(most=Subquery(highest)), ancho=F("most") + F("id"))
@@ -166,7 +166,7 @@ def test_an_update_is_one_statement(pieces: list[Mueble], monkeypatch: pytest.Mo
 
 
 def test_keys_may_be_given_as_text(autor: User) -> None:
-    """As Django takes them."""
+    """Django accepts a UUID as text, and so does ``bulk_create``."""
     key = str(uuid.uuid4())
     maker = Maker.objects.create(user=autor)
     piece = Pieza(id=key, name="x", height=1, width=1, material="m", price=1, maker=maker)

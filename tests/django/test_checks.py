@@ -1,4 +1,4 @@
-"""The setting's mistakes: each has its check, and none of them breaks the start of the site."""
+"""Each mistake in the setting has its check, and none of them stops the site from starting."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ AUTHOR = {"autor_username": "autor__username"}
 
 
 def only(found: list[CheckMessage]) -> tuple[str, str, str]:
-    """Return the id, without the app's name, the message and the hint of the only finding."""
+    """Return the short id, the message and the hint of the only finding."""
     (finding,) = found
     return str(finding.id).removeprefix("furniture_events."), finding.msg, str(finding.hint)
 
 
 def without(name: str) -> override_settings:
-    """Leave a key of the setting away."""
+    """Remove a key from the setting."""
     rest = {key: value for key, value in settings.FURNITURE_EVENTS.items() if key != name}
     return override_settings(FURNITURE_EVENTS=rest)
 
 
-def test_a_correct_setting_is_not_remarked_on() -> None:
-    """With everything given, by whatever asks for the checks."""
+def test_a_correct_setting_has_no_findings() -> None:
+    """Neither the test site's setting nor one with every key has a finding."""
     sound = override_setting(
         KEY=None,
         MODE="direct",
@@ -61,8 +61,8 @@ def test_a_correct_setting_is_not_remarked_on() -> None:
 
 
 @pytest.mark.parametrize("nonsense", [None, "http://127.0.0.1:8765", []])
-def test_no_setting(nonsense: object) -> None:
-    """E001, also for one that is no dict."""
+def test_a_missing_setting_is_found(nonsense: object) -> None:
+    """E001, also if the setting is no dict."""
     with override_settings(FURNITURE_EVENTS=nonsense):
         id, message, hint = only(check_setting())
     assert (id, message) == ("E001", "FURNITURE_EVENTS is missing.")
@@ -73,8 +73,8 @@ def test_no_setting(nonsense: object) -> None:
     ("name", "id", "hint"),
     [("URL", "E001", "http://127.0.0.1:8765"), ("KEY", "E002", "SIO_PRODUCER_KEYS")],
 )
-def test_what_has_no_default_is_missed(name: str, id: str, hint: str) -> None:
-    """E001 and E002, by which `config` fails as well."""
+def test_a_missing_required_key_is_found(name: str, id: str, hint: str) -> None:
+    """E001 and E002; ``config`` fails with the same problem."""
     with without(name):
         found = only(check_setting())
         with pytest.raises(ImproperlyConfigured, match=f"has no {name}"):
@@ -122,8 +122,8 @@ def test_what_has_no_default_is_missed(name: str, id: str, hint: str) -> None:
         ("TIMEOUT", 10**400, "E003", "docs/django.md"),
     ],
 )
-def test_a_value_that_cannot_be_right(name: Any, value: object, id: str, hint: str) -> None:
-    """The finding names the key and never the value, and `config` fails by it."""
+def test_an_invalid_value_is_found(name: Any, value: object, id: str, hint: str) -> None:
+    """The finding names the key and never the value; ``config`` fails with the same problem."""
     with override_settings(FURNITURE_EVENTS={**settings.FURNITURE_EVENTS, name: value}):
         found = only(check_setting())
         with pytest.raises(ImproperlyConfigured) as failure:
@@ -137,8 +137,8 @@ def test_a_value_that_cannot_be_right(name: Any, value: object, id: str, hint: s
 @pytest.mark.parametrize(
     "name", [each.name.upper() for each in dataclasses.fields(Config) if each.type is float]
 )
-def test_a_time_that_overflows(name: str) -> None:
-    """E003 with the bound, two weeks, which itself is right."""
+def test_a_time_over_two_weeks_is_found(name: str) -> None:
+    """E003 names the bound; two weeks exactly are valid."""
     with override_setting(**{name: 1_209_600}):
         assert check_setting() == []
     with override_setting(**{name: 1e300}):
@@ -158,8 +158,8 @@ def test_a_time_that_overflows(name: str) -> None:
         {"TOKEN_SECERT": "unspeakable"},
     ],
 )
-def test_a_secret_is_not_told(flawed: dict[str, object]) -> None:
-    """Neither by the finding nor by what `config` raises."""
+def test_a_finding_holds_no_secret(flawed: dict[str, object]) -> None:
+    """Neither the finding nor the error of ``config`` repeats a secret."""
     with override_setting(**flawed):
         (found,) = check_setting()
         with pytest.raises(ImproperlyConfigured) as failure:
@@ -168,31 +168,31 @@ def test_a_secret_is_not_told(flawed: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("label", ["catalog.Nothing", "nowhere.Mueble", "Mueble", "a.b.c"])
-def test_a_model_that_does_not_exist(label: str) -> None:
-    """E004, with the label, and no Python of ours."""
+def test_a_model_that_does_not_exist_is_found(label: str) -> None:
+    """E004 names the label, and shows no Python error."""
     with override_setting(MODELS={label: AUTHOR}):
         id, message, hint = only(check_setting())
     assert (id, label in message, "unpack" in message) == ("E004", True, False)
     assert hint == "Name it as in AUTH_USER_MODEL: app.Model."
 
 
-def test_a_model_that_is_named_twice() -> None:
-    """E004: Django takes a model's name in any case, so that two keys can be one model."""
+def test_a_model_that_is_named_twice_is_found() -> None:
+    """E004: Django accepts a model's name in any case, so two keys can name one model."""
     with override_setting(MODELS={"catalog.mueble": AUTHOR}):
         assert check_setting() == []
     with override_setting(MODELS={"catalog.mueble": AUTHOR, "catalog.Mueble": AUTHOR}):
         id, message, hint = only(check_setting())
     assert (id, hint) == ("E004", "Name each model once.")
-    assert message == "FURNITURE_EVENTS['MODELS']['catalog.Mueble'] is catalog.Mueble again."
+    assert message == "FURNITURE_EVENTS['MODELS']['catalog.Mueble'] names catalog.Mueble again."
 
 
 @pytest.mark.parametrize(
-    "how",
+    "mapping",
     ["catalog.nothing", "tests.django.settings.MIDDLEWARE", {"a": 1}, "", ".", ".models.as_piece"],
 )
-def test_what_maps_nothing(how: object) -> None:
-    """E005, with the model's label."""
-    with override_setting(MODELS={"catalog.Mueble": how}):
+def test_an_invalid_mapping_is_found(mapping: object) -> None:
+    """E005 names the model."""
+    with override_setting(MODELS={"catalog.Mueble": mapping}):
         id, message, hint = only(check_setting())
     assert (id, "'catalog.Mueble'" in message) == ("E005", True)
     assert hint == "Write a dict of lookups, or a function's dotted name."
@@ -209,16 +209,16 @@ def test_what_maps_nothing(how: object) -> None:
         ({**AUTHOR, "furniture_id": "number"}, "furniture_id"),
     ],
 )
-def test_a_lookup_that_leads_to_no_column(lookups: dict[str, str], name: str) -> None:
-    """E006, with the field; many rows of another table are no column either."""
+def test_a_lookup_that_leads_to_no_column_is_found(lookups: dict[str, str], name: str) -> None:
+    """E006 names the field. A relation to many rows is no column, either."""
     with override_setting(MODELS={"catalog.Mueble": lookups}):
         id, message, hint = only(check_setting())
     assert (id, f"{name} is not mapped" in message) == ("E006", True)
     assert hint == f"Map it, such as {{{name!r}: 'another_column'}}, or use a function."
 
 
-def test_listening_takes_postgresql(database: str) -> None:
-    """E007 where no database can do it."""
+def test_listening_without_postgresql_is_found(database: str) -> None:
+    """E007 if no database can listen."""
     with override_setting(WAKE="listen"):
         found = check_setting()
     if database == "postgres":
@@ -227,12 +227,12 @@ def test_listening_takes_postgresql(database: str) -> None:
         id, _, hint = only(found)
         assert id == "E007"
         assert hint == (
-            "It needs PostgreSQL with psycopg 3.2; 'socket' works with any on the same host."
+            "It needs PostgreSQL with psycopg 3.2. 'socket' works with any database on one host."
         )
 
 
-def test_a_token_that_outlives_the_session() -> None:
-    """E008, whatever else is remarked on; without a secret there are no tokens."""
+def test_a_token_that_outlives_the_session_is_found() -> None:
+    """E008, also beside other findings. Without a secret there are no tokens."""
     nullable = {"catalog.Mueble": {**AUTHOR, "material": "autor__last_login"}}
     with override_settings(SESSION_COOKIE_AGE=299):
         assert check_setting() == []
@@ -240,23 +240,24 @@ def test_a_token_that_outlives_the_session() -> None:
             id, _, hint = only(check_setting())
         with override_setting(TOKEN_SECRET="x" * 32, MODELS=nullable):
             assert {str(each.id)[-4:] for each in check_setting()} == {"E008", "W002"}
-    assert (id, hint) == ("E008", "A page's token would outlive the session of its user.")
+    assert id == "E008"
+    assert hint == "A page's token would be valid for longer than its user's session."
 
 
-def test_an_outbox_that_is_not_migrated(other: str) -> None:
-    """W001, for each database that is asked about, and for none unless asked."""
+def test_an_outbox_that_is_not_migrated_is_found(other: str) -> None:
+    """W001 for each checked database. Without ``--database`` no database is checked."""
     id, message, hint = only(check_outbox(databases=["default", other]))
     assert (id, "'other'" in message) == ("W001", True)
     with override_setting(MODE="direct"):
         assert check_outbox(databases=[other]) == []
-    assert hint == "manage.py migrate --database other makes it."
+    assert hint == "Run manage.py migrate --database other."
     call_command("migrate", "furniture_events", verbosity=0, database=other)
     assert check_outbox(databases=["default", other]) == []
     assert check_outbox() == []
 
 
-def test_a_database_that_does_not_answer(other: str, tmp_path: Path) -> None:
-    """W001 with the reason, since nobody knows."""
+def test_a_database_that_does_not_answer_is_found(other: str, tmp_path: Path) -> None:
+    """W001 with the reason: it is unknown whether there is an outbox."""
     connections[other].settings_dict["NAME"] = str(tmp_path / "missing" / "site.db")
     id, message, hint = only(check_outbox(databases=[other]))
     assert (id, "'other'" in message) == ("W001", True)
@@ -264,49 +265,49 @@ def test_a_database_that_does_not_answer(other: str, tmp_path: Path) -> None:
 
 
 class Catalog:
-    """A router: the catalog has a database of its own, which nothing else may be in."""
+    """A router: the catalog has its own database, which allows no other app."""
 
     apps = ("catalog",)
 
     def db_for_write(self, model: type[Model], **_: object) -> str | None:
-        """Say where it is written."""
+        """Return the database for writes."""
         return "other" if model._meta.app_label == "catalog" else None
 
     def allow_migrate(self, db: str, app_label: str, **_: object) -> bool | None:
-        """Say what may be there."""
+        """Allow only these apps in the catalog's database."""
         return app_label in self.apps if db == "other" else None
 
 
 class CatalogWithOutbox(Catalog):
-    """A router that lets the outbox be there, too."""
+    """A router that also allows the outbox there."""
 
     apps = ("catalog", "furniture_events")
 
 
-def test_a_router_that_parts_a_model_from_its_outbox(other: str) -> None:
-    """W001 without asking a database; where the outbox may be, it is missed once that is asked."""
+def test_a_router_that_allows_no_outbox_beside_a_model_is_found(other: str) -> None:
+    """W001 without a query. If the router allows the outbox, W001 comes until it is migrated."""
     with override_settings(DATABASE_ROUTERS=[Catalog()]):
         id, message, hint = only(check_setting())
         with override_setting(MODE="direct"):
             assert check_setting() == []
     assert (id, "the database 'other'" in message) == ("W001", True)
-    assert hint == "Let allow_migrate('other', 'furniture_events') be true, then migrate it."
+    assert hint == "Make allow_migrate('other', 'furniture_events') return True, then migrate."
     with override_settings(DATABASE_ROUTERS=[CatalogWithOutbox()]):
         assert check_setting() == []
         assert only(check_outbox(databases=[other]))[0] == "W001"
 
 
-def test_models_that_count_alike() -> None:
-    """W003, for a child by its parent's count; not where an id is no automatic number, or theirs.
+def test_models_with_the_same_numbers_are_found() -> None:
+    """W003, also for a child, which has its parent's numbers.
 
-    What a function makes of the key is not known.
+    Not if the ids are no automatic numbers, or if a parent and its child share them.
     """
     for counting in ("Mueble", "Sofa"):
         with override_setting(MODELS={f"catalog.{counting}": AUTHOR, "catalog.Lampara": AUTHOR}):
             id, message, hint = only(check_setting())
         assert id == "W003"
-        assert f"catalog.{counting} and catalog.Lampara each count their furniture_id" in message
-        assert hint == "Map furniture_id to a UUID, or use a function that gives it a prefix."
+        assert f"catalog.{counting} and catalog.Lampara each number their furniture_id" in message
+        assert hint == "Map furniture_id to a UUID, or use a function that adds a prefix."
     named = {**AUTHOR, "furniture_id": "nombre"}
     for models in (
         {"catalog.Mueble": AUTHOR, "catalog.Sofa": AUTHOR, "catalog.Mesa": AUTHOR},
@@ -327,8 +328,8 @@ def test_models_that_count_alike() -> None:
         "http://0.0.0.0:8765",
     ],
 )
-def test_browsers_sent_to_their_own_machine(url: str) -> None:
-    """W004 by `check --deploy` alone, of the URL where there is no other for browsers."""
+def test_a_url_of_the_browsers_own_machine_is_found(url: str) -> None:
+    """W004 comes only with ``check --deploy``, for PUBLIC_URL or else for URL."""
     with override_setting(URL=url):
         id, message, hint = only(check_deployment())
     with override_setting(PUBLIC_URL=url, URL="http://broker.example"):
@@ -338,12 +339,12 @@ def test_browsers_sent_to_their_own_machine(url: str) -> None:
     with override_setting(PUBLIC_URL="http://192.0.2.7", URL=url):
         assert check_deployment() == []
     assert (id, "['URL']" in message) == ("W004", True)
-    assert hint == "Give PUBLIC_URL, the broker's URL as browsers reach it."
+    assert hint == "Set PUBLIC_URL to the broker's URL for browsers."
 
 
 @pytest.mark.parametrize("secure", ["SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE"])
-def test_browsers_sent_from_https_to_http(secure: str) -> None:
-    """W005 by `check --deploy`, where the site's settings say that it is served by https."""
+def test_an_http_url_for_https_pages_is_found(secure: str) -> None:
+    """W005 with ``check --deploy``, if the site's settings say that pages are https."""
     with override_setting(PUBLIC_URL="HTTP://broker.example"):
         assert check_deployment() == []
         with override_settings(**{secure: True}):
@@ -351,21 +352,21 @@ def test_browsers_sent_from_https_to_http(secure: str) -> None:
     with override_setting(PUBLIC_URL="https://broker.example"), override_settings(**{secure: True}):
         assert check_deployment() == []
     assert (id, "['PUBLIC_URL']" in message) == ("W005", True)
-    assert hint == "Give PUBLIC_URL with https, of a proxy that ends TLS before the broker."
+    assert hint == "Set PUBLIC_URL to the https URL of a proxy that ends TLS before the broker."
 
 
-def test_a_broken_setting_is_told_of_once() -> None:
-    """Not by `check --deploy` again."""
+def test_a_broken_setting_is_found_once() -> None:
+    """``check --deploy`` does not repeat the finding."""
     with without("URL"):
         assert check_deployment() == []
 
 
-def test_a_column_that_may_be_null() -> None:
-    """W002 for what the contract requires; a further field may be NULL."""
+def test_a_nullable_column_for_a_required_field_is_found() -> None:
+    """W002 for a field of the contract. Another field may be NULL."""
     with override_setting(MODELS={"catalog.Mueble": {**AUTHOR, "material": "autor__last_login"}}):
         id, message, hint = only(check_setting())
     assert (id, "'autor__last_login' may be NULL" in message) == ("W002", True)
-    assert hint == "Such events are refused by the broker: give a value with a function."
+    assert hint == "The broker refuses such events. Use a function that always returns a value."
     with override_setting(MODELS={"catalog.Mueble": {**AUTHOR, "entrada": "autor__last_login"}}):
         assert check_setting() == []
 
@@ -384,8 +385,8 @@ def test_a_column_that_may_be_null() -> None:
         ),
     ],
 )
-def test_the_command_line_tells_it(given: str, id: str, tmp_path: Path) -> None:
-    """`manage.py check` fails by the id and not by a traceback: the site starts as far as that."""
+def test_the_command_line_shows_the_finding(given: str, id: str, tmp_path: Path) -> None:
+    """``manage.py check`` fails with the id and not with a traceback, so the site can start."""
     module = f"from tests.django.settings import *\nFURNITURE_EVENTS = {given}\n"
     (tmp_path / "mistaken.py").write_text(module)
     (tmp_path / "no.py").write_text("no Python")
@@ -403,8 +404,8 @@ def test_the_command_line_tells_it(given: str, id: str, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_migrating_is_not_told_to_migrate(tmp_path: Path) -> None:
-    """`manage.py migrate` says nothing of the outbox that it makes; `check` does, until then."""
+def test_migrate_does_not_warn_about_the_missing_outbox(tmp_path: Path) -> None:
+    """``manage.py migrate`` is about to create the outbox. ``check`` warns until then."""
     database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "site.db")}
 
     def said(*command: str) -> str:

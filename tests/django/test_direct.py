@@ -1,4 +1,4 @@
-"""Direct mode: published at the commit, and whatever the broker does, the request goes on."""
+"""Direct mode publishes at the commit, and no failure of the broker fails the request."""
 
 from __future__ import annotations
 
@@ -32,47 +32,47 @@ urlpatterns = [path("save/<int:status>/", save_and_answer)]
 
 @pytest.fixture(autouse=True)
 def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Count from nothing."""
+    """Start with empty counters."""
     monkeypatch.setattr(direct, "counts", Counter())
     return direct.counts
 
 
 @pytest.fixture
-def mute() -> Iterator[socket.socket]:
-    """Return a listener that takes connections, and never answers."""
+def silent_listener() -> Iterator[socket.socket]:
+    """Return a listener that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         yield listener
 
 
 def url_of(listener: socket.socket) -> str:
-    """Return where it listens."""
+    """Return the listener's URL."""
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def free_port() -> int:
-    """Return a port where nobody listens."""
+    """Return a port without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
 
 
 def published(server: Server) -> list[dict[str, Any]]:
-    """Return what is in the broker's log."""
+    """Return the events in the broker's log."""
     with urllib.request.urlopen(f"{server.url}/api/events") as answer:
         return list(json.load(answer)["events"])
 
 
 def lost_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what was logged, as errors, of events that are lost; no line holds any content."""
+    """Return the log's errors, which are about lost events. No line holds furniture or the key."""
     assert "roble" not in caplog.text
     assert "a-producer-key" not in caplog.text
     return [each.message for each in caplog.records if each.levelno >= logging.ERROR]
 
 
-def test_what_is_committed_is_published(
+def test_committed_events_are_published(
     autor: User, start_server: Callable[..., Server], counts: Counter[str]
 ) -> None:
-    """In order, at the commit and not before, without the outbox; a rollback takes it back."""
+    """They are published at the commit, in order, without the outbox. A rollback drops them."""
     server = start_server(producer_keys="a-producer-key")
     with override_setting(MODE="direct", URL=server.url, DIRECT_TIMEOUT=10):
         with transaction.atomic():
@@ -91,7 +91,7 @@ def test_what_is_committed_is_published(
 def test_a_commit_is_one_request(
     autor: User, broker: loopback.Broker, counts: Counter[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With the events that no savepoint took back, in order; each one's answer is its own."""
+    """It has the events of savepoints that were not rolled back, and each event its own result."""
     with override_setting(MODE="direct", URL=broker.url, DIRECT_TIMEOUT=10):
         for _ in range(2):
             with transaction.atomic():
@@ -112,8 +112,10 @@ def test_a_commit_is_one_request(
     assert lost_lines(caplog) == ["event_lost reason='InvalidFurniture'"] * 2
 
 
-def test_nobody_there(autor: User, counts: Counter[str], caplog: pytest.LogCaptureFixture) -> None:
-    """The row is committed, the view answers, the event is lost: counted, and one line each."""
+def test_without_a_broker_the_event_is_lost(
+    autor: User, counts: Counter[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The row is committed and the view answers. Each lost event is counted and logged."""
     with override_setting(MODE="direct", URL=f"http://127.0.0.1:{free_port()}", DIRECT_TIMEOUT=10):
         with override_settings(ROOT_URLCONF=__name__):
             assert Client().get("/save/200/").status_code == 200
@@ -125,11 +127,14 @@ def test_nobody_there(autor: User, counts: Counter[str], caplog: pytest.LogCaptu
     ]
 
 
-def test_a_broker_that_never_answers_is_left_alone_for_a_while(
-    autor: User, mute: socket.socket, counts: Counter[str], caplog: pytest.LogCaptureFixture
+def test_after_a_timeout_the_next_commit_sends_nothing(
+    autor: User,
+    silent_listener: socket.socket,
+    counts: Counter[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The first commit waits for the timeout, once for all it has to say, the next for nothing."""
-    with override_setting(MODE="direct", URL=url_of(mute), DIRECT_TIMEOUT=0.5):
+    """The first commit waits once for all its events, and the next commit does not wait."""
+    with override_setting(MODE="direct", URL=url_of(silent_listener), DIRECT_TIMEOUT=0.5):
         with transaction.atomic():
             for nombre in "ab":
                 mueble(autor, nombre=nombre).save()
@@ -139,15 +144,15 @@ def test_a_broker_that_never_answers_is_left_alone_for_a_while(
         *["event_lost reason='AnswerTimeout'"] * 2,
         "event_lost reason='the broker did not answer a moment ago'",
     ]
-    mute.accept()[0].close()
+    silent_listener.accept()[0].close()
     with pytest.raises(BlockingIOError):
-        mute.accept()
+        silent_listener.accept()
 
 
-def test_a_broker_that_comes_back_is_published_to(
+def test_a_broker_that_comes_back_gets_events_again(
     start_server: Callable[..., Server], counts: Counter[str]
 ) -> None:
-    """After the pause the next event tries again."""
+    """After the pause the next event is sent."""
     port = free_port()
     with override_setting(MODE="direct", URL=f"http://127.0.0.1:{port}", DIRECT_TIMEOUT=0.5):
         publish("furniture_created", FURNITURE)
@@ -162,10 +167,10 @@ def test_a_broker_that_comes_back_is_published_to(
     assert summaries(published(server)) == [("updated",)]
 
 
-def test_what_the_broker_refuses_is_lost_and_holds_nobody_up(
+def test_a_refused_event_is_lost_and_causes_no_pause(
     start_server: Callable[..., Server], counts: Counter[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A refusal is an answer: the next event is sent at once."""
+    """A refusal is an answer, so the next event is sent at once."""
     server = start_server(producer_keys="a-producer-key")
     with override_setting(MODE="direct", URL=server.url, DIRECT_TIMEOUT=10):
         publish("furniture_created", {**FURNITURE, "nombre": ""})
@@ -174,10 +179,10 @@ def test_what_the_broker_refuses_is_lost_and_holds_nobody_up(
     assert lost_lines(caplog) == ["event_lost reason='InvalidFurniture'"]
 
 
-def test_what_nobody_thought_of_is_not_raised_either(
+def test_an_unexpected_error_does_not_fail_the_request(
     autor: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Django logs it, with its traceback, and the request goes on."""
+    """Django logs it with its traceback, and the request continues."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("out of threads")

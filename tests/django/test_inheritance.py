@@ -1,4 +1,4 @@
-"""Rows that are rows of a parent model as well: each piece is told of once, as it is mapped."""
+"""A child's row is also a row of its parent: each piece is published once, by one mapping."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def sofa(autor: User) -> Sofa:
     return Sofa.objects.create(**VALUES, autor=autor)
 
 
-def test_a_parent_that_is_kept_stays_as_it_is_mapped(sofa: Sofa) -> None:
-    """Where both are mapped the piece is there still, without what only the child has."""
+def test_a_kept_parent_is_published_by_its_own_mapping(sofa: Sofa) -> None:
+    """If both are mapped, the piece is updated, and loses the child's own fields."""
     key = str(sofa.pk)
     with capture_events() as events:
         sofa.delete(keep_parents=True)
@@ -36,8 +36,8 @@ def test_a_parent_that_is_kept_stays_as_it_is_mapped(sofa: Sofa) -> None:
     assert summaries(events, "furniture_id") == [("deleted", key)]
 
 
-def test_a_child_that_is_mapped_alone_is_deleted(sofa: Sofa) -> None:
-    """What stays of it is nothing that is published."""
+def test_a_child_without_a_mapped_parent_is_deleted(sofa: Sofa) -> None:
+    """The parent's row stays, but it is not published."""
     with mock.patch.dict(mapping._mappers), capture_events() as events:
         del mapping._mappers[Mueble]
         sofa.delete(keep_parents=True)
@@ -45,8 +45,8 @@ def test_a_child_that_is_mapped_alone_is_deleted(sofa: Sofa) -> None:
     assert Mueble.objects.count() == 1
 
 
-def test_a_parent_that_is_mapped_alone_stays_unchanged(autor: User) -> None:
-    """What goes of it is nothing that is published."""
+def test_a_kept_parent_of_an_unmapped_child_is_unchanged(autor: User) -> None:
+    """The child's own columns are not published."""
     mesa = Mesa.objects.create(**VALUES, autor=autor)
     with capture_events() as events:
         mesa.delete(keep_parents=True)
@@ -54,8 +54,8 @@ def test_a_parent_that_is_mapped_alone_stays_unchanged(autor: User) -> None:
     assert (Mueble.objects.count(), Mesa.objects.count()) == (1, 0)
 
 
-def test_deleting_a_child_whole_is_told_once(sofa: Sofa) -> None:
-    """By its own model or its parent's, as the child is mapped."""
+def test_a_deleted_child_is_published_once(sofa: Sofa) -> None:
+    """Deleted by its own model or by its parent's, it has the child's mapping."""
     with capture_events() as events:
         sofa.delete()
     assert summaries(events, "plazas") == [("deleted", 2)]
@@ -66,7 +66,7 @@ def test_deleting_a_child_whole_is_told_once(sofa: Sofa) -> None:
 
 
 def test_a_child_whose_receiver_saves_its_parents_row_is_created(autor: User) -> None:
-    """An update of the row that was made just now does not tell that it was there before."""
+    """The receiver updates a row that this save has just inserted."""
     with receiving(post_save, lambda mesa: Mueble.objects.get(pk=mesa.pk).save(), Mesa):
         with capture_events() as events:
             Mesa(**VALUES, autor=autor).save()
@@ -74,7 +74,7 @@ def test_a_child_whose_receiver_saves_its_parents_row_is_created(autor: User) ->
 
 
 def test_a_parent_that_is_kept_may_be_on_another_database(autor: User, other_site: str) -> None:
-    """It is told of where it stays, whichever way the database is named."""
+    """The event is in the parent's database, in each way to name that database."""
     there = User.objects.db_manager(other_site).create_user("ana")
     for delete in (
         lambda sofa: Sofa(id=sofa.pk, pk=sofa.pk).delete(using=other_site, keep_parents=True),
@@ -93,8 +93,8 @@ def banco(autor: User, codigo: str = "b-1") -> Banco:
     return Banco(**VALUES, autor=autor, codigo=codigo)
 
 
-def test_a_child_with_a_key_of_its_own_is_its_parents_piece(autor: User) -> None:
-    """It is published by its parent's key when it is saved, published by hand and deleted."""
+def test_a_child_with_its_own_key_is_its_parents_piece(autor: User) -> None:
+    """A save, a publish by hand and a delete have the parent's key."""
     with capture_events() as events:
         piece = banco(autor)
         piece.save()
@@ -112,8 +112,8 @@ def test_a_child_with_a_key_of_its_own_is_its_parents_piece(autor: User) -> None
     ]
 
 
-def test_bulk_work_on_a_child_with_a_key_of_its_own(autor: User) -> None:
-    """Its querysets lead to its parent's rows, which Django's own `bulk_update` cannot write."""
+def test_bulk_changes_of_a_child_with_its_own_key_are_published(autor: User) -> None:
+    """Its querysets change its parent's rows, which Django's own ``bulk_update`` cannot do."""
     pieces = [banco(autor, codigo) for codigo in ("b-2", "b-1")]
     for piece in pieces:
         piece.save()
@@ -131,8 +131,8 @@ def test_bulk_work_on_a_child_with_a_key_of_its_own(autor: User) -> None:
     )
 
 
-def test_two_that_have_no_row_yet_are_two_pieces(autor: User) -> None:
-    """Also where both know their own keys, and neither its parent's."""
+def test_two_instances_without_a_row_are_two_pieces(autor: User) -> None:
+    """Both know their own keys, and neither knows its parent's."""
     with receiving(pre_save, lambda piece: banco(autor, "b-2").save(), Banco):
         with capture_events() as events:
             banco(autor).save()

@@ -1,4 +1,4 @@
-"""One relay of a database is active; another one stands by, and goes on where it ends."""
+"""One relay of a database is active. Another one stands by, and becomes active after it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ StartServer = Callable[..., Server]
 
 
 def terminate_others() -> int:
-    """End the other connections to this database, as an operator does; return how many."""
+    """End the other connections to this database, as an operator does; return their number."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -39,12 +39,12 @@ def terminate_others() -> int:
         return len(cursor.fetchall())
 
 
-def test_a_standby_goes_on_where_the_active_one_is_killed(
+def test_a_standby_becomes_active_after_the_active_relay_is_killed(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """On PostgreSQL at once, elsewhere when the lease is over; nothing is lost or doubled."""
+    """On PostgreSQL at once, elsewhere when the lease is over. No event is lost or doubled."""
     server = start_server()
-    # An advisory lock knows no lease: were it for the lease there, this would never end.
+    # An advisory lock has no lease. If PostgreSQL used the lease, this test would never end.
     lease = 1 if connection.vendor == "sqlite" else NEVER
     active = start_relay(URL=server.url, LEASE_SECONDS=lease)
     active.wait_for("relay_active")
@@ -58,10 +58,10 @@ def test_a_standby_goes_on_where_the_active_one_is_killed(
     wait_for_events(server, 4)
 
 
-def test_a_relay_that_is_stopped_leaves_at_once(
+def test_a_standby_becomes_active_at_once_after_a_stopped_relay(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """However long its lease is, the standby goes on, and is woken by the next commits."""
+    """The standby does not wait for the lease, and the next commits wake it."""
     server = start_server()
     active = start_relay(URL=server.url, LEASE_SECONDS=NEVER)
     active.wait_for("relay_active")
@@ -75,7 +75,7 @@ def test_a_relay_that_is_stopped_leaves_at_once(
 
 
 def test_a_standby_can_be_stopped(start_server: StartServer, start_relay: StartRelay) -> None:
-    """It ends with status 0, and the active one stays what it is."""
+    """It ends with status 0, and the active relay stays active."""
     server = start_server()
     active = start_relay(URL=server.url)
     active.wait_for("relay_active")
@@ -92,7 +92,7 @@ def test_a_standby_can_be_stopped(start_server: StartServer, start_relay: StartR
 def test_a_relay_whose_connection_is_ended_connects_again(
     autor: User, database: str, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """It takes the lock and listens anew: commits wake it as before."""
+    """It takes the lock and listens again, so that commits wake it as before."""
     server = start_server()
     relay = start_relay(URL=server.url, WAKE="listen", POLL_SECONDS=NEVER)
     relay.wait_for("relay_active")
@@ -109,19 +109,19 @@ def test_a_relay_whose_connection_is_ended_connects_again(
 
 @on_postgres
 def test_a_relay_that_disconnects_keeps_no_lock(database: str) -> None:
-    """After an error it can lead again, also where a pool has kept its connection open."""
+    """Another relay can become active, even if a pool keeps the old connection open."""
     relay = ActiveRelay("default")
     assert relay._become_active()
     with mock.patch.object(connection, "close"):
         relay._disconnect()
     with ThreadPoolExecutor(1) as thread:
-        assert thread.submit(_try_to_lead).result()
+        assert thread.submit(_can_become_active).result()
     relay._close()
 
 
 @on_postgres
 def test_a_lock_ends_with_its_connection(database: str) -> None:
-    """Who has another connection by now asks again, and is told that somebody else has it."""
+    """A relay with a new connection asks for the lock again, which another relay has now."""
     first, second = AdvisoryLock("default"), AdvisoryLock("default")
     assert first.hold()
     connection.close()
@@ -134,7 +134,7 @@ def test_a_lock_ends_with_its_connection(database: str) -> None:
     connection.close()
 
 
-def _try_to_lead() -> bool:
+def _can_become_active() -> bool:
     try:
         return AdvisoryLock("default").hold()
     finally:
@@ -145,7 +145,7 @@ def _try_to_lead() -> bool:
 def test_a_relay_that_slept_through_its_lease_stands_by(
     autor: User, database: str, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """It finds another one active, sends nothing more, and does not silence the other's bell."""
+    """It finds another relay active, sends nothing more, and leaves the other's socket alone."""
     server = start_server()
     first = start_relay(URL=server.url, LEASE_SECONDS=1)
     first.wait_for("relay_active")
@@ -163,10 +163,10 @@ def test_a_relay_that_slept_through_its_lease_stands_by(
 
 
 @on_sqlite
-def test_a_relay_that_loses_its_lease_over_a_request_sends_no_more(
+def test_a_relay_that_loses_its_lease_during_a_request_sends_no_more(
     autor: User, database: str, broker: loopback.Broker, start_relay: StartRelay
 ) -> None:
-    """What was answered leaves the outbox, and the rest is for the other relay."""
+    """The acknowledged event leaves the outbox, and the other relay sends the rest."""
     answer_now = threading.Event()
     broker.script.append(answer_after(answer_now))
     for _ in range(2):
@@ -183,8 +183,8 @@ def test_a_relay_that_loses_its_lease_over_a_request_sends_no_more(
 
 
 @on_sqlite
-def test_a_relay_that_stands_by_is_not_woken(database: str, tmp_path: Path) -> None:
-    """It leaves the bell to the active one."""
+def test_a_relay_that_stands_by_has_no_socket(database: str, tmp_path: Path) -> None:
+    """Only the active relay listens for wake-ups."""
     with override_setting(WAKE_SOCKET=str(tmp_path / "relay.sock"), LEASE_SECONDS=0.01):
         relay = ActiveRelay("default")
         assert relay._become_active()
@@ -197,10 +197,10 @@ def test_a_relay_that_stands_by_is_not_woken(database: str, tmp_path: Path) -> N
 
 
 @on_sqlite
-def test_a_lease_is_kept_by_a_relay_that_seldom_looks(
+def test_a_relay_that_seldom_polls_keeps_its_lease(
     autor: User, database: str, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """It renews its lease in time however rarely it polls: a standby stays one."""
+    """It renews its lease in time, so that the standby stays a standby."""
     active = start_relay(POLL_SECONDS=NEVER, LEASE_SECONDS=1)
     active.wait_for("relay_active")
     expiries = [RelayLease.objects.get().expires_at]
@@ -214,8 +214,8 @@ def test_a_lease_is_kept_by_a_relay_that_seldom_looks(
     assert "relay_stands_by" not in active.output
 
 
-def test_a_lease_is_one_holders_until_it_is_over() -> None:
-    """Who has it renews it, who has not waits; one that is over is anybody's."""
+def test_a_lease_has_one_holder_until_it_is_over() -> None:
+    """Its holder renews it and others wait. After its end, anyone can take it."""
     first, second = (Lease("default", timedelta(seconds=NEVER)) for _ in range(2))
     assert first.hold()
     assert not second.hold()
@@ -231,7 +231,7 @@ def test_a_lease_is_one_holders_until_it_is_over() -> None:
 
 
 def test_a_clock_that_is_set_back_makes_no_lease_longer() -> None:
-    """The holder soon says anew until when it leads, so that its standby need not wait a day."""
+    """The holder soon renews the lease by the new time, so that its standby waits no day."""
     lease = Lease("default", timedelta(seconds=0.2))
     tomorrow = timezone.now() + timedelta(days=1)
     with mock.patch.object(timezone, "now", return_value=tomorrow):
@@ -240,4 +240,4 @@ def test_a_clock_that_is_set_back_makes_no_lease_longer() -> None:
     def is_renewed() -> bool:
         return lease.hold() and RelayLease.objects.get().expires_at < tomorrow
 
-    wait_until(is_renewed, "it is renewed by the clock as it is now")
+    wait_until(is_renewed, "it is renewed by the new time")

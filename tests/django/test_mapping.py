@@ -1,4 +1,4 @@
-"""What becomes furniture, and how: every kind of model that the test site has."""
+"""Each kind of mapped model becomes furniture."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.django.pieces import mueble, summaries
 VALUES = {"nombre": "Uno", "altura": 1, "ancho": 2, "material": "roble"}
 
 
-def test_renamed_fields_two_joins_and_a_uuid(autor: User) -> None:
-    """Each value comes from its lookup, the key as text, decimals as numbers."""
+def test_lookups_map_renamed_fields_joins_and_a_uuid(autor: User) -> None:
+    """Each value comes from its lookup. The key becomes text, and decimals become numbers."""
     with capture_events() as events:
         piece = Pieza.objects.create(
             name="Atril",
@@ -47,8 +47,8 @@ def test_renamed_fields_two_joins_and_a_uuid(autor: User) -> None:
     assert summaries(events, "precio") == [("updated", 100), ("deleted", 100)]
 
 
-def test_a_function_gets_the_row_as_the_database_has_it(autor: User) -> None:
-    """It is given a fresh instance, and what it makes of it is compared and published."""
+def test_a_function_gets_an_instance_from_the_database(autor: User) -> None:
+    """Its results for the row before and after a save are compared and published."""
     with capture_events() as events:
         lamp = Lampara.objects.create(**VALUES, vatios=40, autor=autor)
         lamp.nombre, lamp.altura = "UNO", Decimal("1.001")
@@ -63,8 +63,8 @@ def test_a_function_gets_the_row_as_the_database_has_it(autor: User) -> None:
     ]
 
 
-def test_a_proxy_is_its_model(autor: User) -> None:
-    """Saved or deleted by its proxy, a row is published as its model's is."""
+def test_a_proxy_has_its_models_mapping(autor: User) -> None:
+    """A row that its proxy saves or deletes is published by the model's mapping."""
     with capture_events() as events:
         piece = Destacado.objects.create(**VALUES, autor=autor)
         piece.material = "pino"
@@ -78,7 +78,7 @@ def test_a_proxy_is_its_model(autor: User) -> None:
 
 
 def test_a_child_without_a_mapping_is_published_as_its_parent(autor: User) -> None:
-    """Its own columns are no furniture, and its end is told once."""
+    """Its own columns are not published, and its deletion is published once."""
     with capture_events() as events:
         table = Mesa.objects.create(**VALUES, autor=autor)
         table.patas = 3
@@ -94,7 +94,7 @@ def test_a_child_without_a_mapping_is_published_as_its_parent(autor: User) -> No
 
 
 def test_a_child_with_a_mapping_is_published_by_it(autor: User) -> None:
-    """Also where it is its parent's row that is saved or deleted: one piece, one furniture."""
+    """Also if the parent's instance is saved or deleted."""
     with capture_events() as events:
         sofa = Sofa.objects.create(**VALUES, autor=autor)
         sofa.plazas = 3
@@ -115,8 +115,8 @@ def test_a_child_with_a_mapping_is_published_by_it(autor: User) -> None:
     assert summaries(events, "plazas") == [("deleted", 2)]
 
 
-def test_the_authors_name_is_the_one_that_the_database_has(autor: User) -> None:
-    """An author whose name was changed elsewhere is published with the new one."""
+def test_the_authors_name_comes_from_the_database(autor: User) -> None:
+    """If the name was changed elsewhere, the new name is published."""
     piece = mueble(autor)
     piece.save()
     User.objects.update(username="ana")
@@ -127,10 +127,10 @@ def test_the_authors_name_is_the_one_that_the_database_has(autor: User) -> None:
 
 
 @isolate_apps("tests.django.catalog")
-def test_a_computed_column_may_change_with_any() -> None:
-    """A generated column that is mapped makes every save one to look at."""
+def test_a_mapped_generated_column_may_change_with_any_field() -> None:
+    """Every save of such a model may change the furniture."""
 
-    class Plancha(models.Model):  # noqa: DJ008 - nobody looks at it
+    class Plancha(models.Model):  # noqa: DJ008 - it is never shown
         largo = models.IntegerField()
         area = models.GeneratedField(
             expression=models.F("largo") * 2,
@@ -146,7 +146,7 @@ def test_a_computed_column_may_change_with_any() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "how", "why"),
+    ("model", "mapping", "message"),
     [
         (Mueble, "tests.django.catalog.models.nothing", "cannot be imported"),
         (Mueble, "nothing", "cannot be imported"),
@@ -156,14 +156,16 @@ def test_a_computed_column_may_change_with_any() -> None:
         (Destacado, {}, "is a proxy: map catalog.Mueble"),
     ],
 )
-def test_what_maps_nothing_is_told(model: type[models.Model], how: object, why: str) -> None:
-    """Each mistake has its own words."""
-    with pytest.raises(MappingError, match=why):
-        make_mapper(model, how)
+def test_an_invalid_mapping_is_refused(
+    model: type[models.Model], mapping: object, message: str
+) -> None:
+    """Each mistake has its own message."""
+    with pytest.raises(MappingError, match=message):
+        make_mapper(model, mapping)
 
 
-def test_dates_are_text(autor: User) -> None:
-    """As ISO 8601 has them."""
+def test_dates_become_text(autor: User) -> None:
+    """The text is in the form of ISO 8601."""
     mapper = make_mapper(
         Mueble, {"autor_username": "autor__username", "alta": "autor__date_joined"}
     )

@@ -1,4 +1,4 @@
-"""What a page needs to stay live."""
+"""The configuration that a page needs to stay live."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ SECRET = "a secret that the broker knows as well"
 
 
 def broker(server: Server, **changes: Any) -> override_settings:
-    """Use this broker; as a rule its position is asked for only once."""
+    """Use this broker. By default a process asks for its position only once."""
     return override_setting(
         **{"URL": server.url, "POSITION_SECONDS": 1000, "POSITION_TIMEOUT": 10} | changes
     )
 
 
 def published_since(server: Server, since: str | None) -> list[Any]:
-    """Return what a page that begins at this position is sent."""
+    """Return the pieces whose events a page gets that begins at this position."""
     with urllib.request.urlopen(f"{server.url}/api/events?since={since}") as answer:
         return [event["furniture"]["furniture_id"] for event in json.load(answer)["events"]]
 
@@ -61,13 +61,13 @@ def server(start_server: Callable[..., Server]) -> Server:
 
 
 during: list[Callable[[], None]] = []
-"""What happens while a view is at its query."""
+"""Called while a view runs its query."""
 
 
 def render(request: HttpRequest) -> HttpResponse:
-    """Query, which takes its time, and render a page with the tag."""
-    for happens in during:
-        happens()
+    """Run a slow query, and render a page with the tag."""
+    for action in during:
+        action()
     template = engines["django"].from_string("{% load furniture_events %}{% furniture_events %}")
     return HttpResponse(template.render({}, request))
 
@@ -128,12 +128,12 @@ def script(answer: HttpResponse) -> dict[str, Any]:
         ("late", ["after"]),
     ],
 )
-def test_a_live_view_misses_nothing(
+def test_a_live_views_page_gets_every_event_after_its_query(
     server: Server, page: str, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its position is older than its query; one that is read when the tag is met is not.
+    """Its position is older than its query. Without ``live`` the tag reads a later position.
 
-    Nor does an async view hold its event loop up for it.
+    An async view does not block its event loop to read the position.
     """
     monkeypatch.setattr("furniture_events.django.page.position", async_unsafe(position))
     during[:] = [lambda: publish(server, "during")]
@@ -148,8 +148,8 @@ def test_a_live_view_misses_nothing(
     assert configuration == {"url": server.url, "token": None}
 
 
-def test_the_position_is_handed_out_again_for_a_while(server: Server) -> None:
-    """A thousand pages ask the broker once; after POSITION_SECONDS it is asked anew."""
+def test_the_position_is_cached_for_position_seconds(server: Server) -> None:
+    """Pages share one position. After POSITION_SECONDS the site asks the broker again."""
     with broker(server):
         first = position()
         publish(server, "later")
@@ -157,13 +157,13 @@ def test_the_position_is_handed_out_again_for_a_while(server: Server) -> None:
     with broker(server, POSITION_SECONDS=0.001):
         first = position()
         publish(server, "latest")
-        wait_until(lambda: position() != first, "the position is asked for anew")
+        wait_until(lambda: position() != first, "the site asks for the position again")
 
 
-def test_while_the_broker_is_down_the_last_position_is_good_enough(
+def test_while_the_broker_is_down_the_last_position_is_used(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is older, so that nothing is missed; where none was ever known there is none."""
+    """It is older, so that the page misses no event. Without any position it is None."""
     with broker(server, POSITION_SECONDS=0.001):
         known = position()
         server.kill()
@@ -180,8 +180,8 @@ def request_of(user: Any) -> HttpRequest:
     return request
 
 
-def test_the_token_is_for_the_user_and_for_a_while(server: Server, autor: User) -> None:
-    """It names the user, allows to subscribe and nothing else, and expires."""
+def test_the_token_is_for_the_user_and_expires(server: Server, autor: User) -> None:
+    """It names the user, allows only to subscribe, and has an expiry time."""
     with broker(server, TOKEN_SECRET=SECRET, TOKEN_SECONDS=60):
         begun = int(time.time())
         token = describe(request_of(autor))["token"]
@@ -196,8 +196,8 @@ def test_the_token_is_for_the_user_and_for_a_while(server: Server, autor: User) 
 
 
 @override_settings(ROOT_URLCONF=__name__)
-def test_nothing_in_the_script_ends_it(server: Server) -> None:
-    """The URL is the one that browsers reach the broker by, escaped as Django does."""
+def test_the_configuration_cannot_end_its_script(server: Server) -> None:
+    """The URL is PUBLIC_URL, escaped as Django does it."""
     hostile = "https://broker.example/</script><b>&"
     during.clear()
     with broker(server, PUBLIC_URL=hostile):
@@ -206,14 +206,14 @@ def test_nothing_in_the_script_ends_it(server: Server) -> None:
     assert script(answer)["url"] == hostile
 
 
-def test_a_slash_at_the_urls_end_is_taken_away(server: Server) -> None:
-    """So that a page can put a path behind it."""
+def test_a_slash_at_the_urls_end_is_removed(server: Server) -> None:
+    """So a page can append a path to the URL."""
     with broker(server, PUBLIC_URL="https://broker.example/"):
         assert describe(HttpRequest())["url"] == "https://broker.example"
 
 
-def test_the_same_as_json(server: Server, autor: User) -> None:
-    """For single-page apps: to read, never to cache, with the token of who is signed in."""
+def test_the_configuration_is_served_as_json(server: Server, autor: User) -> None:
+    """Single-page apps can read it. It is never cached, and has the signed-in user's token."""
     client = Client()
     client.force_login(autor)
     with broker(server, TOKEN_SECRET=SECRET):
@@ -229,7 +229,7 @@ def test_the_same_as_json(server: Server, autor: User) -> None:
 
 
 def test_the_first_pages_wait_for_one_answer(server: Server) -> None:
-    """A process that has just started tells none of them that nobody knows the position."""
+    """In a process that has just started, no page gets None instead of the position."""
     with broker(server), ThreadPoolExecutor(8) as threads:
         known = set(threads.map(lambda _: position(), range(8)))
     assert len(known) == 1
@@ -238,12 +238,12 @@ def test_the_first_pages_wait_for_one_answer(server: Server) -> None:
 
 @live
 async def render_for_the_user(request: HttpRequest) -> HttpResponse:
-    """Render, and ask nowhere before who the user is."""
+    """Render a page without a query for the user."""
     return render(request)
 
 
 def test_an_async_view_has_the_token(server: Server) -> None:
-    """Who is signed in is found out before the view, where that may ask the database."""
+    """The user is read before the view, in a thread that may query the database."""
     request = RequestFactory().get("/")
     request.user = SimpleLazyObject(lambda: User.objects.create_user("ana"))
     with broker(server, TOKEN_SECRET=SECRET):
@@ -252,7 +252,7 @@ def test_an_async_view_has_the_token(server: Server) -> None:
 
 
 def test_the_tag_needs_the_request() -> None:
-    """It says which setting puts it into the context."""
+    """The error names the setting that puts the request into the context."""
     template = engines["django"].from_string("{% load furniture_events %}{% furniture_events %}")
     with pytest.raises(ImproperlyConfigured, match="context processor"):
         template.render({})

@@ -1,4 +1,4 @@
-"""Publishing by hand."""
+"""``publish`` publishes by hand, as part of the transaction."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FURNITURE: dict[str, Any] = {
 
 @dataclass
 class Taburete:
-    """A piece that is no model, with a field more than the contract has."""
+    """A piece that is no model, with one field that the contract does not have."""
 
     furniture_id: str = "x-1"
     nombre: str = "Mesa"
@@ -46,7 +46,7 @@ class Taburete:
 
 
 @pytest.mark.parametrize(
-    ("furniture", "further"),
+    ("furniture", "extra"),
     [
         (FURNITURE, {}),
         ({**FURNITURE, "patas": 3}, {"patas": 3}),
@@ -54,16 +54,16 @@ class Taburete:
         (SimpleNamespace(**FURNITURE, patas=3), {}),
     ],
 )
-def test_what_a_producer_takes_is_published(furniture: object, further: dict[str, int]) -> None:
-    """A mapping, a dataclass and an object with the seven names, as the producer takes them."""
+def test_furniture_of_each_kind_is_published(furniture: object, extra: dict[str, int]) -> None:
+    """A mapping, a dataclass and an object with the seven attributes, as for a producer."""
     with capture_events() as events:
         publish("furniture_updated", furniture)
     (event,) = events
-    assert event["furniture"] == {**FURNITURE, "altura": 75.5} | further
+    assert event["furniture"] == {**FURNITURE, "altura": 75.5} | extra
 
 
 def test_a_mapped_instance_is_published_as_its_row(piece: Mueble) -> None:
-    """What was assigned and not saved is not said; a lazy instance is one too."""
+    """Values that were assigned and not saved are not published. An instance may be lazy."""
     piece.material = "pino"
     with capture_events() as events:
         publish("furniture_updated", piece)
@@ -72,7 +72,7 @@ def test_a_mapped_instance_is_published_as_its_row(piece: Mueble) -> None:
 
 
 def test_the_id_is_the_idempotency_key() -> None:
-    """The one that is given, or a new one for each event."""
+    """The event has the given id, or else a new one."""
     with capture_events() as events:
         publish("furniture_updated", FURNITURE, id="mine")
         publish("furniture_updated", FURNITURE)
@@ -82,7 +82,7 @@ def test_the_id_is_the_idempotency_key() -> None:
 
 
 def test_events_are_in_the_order_of_the_calls() -> None:
-    """In one transaction and over several."""
+    """Within one transaction and over several."""
     with capture_events() as events:
         with transaction.atomic():
             publish("furniture_created", FURNITURE)
@@ -101,10 +101,10 @@ def test_events_are_in_the_order_of_the_calls() -> None:
         ("furniture_updated", mueble(User(username="juan")), InvalidFurniture),
     ],
 )
-def test_what_cannot_be_published_is_refused_at_once(
+def test_an_event_that_cannot_be_published_raises(
     type: str, furniture: object, error: type[Exception]
 ) -> None:
-    """And the transaction around it can go on."""
+    """The open transaction can continue."""
     with capture_events() as events, transaction.atomic():
         with pytest.raises(error):
             publish(type, furniture)
@@ -113,7 +113,7 @@ def test_what_cannot_be_published_is_refused_at_once(
 
 
 def test_another_furniture_id_is_another_piece() -> None:
-    """Pages that show the one that it was are told that it is gone."""
+    """Pages that show the old piece get its deletion."""
     with capture_events() as events:
         record_changes({1: FURNITURE}, {1: {**FURNITURE, "furniture_id": "new"}}, "default")
     assert summaries(events, "furniture_id") == [
@@ -122,8 +122,8 @@ def test_another_furniture_id_is_another_piece() -> None:
     ]
 
 
-def test_two_pieces_that_swap_their_ids_are_both_there() -> None:
-    """What was is told as gone before what is is told as there."""
+def test_two_pieces_that_swap_their_ids_both_exist_afterwards() -> None:
+    """All deletions are published before the creations."""
     one, other = FURNITURE, {**FURNITURE, "furniture_id": "x-2"}
     with capture_events() as events:
         record_changes({1: one, 2: other}, {1: other, 2: one}, "default")

@@ -1,4 +1,4 @@
-"""A save and a delete: what is published, and what is not."""
+"""Saves and deletes publish their changes, and nothing else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.django.catalog.models import Maker, Mueble, Pieza, Sofa
 from tests.django.databases import on_postgres, on_sqlite
 from tests.django.pieces import mueble, summaries
 from tests.django.test_mapping import VALUES
-from tests.django.test_transactions import alone
+from tests.django.test_transactions import in_own_connection
 from tests.support.server import TIMEOUT
 
 
@@ -29,7 +29,7 @@ from tests.support.server import TIMEOUT
 def receiving(
     signal: ModelSignal, receiver: Callable[[Any], object], sender: type[Any] = Mueble
 ) -> Iterator[None]:
-    """Call a receiver of a model's signal, once, with the instance."""
+    """Connect a receiver to a model's signal, and call it once, with the instance."""
     done = []
 
     def receive(instance: Any, **_: object) -> None:
@@ -44,8 +44,8 @@ def receiving(
         signal.disconnect(receive, sender=sender)
 
 
-def test_a_save_publishes_what_the_row_holds(autor: User) -> None:
-    """Each event has what the database has, by the contract's names."""
+def test_a_save_publishes_the_rows_values(autor: User) -> None:
+    """Each event has the database's values, by the contract's names."""
     with capture_events() as events:
         piece = mueble(autor)
         piece.save()
@@ -81,7 +81,7 @@ def test_a_save_publishes_what_the_row_holds(autor: User) -> None:
 def test_a_save_that_changes_no_mapped_column_publishes_nothing(
     piece: Mueble, change: dict[str, object], update_fields: list[str] | None
 ) -> None:
-    """What is equal once the database holds it is no news, whatever was assigned."""
+    """Values are compared as the database stores them, not as they were assigned."""
     with capture_events() as events:
         for name, value in change.items():
             setattr(piece, name, value)
@@ -89,15 +89,15 @@ def test_a_save_that_changes_no_mapped_column_publishes_nothing(
     assert events == []
 
 
-def test_a_save_of_other_columns_costs_nothing(piece: Mueble) -> None:
-    """No query is added to one that says, by its fields, that it is of no concern."""
+def test_a_save_of_unmapped_columns_makes_no_extra_query(piece: Mueble) -> None:
+    """With ``update_fields`` of unmapped columns, there is only Django's own query."""
     with CaptureQueriesContext(connection) as queries:
         piece.save(update_fields=["notas"])
     assert len(queries) == 1
 
 
-def test_what_the_column_rounds_is_published_rounded(autor: User) -> None:
-    """The event has the column's value, not the one that was assigned."""
+def test_a_rounded_value_is_published(autor: User) -> None:
+    """The event has the column's value, not the assigned value."""
     with capture_events() as events:
         mueble(autor, altura=Decimal("75.506")).save()
     events.assert_published("furniture_created", altura=75.51)
@@ -107,15 +107,15 @@ def test_what_the_column_rounds_is_published_rounded(autor: User) -> None:
 def test_update_fields_with_a_mapped_column_publishes(
     piece: Mueble, update_fields: list[str]
 ) -> None:
-    """A foreign key counts by both of its names, and the event has the new author."""
+    """A foreign key may have either of its names, and the event has the new author."""
     piece.autor = User.objects.create_user("ana")
     with capture_events() as events:
         piece.save(update_fields=update_fields)
     assert summaries(events, "autor_username") == [("updated", "ana")]
 
 
-def test_deferred_columns_are_published_all_the_same(piece: Mueble) -> None:
-    """An instance that was read in part publishes the whole row, and only for what it writes."""
+def test_deferred_columns_are_published(piece: Mueble) -> None:
+    """An instance that was read in part publishes the whole row, if its save changes the row."""
     part = Mueble.objects.only("material").get()
     part.material = "pino"
     with capture_events() as events:
@@ -127,8 +127,8 @@ def test_deferred_columns_are_published_all_the_same(piece: Mueble) -> None:
     assert events == []
 
 
-def test_a_stale_instance_publishes_what_it_does_to_the_row(piece: Mueble) -> None:
-    """What somebody else wrote meanwhile is in the event; writing back an old value is a change."""
+def test_a_stale_instance_publishes_the_row_after_its_save(piece: Mueble) -> None:
+    """The event has the values of another writer. Writing back an old value is a change."""
     Mueble.objects.update(nombre="Escritorio", material="pino")
     with capture_events() as events:
         piece.save(update_fields=["material"])
@@ -136,15 +136,15 @@ def test_a_stale_instance_publishes_what_it_does_to_the_row(piece: Mueble) -> No
 
 
 def test_an_explicit_primary_key_creates_then_updates(autor: User) -> None:
-    """Whether the row was there decides, not whether the instance has a key."""
+    """An event is ``created`` if there was no row, even if the instance has a key."""
     with capture_events() as events:
         mueble(autor, pk=7).save()
         mueble(autor, pk=7, material="pino").save()
     assert summaries(events, "furniture_id") == [("created", "7"), ("updated", "7")]
 
 
-def test_get_or_create_and_update_or_create_publish_what_they_do(autor: User) -> None:
-    """The one that finds the row with what it wants publishes nothing."""
+def test_get_or_create_and_update_or_create_publish_their_changes(autor: User) -> None:
+    """A call that changes no row publishes nothing."""
     values = {"altura": 1, "ancho": 1, "material": "roble", "autor": autor}
     with capture_events() as events:
         Mueble.objects.get_or_create(nombre="Silla", defaults=values)
@@ -154,8 +154,8 @@ def test_get_or_create_and_update_or_create_publish_what_they_do(autor: User) ->
     assert summaries(events, "material") == [("created", "roble"), ("updated", "pino")]
 
 
-def test_deleting_publishes_each_piece_that_goes(autor: User) -> None:
-    """`QuerySet.delete` and cascades publish one event a row, and none for a row that is gone."""
+def test_a_delete_publishes_each_deleted_piece(autor: User) -> None:
+    """``QuerySet.delete`` and cascades publish one event a row, and none without a row."""
     first, second, third = (mueble(autor, nombre=nombre) for nombre in "abc")
     for each in (first, second, third):
         each.save()
@@ -173,7 +173,7 @@ def test_deleting_publishes_each_piece_that_goes(autor: User) -> None:
 
 
 def test_saves_in_receivers_are_one_event_with_the_final_state(autor: User) -> None:
-    """Receivers that save the piece again, also as another instance, add no event of their own."""
+    """Receivers that save the piece again, also as another instance, add no event."""
 
     def save_again(instance: Mueble) -> None:
         instance.material = "pino"
@@ -194,7 +194,7 @@ def test_saves_in_receivers_are_one_event_with_the_final_state(autor: User) -> N
 
 
 def test_a_receiver_that_saves_another_piece_publishes_both(autor: User) -> None:
-    """Only saves of the same piece are one event."""
+    """Only nested saves of one piece are one event."""
     silla = mueble(autor, nombre="Silla")
     silla.save()
 
@@ -208,7 +208,7 @@ def test_a_receiver_that_saves_another_piece_publishes_both(autor: User) -> None
 
 
 def test_a_receiver_that_raises_undoes_the_save_and_its_event(autor: User) -> None:
-    """In autocommit too, a save that raises has written nothing and said nothing."""
+    """Also in autocommit, a save that raises writes no row and publishes no event."""
     with receiving(post_save, lambda piece: 1 / 0), capture_events() as events:
         with pytest.raises(ZeroDivisionError):
             mueble(autor).save()
@@ -216,7 +216,7 @@ def test_a_receiver_that_raises_undoes_the_save_and_its_event(autor: User) -> No
 
 
 def test_a_receivers_error_that_is_caught_leaves_the_row_and_its_event(autor: User) -> None:
-    """Whoever catches it in a transaction of their own commits both."""
+    """If the caller catches the error inside a transaction, both are committed."""
     with receiving(post_save, lambda piece: 1 / 0), capture_events() as events:
         with transaction.atomic():
             with pytest.raises(ZeroDivisionError):
@@ -226,7 +226,7 @@ def test_a_receivers_error_that_is_caught_leaves_the_row_and_its_event(autor: Us
 
 
 def test_a_receivers_own_error_is_the_one_that_is_raised(autor: User) -> None:
-    """Also where the database takes nothing more after it, so that no event can be written."""
+    """Even if the broken transaction takes no event any more."""
 
     def violate(instance: Mueble) -> None:
         with connection.cursor() as cursor:
@@ -239,10 +239,10 @@ def test_a_receivers_own_error_is_the_one_that_is_raised(autor: User) -> None:
     assert (events, Mueble.objects.count()) == ([], 0)
 
 
-def test_what_cannot_be_published_cannot_be_committed(
+def test_a_row_whose_event_fails_cannot_be_committed(
     autor: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Catching the error of the event does not get the row through without it."""
+    """Even if the caller catches the event's error, the row is rolled back."""
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError
@@ -255,8 +255,8 @@ def test_what_cannot_be_published_cannot_be_committed(
     assert Mueble.objects.count() == 0
 
 
-def test_a_row_that_is_deleted_by_a_receiver_is_not_told_as_there(piece: Mueble) -> None:
-    """The last word of a save whose receiver deletes the row is that it is gone."""
+def test_a_row_that_a_receiver_deletes_is_published_as_deleted(piece: Mueble) -> None:
+    """A save whose receiver deletes the row publishes only the deletion."""
     piece.material = "pino"
     with receiving(post_save, lambda piece: Mueble.objects.filter(pk=piece.pk).delete()):
         with capture_events() as events:
@@ -264,27 +264,27 @@ def test_a_row_that_is_deleted_by_a_receiver_is_not_told_as_there(piece: Mueble)
     assert summaries(events) == [("deleted",)]
 
 
-def test_a_row_that_comes_and_goes_within_a_save_is_not_told(autor: User) -> None:
-    """A piece that a receiver deletes as soon as it is created was never there."""
+def test_a_row_that_a_receiver_deletes_at_its_creation_is_not_published(autor: User) -> None:
+    """Before and after the save there is no row, so nothing has changed."""
     with receiving(post_save, lambda piece: piece.delete()), capture_events() as events:
         mueble(autor).save()
     assert (events, Mueble.objects.count()) == ([], 0)
 
 
-def test_a_receiver_that_writes_the_row_anew_updates_it(piece: Mueble) -> None:
-    """A row that is there at the end of the save is not told of as deleted."""
+def test_a_row_that_a_receiver_deletes_and_creates_again_is_updated(piece: Mueble) -> None:
+    """A row that exists after the save is not published as deleted."""
 
-    def write_anew(instance: Mueble) -> None:
+    def write_again(instance: Mueble) -> None:
         Mueble.objects.filter(pk=instance.pk).delete()
         mueble(instance.autor, pk=instance.pk, material="pino").save()
 
-    with receiving(post_save, write_anew), capture_events() as events:
+    with receiving(post_save, write_again), capture_events() as events:
         piece.save()
     assert summaries(events, "material") == [("updated", "pino")]
 
 
 def test_a_receiver_that_makes_a_copy_leaves_the_row(piece: Mueble) -> None:
-    """The instance has another key after the save: its old row is there all the same."""
+    """After the save the instance has another key, but its old row still exists."""
 
     def copy(instance: Mueble) -> None:
         instance.pk = None
@@ -301,16 +301,16 @@ def test_a_receiver_that_makes_a_copy_leaves_the_row(piece: Mueble) -> None:
     ]
 
 
-def test_a_piece_that_is_saved_as_it_goes_is_told_as_gone(piece: Mueble) -> None:
-    """The last word is that it is deleted, also where a receiver saves it before."""
+def test_a_save_before_the_delete_is_published_before_it(piece: Mueble) -> None:
+    """If a ``pre_delete`` receiver saves the piece, the last event is the deletion."""
     piece.material = "pino"
     with receiving(pre_delete, lambda piece: piece.save()), capture_events() as events:
         piece.delete()
     assert summaries(events) == [("updated",), ("deleted",)]
 
 
-def test_a_piece_that_is_saved_once_it_is_gone_is_told_as_there(piece: Mueble) -> None:
-    """The last word is that it is created, where a receiver saves it after."""
+def test_a_save_after_the_delete_is_published_after_it(piece: Mueble) -> None:
+    """If a ``post_delete`` receiver saves the piece, the last event is the creation."""
     with receiving(post_delete, lambda piece: piece.save()), capture_events() as events:
         piece.delete()
     assert summaries(events) == [("deleted",), ("created",)]
@@ -318,7 +318,7 @@ def test_a_piece_that_is_saved_once_it_is_gone_is_told_as_there(piece: Mueble) -
 
 
 def test_another_json_value_is_a_change(autor: User) -> None:
-    """What Python takes for equal, JSON does not; the order of keys says nothing."""
+    """Values that are equal in Python may differ in JSON. The order of keys says nothing."""
     sofa = Sofa.objects.create(**VALUES, autor=autor, detalles={"cama": True, "largo": 1})
     with capture_events() as events:
         for detalles in (
@@ -339,14 +339,14 @@ def test_another_json_value_is_a_change(autor: User) -> None:
 
 
 def pieza(autor: User, **changes: Any) -> Pieza:
-    """Return a piece with a key of its own, which can be saved."""
+    """Return a piece with its own key, which can be saved."""
     maker, _ = Maker.objects.get_or_create(user=autor)
     values = {"name": "Atril", "height": 1, "width": 1, "material": "haya", "price": 1}
     return Pieza(**values | {"maker": maker} | changes)
 
 
-def test_a_row_that_is_created_is_not_looked_for(autor: User) -> None:
-    """`create` inserts or fails: only what was inserted is read."""
+def test_a_created_row_is_read_only_after_its_insert(autor: User) -> None:
+    """``create`` inserts or fails, so there is no row to read before."""
     piece = pieza(autor)
     with CaptureQueriesContext(connection) as queries, capture_events() as events:
         piece.save(force_insert=True)
@@ -355,11 +355,11 @@ def test_a_row_that_is_created_is_not_looked_for(autor: User) -> None:
     assert summaries(events) == [("created",)]
 
 
-def test_a_row_that_was_there_is_not_told_as_created(autor: User) -> None:
-    """Creating it once more fails, before or at the insert, and says nothing."""
-    there = pieza(autor)
-    there.save()
-    again = pieza(autor, pk=there.pk, material="pino")
+def test_a_failed_create_of_an_existing_row_publishes_nothing(autor: User) -> None:
+    """It may fail before the insert, or at it."""
+    existing = pieza(autor)
+    existing.save()
+    again = pieza(autor, pk=existing.pk, material="pino")
     with capture_events() as events:
         with receiving(pre_save, lambda piece: 1 / 0, Pieza), transaction.atomic():
             with pytest.raises(ZeroDivisionError):
@@ -370,41 +370,43 @@ def test_a_row_that_was_there_is_not_told_as_created(autor: User) -> None:
 
 
 @on_postgres
-def test_a_row_that_comes_in_between_is_updated(autor: User, database: str) -> None:
-    """Whoever inserts it first has created it, whatever the other one looked for."""
+def test_a_row_that_another_transaction_inserts_first_is_updated(
+    autor: User, database: str
+) -> None:
+    """The first insert publishes ``created``, and the save after it ``updated``."""
 
-    def come_first(instance: Mueble) -> None:
+    def insert_first(instance: Mueble) -> None:
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(alone(mueble(autor, pk=7).save)).result(TIMEOUT)
+            pool.submit(in_own_connection(mueble(autor, pk=7).save)).result(TIMEOUT)
 
-    with receiving(pre_save, come_first), capture_events() as events:
+    with receiving(pre_save, insert_first), capture_events() as events:
         mueble(autor, pk=7, material="pino").save()
     assert summaries(events, "material") == [("created", "roble"), ("updated", "pino")]
 
 
-def test_creators_that_read_first_find_no_database_locked(autor: User) -> None:
-    """A receiver may look at the table before the insert, whoever writes meanwhile."""
+def test_a_create_after_a_read_finds_no_database_locked(autor: User) -> None:
+    """A receiver may read the table before the insert, while others write."""
 
-    def look(instance: Mueble, **_: object) -> None:
+    def read_table(instance: Mueble, **_: object) -> None:
         Mueble.objects.count()
 
     def create() -> None:
         for _ in range(10):
             mueble(autor).save()
 
-    pre_save.connect(look, sender=Mueble)
+    pre_save.connect(read_table, sender=Mueble)
     try:
         with capture_events() as events, ThreadPoolExecutor(4) as pool:
-            for creator in [pool.submit(alone(create)) for _ in range(4)]:
+            for creator in [pool.submit(in_own_connection(create)) for _ in range(4)]:
                 creator.result(TIMEOUT)
     finally:
-        pre_save.disconnect(look, sender=Mueble)
+        pre_save.disconnect(read_table, sender=Mueble)
     assert summaries(events) == [("created",)] * 40
 
 
 @on_sqlite
-def test_a_new_row_is_written_by_who_has_read(autor: User, database: str) -> None:
-    """SQLite refuses the write of one that read before another connection wrote: none does."""
+def test_a_save_locks_sqlite_before_its_receivers_read(autor: User, database: str) -> None:
+    """SQLite refuses a write after a read if another connection has written in between."""
 
     def read(instance: Mueble) -> None:
         name = str(connection.settings_dict["NAME"])

@@ -1,4 +1,4 @@
-"""`furniture_events.django.testing`, as a site's own tests use it."""
+"""``furniture_events.django.testing`` works in a site's own tests."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.django.test_publishing import FURNITURE
 from tests.support.server import ROOT, TIMEOUT, python_path
 
 
-def test_the_events_of_the_block_and_no_others(autor: User) -> None:
-    """Oldest first, once it is left; what is rolled back in it is not among them."""
+def test_only_the_blocks_events_are_captured(autor: User) -> None:
+    """They come after the block, oldest first, without events that were rolled back."""
     publish("furniture_created", FURNITURE)
     with capture_events() as events:
         mueble(autor).save()
@@ -38,7 +38,7 @@ def test_the_events_of_the_block_and_no_others(autor: User) -> None:
 
 
 def test_in_direct_mode_nothing_is_sent(autor: User) -> None:
-    """The events come at the commit; nobody is at the setting's URL, and nobody is asked."""
+    """The events are captured at the commit. The setting's URL has no broker."""
     with override_setting(MODE="direct"), capture_events() as events:
         with transaction.atomic():
             mueble(autor).save()
@@ -50,8 +50,8 @@ def test_in_direct_mode_nothing_is_sent(autor: User) -> None:
     assert summaries(events) == [("created",)]
 
 
-def test_what_was_not_published_is_told_with_what_was() -> None:
-    """One event must have the type and all the values, no fewer and no more."""
+def test_a_failed_assertion_shows_all_events() -> None:
+    """Exactly one event must have the type and all the values."""
     with capture_events() as events:
         publish("furniture_created", FURNITURE)
         publish("furniture_updated", FURNITURE)
@@ -140,10 +140,10 @@ def test_thorough(transactional_db, again):
         (["pytest", "-p", "no:cacheprovider", "-p", "no:asyncio"], PYTEST_TESTS, "4 passed"),
     ],
 )
-def test_a_sites_own_tests(
+def test_a_sites_own_tests_capture_events(
     command: list[str], tests: str, passed: str, mode: str, tmp_path: Path
 ) -> None:
-    """With TestCase, TransactionTestCase and pytest-django's `db` and `transactional_db`."""
+    """TestCase, TransactionTestCase and pytest-django's ``db`` and ``transactional_db`` work."""
     database = {
         key: connections.settings["default"][key]
         for key in ("ENGINE", "NAME", "USER", "HOST", "PORT")

@@ -1,4 +1,4 @@
-"""The event and its row are one transaction: what undoes the one undoes the other."""
+"""The row and its event are one transaction: both are committed, or neither is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.server import TIMEOUT, wait_until
 
 
 def test_a_rolled_back_save_publishes_nothing(autor: User) -> None:
-    """What is not committed was never said."""
+    """A save that is not committed publishes no event."""
     with capture_events() as events:
         with pytest.raises(ZeroDivisionError), transaction.atomic():
             mueble(autor).save()
@@ -34,8 +34,8 @@ def test_a_rolled_back_save_publishes_nothing(autor: User) -> None:
     assert events == []
 
 
-def test_a_savepoint_takes_its_own_events_back(autor: User) -> None:
-    """What came before it and after it in the transaction is published."""
+def test_a_rolled_back_savepoint_publishes_nothing(autor: User) -> None:
+    """The events before and after it in the transaction are published."""
     with capture_events() as events, transaction.atomic():
         mueble(autor, nombre="a").save()
         with pytest.raises(ZeroDivisionError), transaction.atomic():
@@ -70,7 +70,7 @@ urlpatterns = [path("save/<int:status>/", save_and_answer), path("async/", save_
 @override_settings(ROOT_URLCONF=__name__)
 @pytest.mark.parametrize(("atomic", "kept"), [(True, 0), (False, 1)])
 def test_a_view_that_fails_publishes_what_it_commits(autor: User, atomic: bool, kept: int) -> None:
-    """With ATOMIC_REQUESTS that is nothing, without it what it has saved by then."""
+    """With ATOMIC_REQUESTS it commits nothing. Without it, it commits its earlier saves."""
     client = Client(raise_request_exception=False)
     with mock.patch.dict(connections.settings["default"], ATOMIC_REQUESTS=atomic):
         with capture_events() as events:
@@ -83,7 +83,7 @@ def test_a_view_that_fails_publishes_what_it_commits(autor: User, atomic: bool, 
 
 @override_settings(ROOT_URLCONF=__name__)
 def test_an_async_view_publishes(autor: User) -> None:
-    """`asave` and `adelete` are saves and deletes."""
+    """``asave`` and ``adelete`` publish like ``save`` and ``delete``."""
     with capture_events() as events:
         assert async_to_sync(AsyncClient().get)("/async/").status_code == 200
     assert summaries(events, "material") == [
@@ -93,8 +93,8 @@ def test_an_async_view_publishes(autor: User) -> None:
     ]
 
 
-def alone(work: Callable[[], object]) -> Callable[[], None]:
-    """Make work for another thread, with a connection of its own."""
+def in_own_connection(work: Callable[[], object]) -> Callable[[], None]:
+    """Wrap work for another thread, which closes its own connections."""
 
     def run() -> None:
         try:
@@ -106,7 +106,7 @@ def alone(work: Callable[[], object]) -> Callable[[], None]:
 
 
 def race(first: Callable[[], object], second: Callable[[], object]) -> None:
-    """Do the second in another thread while what the first has written is not committed."""
+    """Do the second in another thread, while the first has written and not committed."""
 
     def is_blocked() -> bool:
         if connection.vendor != "postgresql":
@@ -118,13 +118,13 @@ def race(first: Callable[[], object], second: Callable[[], object]) -> None:
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             first()
-            other = pool.submit(alone(second))
+            other = pool.submit(in_own_connection(second))
             wait_until(lambda: other.done() or is_blocked(), "the second waits for the first")
         other.result(TIMEOUT)
 
 
 def change(model: type[Any], **values: object) -> Callable[[], None]:
-    """Return what reads a piece now, and later changes it and saves it whole."""
+    """Read a piece now; return a function that changes it and saves all of it."""
     piece = model.objects.get()
 
     def save() -> None:
@@ -139,7 +139,7 @@ def change(model: type[Any], **values: object) -> Callable[[], None]:
 def test_the_order_of_commits_is_the_order_of_events(
     autor: User, one: type[Any], other: type[Any]
 ) -> None:
-    """A save that had to wait for another one undoes it, and says so, after it."""
+    """A save that waited for another one overwrites it, and its event comes after it."""
     Sofa.objects.create(nombre="Sofá", altura=1, ancho=1, material="roble", autor=autor)
     with capture_events() as events:
         race(change(one, material="pino"), change(other, material="roble"))
@@ -149,8 +149,8 @@ def test_the_order_of_commits_is_the_order_of_events(
     ]
 
 
-def test_publishing_by_hand_waits_for_who_is_changing_the_piece(autor: User) -> None:
-    """It would else publish an older state behind the newer one."""
+def test_publishing_by_hand_waits_for_a_transaction_that_changes_the_piece(autor: User) -> None:
+    """Otherwise it would publish an older state after the newer one."""
     piece = mueble(autor)
     piece.save()
     with capture_events() as events:
@@ -158,8 +158,8 @@ def test_publishing_by_hand_waits_for_who_is_changing_the_piece(autor: User) -> 
     assert summaries(events, "material") == [("updated", "pino"), ("updated", "pino")]
 
 
-def test_many_writers_of_one_piece(autor: User) -> None:
-    """Each save is published, in the order of the commits, and none finds the database locked."""
+def test_many_writers_of_one_piece_publish_in_the_order_of_commits(autor: User) -> None:
+    """Each save publishes an event, and no writer finds the database locked."""
     mueble(autor, ancho=0).save()
 
     def widen() -> None:
@@ -169,18 +169,18 @@ def test_many_writers_of_one_piece(autor: User) -> None:
             piece.save(update_fields=["ancho"])
 
     with capture_events() as events, ThreadPoolExecutor(4) as pool:
-        for writer in [pool.submit(alone(widen)) for _ in range(4)]:
+        for writer in [pool.submit(in_own_connection(widen)) for _ in range(4)]:
             writer.result(TIMEOUT)
     assert [event["furniture"]["ancho"] for event in events] == list(range(1, 21))
 
 
 @on_postgres
-def test_a_late_commit_is_not_jumped_over(autor: User, database: str) -> None:
-    """What waits is looked at from the start: a row comes to stand before one already seen."""
+def test_a_late_commit_is_read_from_the_outbox(autor: User, database: str) -> None:
+    """The outbox is read from its start, so a row before an earlier read one is found."""
     with transaction.atomic():
         mueble(autor, nombre="late").save()
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(alone(mueble(autor, nombre="early").save)).result(TIMEOUT)
+            pool.submit(in_own_connection(mueble(autor, nombre="early").save)).result(TIMEOUT)
             seen = pool.submit(lambda: [row.pk for row in outbox.waiting("default")])
             (early,) = seen.result(TIMEOUT)
             pool.submit(connections.close_all).result(TIMEOUT)
@@ -188,8 +188,8 @@ def test_a_late_commit_is_not_jumped_over(autor: User, database: str) -> None:
     assert (late.pk < early, last.pk) == (True, early)
 
 
-def test_each_database_has_an_outbox_of_its_own(autor: User, other_site: str) -> None:
-    """What is written with `using=` is told in that database, in its transaction."""
+def test_each_database_has_its_own_outbox(autor: User, other_site: str) -> None:
+    """A change with ``using=`` is published in that database, in its transaction."""
     there = User.objects.db_manager(other_site).create_user("ana")
     with capture_events() as here_events, capture_events(other_site) as events:
         with transaction.atomic():
@@ -214,13 +214,13 @@ def test_each_database_has_an_outbox_of_its_own(autor: User, other_site: str) ->
 
 
 @on_postgres
-def test_what_refers_to_a_piece_need_not_wait(autor: User, database: str) -> None:
-    """A save locks its row as an UPDATE does, no more."""
+def test_a_row_that_refers_to_a_locked_piece_can_be_written(autor: User, database: str) -> None:
+    """A save locks its row like an UPDATE, and no stronger."""
     piece = mueble(autor)
     piece.save()
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         piece.save()
-        pool.submit(alone(lambda: Nota.objects.create(mueble=piece))).result(TIMEOUT)
+        pool.submit(in_own_connection(lambda: Nota.objects.create(mueble=piece))).result(TIMEOUT)
 
 
 @on_postgres
@@ -232,10 +232,10 @@ def test_what_refers_to_a_piece_need_not_wait(autor: User, database: str) -> Non
         (lambda piece: publish("furniture_updated", piece), "updated"),
     ],
 )
-def test_who_waited_for_a_row_sees_its_new_author(
+def test_a_change_that_waited_for_a_row_sees_its_new_author(
     piece: Mueble, database: str, change: Callable[[Mueble], object], expected: str
 ) -> None:
-    """A row that another transaction gives to another author meanwhile is there all the same."""
+    """A row that another transaction gives to another author is found after the wait."""
     stale = Mueble.objects.get()
     stale.altura = Decimal(9)
     piece.autor = User.objects.create_user("ana")

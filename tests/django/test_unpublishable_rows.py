@@ -1,4 +1,4 @@
-"""A row of which nothing can be said can be mended and deleted, and does not go in silence."""
+"""A row that cannot be published can be repaired and deleted, and its deletion is recorded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from tests.django.test_mapping import VALUES
 from tests.django.test_publishing import FURNITURE
 from tests.django.test_saving import pieza
 
-UNSAYABLE = (InvalidFurniture, ValueError, TypeError)  # no JSON, the function's own, SQLite's
+# JSON cannot hold the value; the mapping's function raised; SQLite's decimal cannot be read.
+MAPPING_ERRORS = (InvalidFurniture, ValueError, TypeError)
 
 
 def lampara(autor: User) -> Lampara:
@@ -33,7 +34,7 @@ def lampara(autor: User) -> Lampara:
 
 
 def spoil(piece: Any) -> None:
-    """Write by SQL what cannot be mapped (a lamp, and SQLite's decimals), or what is no JSON."""
+    """Write a value with SQL that cannot be mapped, or that JSON cannot hold."""
     column, value = {
         Lampara: ("nombre", ""),
         Mueble: ("altura", "NaN"),
@@ -46,7 +47,7 @@ def spoil(piece: Any) -> None:
 
 @pytest.fixture(params=[lampara, mueble, pieza])
 def spoilt(request: pytest.FixtureRequest, autor: User) -> Any:
-    """Return a sound instance of a row of which nothing can be said."""
+    """Return a valid instance whose row cannot be published."""
     piece = request.param(autor)
     piece.save()
     spoil(piece)
@@ -55,20 +56,20 @@ def spoilt(request: pytest.FixtureRequest, autor: User) -> Any:
 
 
 def refused() -> list[tuple[str, str]]:
-    """Return of what is kept as refused the type and the piece."""
+    """Return the type and the piece of each refused event."""
     return list(OutboxEvent.objects.exclude(error="").values_list("type", "furniture_id"))
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return the words before the first number or reason of what was logged as errors."""
+    """Return the event names of the log's errors."""
     return [each.message.split()[0] for each in caplog.records if each.levelno >= logging.ERROR]
 
 
 @pytest.mark.parametrize("by_queryset", [False, True])
-def test_it_can_be_deleted(
+def test_such_a_row_can_be_deleted(
     spoilt: Any, by_queryset: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The event that would have said so is kept among the refused, with the reason."""
+    """Its ``furniture_deleted`` is stored as refused, with the reason."""
     model, key = type(spoilt), str(spoilt.pk)
     with capture_events() as events:
         if by_queryset:
@@ -82,44 +83,46 @@ def test_it_can_be_deleted(
     assert errors(caplog) == ["event_refused"]
 
 
-def test_a_save_that_mends_it_is_published(spoilt: Any) -> None:
-    """As an update, with what can be said now."""
+def test_a_save_that_repairs_the_row_is_published(spoilt: Any) -> None:
+    """The event is an update with the row's new values."""
     with capture_events() as events:
         spoilt.save()
     assert summaries(events, "furniture_id") == [("updated", str(spoilt.pk))]
     assert refused() == []
 
 
-def test_a_save_that_leaves_it_so_raises(spoilt: Any) -> None:
-    """What would be committed cannot be said: nothing is."""
-    with capture_events() as events, pytest.raises(UNSAYABLE):
+def test_a_save_that_does_not_repair_the_row_raises(spoilt: Any) -> None:
+    """The row could not be published, so the save is rolled back."""
+    with capture_events() as events, pytest.raises(MAPPING_ERRORS):
         spoilt.save(update_fields=["material"])
     assert events == []
 
 
 @pytest.mark.parametrize(
-    "mend",
+    "repair",
     [
         lambda piece: bulk.update(type(piece).objects, **values_of(piece)),
         lambda piece: bulk.bulk_update(type(piece).objects, [piece], list(values_of(piece))),
     ],
 )
-def test_bulk_work_mends_it(spoilt: Any, mend: Callable[[Any], int]) -> None:
-    """And tells of it as of any other row."""
+def test_a_bulk_change_that_repairs_the_row_is_published(
+    spoilt: Any, repair: Callable[[Any], int]
+) -> None:
+    """The event is an update, as for any other row."""
     with capture_events() as events:
-        assert mend(spoilt) == 1
+        assert repair(spoilt) == 1
     assert summaries(events, "furniture_id") == [("updated", str(spoilt.pk))]
 
 
 def values_of(piece: Any) -> dict[str, Any]:
-    """Return the values that `spoil` has spoilt."""
+    """Return the valid value of the column that ``spoil`` has overwritten."""
     names = {Lampara: "nombre", Mueble: "altura", Pieza: "width"}
     name = names[type(piece)]
     return {name: getattr(piece, name)}
 
 
-def test_it_keeps_others_from_nothing(autor: User) -> None:
-    """Of rows that are written or deleted together with it, those that change are published."""
+def test_such_a_row_does_not_stop_other_rows(autor: User) -> None:
+    """Other rows of the same bulk change or delete are published."""
     bad, good, other = (lampara(autor) for _ in range(3))
     bad.save()
     spoil(bad)
@@ -142,10 +145,10 @@ def test_it_keeps_others_from_nothing(autor: User) -> None:
     )
 
 
-def test_without_an_outbox_it_is_lost(
+def test_in_direct_mode_the_deletion_is_lost(
     spoilt: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Logged and counted, once the deletion is committed."""
+    """It is logged and counted when the deletion is committed."""
     monkeypatch.setattr(direct, "counts", Counter())
     key = spoilt.pk
     with override_setting(MODE="direct"):
@@ -160,7 +163,7 @@ def test_without_an_outbox_it_is_lost(
 
 
 def test_an_error_of_the_database_is_raised(autor: User) -> None:
-    """The transaction may take nothing more: the row stays, and nothing is said."""
+    """The transaction may be broken, so the row stays and no event is stored."""
     lamp = lampara(autor)
     lamp.save()
     OutboxEvent.objects.all().delete()
@@ -177,10 +180,10 @@ def test_an_error_of_the_database_is_raised(autor: User) -> None:
         ({"return_value": {"furniture_id": "a\0b\ud800"}}, "a�b�"),
     ],
 )
-def test_what_no_text_can_hold_vetoes_nothing(
+def test_characters_that_a_database_refuses_stop_no_delete(
     autor: User, function: dict[str, Any], furniture_id: str | None
 ) -> None:
-    """Neither in the error nor in the piece's id."""
+    """They are replaced, in the error and in the piece's id."""
     lamp = lampara(autor)
     lamp.save()
     key = str(lamp.pk)
@@ -189,8 +192,8 @@ def test_what_no_text_can_hold_vetoes_nothing(
     assert refused() == [("furniture_deleted", furniture_id or key)]
 
 
-def test_a_piece_that_gets_another_id_leaves_one_that_cannot_be_said(autor: User) -> None:
-    """The one that it was is kept as refused, the one that it is is published."""
+def test_a_row_with_a_new_id_publishes_the_new_piece(autor: User) -> None:
+    """The old piece cannot be published, so its deletion is stored as refused."""
     lamp = lampara(autor)
     lamp.save()
     rows = [
@@ -204,8 +207,8 @@ def test_a_piece_that_gets_another_id_leaves_one_that_cannot_be_said(autor: User
     assert (last.type, last.furniture_id) == ("furniture_created", "new")
 
 
-def test_by_hand_it_is_refused_at_once(spoilt: Any) -> None:
-    """Who publishes it hears why."""
-    with pytest.raises(UNSAYABLE):
+def test_publishing_such_a_row_by_hand_raises(spoilt: Any) -> None:
+    """The caller gets the error, and no event is stored."""
+    with pytest.raises(MAPPING_ERRORS):
         publish("furniture_deleted", spoilt)
     assert refused() == []

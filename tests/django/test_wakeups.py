@@ -1,4 +1,4 @@
-"""What wakes the relay: a commit on this host, PostgreSQL's word, or else the time."""
+"""The relay is woken by a commit on its host, by PostgreSQL, or by the time."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ StartServer = Callable[..., Server]
 
 NEVER = 3600
 ASLEEP = {"POLL_SECONDS": NEVER, "LEASE_SECONDS": 2 * NEVER}
-"""A relay with these does nothing more, before a test is over, unless something wakes it."""
+"""With these settings a relay sleeps for longer than any test, unless it is woken."""
 
 
 def save_and_see_each(autor: User, server: Server, before: int = 0) -> None:
-    """Commit pieces, each once the one before it has arrived and left the outbox."""
+    """Commit three pieces, each after the earlier one was published and left the outbox."""
     for count in (1, 2, 3):
         mueble(autor).save()
         wait_for_events(server, before + count)
@@ -38,14 +38,14 @@ def save_and_see_each(autor: User, server: Server, before: int = 0) -> None:
 def test_a_commit_on_the_host_wakes_the_relay(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """A relay that looks by itself never again publishes each commit."""
+    """A relay that does not poll publishes each commit."""
     server = start_server()
     start_relay(URL=server.url, **ASLEEP).wait_for("relay_active")
     save_and_see_each(autor, server)
 
 
-def test_a_rollback_does_not(autor: User, tmp_path: Path) -> None:
-    """The wake_socket is rung by the commit alone, however many events it has."""
+def test_a_rollback_wakes_no_relay(autor: User, tmp_path: Path) -> None:
+    """The wake-up comes at the commit, and not before."""
     with override_setting(WAKE_SOCKET=str(tmp_path / "relay.sock")):
         wake_socket = WakeSocket("default")
         with pytest.raises(ZeroDivisionError), transaction.atomic():
@@ -61,7 +61,7 @@ def test_a_rollback_does_not(autor: User, tmp_path: Path) -> None:
 
 
 def save_many(autor: User) -> list[object]:
-    """Save pieces, in savepoints and out of them; return what is to be called at the commit."""
+    """Save pieces, inside and outside savepoints; return the commit's callbacks."""
     with transaction.atomic():
         roll_back_a_save(autor)
         with transaction.atomic():
@@ -79,8 +79,8 @@ def roll_back_a_save(autor: User) -> None:
         raise ZeroDivisionError
 
 
-def test_a_commit_rings_once(autor: User, tmp_path: Path) -> None:
-    """However many events a transaction has, and whichever of its savepoints are rolled back."""
+def test_a_commit_wakes_the_relay_once(autor: User, tmp_path: Path) -> None:
+    """A transaction has one callback, for any number of events and rolled back savepoints."""
     with override_setting(WAKE_SOCKET=str(tmp_path / "relay.sock")):
         wake_socket = WakeSocket("default")
         for _ in range(2):
@@ -91,7 +91,7 @@ def test_a_commit_rings_once(autor: User, tmp_path: Path) -> None:
 
 @on_postgres
 def test_a_commit_notifies_once(autor: User, database: str) -> None:
-    """After the commit, where it makes no other transaction wait."""
+    """NOTIFY comes after the commit, where no other transaction waits for it."""
     with override_setting(WAKE="listen"):
         for _ in range(2):
             with CaptureQueriesContext(connection) as queries:
@@ -105,7 +105,7 @@ def test_a_commit_notifies_once(autor: User, database: str) -> None:
 def test_postgresql_wakes_the_relay(
     autor: User, database: str, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """With `WAKE = "listen"` each commit does, whichever host it comes from."""
+    """With ``WAKE = "listen"`` each commit wakes the relay, from any host."""
     server = start_server()
     start_relay(URL=server.url, WAKE="listen", **ASLEEP).wait_for("relay_active")
     with override_setting(WAKE="listen"):
@@ -113,31 +113,31 @@ def test_postgresql_wakes_the_relay(
 
 
 @on_postgres
-def test_a_connection_that_is_lost_is_told_as_djangos_error(database: str) -> None:
-    """Whatever the relay asks of a lost connection, it can connect again."""
-    wake_socket = WakeNotifications("default")
-    assert not wake_socket.was_woken()
+def test_a_lost_connection_raises_djangos_error(database: str) -> None:
+    """The relay catches Django's error and connects again."""
+    notifications = WakeNotifications("default")
+    assert not notifications.was_woken()
     connection.connection.close()
-    for ask in (wake_socket.was_woken, wake_socket.fileno):
+    for method in (notifications.was_woken, notifications.fileno):
         with pytest.raises(OperationalError):
-            ask()
+            method()
     connection.close()
 
 
-def test_without_a_bell_the_relay_looks_by_itself(
+def test_without_wakeups_the_relay_polls(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """Polling is always enough."""
+    """Polling alone publishes every commit."""
     server = start_server()
     start_relay(URL=server.url, WAKE="poll", POLL_SECONDS=0.02).wait_for("relay_active")
     with override_setting(WAKE="poll"):
         save_and_see_each(autor, server)
 
 
-def test_a_path_that_is_somebody_elses_is_left_alone(
+def test_a_path_of_another_program_stays_unchanged(
     autor: User, start_server: StartServer, start_relay: StartRelay, tmp_path: Path
 ) -> None:
-    """The relay says that nothing will wake it, polls, and the file there stays as it is."""
+    """The relay logs that it has no socket, and polls. The file at the path does not change."""
     path = tmp_path / "precious"
     path.write_text("precious")
     server = start_server()
@@ -152,17 +152,18 @@ def test_a_path_that_is_somebody_elses_is_left_alone(
 def test_a_killed_relays_socket_is_taken_over(
     autor: User, start_server: StartServer, start_relay: StartRelay, tmp_path: Path
 ) -> None:
-    """The next relay is woken though the last one left its file behind, and leaves none itself."""
+    """The next relay replaces a killed relay's file, is woken, and removes its own file."""
     path = tmp_path / "relay.sock"
     wake = {"WAKE_SOCKET": str(path)}
     server = start_server()
     with override_setting(**wake):
         killed = start_relay(URL=server.url, LEASE_SECONDS=0.5, **wake)
         killed.wait_for("relay_active")
+        wait_until(path.exists, "its socket is there")
         killed.kill()
-        mueble(autor).save()  # rings where nobody listens: no error
+        mueble(autor).save()  # no relay listens, and no error comes
         assert stat.S_ISSOCK(path.stat().st_mode)
-        # Its standby comes in between, until the lease of the killed one is over.
+        # It stands by until the killed relay's lease is over.
         relay = start_relay(URL=server.url, POLL_SECONDS=0.1, LEASE_SECONDS=2 * NEVER, **wake)
         relay.wait_for("relay_active")
         wait_for_events(server, 1)
@@ -173,7 +174,7 @@ def test_a_killed_relays_socket_is_taken_over(
 
 
 def test_a_relay_that_lost_its_lead_leaves_the_next_ones_socket(tmp_path: Path) -> None:
-    """The path belongs to who took it last: closing an older wake_socket does not silence it."""
+    """Closing an older socket does not remove the path of a newer one."""
     with override_setting(WAKE_SOCKET=str(tmp_path / "relay.sock")):
         first = WakeSocket("default")
         second = WakeSocket("default")
@@ -185,13 +186,13 @@ def test_a_relay_that_lost_its_lead_leaves_the_next_ones_socket(tmp_path: Path) 
         assert list(tmp_path.iterdir()) == []
 
 
-def test_nobody_waits_for_the_bell(tmp_path: Path) -> None:
-    """A relay that does not come to listen, for however long, holds up no commit."""
+def test_a_full_socket_holds_up_no_commit(tmp_path: Path) -> None:
+    """Commits go on if a relay does not read its wake-ups for a long time."""
     with override_setting(WAKE_SOCKET=str(tmp_path / "relay.sock")):
         assert config().wake == "socket"
         wake_socket = WakeSocket("default")
         for _ in range(2000):  # more than a socket's buffer holds
             with transaction.atomic():
                 wake_relay("default")
-        wait_until(wake_socket.was_woken, "it rings")
+        wait_until(wake_socket.was_woken, "it is woken")
         wake_socket.close()

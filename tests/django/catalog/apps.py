@@ -1,10 +1,10 @@
-"""The test site's one app."""
+"""The test site's only app."""
 
 from django.apps import AppConfig
 
 
 class CatalogConfig(AppConfig):
-    """Named as a site's own app would be."""
+    """The app ``catalog``, with a label like a site's own app."""
 
     name = "tests.django.catalog"
     label = "catalog"

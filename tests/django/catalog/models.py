@@ -1,4 +1,4 @@
-"""Models of every kind: the contract's names, others, UUID keys, inheritance, a function."""
+"""Models of every kind: the contract's names, other names, UUID keys, inheritance, a function."""
 
 import uuid
 from typing import Any
@@ -8,7 +8,7 @@ from django.db import models
 
 
 class Furniture(models.Model):
-    """What most models here share, by the contract's names."""
+    """The fields of most models here, by the contract's names."""
 
     nombre = models.CharField(max_length=255)
     descripcion = models.TextField(blank=True, default="")
@@ -22,46 +22,46 @@ class Furniture(models.Model):
 
 
 class Mueble(Furniture):
-    """The usual one, with a column that is not published."""
+    """The usual model, with one column that is not published."""
 
     notas = models.TextField(blank=True, default="")
 
 
 class Destacado(Mueble):
-    """A proxy of it, as an admin may have."""
+    """A proxy of ``Mueble``, as an admin may have one."""
 
     class Meta:
         proxy = True
 
 
 class Sofa(Mueble):
-    """A child with a table of its own, mapped in its own way."""
+    """A child with its own table and its own mapping."""
 
     plazas = models.IntegerField(default=2)
     detalles = models.JSONField(default=dict)
 
 
 class Mesa(Mueble):
-    """A child that is mapped as its parent is."""
+    """A child without a mapping, which is published by its parent's."""
 
     patas = models.IntegerField(default=4)
 
 
 class Banco(Mueble):
-    """One with a key of its own, so that the link to its parent is not its key."""
+    """A child with its own key, so that the link to its parent is not its key."""
 
     codigo = models.CharField(max_length=16, primary_key=True)
     mueble_ptr = models.OneToOneField(Mueble, models.CASCADE, parent_link=True)
 
 
 class Lampara(Furniture):
-    """Mapped by a function."""
+    """A model that a function maps."""
 
     vatios = models.FloatField()
 
 
 def lamp_as_furniture(lamp: Lampara) -> dict[str, Any]:
-    """Map what lookups cannot. Raises `ValueError` for a lamp without a name."""
+    """Return a lamp's furniture. Raise ``ValueError`` for a lamp without a name."""
     if not lamp.nombre:
         raise ValueError("a lamp has no name")
     return {
@@ -75,19 +75,19 @@ def lamp_as_furniture(lamp: Lampara) -> dict[str, Any]:
 
 
 class Nota(models.Model):
-    """What refers to a piece, and is not one."""
+    """A note, which refers to a piece and is not published."""
 
     mueble = models.ForeignKey(Mueble, models.CASCADE)
 
 
 class Maker(models.Model):
-    """Somebody with a user."""
+    """A maker, who has a user."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
 
 
 class Pieza(models.Model):
-    """Other names, a UUID key, an author that is two joins away, a further field."""
+    """A model with other names, a UUID key, an author over two joins, and one field more."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     name = models.CharField(max_length=255)
