@@ -1,1 +1,1 @@
-"""What Django, its outbox and its relay cost: ``python -m benchmarks.django``."""
+"""The costs of the Django app, its outbox and its relay: ``python -m benchmarks.django``."""

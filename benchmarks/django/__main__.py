@@ -1,7 +1,7 @@
 """Measure the Django app: ``python -m benchmarks.django``.
 
-Broker, site, relay and writer are processes of their own; the broker has one core, the rest the
-other. Each table is of one run, each of its lines beside the first.
+Broker, site, relay and writer are separate processes. The broker has one core, and the others share
+a second one. Each table has one run, and compares each line with the first.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from tests.support.postgres import Postgres
 DATABASES = ("sqlite", "postgres")
 DRAIN_PIECES = 1000
 WARM_UP = 20
-"""Commits and requests that are not counted."""
+"""The first commits and requests, which are not measured."""
 
-Events = Mapping[str, object]
+EventsSetting = Mapping[str, object]
 
 
 class Site:
-    """A site's database, and its processes with some way of publishing."""
+    """A site's database, and its processes, each with its own setting for the app."""
 
     def __init__(self, database: Mapping[str, object], folder: Path) -> None:
         self._database = database
         self._folder = folder
 
-    def run(self, *command: str, events: Events | None = None) -> str:
-        """Run a Python program of the site to its end; return what it prints."""
+    def run(self, *command: str, events: EventsSetting | None = None) -> str:
+        """Run a Python program of the site to its end; return its output."""
         with self.start(*command, events=events, stdout=subprocess.PIPE) as process:
             output: bytes = process.communicate()[0]
         if process.returncode:
@@ -53,7 +53,7 @@ class Site:
 
     @contextmanager
     def start(
-        self, *command: str, events: Events | None = None, **options: Any
+        self, *command: str, events: EventsSetting | None = None, **options: Any
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Run a Python program of the site for a block."""
         environment = {
@@ -62,9 +62,9 @@ class Site:
             "SITE_DATABASE": json.dumps(self._database),
             "SITE_EVENTS": json.dumps(events) if events else "",
         }
-        with (self._folder / "said").open("ab") as said:
+        with (self._folder / "stderr").open("ab") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", *command], env=environment, stderr=said, **options
+                [sys.executable, "-m", *command], env=environment, stderr=errors, **options
             )
         try:
             yield process
@@ -100,21 +100,21 @@ def _prepared(new: Site) -> Site:
 
 
 def latency(kind: str, rate: int, seconds: float) -> dict[str, Figures]:
-    """From the commit until a consumer has the event over WebSocket, by what wakes the relay."""
-    ways: dict[str, Events] = {
+    """From the commit until a consumer has the event over WebSocket, for each kind of wake-up."""
+    settings: dict[str, EventsSetting] = {
         "socket": {"WAKE": "socket"},
         "listen": {"WAKE": "listen"},
         "poll": {"WAKE": "poll"},
     }
     if kind != "postgres":
-        del ways["listen"]
-    return {way: _latency(kind, rate, seconds, events) for way, events in ways.items()}
+        del settings["listen"]
+    return {name: _latency(kind, rate, seconds, events) for name, events in settings.items()}
 
 
-def _latency(kind: str, rate: int, seconds: float, way: Events) -> Figures:
+def _latency(kind: str, rate: int, seconds: float, setting: EventsSetting) -> Figures:
     count = WARM_UP + int(rate * seconds)
     with servers.running("ours") as broker, site(kind) as here:
-        events = {"URL": f"http://127.0.0.1:{broker.port}", **way}
+        events = {"URL": f"http://127.0.0.1:{broker.port}", **setting}
         consumer = websocket.create_connection(f"ws://127.0.0.1:{broker.port}", timeout=30)
         received: dict[int, float] = {}
 
@@ -135,12 +135,12 @@ def _latency(kind: str, rate: int, seconds: float, way: Events) -> Figures:
         consumer.close()
     if reader.is_alive():
         raise servers.ServerError(f"{len(received)} of {count} events came")
-    late = [received[number] - committed[str(number)] for number in range(WARM_UP, count)]
-    return percentiles(late)
+    latencies = [received[number] - committed[str(number)] for number in range(WARM_UP, count)]
+    return percentiles(latencies)
 
 
 def drain(kind: str, count: int) -> dict[str, Figures]:
-    """A backlog of 1,000 pieces, from the relay's start to its end; beside the producer alone."""
+    """A backlog of 1,000 pieces, from the relay's start to its end, and the producer alone."""
     with servers.running("ours", SIO_RETENTION_EVENTS=10 * count) as broker, site(kind) as here:
         url = f"http://127.0.0.1:{broker.port}"
         here.run(
@@ -162,22 +162,22 @@ def drain(kind: str, count: int) -> dict[str, Figures]:
 
 
 def request(kind: str, seconds: float) -> dict[str, Figures]:
-    """A request that saves a piece, under gunicorn: without the app, and with it each way."""
-    with servers.running("ours") as broker, site(kind) as here, _silent() as nobody_answers:
+    """A request that saves a piece, under gunicorn, without the app and with each setting."""
+    with servers.running("ours") as broker, site(kind) as here, _silent() as silent:
         up = f"http://127.0.0.1:{broker.port}"
         down = "http://127.0.0.1:9"
-        ways: dict[str, Events | None] = {
+        settings: dict[str, EventsSetting | None] = {
             "without": None,
             "outbox": {"URL": up},
             "outbox, no broker": {"URL": down},
             "direct": {"URL": up, "MODE": "direct"},
             "direct, refused": {"URL": down, "MODE": "direct"},
-            "direct, silent": {"URL": nobody_answers, "MODE": "direct", "DIRECT_TIMEOUT": 0.2},
+            "direct, silent": {"URL": silent, "MODE": "direct", "DIRECT_TIMEOUT": 0.2},
         }
-        return {way: _request(here, events, seconds) for way, events in ways.items()}
+        return {name: _request(here, events, seconds) for name, events in settings.items()}
 
 
-def _request(here: Site, events: Events | None, seconds: float) -> Figures:
+def _request(here: Site, events: EventsSetting | None, seconds: float) -> Figures:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     gunicorn = (
@@ -186,18 +186,18 @@ def _request(here: Site, events: Events | None, seconds: float) -> Figures:
     )  # fmt: skip
     with here.start(*gunicorn, events=events):
         client = _connected(port)
-        took = []
+        durations = []
         ends = time.monotonic() + seconds
-        while time.monotonic() < ends or len(took) < 2 * WARM_UP:
+        while time.monotonic() < ends or len(durations) < 2 * WARM_UP:
             begun = time.monotonic()
             client.request("GET", "/save")
             answer = client.getresponse()
             answer.read()
-            took.append(time.monotonic() - begun)
+            durations.append(time.monotonic() - begun)
             if answer.status != http.HTTPStatus.NO_CONTENT:
                 raise servers.ServerError(f"the site answers {answer.status}")
         client.close()
-    return percentiles(took[WARM_UP:])
+    return percentiles(durations[WARM_UP:])
 
 
 def _connected(port: int) -> http.client.HTTPConnection:
@@ -216,13 +216,13 @@ def _connected(port: int) -> http.client.HTTPConnection:
 
 @contextmanager
 def _silent() -> Iterator[str]:
-    """Return the address of one that takes connections and never answers."""
+    """Yield the URL of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=1000) as silent:
         yield f"http://127.0.0.1:{silent.getsockname()[1]}"
 
 
 def table(title: str, rows: Mapping[str, Figures]) -> str:
-    """Lay out figures, each with its ratio to the first line's."""
+    """Format figures, each with its ratio to the first line."""
     first = next(iter(rows.values()))
     lines = [title]
     for name, figures in rows.items():
@@ -237,7 +237,7 @@ def table(title: str, rows: Mapping[str, Figures]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure what is asked for and print it."""
+    """Measure and print the tables that the arguments choose."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.django", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )

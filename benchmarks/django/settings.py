@@ -1,4 +1,4 @@
-"""A site with one model and one view. The environment says where it writes and how it publishes."""
+"""A site with one model and one view. The environment has its database and the app's setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The site's one view, which saves a piece: what a request costs is what that costs."""
+"""The site's only view. It saves a piece and does nothing else, so a request costs one save."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fills the site's database, as a process of its own: ``writer prepare|commits|backlog …``."""
+"""A process that fills the site's database: ``writer prepare|commits|backlog …``."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ COLUMNS = {name: value for name, value in FURNITURE.items() if name != "furnitur
 
 
 def prepare() -> None:
-    """Make the tables, and one piece, of which nothing is published."""
+    """Create the tables, and one piece without an event."""
     call_command("migrate", verbosity=0, run_syncdb=True)
     Mueble.objects.bulk_create([Mueble(**COLUMNS)])
 
 
 def commits(rate: float, count: int) -> None:
-    """Create pieces on a schedule; print when each, by its width, was committed."""
+    """Create pieces on a schedule; print each piece's width and the time of its commit."""
     committed = {}
     begun = time.monotonic()
     for number in range(count):
@@ -38,7 +38,7 @@ def commits(rate: float, count: int) -> None:
 
 
 def backlog(count: int, pieces: int) -> None:
-    """Fill the outbox with events of so many pieces, in turns."""
+    """Fill the outbox with events of this number of pieces, in turns."""
     from furniture_events.django import outbox  # noqa: PLC0415 - plain sites lack it
     from furniture_events.django.events import ChangeEvent  # noqa: PLC0415
 

@@ -143,7 +143,7 @@ def test_a_model_that_is_not_mapped_is_refused(work: Any) -> None:
         work()
 
 
-def test_an_update_writes_only_what_still_matches(autor: User) -> None:
+def test_an_update_writes_only_rows_that_still_match(autor: User) -> None:
     """A row that another transaction has changed meanwhile is not changed again."""
     mueble(autor).save()
     taken: list[int] = []

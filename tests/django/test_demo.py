@@ -1,4 +1,4 @@
-"""The demo, as its users see it: open windows of a real browser, on a site with three workers."""
+"""The demo, in windows of a real browser, on a site with three workers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ while not pathlib.Path("enough").exists():
 def create_database(
     request: pytest.FixtureRequest, database: str
 ) -> Callable[[], dict[str, Any] | None]:
-    """Return what makes a new PostgreSQL database, where the tests run on one."""
+    """Return a function that makes a new PostgreSQL database, or None for SQLite."""
     if database == "sqlite":
         return lambda: None
     postgres: Postgres = request.getfixturevalue("postgres")
@@ -82,7 +82,7 @@ def shared(
 
 @pytest.fixture
 def demo(shared: Demo) -> Demo:
-    """Return the site, whatever the test before has done to it."""
+    """Return the site, with the processes running again that an earlier test ended."""
     shared.revive()
     return shared
 
@@ -96,7 +96,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def windows(browser: Browser, url: str, *users: str | None) -> AsyncIterator[list[Page]]:
-    """Open the list in a window for each user, signed in where it is one, and wait until live."""
+    """Open the list in a window for each user, sign in unless it is None, and wait until live."""
     async with empty_windows(browser, len(users)) as opened:
         for page, user in zip(opened, users, strict=True):
             page.set_default_timeout(TIMEOUT * 1000)
@@ -105,12 +105,12 @@ async def windows(browser: Browser, url: str, *users: str | None) -> AsyncIterat
             else:
                 await page.goto(f"{url}/cuenta/login/?next=/")
                 await submit(page, username=user, password=user)
-            await live(page)
+            await wait_until_live(page)
         yield opened
 
 
-async def live(page: Page) -> None:
-    """Wait until the page says that it is."""
+async def wait_until_live(page: Page) -> None:
+    """Wait until the page shows that it is live."""
     await page.locator("#state.live").wait_for()
 
 
@@ -125,8 +125,8 @@ async def submit(page: Page, **values: str) -> None:
     await page.locator(".buttons button, [name=_save], #content form [type=submit]").first.click()
 
 
-async def agree(demo: Demo, *pages: Page) -> None:
-    """Wait until the pages show what the database holds, each piece once and in its order."""
+async def wait_until_equal(demo: Demo, *pages: Page) -> None:
+    """Wait until the pages show the database's list, each piece once and in order."""
     rows = demo.rows()
     for page in pages:
         same = f"rows => JSON.stringify(rows) === JSON.stringify(({SHOWN})())"
@@ -138,9 +138,9 @@ async def agree(demo: Demo, *pages: Page) -> None:
 
 @contextmanager
 def no_reload(page: Page) -> Iterator[None]:
-    """Fail where the browser loads another document meanwhile."""
+    """Fail if the browser loads another document in this block."""
     loaded: list[str] = []
-    page.on("domcontentloaded", lambda there: loaded.append(there.url))
+    page.on("domcontentloaded", lambda opened: loaded.append(opened.url))
     yield
     assert loaded == []
 
@@ -149,16 +149,14 @@ NUMBERS = itertools.count()
 
 
 def new_piece(**values: str) -> dict[str, str]:
-    """Return what to fill in, with a name that no other piece has."""
+    """Return a form's values, with a name that no other piece has."""
     nombre = f"Cómoda {next(NUMBERS)}"
     piece = {"nombre": nombre, "descripcion": "<i>", "altura": "85", "ancho": "110"}
     return piece | {"material": "cerezo"} | values
 
 
-async def test_what_is_done_in_one_window_is_seen_in_the_other(
-    demo: Demo, browser: Browser
-) -> None:
-    """Create, edit and delete a piece; the other window shows each, and can go on from there."""
+async def test_changes_in_one_window_appear_in_the_other(demo: Demo, browser: Browser) -> None:
+    """Create, edit and delete a piece. The other window shows it, and its links work."""
     piece = new_piece()
     nombre = piece["nombre"]
     async with windows(browser, demo.url, "ana", "admin") as (ana, admin):
@@ -166,21 +164,21 @@ async def test_what_is_done_in_one_window_is_seen_in_the_other(
             await ana.get_by_text("Nuevo mueble").click()
             await submit(ana, **piece)
             await admin.get_by_text(nombre).wait_for()
-            await agree(demo, ana, admin)
+            await wait_until_equal(demo, ana, admin)
             await ana.get_by_role("link", name="Editar").first.click()
             await submit(ana, material="nogal")
             await admin.locator("tr", has_text=nombre).get_by_text("nogal").wait_for()
-            await agree(demo, ana, admin)
-        await admin.get_by_role("link", name="Borrar").first.click()  # of a row that came live
+            await wait_until_equal(demo, ana, admin)
+        await admin.get_by_role("link", name="Borrar").first.click()  # of a row that an event added
         await admin.get_by_role("heading", name=nombre).wait_for()
         with no_reload(ana):
             await submit(admin)
             await ana.get_by_text(nombre).wait_for(state="detached")
-            await agree(demo, ana, admin)
+            await wait_until_equal(demo, ana, admin)
 
 
-async def test_what_is_done_in_the_admin_is_seen(demo: Demo, browser: Browser) -> None:
-    """Add, change and delete in the admin; the list shows each."""
+async def test_changes_in_the_admin_appear_in_the_list(demo: Demo, browser: Browser) -> None:
+    """Add, change and delete a piece in the admin. The list shows each change."""
     piece, renamed = new_piece(autor="ana"), new_piece()["nombre"]
     async with windows(browser, demo.url, "admin", None) as (admin, visitor):
         results = admin.locator("#result_list")
@@ -191,27 +189,25 @@ async def test_what_is_done_in_the_admin_is_seen(demo: Demo, browser: Browser) -
             await results.get_by_role("link", name=piece["nombre"]).click()
             await submit(admin, nombre=renamed)
             await visitor.get_by_text(renamed).wait_for()
-            await agree(demo, visitor)
+            await wait_until_equal(demo, visitor)
             await results.get_by_role("link", name=renamed).click()
             await admin.locator(".deletelink").click()
             await submit(admin)
             await visitor.get_by_text(renamed).wait_for(state="detached")
-            await agree(demo, visitor)
+            await wait_until_equal(demo, visitor)
 
 
-HEAR = """() => {
-  window.heard = "";
+RECORD_TEXT = """() => {
+  window.recorded = "";
   const list = document.getElementById("muebles");
-  new MutationObserver(() => { heard += list.textContent; }).observe(list, { childList: true });
+  new MutationObserver(() => { recorded += list.textContent; }).observe(list, { childList: true });
 }"""
 
 
-async def test_a_request_that_fails_after_its_save_is_not_seen(
-    demo: Demo, browser: Browser
-) -> None:
-    """Fail a view and the admin once the piece is saved; what is saved next is all that comes."""
+async def test_a_save_of_a_failed_request_does_not_appear(demo: Demo, browser: Browser) -> None:
+    """A view and the admin fail after a save. The page shows only the next piece."""
     async with windows(browser, demo.url, "admin", None) as (admin, visitor):
-        await visitor.evaluate(HEAR)
+        await visitor.evaluate(RECORD_TEXT)
         for path, author in (
             ("/muebles/nuevo/", {}),
             ("/admin/catalog/mueble/add/", {"autor": "ana"}),
@@ -225,15 +221,13 @@ async def test_a_request_that_fails_after_its_save_is_not_seen(
                 assert answer is not None
                 assert answer.status == status
             await visitor.get_by_text(piece["nombre"]).wait_for()
-        await agree(demo, visitor)
-        assert DOOMED not in await visitor.evaluate("heard")
+        await wait_until_equal(demo, visitor)
+        assert DOOMED not in await visitor.evaluate("recorded")
     assert DOOMED not in str(demo.rows())
 
 
-async def test_nothing_falls_between_the_position_and_the_query(
-    demo: Demo, browser: Browser
-) -> None:
-    """Publish before the list is read, and before the page is told where to begin."""
+async def test_a_page_misses_no_event_around_its_query(demo: Demo, browser: Browser) -> None:
+    """One event comes before the list's query, and one comes after it."""
     async with windows(browser, demo.url, None) as (page,):
         opening = asyncio.create_task(page.goto(f"{demo.url}/?gates"))
         for name in ("before", "after"):
@@ -243,12 +237,12 @@ async def test_nothing_falls_between_the_position_and_the_query(
             demo.wait_until_published()
             gate.open()
         await opening
-        await live(page)
-        await agree(demo, page)
+        await wait_until_live(page)
+        await wait_until_equal(demo, page)
 
 
-async def test_pages_opened_while_others_write_miss_nothing(demo: Demo, browser: Browser) -> None:
-    """Open page after page while two processes write; each ends with the database's list."""
+async def test_pages_that_open_during_writes_miss_no_event(demo: Demo, browser: Browser) -> None:
+    """Open page after page while two processes write. Each page ends with the same list."""
     async with windows(browser, demo.url, None) as (first,):
         pages, writers = [first], [demo.start_script(WRITE) for _ in range(2)]
         await first.get_by_text("pieza").first.wait_for()
@@ -257,14 +251,16 @@ async def test_pages_opened_while_others_write_miss_nothing(demo: Demo, browser:
             await pages[-1].goto(demo.url)
         (demo.folder / "enough").touch()
         assert [writer.wait(TIMEOUT) for writer in writers] == [0, 0]
-        await agree(demo, *pages)
+        await wait_until_equal(demo, *pages)
 
 
-async def test_a_broker_that_was_killed(demo: Demo, browser: Browser) -> None:
-    """Kill the broker and save: the site does not mind, and open pages show it afterwards."""
+async def test_changes_during_a_brokers_outage_appear_afterwards(
+    demo: Demo, browser: Browser
+) -> None:
+    """The site works without the broker, and open pages show the changes afterwards."""
     async with windows(browser, demo.url, "ana", None) as (ana, visitor):
         demo.script(f"{CREATE}\ncreate('antes')")
-        await agree(demo, ana, visitor)
+        await wait_until_equal(demo, ana, visitor)
         demo.broker.kill()
         with no_reload(visitor):
             await ana.get_by_text("Nuevo mueble").click()
@@ -272,11 +268,13 @@ async def test_a_broker_that_was_killed(demo: Demo, browser: Browser) -> None:
             demo.script(f"{CREATE}\ncreate('meanwhile').delete()\ncreate('mientras')")
             await visitor.get_by_text("reconectando").wait_for()
             demo.start_broker()
-            await agree(demo, ana, visitor)
+            await wait_until_equal(demo, ana, visitor)
 
 
-async def test_a_relay_that_was_killed(demo: Demo, browser: Browser) -> None:
-    """Kill the relay and save; once there is another one, open pages show it."""
+async def test_changes_without_a_relay_appear_after_its_restart(
+    demo: Demo, browser: Browser
+) -> None:
+    """Kill the relay and save. With another relay, open pages show the change."""
     async with windows(browser, demo.url, None) as (visitor,):
         with no_reload(visitor):
             demo.relay.kill()
@@ -284,44 +282,44 @@ async def test_a_relay_that_was_killed(demo: Demo, browser: Browser) -> None:
             demo.script(f"{CREATE}\ncreate('sin relevo')")
             demo.start_relay()
             await visitor.get_by_text("sin relevo").wait_for()
-            await agree(demo, visitor)
+            await wait_until_equal(demo, visitor)
 
 
-SILENT = "from catalog.models import Mueble\nMueble.objects.update(ancho={})"
-"""A change that no event tells of: only who reads the database again can know."""
+CHANGE_WITHOUT_EVENT = "from catalog.models import Mueble\nMueble.objects.update(ancho={})"
+"""A change without an event, which a page gets only if it loads the list again."""
 
 
-async def test_a_gap_loads_the_list_anew(demo: Demo, browser: Browser) -> None:
-    """Lose the broker's log, and with it what nobody is told of: the page asks the site."""
+async def test_a_gap_loads_the_list_again(demo: Demo, browser: Browser) -> None:
+    """The broker loses its log, so the page loads the list from the site."""
     async with windows(browser, demo.url, None) as (visitor,):
         with no_reload(visitor):
             demo.broker.kill()
             for file in demo.folder.glob("events.db*"):
                 file.unlink()
-            demo.script(SILENT.format(501))
+            demo.script(CHANGE_WITHOUT_EVENT.format(501))
             demo.start_broker()
-            await agree(demo, visitor)
+            await wait_until_equal(demo, visitor)
 
 
-async def test_a_page_that_nobody_could_tell_a_position(demo: Demo, browser: Browser) -> None:
-    """Open a page of a site that never saw its broker; it loads its list anew once it is live."""
+async def test_a_page_without_a_position_loads_its_list_again(demo: Demo, browser: Browser) -> None:
+    """The site never reached its broker. The page loads its list when it is live."""
     async with windows(browser, demo.url, None) as (visitor,):
         demo.broker.kill()
         demo.restart_site()
         await visitor.goto(demo.url)
         assert '"since": null' in await visitor.content()
         with no_reload(visitor):
-            demo.script(SILENT.format(502))
+            demo.script(CHANGE_WITHOUT_EVENT.format(502))
             demo.start_broker()
-            await live(visitor)
-            await agree(demo, visitor)
+            await wait_until_live(visitor)
+            await wait_until_equal(demo, visitor)
 
 
 @pytest.fixture
 def command(
     tmp_path: Path, create_database: Callable[[], dict[str, Any] | None]
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run what ``make demo`` runs."""
+    """Run the program of ``make demo``."""
     port, broker_port = free_ports(2)
     ports = {"DEMO_PORT": str(port), "DEMO_BROKER_PORT": str(broker_port)}
     with subprocess.Popen(
@@ -335,44 +333,44 @@ def command(
         process.terminate()
 
 
-def said_until(process: subprocess.Popen[str], what: str) -> str:
-    """Return what the demo says, up to a line with this in it."""
-    said = ""
+def output_until(process: subprocess.Popen[str], text: str) -> str:
+    """Return the demo's output, up to a line with this text."""
+    output = ""
     for line in process.stdout or ():
-        said += line
-        if what in line:
-            return said
-    raise AssertionError(f"it ended without {what!r}: {said}")
+        output += line
+        if text in line:
+            return output
+    raise AssertionError(f"it ended without {text!r}: {output}")
 
 
 def descendants(process: int) -> set[int]:
-    """Return the processes that it started, and those that they did."""
+    """Return its child processes, and their descendants."""
     found = children(process)
     return found.union(*map(descendants, found))
 
 
 def children(process: int) -> set[int]:
-    """Return the processes that it started."""
+    """Return its child processes."""
     tasks = Path(f"/proc/{process}/task").glob("*/children")
     return {int(child) for task in tasks for child in task.read_text().split()}
 
 
 def command_line(process: int) -> str:
-    """Return what it runs."""
+    """Return a process's command line."""
     return Path(f"/proc/{process}/cmdline").read_text()
 
 
 def runs(process: int) -> bool:
-    """Tell whether there is such a process."""
+    """Tell whether this process exists."""
     return Path(f"/proc/{process}").exists()
 
 
-async def test_one_command_starts_it_and_ctrl_c_ends_it(
+async def test_one_command_starts_the_demo_and_ctrl_c_ends_it(
     command: subprocess.Popen[str], browser: Browser
 ) -> None:
-    """Sign in where and as it says, see a piece come, and have nothing left afterwards."""
-    said = said_until(command, "Ctrl-C")
-    urls = re.findall(r"http://127\.0\.0\.1:\d+", said)
+    """The printed URLs work, a new piece appears, and no process is left afterwards."""
+    output = output_until(command, "Ctrl-C")
+    urls = re.findall(r"http://127\.0\.0\.1:\d+", output)
     site, _, broker = urls[-3:]
     async with windows(browser, site, "ana", None) as (ana, visitor):
         with no_reload(visitor):
@@ -384,20 +382,20 @@ async def test_one_command_starts_it_and_ctrl_c_ends_it(
     started = descendants(command.pid)
     assert len(started) >= 6  # broker, relay, gunicorn and its three workers
     command.send_signal(signal.SIGINT)
-    said, _ = command.communicate(timeout=TIMEOUT)
-    assert command.returncode == 0, said
+    output, _ = command.communicate(timeout=TIMEOUT)
+    assert command.returncode == 0, output
     assert not any(map(runs, started))
     assert readiness(site) is None
     assert readiness(broker) is None
 
 
-async def test_one_that_ends_ends_all(command: subprocess.Popen[str]) -> None:
-    """Kill gunicorn, which leaves its workers: all end, and the last line says why."""
-    said_until(command, "Ctrl-C")
+async def test_the_end_of_one_process_ends_the_demo(command: subprocess.Popen[str]) -> None:
+    """Kill gunicorn, which leaves its workers. All processes end, and the last line says why."""
+    output_until(command, "Ctrl-C")
     started = descendants(command.pid)
     (gunicorn,) = (child for child in children(command.pid) if "gunicorn" in command_line(child))
     os.kill(gunicorn, signal.SIGKILL)
-    said, _ = command.communicate(timeout=TIMEOUT)
+    output, _ = command.communicate(timeout=TIMEOUT)
     assert command.returncode == 1
-    assert said.splitlines()[-1] == "site has ended, and so has all else"
+    assert output.splitlines()[-1] == "site has ended, and so has all else"
     wait_until(lambda: not any(map(runs, started)), "all have ended")

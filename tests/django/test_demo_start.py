@@ -1,4 +1,4 @@
-"""The demo before its processes run together."""
+"""The demo at its start, before its processes run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.support.demo import demo_environment
 from tests.support.server import ROOT, TIMEOUT
 
 
-def test_ctrl_c_while_it_migrates_ends_it_quietly(tmp_path: Path) -> None:
-    """As a shell tells of it, by the status 130, with no traceback and nothing left."""
-    with socket.create_server(("127.0.0.1", 0)) as database:  # which never answers
+def test_ctrl_c_during_the_migration_ends_the_demo_quietly(tmp_path: Path) -> None:
+    """The status is 130, as a shell expects. There is no traceback, and no process is left."""
+    with socket.create_server(("127.0.0.1", 0)) as database:  # never answers
         database.settimeout(TIMEOUT)
         host, port = database.getsockname()
         command = subprocess.Popen(
@@ -32,7 +32,7 @@ def test_ctrl_c_while_it_migrates_ends_it_quietly(tmp_path: Path) -> None:
         with connection:
             connection.settimeout(TIMEOUT)
             os.killpg(command.pid, signal.SIGINT)  # as a terminal does
-            said, _ = command.communicate(timeout=TIMEOUT)
-            assert (command.returncode, said) == (130, "")
-            while connection.recv(4096):  # what it asked, until it is gone
+            output, _ = command.communicate(timeout=TIMEOUT)
+            assert (command.returncode, output) == (130, "")
+            while connection.recv(4096):  # until the last process has closed it
                 pass

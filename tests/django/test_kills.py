@@ -1,6 +1,7 @@
-"""Committed means delivered, once and in order, wherever relays die; rolled back means never.
+"""Committed changes are delivered once and in order, even if relays are killed at any point.
 
-The short run kills relays at each point; ``make django-kills`` is as long as it is told.
+Rolled back changes are never delivered. The short run kills a relay at each point;
+``make django-kills`` runs as long as its options say.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ ROLLED_BACK = Change("1", UPDATED, "e", 4)
 WRITTEN = Written(CLEAN[::-1], [ROLLED_BACK], Counter())
 
 
-def test_committed_is_delivered_wherever_relays_die(
+def test_committed_changes_are_delivered_although_relays_are_killed(
     autor: User, database: str, tmp_path: Path
 ) -> None:
-    """Relays die at each point and the broker is away: each commit is told once, in order."""
+    """Relays are killed at each point and the broker is down at times. Each commit arrives once."""
     chosen = dict(connection.settings_dict)
     writers = 8
-    if database == "sqlite":  # one at a time writes; a transaction that reads first would fail
+    if database == "sqlite":  # one writer at a time; a transaction that reads first would fail
         chosen["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 30}
         writers = 3
     report = carry_out(Plan(SEED, KILLS, writers, TRANSACTIONS, DELAY_SECONDS), tmp_path, chosen)
@@ -50,64 +51,68 @@ def test_committed_is_delivered_wherever_relays_die(
     assert report.written.outcomes["rolled back"] > writers * TRANSACTIONS / 5
 
 
-def test_what_is_as_it_should_be_is_no_violation() -> None:
-    """The checker finds nothing in changes that are as they were committed, in any interleaving."""
+def test_the_committed_changes_are_no_violation() -> None:
+    """The checker accepts the committed changes, in any order of different pieces."""
     assert check(WRITTEN, CLEAN) == []
     assert check(WRITTEN, [CLEAN[1], CLEAN[0], *CLEAN[2:]]) == []
 
 
 @pytest.mark.parametrize(
-    ("plant", "told"),
+    ("plant", "violation"),
     [
-        pytest.param(lambda it: it.pop(2), f"lost: {CLEAN[2]}", id="lost"),
-        pytest.param(lambda it: it.clear(), f"lost: {CLEAN[0]}", id="all lost"),
+        pytest.param(lambda changes: changes.pop(2), f"lost: {CLEAN[2]}", id="lost"),
+        pytest.param(lambda changes: changes.clear(), f"lost: {CLEAN[0]}", id="all lost"),
         pytest.param(
-            lambda it: it.insert(4, it[2]), f"delivered 2 times: {CLEAN[2]}", id="doubled"
+            lambda changes: changes.insert(4, changes[2]),
+            f"delivered 2 times: {CLEAN[2]}",
+            id="doubled",
         ),
         pytest.param(
-            lambda it: it.insert(5, ROLLED_BACK), f"rolled back: {ROLLED_BACK}", id="rolled back"
+            lambda changes: changes.insert(5, ROLLED_BACK),
+            f"rolled back: {ROLLED_BACK}",
+            id="rolled back",
         ),
         pytest.param(
-            lambda it: it.insert(0, Change("3", CREATED, "g", 0)),
+            lambda changes: changes.insert(0, Change("3", CREATED, "g", 0)),
             f"never written: {Change('3', CREATED, 'g', 0)}",
             id="never written",
         ),
         pytest.param(
-            lambda it: it.insert(0, it.pop(2)),
+            lambda changes: changes.insert(0, changes.pop(2)),
             f"out of order: {CLEAN[2]} before {CLEAN[0]}",
             id="swapped",
         ),
         pytest.param(
-            lambda it: it.insert(3, it.pop(4)),
+            lambda changes: changes.insert(3, changes.pop(4)),
             f"out of order: {CLEAN[4]} before {CLEAN[3]}",
             id="deleted before its last update",
         ),
     ],
 )
-def test_a_planted_fault_is_found(plant: Callable[[list[Change]], object], told: str) -> None:
-    """The checker names what was lost, doubled, swapped, rolled back or made up."""
+def test_a_planted_fault_is_found(plant: Callable[[list[Change]], object], violation: str) -> None:
+    """The checker names a change that was lost, doubled, swapped, rolled back or invented."""
     delivered = list(CLEAN)
     plant(delivered)
-    assert told in check(WRITTEN, delivered)
+    assert violation in check(WRITTEN, delivered)
 
 
-def test_what_writers_wrote_down_is_read(tmp_path: Path) -> None:
-    """What a savepoint undid is rolled back though its transaction is committed."""
-    kept, undone, lost = CLEAN[0], CLEAN[1], CLEAN[2]
+def test_the_writers_records_are_read(tmp_path: Path) -> None:
+    """A savepoint's changes are rolled back even if the transaction is committed."""
+    committed, undone, rolled_back = CLEAN[0], CLEAN[1], CLEAN[2]
     lines = [
-        {"outcome": "committed", "changes": [kept], "undone": [undone]},
-        {"outcome": "rolled back", "changes": [lost], "undone": []},
+        {"outcome": "committed", "changes": [committed], "undone": [undone]},
+        {"outcome": "rolled back", "changes": [rolled_back], "undone": []},
     ]
     (tmp_path / "w0.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     assert read_written(tmp_path) == (
-        [kept],
-        [undone, lost],
+        [committed],
+        [undone, rolled_back],
         Counter({"committed": 1, "rolled back": 1}),
     )
 
 
-def test_an_event_tells_its_change() -> None:
-    """The token and the version are read from the furniture that is published."""
+def test_an_event_holds_its_change() -> None:
+    """The token and the version are fields of the published furniture."""
     furniture = {"furniture_id": "1", "material": "w0-1", "descripcion": "7"}
     event = {"type": CREATED, "furniture": furniture}
     assert change_of(event) == Change("1", CREATED, "w0-1", 7)

@@ -145,7 +145,7 @@ def _can_become_active() -> bool:
 def test_a_relay_that_slept_through_its_lease_stands_by(
     autor: User, database: str, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """It finds another relay active, sends nothing more, and leaves the other's socket alone."""
+    """It finds another relay active, sends nothing more, and keeps the other's socket."""
     server = start_server()
     first = start_relay(URL=server.url, LEASE_SECONDS=1)
     first.wait_for("relay_active")
@@ -166,7 +166,7 @@ def test_a_relay_that_slept_through_its_lease_stands_by(
 def test_a_relay_that_loses_its_lease_during_a_request_sends_no_more(
     autor: User, database: str, broker: loopback.Broker, start_relay: StartRelay
 ) -> None:
-    """The acknowledged event leaves the outbox, and the other relay sends the rest."""
+    """The acknowledged event leaves the outbox, and the other relay sends the next one."""
     answer_now = threading.Event()
     broker.script.append(answer_after(answer_now))
     for _ in range(2):

@@ -107,7 +107,7 @@ urlpatterns = [
 
 
 def script(answer: HttpResponse) -> dict[str, Any]:
-    """Return what the page's script reads."""
+    """Return the configuration that the page's script reads."""
     found = re.fullmatch(
         r'<script id="furniture-events" type="application/json">(.*)</script>',
         answer.content.decode(),

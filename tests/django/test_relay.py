@@ -1,4 +1,4 @@
-"""The relay, as the process that a site runs beside it, against a real broker."""
+"""The relay, as the process beside a site, publishes the outbox to a real broker."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ SOUND = {
 
 
 def refused() -> dict[str, str]:
-    """Return the error of each piece that was set aside."""
+    """Return the error of each piece with a refused event."""
     rows = OutboxEvent.objects.exclude(error="")
     return {row.furniture_id: row.error for row in rows}
 
 
-def of(events: list[dict[str, Any]], piece: Mueble) -> list[tuple[str, int]]:
-    """Return what was published of a piece, in order: the events' types and its width then."""
+def events_of(piece: Mueble, events: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    """Return the type and the width of each event of a piece, in order."""
     return [
         (event["type"].removeprefix("furniture_"), event["furniture"]["ancho"])
         for event in events
@@ -67,10 +67,10 @@ def of(events: list[dict[str, Any]], piece: Mueble) -> list[tuple[str, int]]:
     ]
 
 
-def test_what_is_committed_arrives_piece_by_piece_in_order(
+def test_committed_events_arrive_in_the_order_of_each_piece(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """All that waits and all that comes is published, each piece's events in their order."""
+    """The waiting events and the later ones are published, each piece's events in order."""
     server = start_server()
     pieces = [mueble(autor) for _ in range(3)]
     for ancho in (1, 2):
@@ -86,37 +86,42 @@ def test_what_is_committed_arrives_piece_by_piece_in_order(
             Mueble.objects.get(pk=piece.pk).delete()
     events = wait_for_events(server, 12)
     for piece in pieces:
-        assert of(events, piece) == [("created", 1), ("updated", 2), ("updated", 3), ("deleted", 3)]
+        assert events_of(piece, events) == [
+            ("created", 1),
+            ("updated", 2),
+            ("updated", 3),
+            ("deleted", 3),
+        ]
     wait_until_sent()
     assert not OutboxEvent.objects.exists()
 
 
 def test_a_batch_holds_one_event_of_a_piece() -> None:
-    """An event is sent with others only once the one before it of its piece was answered."""
+    """The next event of a piece is sent only after the answer to the earlier one."""
     rows = [OutboxEvent(pk=number, furniture_id=piece) for number, piece in enumerate("abacaab")]
     assert [[row.pk for row in batch] for batch in rounds(rows)] == [[0, 1, 3], [2, 6], [4], [5]]
     assert rounds([]) == []
 
 
-def test_a_page_of_the_outbox_is_bounded(autor: User) -> None:
-    """It has the oldest, so many and together so long; one that is longer has its own."""
+def test_the_oldest_events_are_read_within_bounds(autor: User) -> None:
+    """The number and the length are bounded. An event over the length is read alone."""
     for nombre in ("a", "b", "ñ" * 200, "d"):
         mueble(autor, nombre=nombre, descripcion=nombre * 10).save()
     length = max(len(row.event) for row in OutboxEvent.objects.order_by("id")[:2])
-    pages = []
-    while page := outbox.oldest("default", max_events=10, max_characters=2 * length):
-        pages.append([json.loads(row.event)["furniture"]["nombre"] for row in page])
-        outbox.delete(page, "default")
-    assert pages == [["a", "b"], ["ñ" * 200], ["d"]]
+    reads = []
+    while rows := outbox.oldest("default", max_events=10, max_characters=2 * length):
+        reads.append([json.loads(row.event)["furniture"]["nombre"] for row in rows])
+        outbox.delete(rows, "default")
+    assert reads == [["a", "b"], ["ñ" * 200], ["d"]]
     for nombre in "abc":
         mueble(autor, nombre=nombre).save()
     assert len(outbox.oldest("default", max_events=2, max_characters=10 * length)) == 2
 
 
-def test_an_event_that_fails_for_now_is_not_overtaken(
+def test_an_event_that_failed_temporarily_is_not_overtaken(
     autor: User, broker: loopback.Broker, start_relay: StartRelay
 ) -> None:
-    """The next event of its piece waits for it, while other pieces' events go on."""
+    """The next event of its piece waits for it. Events of other pieces do not."""
 
     def fail_the_first(handler: loopback.Handler) -> None:
         first, *others = handler.seen.json["events"]
@@ -137,13 +142,13 @@ def test_an_event_that_fails_for_now_is_not_overtaken(
 
 
 @on_postgres
-def test_a_transaction_that_commits_late_is_not_jumped_over(
+def test_the_event_of_a_late_commit_is_published(
     autor: User,
     database: str,
     start_server: StartServer,
     start_relay: StartRelay,
 ) -> None:
-    """An event is sent though its row stands before others that were sent long ago."""
+    """Its row stands before rows that were sent earlier."""
     server = start_server()
     start_relay(URL=server.url)
     written, commit = threading.Event(), threading.Event()
@@ -171,10 +176,10 @@ def test_a_transaction_that_commits_late_is_not_jumped_over(
     assert names == ["pronto", "pronto", "tarde"]
 
 
-def test_what_is_refused_for_good_is_set_aside(
+def test_a_permanently_refused_event_is_set_aside(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """It keeps its error; others of its batch and of its piece go on, and no log line tells it."""
+    """Its row has the error, other events are published, and no log line holds furniture."""
     server = start_server()
     unnamed = mueble(autor, nombre="")
     unnamed.save()
@@ -189,8 +194,8 @@ def test_what_is_refused_for_good_is_set_aside(
     relay = start_relay("-v2", URL=server.url)
     events = wait_for_events(server, 3)
     wait_until_sent()
-    assert of(events, unnamed) == [("updated", 120)]
-    assert of(events, sound) == [("created", 120)]
+    assert events_of(unnamed, events) == [("updated", 120)]
+    assert events_of(sound, events) == [("created", 120)]
     errors = refused()
     assert errors.keys() == {str(unnamed.pk), str(large.pk), "conflict"}
     assert "nombre" in errors[str(unnamed.pk)]
@@ -198,7 +203,7 @@ def test_what_is_refused_for_good_is_set_aside(
     assert errors["conflict"].startswith("id_conflict")
     assert len(relay.wait_for("event_refused", 3)) == 3
     relay.stop()
-    assert "exchange method=POST" in relay.output, "the log tells all that it can"
+    assert "exchange method=POST" in relay.output, "the log is at its most detailed level"
     for word in ("Mesa", "secreta", "roble", "juan", "by-hand", "the-same"):
         assert word not in relay.output
 
@@ -206,12 +211,12 @@ def test_what_is_refused_for_good_is_set_aside(
 def test_a_refused_event_is_retried_from_the_admin(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """Once the broker takes more, the admin's action sends what was too large for it."""
+    """When the broker accepts larger events, the admin's action publishes the event."""
     server = start_server(max_message_bytes=1024)
     large = mueble(autor, descripcion="larga " * 300)
     large.save()
     start_relay(URL=server.url)
-    wait_until(lambda: refused().keys() == {str(large.pk)}, "it is set aside")
+    wait_until(lambda: refused().keys() == {str(large.pk)}, "the event is set aside")
     server.stop()
     server = start_server(port=server.port)
     admin = Client()
@@ -221,7 +226,7 @@ def test_a_refused_event_is_retried_from_the_admin(
         {"action": "retry", "_selected_action": [OutboxEvent.objects.get().pk]},
     )
     assert answer.status_code == 302
-    assert of(wait_for_events(server, 1), large) == [("created", 120)]
+    assert events_of(large, wait_for_events(server, 1)) == [("created", 120)]
     wait_until_sent()
     assert refused() == {}
 
@@ -229,7 +234,7 @@ def test_a_refused_event_is_retried_from_the_admin(
 def test_a_broker_with_smaller_batches_gets_smaller_batches(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """Nothing is set aside for being sent with too much else, but what is too large alone is."""
+    """Only an event that is too large by itself is set aside."""
     server = start_server(max_batch_bytes=2048)
     for number in range(30):
         mueble(autor, nombre=f"Mesa {number}").save()
@@ -245,10 +250,10 @@ def test_a_broker_with_smaller_batches_gets_smaller_batches(
     assert OutboxEvent.objects.count() == 1
 
 
-def test_a_wrong_key_sets_nothing_aside(
+def test_a_wrong_key_sets_no_event_aside(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """What is wrong with the relay is no fault of the events: they wait until it is right."""
+    """The key is no fault of the events: they wait until the key is right."""
     server = start_server(open_publish="off", producer_keys="another")
     mueble(autor).save()
     relay = start_relay(URL=server.url, KEY="the-relays")
@@ -261,10 +266,10 @@ def test_a_wrong_key_sets_nothing_aside(
     wait_until_sent()
 
 
-def test_a_broker_that_is_down_is_waited_for(
+def test_the_relay_waits_for_a_broker_that_is_down(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """It tries again, less and less often up to the bound, and starts anew after a success."""
+    """Its waits grow up to the bound, and are short again after a success."""
     server = start_server()
     server.stop()
     mueble(autor).save()
@@ -285,10 +290,10 @@ def test_a_broker_that_is_down_is_waited_for(
     relay.wait_for("relay_waits failures=1 ", 2)
 
 
-def test_it_waits_as_long_as_the_broker_asks(
+def test_the_relay_waits_for_the_retry_after(
     autor: User, broker: loopback.Broker, start_relay: StartRelay
 ) -> None:
-    """A Retry-After comes on top of its own wait."""
+    """The Retry-After is added to the relay's own wait."""
     broker.script.append(loopback.refuse(429, "rate_limited", Retry_After="1"))
     mueble(autor).save()
     relay = start_relay(URL=broker.url, BACKOFF_SECONDS=0.01)
@@ -298,10 +303,10 @@ def test_it_waits_as_long_as_the_broker_asks(
     assert len(broker.log) == 1
 
 
-def test_sigterm_finishes_the_batch(
+def test_sigterm_ends_the_relay_after_its_request(
     autor: User, broker: loopback.Broker, start_relay: StartRelay
 ) -> None:
-    """What is under way is answered and leaves the outbox, no more is begun, the status is 0."""
+    """The current batch is answered and deleted, no other one is sent, and the status is 0."""
     answer_now = threading.Event()
     broker.script.append(answer_after(answer_now))
     for _ in range(2):
@@ -318,10 +323,10 @@ def test_sigterm_finishes_the_batch(
     assert OutboxEvent.objects.count() == 1
 
 
-def test_once_sends_what_waits_and_ends(
+def test_once_publishes_the_waiting_events_and_ends(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """`--once` succeeds when all is sent; else its status and one line say why it is not."""
+    """``--once`` succeeds if all is published. Otherwise its status is 1, and one line says why."""
     server = start_server()
     mueble(autor).save()
     assert start_relay("--once", URL=server.url).wait() == 0
@@ -343,8 +348,8 @@ def test_once_sends_what_waits_and_ends(
     assert OutboxEvent.objects.filter(error="").count() == 1
 
 
-def test_status_counts_and_sends_nothing(autor: User, start_relay: StartRelay) -> None:
-    """`--status` is one line for a person or a script."""
+def test_status_prints_counts_and_sends_nothing(autor: User, start_relay: StartRelay) -> None:
+    """``--status`` prints one line, for a person or a script."""
     empty = start_relay("--status")
     assert empty.wait() == 0
     assert empty.output == "waiting=0 oldest_seconds=none refused=0 oldest_refused_seconds=none\n"
@@ -364,8 +369,8 @@ def test_status_counts_and_sends_nothing(autor: User, start_relay: StartRelay) -
 
 
 @on_postgres
-def test_a_database_that_is_down_is_waited_for(database: str) -> None:
-    """The relay may be started before PostgreSQL is, and can be stopped; `--once` fails."""
+def test_the_relay_waits_for_a_database_that_is_down(database: str) -> None:
+    """The relay may start before PostgreSQL, and can be stopped then. ``--once`` fails."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = site_environment({**connection.settings_dict, "PORT": str(port)})
@@ -382,10 +387,10 @@ def test_a_database_that_is_down_is_waited_for(database: str) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--once"], ["--status"]])
-def test_a_database_that_is_not_migrated_is_told_in_a_line(
+def test_a_database_without_an_outbox_is_reported_in_one_line(
     options: list[str], database: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """Whoever forgot to migrate is told to, without a traceback."""
+    """The line says to migrate, and there is no traceback."""
     if database == "postgres":
         postgres: Postgres = request.getfixturevalue("postgres")
         empty = postgres.create(f"empty{'_'.join(options).replace('-', '')}")
@@ -401,20 +406,20 @@ def test_a_database_that_is_not_migrated_is_told_in_a_line(
     assert "manage.py migrate" in line
 
 
-def test_no_answer_makes_it_wait_for_a_day(
+def test_a_long_retry_after_is_shortened(
     autor: User, broker: loopback.Broker, start_relay: StartRelay
 ) -> None:
-    """A Retry-After is waited for up to a bound."""
+    """The relay waits at most RETRY_AFTER_MAX_SECONDS for a Retry-After."""
     broker.script.append(loopback.refuse(503, "shutting_down", Retry_After="86400"))
     mueble(autor).save()
     start_relay(URL=broker.url, BACKOFF_SECONDS=0.01, RETRY_AFTER_MAX_SECONDS=0.01)
     wait_until_sent()
 
 
-def test_an_event_larger_than_a_batch_hinders_no_other(
+def test_an_event_larger_than_a_batch_does_not_stop_others(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """It has a request of its own: what is too large is known without asking again."""
+    """It was sent alone, so the relay knows at once that it is too large."""
     server = start_server(max_batch_bytes=2048)
     mueble(autor).save()
     large = mueble(autor, descripcion="larga " * 400)

@@ -225,7 +225,7 @@ def test_a_receivers_error_that_is_caught_leaves_the_row_and_its_event(autor: Us
     assert Mueble.objects.count() == 1
 
 
-def test_a_receivers_own_error_is_the_one_that_is_raised(autor: User) -> None:
+def test_a_receivers_own_error_is_raised(autor: User) -> None:
     """Even if the broken transaction takes no event any more."""
 
     def violate(instance: Mueble) -> None:

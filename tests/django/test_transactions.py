@@ -69,7 +69,7 @@ urlpatterns = [path("save/<int:status>/", save_and_answer), path("async/", save_
 
 @override_settings(ROOT_URLCONF=__name__)
 @pytest.mark.parametrize(("atomic", "kept"), [(True, 0), (False, 1)])
-def test_a_view_that_fails_publishes_what_it_commits(autor: User, atomic: bool, kept: int) -> None:
+def test_a_failed_view_publishes_its_committed_saves(autor: User, atomic: bool, kept: int) -> None:
     """With ATOMIC_REQUESTS it commits nothing. Without it, it commits its earlier saves."""
     client = Client(raise_request_exception=False)
     with mock.patch.dict(connections.settings["default"], ATOMIC_REQUESTS=atomic):
@@ -199,7 +199,7 @@ def test_each_database_has_its_own_outbox(autor: User, other_site: str) -> None:
         with pytest.raises(ZeroDivisionError), transaction.atomic(using=other_site):
             mueble(there).save(using=other_site)
             raise ZeroDivisionError
-        publish("furniture_updated", piece)  # where it was saved
+        publish("furniture_updated", piece)  # in the database of its save
         bulk.update(Mueble.objects.using(other_site), material="pino")
         bulk.bulk_create(Mueble.objects.using(other_site), [mueble(there, nombre="Silla")])
         piece.delete()

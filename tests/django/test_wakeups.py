@@ -91,7 +91,7 @@ def test_a_commit_wakes_the_relay_once(autor: User, tmp_path: Path) -> None:
 
 @on_postgres
 def test_a_commit_notifies_once(autor: User, database: str) -> None:
-    """NOTIFY comes after the commit, where no other transaction waits for it."""
+    """NOTIFY comes after the commit, so that no other transaction waits for it."""
     with override_setting(WAKE="listen"):
         for _ in range(2):
             with CaptureQueriesContext(connection) as queries:
@@ -187,7 +187,7 @@ def test_a_relay_that_lost_its_lead_leaves_the_next_ones_socket(tmp_path: Path) 
 
 
 def test_a_full_socket_holds_up_no_commit(tmp_path: Path) -> None:
-    """Commits go on if a relay does not read its wake-ups for a long time."""
+    """Commits continue if a relay does not read its wake-ups for a long time."""
     with override_setting(WAKE_SOCKET=str(tmp_path / "relay.sock")):
         assert config().wake == "socket"
         wake_socket = WakeSocket("default")

@@ -1,6 +1,6 @@
 """The pages' scripts handle exactly the event types of ``tests/vectors/contract.json``.
 
-Node.js runs each script with a stand-in for the browser, and prints what the script handles.
+Node.js runs each script with a stub of the browser, and prints the event types that it handles.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.support.server import ROOT, TIMEOUT
 CONTRACT: dict[str, Any] = json.loads((ROOT / "tests/vectors/contract.json").read_text("utf-8"))
 EVENT_TYPES = set(CONTRACT["event_types"])
 CONNECTION_EVENTS = {"ready", "disconnect", "connect_error"}
-"""What a Socket.IO client hears besides events of the contract."""
+"""The other events of a Socket.IO client."""
 
 CATALOG = ROOT / "examples/django_catalog/catalog/static/catalog/catalog.js"
 LIVE = ROOT / "sio_server/static/live.js"
@@ -100,7 +100,7 @@ console.log(JSON.stringify({ verbs: Object.keys(verbs), lines }));
 
 
 def run_in_node(program: str, script: Path) -> dict[str, Any]:
-    """Run a program in Node.js on a page's script and the event types; return what it prints."""
+    """Run a program in Node.js on a page's script and the event types; return its output."""
     command = ["node", "--input-type=module", "-e", program, str(script)]
     done = subprocess.run(
         [*command, json.dumps(CONTRACT["event_types"])],

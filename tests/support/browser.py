@@ -1,4 +1,4 @@
-"""A real Chromium, without a screen and without a word to anybody but the page under test."""
+"""A real Chromium, without a screen, which connects only to the page under test."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def page() -> AsyncIterator[Page]:
-    """Open an empty page in a browser of its own; an error in it fails the test."""
+    """Open an empty page in a new browser. An error in the page fails the test."""
     async with chromium() as browser, windows(browser, 1) as (opened,):
         yield opened
 
 
 @asynccontextmanager
 async def windows(browser: Browser, count: int) -> AsyncIterator[list[Page]]:
-    """Open empty pages in a browser, each with cookies of its own; an error fails the test."""
+    """Open empty pages in a browser, each with its own cookies. An error fails the test."""
     errors: list[str] = []
     contexts = [await browser.new_context() for _ in range(count)]
     try:

@@ -1,4 +1,4 @@
-"""The demo's site, relay and broker, each a process of its own, so that each can be killed."""
+"""The demo's site, relay and broker, each as a process, so that a test can kill each one."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ import contextlib, io, json, sys
 import django
 django.setup()
 for line in sys.stdin:
-    with contextlib.redirect_stdout(io.StringIO()) as said:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(json.loads(line), {})
-    print(json.dumps(said.getvalue()), flush=True)
+    print(json.dumps(printed.getvalue()), flush=True)
 """
-"""Runs what it is told, as ``manage.py shell`` does, and answers with what that printed."""
+"""Runs the code of each line, like ``manage.py shell``, and answers with the code's output."""
 
 ROWS = """
 import json
@@ -50,11 +50,13 @@ call_command("relay_furniture_events", "--status")
 
 def demo_environment(folder: Path, database: dict[str, Any] | None) -> dict[str, str]:
     """Return the environment of the demo with its data in a folder, or in a PostgreSQL database."""
-    mine = (
+    overridden = (
         *("SIO_", "DJANGO_SETTINGS_MODULE", "DEMO_", "CATALOG_", "FURNITURE_EVENTS_"),
         *("SECRET_KEY", "DEBUG", "ALLOWED_HOSTS"),
     )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(overridden)
+    }
     if database is None:
         return environment | {"CATALOG_SQLITE": str(folder / "catalog.sqlite3")}
     where = {f"PG{name}": str(database[name]) for name in ("HOST", "PORT", "USER")}
@@ -62,22 +64,22 @@ def demo_environment(folder: Path, database: dict[str, Any] | None) -> dict[str,
 
 
 class Gate:
-    """A place where a request in the site stands until a test lets it pass."""
+    """A point at which a request of the site waits until a test opens it."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._reached, self._opened = (folder / f"{name}-{what}" for what in ("reached", "opened"))
 
     def stand(self) -> None:
-        """Say that it is reached, and wait."""
+        """Report that a request has reached the gate, and wait until it is open."""
         self._reached.touch()
         wait_until(self._opened.exists, f"{self._opened} is there")
 
     def wait_until_reached(self) -> None:
-        """Wait until a request stands there."""
+        """Wait until a request has reached the gate."""
         wait_until(self._reached.exists, f"{self._reached} is there")
 
     def open(self) -> None:
-        """Let it pass."""
+        """Open the gate for the request."""
         self._opened.touch()
 
 
@@ -85,8 +87,8 @@ class Demo:
     """A site with three workers.
 
     Args:
-        folder: where its files are.
-        database: a PostgreSQL one, as Django's DATABASES says it; None: SQLite.
+        folder: the folder of its files.
+        database: an entry of Django's DATABASES for PostgreSQL; None: SQLite.
         settings: the site's settings module.
     """
 
@@ -109,7 +111,7 @@ class Demo:
         self.start_site()
 
     def revive(self) -> None:
-        """Start again what has been ended."""
+        """Start each process again that has ended."""
         for process, start in (
             (self.broker.process, self.start_broker),
             (self.relay, self.start_relay),
@@ -119,7 +121,7 @@ class Demo:
                 start()
 
     def start_broker(self) -> None:
-        """Start the broker, on the port and the log that it always has."""
+        """Start the broker, always on the same port and log."""
         self.broker = Server(
             self.folder,
             port=self._broker_port,
@@ -140,35 +142,36 @@ class Demo:
         wait_until(lambda: readiness(self.url, "/cuenta/login/") == 200, "the site answers")
 
     def restart_site(self) -> None:
-        """Make that its workers remember nothing."""
+        """Restart the site, so that its workers have no cached position."""
         _end(self.site)
         self.start_site()
 
     def script(self, code: str) -> str:
-        """Run Python in the site's shell; return what it prints."""
+        """Run Python in the site's shell; return its output."""
         stdin, stdout = self._shell.stdin, self._shell.stdout
         assert stdin is not None
         assert stdout is not None
         stdin.write(json.dumps(code).encode() + b"\n")
         stdin.flush()
-        said: str = json.loads(stdout.readline())  # none where it has ended, by what is in `output`
-        return said
+        # If the shell has ended, this fails, and the file ``output`` says why.
+        printed: str = json.loads(stdout.readline())
+        return printed
 
     def start_script(self, code: str) -> subprocess.Popen[bytes]:
-        """Run Python in the site, meanwhile."""
+        """Start Python in the site, and do not wait for it."""
         return self._start("-c", f"import django\ndjango.setup()\n{code}")
 
     def rows(self) -> list[list[str]]:
-        """Return what the database says that the list shows."""
+        """Return the rows that the list must show, from the database."""
         rows: list[list[str]] = json.loads(self.script(ROWS))
         return rows
 
     def wait_until_published(self) -> None:
-        """Wait until the broker has all that was committed."""
-        wait_until(lambda: "waiting=0" in self.script(STATUS), "nothing waits in the outbox")
+        """Wait until the broker has all committed events."""
+        wait_until(lambda: "waiting=0" in self.script(STATUS), "no event waits in the outbox")
 
     def stop(self) -> None:
-        """End what runs."""
+        """End all processes."""
         _end(self._shell)
         _end(self.site)
         _end(self.relay)

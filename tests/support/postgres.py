@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests, made anew from the machine's own binaries."""
+"""A real PostgreSQL for tests: a new cluster, from the machine's own binaries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ USER = "catalog"
 
 
 def binaries() -> Path:
-    """Return the folder of `initdb` and `pg_ctl`: the PATH's, or Debian's newest."""
+    """Return the folder of ``initdb`` and ``pg_ctl``: from PATH, or Debian's newest version."""
     if found := shutil.which("pg_ctl"):
         return Path(found).resolve().parent
     versions = sorted(
@@ -24,9 +24,10 @@ def binaries() -> Path:
 
 
 class Postgres:
-    """A cluster of its own on a free port of the loopback.
+    """A new cluster on a free port of 127.0.0.1.
 
-    Root may not run it: then Debian's user `postgres` does, or nobody.
+    PostgreSQL refuses to run as root. Then the cluster runs as Debian's user ``postgres``, or as
+    ``nobody``.
     """
 
     def __init__(self) -> None:
@@ -36,7 +37,7 @@ class Postgres:
             self.port = free.getsockname()[1]
 
     def start(self) -> None:
-        """Make the cluster, start it, and wait until it answers."""
+        """Create the cluster, start it, and wait until it answers."""
         data = self.folder / "data"
         self._run("initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
         options = {
@@ -49,12 +50,12 @@ class Postgres:
         self._run("pg_ctl", "-D", data, "-l", self.folder / "log", "-o", words, "-w", "start")
 
     def stop(self) -> None:
-        """End it and forget it."""
+        """End the cluster, and delete its files."""
         self._run("pg_ctl", "-D", self.folder / "data", "-m", "immediate", "-w", "stop")
         shutil.rmtree(self.folder)
 
     def database(self, name: str) -> dict[str, object]:
-        """Return what Django's DATABASES says of a database in it."""
+        """Return the entry of Django's DATABASES for one of its databases."""
         return {
             "ENGINE": "django.db.backends.postgresql",
             "NAME": name,
@@ -64,7 +65,7 @@ class Postgres:
         }
 
     def create(self, name: str) -> dict[str, object]:
-        """Create a database, and return as `database` does."""
+        """Create a database; return its entry of Django's DATABASES."""
         self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, name)
         return self.database(name)
 

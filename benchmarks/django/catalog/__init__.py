@@ -1,1 +1,1 @@
-"""The site's one app."""
+"""The site's only app."""

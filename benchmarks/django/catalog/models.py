@@ -1,10 +1,10 @@
-"""The site's one model."""
+"""The site's only model."""
 
 from django.db import models
 
 
 class Mueble(models.Model):
-    """A piece of furniture, by the contract's names."""
+    """A piece of furniture, with the contract's names."""
 
     nombre = models.CharField(max_length=255)
     descripcion = models.TextField()

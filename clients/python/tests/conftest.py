@@ -1,4 +1,4 @@
-"""Fixtures that every test module may use: a loopback broker, and furniture that is sound."""
+"""Fixtures for every test module: a loopback broker, and valid furniture."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,7 +18,7 @@ def broker() -> Iterator[Broker]:
 
 @pytest.fixture
 def furniture() -> dict[str, Any]:
-    """Furniture that the contract accepts."""
+    """Return furniture that the contract accepts."""
     return {
         "furniture_id": "673a2f1b8e4d2a1c3b5e6f7a",
         "nombre": "Mesa de Roble",
@@ -32,7 +32,7 @@ def furniture() -> dict[str, Any]:
 
 @pytest.fixture
 def event(furniture: dict[str, Any]) -> Callable[..., dict[str, Any]]:
-    """Make events: `event(id="a", nombre="")` with what shall differ."""
+    """Return a function that makes events, such as ``event(id="a", nombre="")``."""
 
     def make(id: str | None = None, **changes: Any) -> dict[str, Any]:
         made: dict[str, Any] = {"type": "furniture_created", "furniture": furniture | changes}

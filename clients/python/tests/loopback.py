@@ -1,4 +1,4 @@
-"""A broker of the tests' own on 127.0.0.1: answers as the contract says, or as a test scripts it.
+"""A broker for tests on 127.0.0.1, which answers by the contract, or by a test's script.
 
 It is a real HTTP/1.1 server in threads, so that sockets, keep-alive and broken answers are real.
 """
@@ -16,7 +16,7 @@ Action = Callable[["Handler"], None]
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as it arrived; `port` tells its connection from others."""
+    """A request as it arrived. ``port`` identifies its connection."""
 
     method: str
     path: str
@@ -26,12 +26,12 @@ class Seen:
 
     @property
     def json(self) -> Any:
-        """The body, decoded."""
+        """The decoded body."""
         return json.loads(self.body)
 
 
 class Broker:
-    """The server, what it saw, and what it is to do next in place of a proper answer."""
+    """The server, its requests so far, and the scripted actions for the next ones."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
@@ -60,7 +60,7 @@ class Broker:
         return [seen.port for seen in self.seen]
 
     def stop(self) -> None:
-        """Stop, and let go of what a test left hanging."""
+        """Stop, and end the requests that still hang."""
         self.released.set()
         self._server.shutdown()
         self._thread.join()
@@ -87,7 +87,7 @@ class Broker:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Reads each request whole, then follows the script or the contract."""
+    """Reads each whole request, then follows the script or the contract."""
 
     broker: Broker
     protocol_version = "HTTP/1.1"
@@ -95,7 +95,7 @@ class Handler(BaseHTTPRequestHandler):
     seen: Seen
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def handle_request(self) -> None:
         """Record the request and answer it."""
@@ -113,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer(
         self, status: int, document: Any, media: str = "application/json", **headers: str
     ) -> None:
-        """Answer with a JSON document, or with bytes as they are."""
+        """Answer with a JSON document, or with raw bytes."""
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
         self.send_header("Content-Type", media)
@@ -125,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def follow_the_contract(handler: Handler) -> None:
-    """Answer as the broker would."""
+    """Answer like the broker."""
     broker, path = handler.broker, handler.path
     if path.endswith("/healthz"):
         handler.answer(200, {"status": "ok"})
@@ -146,7 +146,7 @@ def follow_the_contract(handler: Handler) -> None:
 
 
 def refuse(status: int, code: str, **headers: str) -> Action:
-    """Answer with one of the contract's errors."""
+    """Answer with an error of the contract."""
 
     def action(handler: Handler) -> None:
         problem = {"type": "about:blank", "title": code, "status": status}
@@ -161,7 +161,7 @@ def refuse(status: int, code: str, **headers: str) -> Action:
 
 
 def answer(status: int, document: Any, media: str = "application/json", **headers: str) -> Action:
-    """Answer with anything."""
+    """Answer with this document."""
     return lambda handler: handler.answer(status, document, media, **headers)
 
 

@@ -1,4 +1,4 @@
-"""Reading answers: results, refusals, and what is neither."""
+"""The broker's answers are read: results, refusals and unexpected answers."""
 
 import json
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ PUBLISHED = Published("a", "e-1", datetime(2024, 1, 15, 14, 30, 0, 250_000, UTC)
 
 
 def answer(status: int, document: Any, media: str = "application/json", **headers: str) -> Answer:
-    """Make an answer of a document, or of bytes as they are."""
+    """Make an answer with a document, or with raw bytes."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(status, {"content-type": media} | named, body)
@@ -46,7 +46,7 @@ def problem(status: int, code: str, message: str = "no", **more: Any) -> Answer:
 
 @pytest.mark.parametrize("status", [200, 201])
 def test_result_is_read_with_an_aware_timestamp(status: int) -> None:
-    """A 200 and a 201 hold a result, the moment in UTC."""
+    """A 200 and a 201 hold a result, with its timestamp in UTC."""
     assert READER.published(answer(status, RESULT), "a") == PUBLISHED
 
 
@@ -70,7 +70,7 @@ def test_result_is_read_with_an_aware_timestamp(status: int) -> None:
     ids=str,
 )
 def test_result_with_a_wrong_field_is_no_answer(change: dict[str, Any]) -> None:
-    """What does not keep the contract is unexpected, and leaves the event in doubt."""
+    """A result that breaks the contract is unexpected, and the event may be appended."""
     error = READER.published(answer(201, RESULT | change), "a")
     assert isinstance(error, UnexpectedAnswer)
     assert error.maybe_appended
@@ -79,7 +79,7 @@ def test_result_with_a_wrong_field_is_no_answer(change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("code", sorted(ERRORS_BY_CODE))
 def test_each_code_becomes_its_class(code: str) -> None:
-    """A problem document becomes the error of its code, with all that it says."""
+    """A problem document becomes the error of its code, with all its members."""
     details = [{"field": "f", "message": "m"}, "junk"]
     error = READER.published(problem(499, code, "why", details=details), "a")
     assert type(error) is ERRORS_BY_CODE[code]
@@ -89,14 +89,14 @@ def test_each_code_becomes_its_class(code: str) -> None:
 
 
 def test_unknown_code_becomes_the_generic_refusal() -> None:
-    """A code of a later contract is kept on a plain Refused."""
+    """A code that this version does not know is on a plain ``Refused``."""
     error = READER.published(problem(409, "brand_new"), "a")
     assert type(error) is Refused
     assert error.code == "brand_new"
 
 
 def test_retry_after_is_on_the_error() -> None:
-    """Refusals and foreign answers both carry the seconds that they asked for."""
+    """Refusals and unexpected answers have the seconds of their Retry-After."""
     limited = READER.published(
         answer(
             429,
@@ -133,8 +133,8 @@ def test_retry_after_is_on_the_error() -> None:
     ],
     ids=lambda item: f"{item.status} {item.body[:20]!r}",
 )
-def test_foreign_answer_is_typed_and_in_doubt(foreign: Answer) -> None:
-    """An answer outside the contract says nothing about the event, for one or for many."""
+def test_unexpected_answer_is_typed_and_maybe_appended(foreign: Answer) -> None:
+    """After an answer outside the contract, one event or many may be appended."""
     for verdict in (READER.published(foreign, "a"), READER.batch(foreign, ["a"])):
         assert isinstance(verdict, UnexpectedAnswer)
         assert verdict.maybe_appended
@@ -142,8 +142,8 @@ def test_foreign_answer_is_typed_and_in_doubt(foreign: Answer) -> None:
         assert verdict.temporary == (foreign.status in {500, 502, 503})
 
 
-def test_foreign_answer_is_quoted_within_bounds() -> None:
-    """The beginning of a proxy's page helps to find the proxy."""
+def test_unexpected_answer_is_quoted_within_bounds() -> None:
+    """The error has the first characters of a proxy's page, to help find the proxy."""
     error = READER.published(answer(502, b"<html>" + b"x" * 9000, "text/html"), "a")
     assert isinstance(error, UnexpectedAnswer)
     assert error.excerpt.startswith("<html>")
@@ -152,8 +152,8 @@ def test_foreign_answer_is_quoted_within_bounds() -> None:
     assert "<html>" not in str(error)
 
 
-def test_key_is_struck_out_wherever_an_answer_quotes_it() -> None:
-    """A server that repeats the key does not get it into an error."""
+def test_key_is_removed_from_texts_of_an_answer() -> None:
+    """If a server repeats the key, no error holds it."""
     details = [{"field": "sesame", "message": "sesame"}]
     said = READER.published(problem(401, "xsesame", "key sesame is bad", details=details), "a")
     page = READER.published(answer(502, b"Bearer sesame", "text/sesame"), "a")
@@ -164,7 +164,7 @@ def test_key_is_struck_out_wherever_an_answer_quotes_it() -> None:
 
 
 def test_texts_and_details_are_bounded() -> None:
-    """However much a broker says, an error stays small."""
+    """An error is small, even if the answer is large."""
     details = [{"field": "f" * 5000, "message": "m"}] * 500
     error = READER.published(problem(422, "c" * 500, "m" * 5000, details=details), "a")
     assert isinstance(error, Refused)
@@ -173,7 +173,7 @@ def test_texts_and_details_are_bounded() -> None:
 
 
 def test_batch_is_read_item_by_item() -> None:
-    """Each item is a result, a refusal without a status, or unexpected; order is kept."""
+    """Each item is a result, a refusal without a status, or unexpected, in order."""
     document = {
         "results": [
             {"ok": True, **RESULT},
@@ -195,12 +195,12 @@ def test_batch_is_read_item_by_item() -> None:
 
 @pytest.mark.parametrize("results", [[], [{}, {}], {}, None, "x"])
 def test_batch_of_another_length_is_no_answer(results: Any) -> None:
-    """Results that cannot be told apart are none."""
+    """If the number of results is wrong, no event has a result."""
     assert isinstance(READER.batch(answer(200, {"results": results}), ["a"]), UnexpectedAnswer)
 
 
-def test_position_and_health_are_never_in_doubt() -> None:
-    """A request that appends nothing leaves nothing open."""
+def test_position_and_health_are_never_maybe_appended() -> None:
+    """A request that appends no event has no ``maybe_appended``."""
     assert READER.position(answer(200, {"position": "e-7"})) == "e-7"
     assert READER.health(answer(200, b"anything")) is True
     for verdict in (
@@ -228,7 +228,7 @@ JSON = st.recursive(
 
 @given(status=st.integers(100, 599), document=JSON, problem=st.booleans())
 def test_no_answer_makes_the_reader_fail(status: int, document: Any, *, problem: bool) -> None:
-    """Whatever comes is a result or an error value, never an exception."""
+    """Every answer becomes a result or an error value, and never an exception."""
     media = "application/problem+json" if problem else "application/json"
     made = answer(status, document, media)
     assert isinstance(READER.published(made, "a"), FurnitureEventsError)

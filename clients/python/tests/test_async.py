@@ -1,4 +1,4 @@
-"""The awaiting face against a real server on the loopback."""
+"""The producer for asyncio works against a real server on 127.0.0.1."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ Make = Callable[..., dict[str, Any]]
 
 @pytest_asyncio.fixture
 async def producer(broker: Broker) -> AsyncIterator[AsyncProducer]:
-    """Make a producer that hardly waits."""
+    """Make a producer with short waits."""
     async with AsyncProducer(broker.url, key="sesame", backoff=0.001) as producer:
         yield producer
 
@@ -33,7 +33,7 @@ async def producer(broker: Broker) -> AsyncIterator[AsyncProducer]:
 async def test_publishes_each_type(
     kind: str, producer: AsyncProducer, broker: Broker, furniture: dict[str, Any]
 ) -> None:
-    """The event arrives as the contract has it, and its result comes back typed."""
+    """The event arrives in the contract's form, and its result is typed."""
     published = await getattr(producer, f"furniture_{kind}")(furniture, id="mine")
     assert (published.id, published.offset, published.duplicate) == ("mine", "e-1", False)
     (seen,) = broker.seen
@@ -44,7 +44,7 @@ async def test_publishes_each_type(
 async def test_ping_position_and_one_connection(
     producer: AsyncProducer, broker: Broker, event: Make
 ) -> None:
-    """All calls go over one connection that is kept alive."""
+    """All calls use one connection, which stays open."""
     await producer.publish(event())
     assert 0 < await producer.ping() < 10
     assert await producer.position() == "e-1"
@@ -55,7 +55,7 @@ async def test_ping_position_and_one_connection(
 async def test_retry_after_of_a_503_is_slept(
     producer: AsyncProducer, broker: Broker, event: Make
 ) -> None:
-    """The pause is at least as long as the broker asked for, and then the event goes through."""
+    """The producer waits at least for the Retry-After, and then publishes the event."""
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -71,14 +71,14 @@ async def test_retry_after_of_a_503_is_slept(
 async def test_lost_answer_ends_in_a_duplicate(
     producer: AsyncProducer, broker: Broker, event: Make
 ) -> None:
-    """The retry of an event that was appended is recognised."""
+    """The broker recognises the retry of an appended event."""
     broker.script += [append_then_hang_up]
     assert (await producer.publish(event())).duplicate
     assert len(broker.log) == 1
 
 
 async def test_failures_are_typed(broker: Broker, event: Make) -> None:
-    """Silence, a broken answer, a refusal and an absent broker are told apart."""
+    """A timeout, a broken answer, a refusal and a missing broker have different errors."""
     broker.script += [hang, raw(b"HTTP/1.1 201 Cre")]
     async with AsyncProducer(broker.url, timeout=0.05, attempts=1) as producer:
         with pytest.raises(AnswerTimeout) as late:
@@ -98,7 +98,7 @@ async def test_failures_are_typed(broker: Broker, event: Make) -> None:
 async def test_batch_reports_each_event(
     producer: AsyncProducer, broker: Broker, event: Make
 ) -> None:
-    """A batch splits, retries and reports as the blocking one does."""
+    """Batches are divided, retried and reported as by the blocking producer."""
     broker.script += [append_then_hang_up]
     events = [event(id=str(n)) for n in range(1001)] + [event(nombre="")]
     results = await producer.publish_many(events)
@@ -117,8 +117,8 @@ async def test_fifty_tasks_share_a_producer(broker: Broker, event: Make) -> None
     assert len(set(broker.ports)) <= 8
 
 
-async def test_cancellation_escapes(broker: Broker, event: Make) -> None:
-    """A cancelled call ends as cancelled, and the producer goes on."""
+async def test_a_call_can_be_cancelled(broker: Broker, event: Make) -> None:
+    """A cancelled call raises ``CancelledError``, and the producer still works."""
     broker.script += [hang]
     async with AsyncProducer(broker.url) as producer:
         call = asyncio.create_task(producer.publish(event()))
@@ -129,8 +129,8 @@ async def test_cancellation_escapes(broker: Broker, event: Make) -> None:
         assert isinstance(await producer.publish(event()), Published)
 
 
-def test_each_event_loop_gets_connections_of_its_own(broker: Broker, event: Make) -> None:
-    """One producer, used by one `asyncio.run` after another, publishes in each."""
+def test_each_event_loop_gets_its_own_connections(broker: Broker, event: Make) -> None:
+    """One producer publishes in several ``asyncio.run`` calls, one after another."""
     producer = AsyncProducer(broker.url)
 
     async def once() -> Published:
@@ -146,8 +146,8 @@ def test_each_event_loop_gets_connections_of_its_own(broker: Broker, event: Make
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-def test_forked_child_runs_a_loop_of_its_own(broker: Broker, event: Make) -> None:
-    """A child that was forked after the parent's loop publishes in its own."""
+def test_forked_child_publishes_in_its_own_loop(broker: Broker, event: Make) -> None:
+    """A child that was forked after the parent's loop publishes in its own loop."""
     producer = AsyncProducer(broker.url)
 
     async def once(id: str) -> None:
@@ -168,8 +168,8 @@ def test_forked_child_runs_a_loop_of_its_own(broker: Broker, event: Make) -> Non
     assert list(broker.log) == ["parent", "child"]
 
 
-async def test_closed_producer_says_so(broker: Broker, event: Make) -> None:
-    """After aclose every call fails by name, and closing again is nothing."""
+async def test_a_closed_producer_raises(broker: Broker, event: Make) -> None:
+    """After ``aclose`` every call raises ``ProducerClosed``. ``aclose`` may be called twice."""
     producer = AsyncProducer(broker.url)
     await producer.ping()
     await producer.aclose()
@@ -186,7 +186,7 @@ async def test_closed_producer_says_so(broker: Broker, event: Make) -> None:
 
 
 async def test_close_during_a_call_ends_it(broker: Broker, event: Make) -> None:
-    """A call that is cut off between its attempts ends in doubt, not in a crash."""
+    """A call that is closed between its attempts ends with ``maybe_appended``."""
     broker.script += [raw(b"")]
     producer = AsyncProducer(broker.url)
 

@@ -1,4 +1,4 @@
-"""Splitting many events, and the books of one batch."""
+"""Events are divided into batches, and a batch keeps its results."""
 
 import json
 
@@ -19,7 +19,7 @@ EMPTY = len(batch_body([]))
 
 
 def events(*sizes: int) -> list[EncodedEvent]:
-    """Make events of these sizes in bytes; a JSON string is as good as an object here."""
+    """Make events of these sizes in bytes. Here a JSON string is enough."""
     return [EncodedEvent(str(n), b'"' + b"x" * (size - 2) + b'"') for n, size in enumerate(sizes)]
 
 
@@ -31,7 +31,7 @@ def events(*sizes: int) -> list[EncodedEvent]:
 def test_split_covers_all_in_order_within_bounds_and_greedily(
     sizes: list[int], max_events: int, max_bytes: int
 ) -> None:
-    """Runs join to the whole; each fits its bounds, or is one event; none could be longer."""
+    """Batches have all events in order, within the bounds, and as long as the bounds allow."""
     made = events(*sizes)
     runs = list(split(sizes, max_events, max_bytes))
     assert [index for run in runs for index in run] == list(range(len(sizes)))
@@ -47,20 +47,20 @@ def test_split_covers_all_in_order_within_bounds_and_greedily(
 
 @pytest.mark.parametrize(("count", "runs"), [(0, 0), (1, 1), (1000, 1), (1001, 2), (2001, 3)])
 def test_split_at_a_thousand_events(count: int, runs: int) -> None:
-    """A thousand events are one batch; one more begins another."""
+    """A thousand events are one batch. One more event begins another batch."""
     assert len(list(split([10] * count, 1000, 2**20))) == runs
 
 
 def test_split_at_exactly_the_bytes_allowed() -> None:
-    """A body of exactly the bound is sent; a byte more is too long."""
+    """A body may have exactly the allowed bytes, and not one more."""
     sizes = [100, 200]
     whole = EMPTY + 100 + 1 + 200
     assert list(split(sizes, 1000, whole)) == [range(2)]
     assert list(split(sizes, 1000, whole - 1)) == [range(1), range(1, 2)]
 
 
-def test_event_over_the_bound_goes_alone() -> None:
-    """Whether it is too large is the broker's word; its neighbours are not drawn in."""
+def test_an_event_over_the_bound_is_sent_alone() -> None:
+    """The broker decides about it, and its neighbours are in other batches."""
     assert list(split([5, 500, 5], 1000, 100)) == [range(1), range(1, 2), range(2, 3)]
 
 
@@ -70,7 +70,7 @@ def test_body_is_the_contracts_object() -> None:
 
 
 def test_only_temporary_failures_stay_pending() -> None:
-    """What is settled is not sent again."""
+    """An event with a result or a permanent error is not sent again."""
     batch = Batch(events(3, 3, 3))
     refused, later = InvalidFurniture("no"), LogUnavailable("later")
     batch.settle([refused, later, refused])
@@ -79,8 +79,8 @@ def test_only_temporary_failures_stay_pending() -> None:
     assert batch.failure() is later
 
 
-def test_doubt_sticks_to_the_event_that_it_befell() -> None:
-    """An event once sent into the dark stays in doubt until it has a result; others do not."""
+def test_maybe_appended_stays_on_its_event() -> None:
+    """An event whose answer was lost has ``maybe_appended`` until it has a result."""
     batch = Batch(events(3, 3))
     batch.settle(AnswerTimeout("late", maybe_appended=True))
     assert len(batch.pending) == 2
@@ -93,8 +93,8 @@ def test_doubt_sticks_to_the_event_that_it_befell() -> None:
     assert other.maybe_appended
 
 
-def test_an_error_for_the_whole_is_each_events_own() -> None:
-    """Events do not share an error object, so marking one leaves the others."""
+def test_an_error_of_a_whole_batch_is_copied_for_each_event() -> None:
+    """Events do not share an error object, so that a mark on one does not change others."""
     batch = Batch(events(3, 3))
     batch.settle(Unreachable("gone"))
     one, other = batch.results
@@ -104,7 +104,7 @@ def test_an_error_for_the_whole_is_each_events_own() -> None:
 
 
 def test_longest_retry_after_counts() -> None:
-    """Of several events that were put off, the most patient one decides."""
+    """Of several pending events, the longest Retry-After decides."""
     batch = Batch(events(3, 3, 3))
     longest = LogUnavailable("later", retry_after=9.0)
     batch.settle([LogUnavailable("later", retry_after=1.0), longest, LogUnavailable("later")])

@@ -1,4 +1,4 @@
-"""The client keeps to the contract, whose sets are in the repository's `contract.json`.
+"""The client keeps to the contract, whose sets are in the repository's ``contract.json``.
 
 Outside the repository there is no such file, and these tests are skipped.
 """

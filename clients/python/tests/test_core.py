@@ -1,4 +1,4 @@
-"""The core's operations, played through by hand: no socket, no clock, no sleep."""
+"""The core's operations, driven by the test: no socket, no clock, no sleep."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -36,14 +36,14 @@ DARK = AnswerTimeout("late", maybe_appended=True)
 
 
 def core(**changes: Any) -> Core:
-    """Make a core whose ids are counted and whose luck is one half."""
+    """Make a core with counted ids, whose random number is always one half."""
     numbers = count(1)
     settings = Settings(**DEFAULTS | {"key": "sesame"} | changes)
     return Core(settings, new_id=lambda: f"id-{next(numbers)}", random=lambda: 0.5)
 
 
 def results(request: Request) -> Answer:
-    """Accept all that is in a request."""
+    """Answer that all events of a request are appended."""
     document = json.loads(request.body)
     items = [accepted(event["id"]) for event in document.get("events", [document])]
     return answer(200, {"results": items} if "events" in document else items[0])
@@ -61,7 +61,7 @@ def failed(code: str) -> dict[str, Any]:
 
 
 class Played:
-    """What an operation asked for, and how it ended."""
+    """The steps of an operation, and its result or error."""
 
     def __init__(
         self, operation: Operation[Any], replies: Sequence[Reply], *, takes: float = 0.0
@@ -98,7 +98,7 @@ class Played:
 
 
 def test_publish_sends_one_request_with_the_credential(event: Make) -> None:
-    """One POST with a bearer token and JSON; the id is made here."""
+    """There is one POST with a bearer token and JSON, and the client makes the id."""
     played = Played(core().publish(event(), 0.0), [results])
     (request,) = played.sent
     assert (request.method, request.target) == ("POST", "/api/events")
@@ -115,7 +115,7 @@ def test_no_key_means_no_credential(event: Make) -> None:
 
 
 def test_invalid_furniture_is_never_sent() -> None:
-    """What cannot be encoded fails before the first request."""
+    """Furniture that cannot be encoded fails before the first request."""
     event = {"type": "furniture_created", "furniture": {}}
     played = Played(core().publish(event, 0.0), [])
     assert isinstance(played.error, InvalidFurniture)
@@ -144,7 +144,7 @@ def test_invalid_furniture_is_never_sent() -> None:
 def test_temporary_failure_is_tried_again_with_the_same_bytes(
     failure: Outcome, event: Make
 ) -> None:
-    """The second attempt carries the same id, so the broker can recognise it."""
+    """The second attempt has the same id, so that the broker recognises it."""
     played = Played(core().publish(event(), 0.0), [failure, results])
     assert isinstance(played.result, Published)
     assert played.sent[0] == played.sent[1]
@@ -167,8 +167,8 @@ def test_temporary_failure_is_tried_again_with_the_same_bytes(
     ],
     ids=repr,
 )
-def test_lasting_failure_is_not_tried_again(failure: Answer, event: Make) -> None:
-    """What will not pass is raised at once."""
+def test_permanent_failure_is_not_tried_again(failure: Answer, event: Make) -> None:
+    """A permanent failure is raised at once."""
     played = Played(core().publish(event(), 0.0), [failure])
     assert played.error is not None
     assert played.waits == []
@@ -183,7 +183,7 @@ def test_attempts_are_bounded(event: Make) -> None:
 
 
 def test_deadline_shrinks_the_budget_and_ends_the_call(event: Make) -> None:
-    """Each attempt may take only what is left; with nothing left there is none."""
+    """Each attempt may take the remaining time. Without time there is no attempt."""
     played = Played(
         core(attempts=99, deadline=10.0, backoff=0).publish(event(), 0.0),
         [Unreachable("gone")] * 3,
@@ -193,8 +193,8 @@ def test_deadline_shrinks_the_budget_and_ends_the_call(event: Make) -> None:
     assert isinstance(played.error, Unreachable)
 
 
-def test_oversleeping_past_the_deadline_ends_the_call(event: Make) -> None:
-    """A face that wakes late does not begin an attempt without time."""
+def test_a_wait_past_the_deadline_ends_the_call(event: Make) -> None:
+    """If a wait took too long, no further attempt begins."""
     operation = core(deadline=10.0).publish(event(), 0.0)
     next(operation)
     assert isinstance(operation.send(Resumption(Unreachable("gone"), 1.0)), Wait)
@@ -216,8 +216,8 @@ def test_retry_after_beyond_the_deadline_is_not_waited_for(event: Make) -> None:
 
 
 @pytest.mark.parametrize("retry_after_of", ["problem", "page"])
-def test_retry_after_is_honoured(retry_after_of: str, event: Make) -> None:
-    """The wait is what was asked for plus the jitter, whoever asked."""
+def test_retry_after_is_waited_for(retry_after_of: str, event: Make) -> None:
+    """The wait is the Retry-After plus the jitter, for the broker and for a proxy."""
     media = "application/problem+json" if retry_after_of == "problem" else "text/html"
     busy = answer(503, {"code": "shutting_down", "message": "m"}, media, retry_after="2")
     played = Played(core().publish(event(), 0.0), [busy, results])
@@ -229,15 +229,15 @@ def test_retry_after_is_honoured(retry_after_of: str, event: Make) -> None:
     [Unreachable("gone"), problem(503, "log_unavailable"), problem(403, "forbidden")],
     ids=repr,
 )
-def test_doubt_outlives_later_attempts(last: Outcome, event: Make) -> None:
-    """After one answer was lost, no later refusal proves that nothing was appended."""
+def test_maybe_appended_stays_over_later_attempts(last: Outcome, event: Make) -> None:
+    """After a lost answer, a later refusal does not prove that no event was appended."""
     played = Played(core(attempts=2).publish(event(), 0.0), [DARK, last])
     assert played.error is not None
     assert played.error.maybe_appended
 
 
 def test_batch_splits_and_keeps_order(event: Make) -> None:
-    """Results come back in the order of the events, over several requests."""
+    """Results are in the order of the events, over several requests."""
     events = [event(id=str(n)) for n in range(5)]
     played = Played(core(batch_events=2).publish_many(events, 0.0), [results] * 3)
     assert [played.ids(n) for n in range(3)] == [["0", "1"], ["2", "3"], ["4"]]
@@ -251,8 +251,8 @@ def test_no_events_mean_no_request() -> None:
     assert played.result == []
 
 
-def test_batch_keeps_the_place_of_what_cannot_be_encoded(event: Make) -> None:
-    """A bad event gets its error in its place and its neighbours are sent."""
+def test_an_event_that_cannot_be_encoded_keeps_its_position(event: Make) -> None:
+    """A bad event gets its error, at its position, and the other events are sent."""
     played = Played(
         core().publish_many([event(id="a"), {}, event(id="b", altura=1j), event(id="c")], 0.0),
         [results],
@@ -268,8 +268,8 @@ def test_batch_keeps_the_place_of_what_cannot_be_encoded(event: Make) -> None:
 
 
 @pytest.mark.parametrize("code", ["log_unavailable", "shutting_down", "internal", "rate_limited"])
-def test_only_the_events_put_off_are_sent_again(code: str, event: Make) -> None:
-    """The second request carries what failed temporarily and nothing else."""
+def test_only_temporarily_failed_events_are_sent_again(code: str, event: Make) -> None:
+    """The second request has only the events that failed temporarily."""
     first = answer(
         200, {"results": [accepted("a"), failed(code), failed("invalid_furniture"), failed(code)]}
     )
@@ -280,15 +280,15 @@ def test_only_the_events_put_off_are_sent_again(code: str, event: Make) -> None:
 
 
 def test_batch_obeys_retry_after_of_the_answer(event: Make) -> None:
-    """The header of a batch's answer holds for the events that it puts off."""
+    """The header of a batch's answer counts for its pending events."""
     first = answer(200, {"results": [failed("rate_limited")]}, retry_after="4")
     played = Played(core().publish_many([event(id="a")], 0.0), [first, results])
     assert [wait.seconds for wait in played.waits] == [4.05]
     assert isinstance(played.waits[0].reason, RateLimited)
 
 
-def test_results_already_obtained_survive_a_broker_that_goes(event: Make) -> None:
-    """Nothing is raised: what was published is told, what was lost, and what was not tried."""
+def test_earlier_results_are_returned_after_the_broker_fails(event: Make) -> None:
+    """Nothing is raised: each event has its result, its error, or ``NotAttempted``."""
     played = Played(
         core(batch_events=1, attempts=2).publish_many([event(id=id) for id in "abcd"], 0.0),
         [results, DARK, Unreachable("gone")],
@@ -314,10 +314,10 @@ def test_results_already_obtained_survive_a_broker_that_goes(event: Make) -> Non
     ],
     ids=repr,
 )
-def test_a_batch_that_fails_as_a_whole_stops_the_rest(
+def test_a_failure_of_the_broker_stops_the_later_batches(
     reply: Answer, kind: type[FurnitureEventsError], event: Make
 ) -> None:
-    """What holds for the broker as such is not tried on the next batch."""
+    """A failure of the broker itself stops the later batches."""
     played = Played(
         core(batch_events=1, attempts=1).publish_many([event(id="a"), event(id="b")], 0.0),
         [reply],
@@ -326,8 +326,8 @@ def test_a_batch_that_fails_as_a_whole_stops_the_rest(
     assert isinstance(played.result[1], NotAttempted)
 
 
-def test_a_batch_refused_for_its_content_does_not_stop_the_rest(event: Make) -> None:
-    """An event too large for any batch fails alone."""
+def test_a_batch_refused_for_its_content_does_not_stop_the_later_batches(event: Make) -> None:
+    """Only the event that is too large for any batch fails."""
     events = [event(id="a", descripcion="x" * 500), event(id="b")]
     played = Played(
         core(batch_bytes=400).publish_many(events, 0.0), [problem(413, "too_large"), results]
@@ -335,8 +335,8 @@ def test_a_batch_refused_for_its_content_does_not_stop_the_rest(event: Make) -> 
     assert [type(item) for item in played.result] == [TooLarge, Published]
 
 
-def test_each_batch_has_a_deadline_of_its_own(event: Make) -> None:
-    """A long list may take longer than one batch may."""
+def test_each_batch_has_its_own_deadline(event: Make) -> None:
+    """A list of several batches may take longer than one deadline."""
     played = Played(
         core(batch_events=1, deadline=5.0).publish_many([event(id=id) for id in "abc"], 0.0),
         [results] * 3,
@@ -345,8 +345,8 @@ def test_each_batch_has_a_deadline_of_its_own(event: Make) -> None:
     assert played.budgets == [5.0, 5.0, 5.0]
 
 
-def test_position_asks_for_the_end_alone() -> None:
-    """One GET with limit 0, tried again like a publish."""
+def test_position_asks_only_for_the_logs_end() -> None:
+    """There is one GET with limit 0, with the retries of a publish."""
     end = answer(200, {"events": [], "position": "e-9", "oldest": "e-1", "gap": False})
     played = Played(core().position(0.0), [Unreachable("gone"), end])
     assert played.result == "e-9"
@@ -355,7 +355,7 @@ def test_position_asks_for_the_end_alone() -> None:
 
 
 def test_ping_measures_one_round_trip_and_never_repeats_it() -> None:
-    """The seconds are those between sending and the answer; a failure is raised at once."""
+    """The seconds are between the request and its answer. A failure is raised at once."""
     played = Played(core().ping(0.0), [answer(200, b"ok")], takes=0.25)
     assert played.result == 0.25
     assert played.sent[0].target == "/healthz"

@@ -1,4 +1,4 @@
-"""From the user's objects to the JSON of one event."""
+"""The user's objects become the JSON text of one event."""
 
 import json
 import math
@@ -23,7 +23,7 @@ SOUND: dict[str, Any] = dict.fromkeys(FURNITURE_FIELDS, "x") | {"altura": 1, "an
 
 @dataclass
 class Chair:
-    """Furniture as a dataclass, with a field of its own."""
+    """Furniture as a dataclass, with one field that the contract does not have."""
 
     furniture_id: UUID
     nombre: str
@@ -41,7 +41,7 @@ def encode(furniture: object, id: object = "id-1") -> Any:
     return json.loads(encode_event(document, lambda: "made").body)
 
 
-def test_event_holds_type_furniture_and_id_alone() -> None:
+def test_event_holds_only_type_furniture_and_id() -> None:
     """Other keys at the top level are left out."""
     event = {"type": "furniture_deleted", "furniture": SOUND, "id": "a", "note": object()}
     encoded = encode_event(event, lambda: "made")
@@ -50,7 +50,7 @@ def test_event_holds_type_furniture_and_id_alone() -> None:
 
 
 def test_missing_id_is_made() -> None:
-    """An id that is absent or None is made by the function given."""
+    """The given function makes the id if it is absent or None."""
     assert encode(SOUND, id=None)["id"] == "made"
     absent = encode_event({"type": "furniture_created", "furniture": SOUND}, lambda: "made")
     assert absent.id == "made"
@@ -63,13 +63,13 @@ def test_uuid_id_becomes_text() -> None:
 
 @pytest.mark.parametrize("id", [7, b"a", 1.5, True])
 def test_id_of_another_type_is_refused(id: object) -> None:
-    """What is no text is no id."""
+    """An id is text or a UUID."""
     with pytest.raises(InvalidMessage, match="id: must be 1 to 128 printable"):
         encode(SOUND, id=id)
 
 
 @pytest.mark.parametrize("event", [None, [], "x", {}, {"furniture": SOUND}, {"type": 7}])
-def test_what_is_no_event_is_refused(event: object) -> None:
+def test_a_value_that_is_no_event_is_refused(event: object) -> None:
     """An event is a mapping with a textual type."""
     with pytest.raises(InvalidMessage) as caught:
         encode_event(event, str)
@@ -85,13 +85,13 @@ def test_lone_surrogate_in_type_or_id_is_refused() -> None:
 
 
 def test_mapping_keeps_its_extra_fields() -> None:
-    """A mapping of any kind goes out whole, in UTF-8."""
+    """A mapping of any kind is sent with all its fields, in UTF-8."""
     furniture = MappingProxyType(SOUND | {"nombre": "Sofá 🛋", "extra": {"a": [1, None, True]}})
     assert encode(furniture)["furniture"] == dict(furniture)
 
 
 def test_dataclass_keeps_its_extra_fields() -> None:
-    """A dataclass goes out with all its fields, Decimal and UUID as the contract wants them."""
+    """A dataclass is sent with all its fields, and with Decimal and UUID as JSON values."""
     chair = Chair(UUID(int=1), "Silla", Decimal("90.50"), Decimal("45.00"), "pino", "Ana")
     assert encode(chair)["furniture"] == {
         "furniture_id": "00000000-0000-0000-0000-000000000001",
@@ -106,7 +106,7 @@ def test_dataclass_keeps_its_extra_fields() -> None:
 
 
 def test_dataclass_may_compute_a_field() -> None:
-    """A property stands in for one of the seven fields, and a nested dataclass is a mapping."""
+    """A property can be one of the seven fields, and a nested dataclass becomes an object."""
 
     @dataclass
     class Author:
@@ -131,15 +131,15 @@ def test_dataclass_may_compute_a_field() -> None:
     assert furniture["author"] == {"name": "Eva"}
 
 
-def test_other_objects_give_the_seven_attributes_alone() -> None:
-    """Of an object only what the contract names is read."""
+def test_only_the_seven_attributes_of_other_objects_are_sent() -> None:
+    """Only the contract's attributes of an object are read."""
     furniture = SimpleNamespace(**SOUND, password="sesame", _state=object())
     assert encode(furniture)["furniture"] == SOUND
 
 
 @pytest.mark.parametrize("wrap", [dict, lambda values: SimpleNamespace(**values)])
-def test_all_that_is_missing_is_named_at_once(wrap: Callable[[Any], object]) -> None:
-    """One error names every missing field, and every value at fault besides."""
+def test_all_missing_fields_are_named_at_once(wrap: Callable[[Any], object]) -> None:
+    """One error names every missing field and every invalid value."""
     with pytest.raises(InvalidFurniture) as caught:
         encode(wrap({"nombre": "x", "material": "m", "altura": math.nan, "ancho": 1}))
     assert [detail.field for detail in caught.value.details] == [
@@ -152,7 +152,7 @@ def test_all_that_is_missing_is_named_at_once(wrap: Callable[[Any], object]) -> 
 
 
 def test_missing_furniture_is_named() -> None:
-    """An event without furniture is InvalidFurniture; None has none of the attributes."""
+    """An event without furniture is refused, and None has none of the attributes."""
     with pytest.raises(InvalidFurniture, match="furniture: is required"):
         encode_event({"type": "furniture_created"}, str)
     with pytest.raises(InvalidFurniture) as caught:
@@ -178,7 +178,7 @@ def test_missing_furniture_is_named() -> None:
     ],
 )
 def test_numbers_become_json_numbers(value: object, json_text: str) -> None:
-    """Integral decimals become integers, others the nearest double; nothing becomes text."""
+    """Integral decimals become integers, and other decimals the nearest double."""
     event = {"type": "t", "furniture": SOUND | {"altura": value}, "id": "i"}
     assert f'"altura":{json_text},' in encode_event(event, str).body.decode()
 
@@ -209,8 +209,8 @@ def test_numbers_become_json_numbers(value: object, json_text: str) -> None:
     ],
     ids=repr,
 )
-def test_what_json_cannot_hold_is_refused_by_name(value: object) -> None:
-    """NaN, infinities, huge numbers, surrogates and foreign types are refused, field named."""
+def test_a_value_that_json_cannot_hold_is_refused_with_its_field(value: object) -> None:
+    """NaN, infinities, huge numbers, surrogates and other types are refused, with the field."""
     with pytest.raises(InvalidFurniture) as caught:
         encode(SOUND | {"altura": value})
     (detail,) = caught.value.details
@@ -220,7 +220,7 @@ def test_what_json_cannot_hold_is_refused_by_name(value: object) -> None:
 
 
 def test_text_of_subclasses_is_text() -> None:
-    """A string enum, as Django's choices are, goes out as its value."""
+    """A string enum, like Django's choices, is sent as its value."""
 
     class Material(StrEnum):
         OAK = "roble"
@@ -229,7 +229,7 @@ def test_text_of_subclasses_is_text() -> None:
 
 
 def test_depth_is_bounded_at_the_contracts_64() -> None:
-    """The event is depth 1: sixty-two lists fit into a field of furniture, one more does not."""
+    """The event is depth 1, so a field of furniture can hold sixty-two nested lists."""
     nested: Any = []
     for _ in range(61):
         nested = [nested]
@@ -239,7 +239,7 @@ def test_depth_is_bounded_at_the_contracts_64() -> None:
 
 
 def test_a_cycle_is_refused() -> None:
-    """A structure that holds itself is too deep, not a crash."""
+    """A structure that contains itself is too deep, and does not crash."""
     cycle: list[object] = []
     cycle.append(cycle)
     with pytest.raises(InvalidFurniture, match="nested deeper"):
@@ -247,7 +247,7 @@ def test_a_cycle_is_refused() -> None:
 
 
 def test_values_of_the_user_are_not_in_the_message() -> None:
-    """An error names fields, never their content."""
+    """An error names fields, and never their values."""
     with pytest.raises(InvalidFurniture) as caught:
         encode({"nombre": "secreto", "altura": Decimal("NaN")})
     assert "secreto" not in repr(caught.value) + str(caught.value)
@@ -269,7 +269,7 @@ JSON = st.recursive(
 
 @given(extra=JSON)
 def test_json_values_arrive_as_they_were(extra: object) -> None:
-    """Whatever JSON can hold is unchanged on the other side."""
+    """Every JSON value is the same after decoding."""
     assert encode(SOUND | {"extra": extra})["furniture"]["extra"] == extra
 
 
@@ -293,7 +293,7 @@ ANYTHING = st.recursive(
 
 @given(altura=ANYTHING, extra=ANYTHING)
 def test_anything_is_encoded_strictly_or_refused(altura: object, extra: object) -> None:
-    """There is no third way out: the body is strict JSON in UTF-8, or the error is ours."""
+    """The body is strict JSON in UTF-8, or the error is ``InvalidFurniture``."""
 
     def never(token: str) -> None:
         raise AssertionError(token)
@@ -310,7 +310,7 @@ def test_anything_is_encoded_strictly_or_refused(altura: object, extra: object) 
     value=st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9)
 )
 def test_decimals_keep_their_value(value: Decimal) -> None:
-    """An integral decimal is that integer, another the double nearest to it."""
+    """An integral decimal becomes that integer, and another one the nearest double."""
     (number,) = (encode(SOUND | {"altura": value})["furniture"]["altura"],)
     integral = value == value.to_integral_value()
     assert isinstance(number, int) == integral

@@ -1,4 +1,4 @@
-"""The error tree: codes, doubt, pickling."""
+"""The error tree: codes, ``maybe_appended``, pickling."""
 
 import copy
 import inspect
@@ -62,7 +62,7 @@ def test_every_code_of_the_contract_has_its_class() -> None:
 
 
 def test_module_docstring_is_the_tree() -> None:
-    """Every class stands in the docstring below its parent, with its code and temporariness."""
+    """The docstring has every class below its parent, with its code and "temporary"."""
     lines = [line for line in (errors.__doc__ or "").splitlines() if line.startswith("    ")]
     parents: dict[int, str] = {}
     found = {}
@@ -89,7 +89,7 @@ def test_module_docstring_is_the_tree() -> None:
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("clone", [copy.copy, lambda e: pickle.loads(pickle.dumps(e))])  # noqa: S301
 def test_errors_survive_pickling_and_copying(error: FurnitureEventsError, clone: object) -> None:
-    """A clone has the class, the text and every attribute of the original."""
+    """A copy has the class, the text and every attribute of the original."""
     twin = clone(error)  # type: ignore[operator]
     assert type(twin) is type(error)
     assert str(twin) == str(error)
@@ -101,8 +101,8 @@ def test_errors_survive_pickling_and_copying(error: FurnitureEventsError, clone:
         assert attributes == vars(error)
 
 
-def test_text_says_code_and_doubt() -> None:
-    """The text of a refusal begins with its code; doubt is said only where there is some."""
+def test_text_has_the_code_and_maybe_appended() -> None:
+    """A refusal's text begins with its code, and mentions ``maybe_appended`` if it is True."""
     assert str(LogUnavailable("no log")) == "log_unavailable: no log"
     assert str(AnswerTimeout("late", maybe_appended=True)) == (
         "late (it is unknown whether the event was appended)"
@@ -111,7 +111,7 @@ def test_text_says_code_and_doubt() -> None:
 
 
 def test_status_makes_an_unknown_refusal_temporary() -> None:
-    """A code that this version does not know is temporary when its status is."""
+    """An error with an unknown code is temporary if its HTTP status is."""
     assert Refused("x", code="new", status=503).temporary
     assert not Refused("x", code="new", status=400).temporary
     assert UnexpectedAnswer("x", status=504).temporary
@@ -119,12 +119,12 @@ def test_status_makes_an_unknown_refusal_temporary() -> None:
 
 
 def test_not_attempted_is_as_temporary_as_its_reason() -> None:
-    """What stopped the batch says whether trying later may help."""
+    """The error that stopped the batch decides whether a later call may succeed."""
     assert NotAttempted("x", reason=AnswerTimeout("late")).temporary
     assert not NotAttempted("x", reason=InvalidFurniture("no")).temporary
 
 
 def test_configuration_error_is_a_value_error() -> None:
-    """Those who catch ValueError catch a bad argument."""
+    """A caller that catches ``ValueError`` also catches a bad argument."""
     with pytest.raises(ValueError, match="url"):
         raise ConfigurationError("url")

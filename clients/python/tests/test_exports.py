@@ -1,4 +1,4 @@
-"""What the package offers by name."""
+"""The package exports exactly its public names."""
 
 import inspect
 import subprocess
@@ -32,7 +32,7 @@ def test_all_names_the_producers_the_result_and_every_error() -> None:
 
 
 def test_every_exported_name_exists() -> None:
-    """Each name in each `__all__` can be imported."""
+    """Each name in each ``__all__`` can be imported."""
     for module in (furniture_events, testing):
         assert all(hasattr(module, name) for name in module.__all__)
         assert list(module.__all__) == sorted(module.__all__, key=_ruff_order)
@@ -47,8 +47,8 @@ def _ruff_order(name: str) -> tuple[int, str]:
     return kind, name
 
 
-def test_both_faces_offer_the_same_methods_and_parameters() -> None:
-    """A method takes the same parameters on both faces, and both constructors the same options."""
+def test_both_producers_have_the_same_methods_and_parameters() -> None:
+    """The methods and the constructors of both producers have the same parameters."""
     assert _public(Producer) - {"close"} == METHODS
     assert _public(AsyncProducer) - {"aclose"} == METHODS
     for name in METHODS | {"__init__"}:
@@ -56,20 +56,20 @@ def test_both_faces_offer_the_same_methods_and_parameters() -> None:
         assert one == other
 
 
-def test_stand_ins_are_producers() -> None:
-    """The stand-ins for tests are subclasses, so annotations and interfaces hold."""
+def test_in_memory_producers_are_producers() -> None:
+    """They are subclasses, so that they fit the same annotations."""
     assert issubclass(testing.InMemoryProducer, Producer)
     assert issubclass(testing.AsyncInMemoryProducer, AsyncProducer)
     assert testing.__all__ == ["AsyncInMemoryProducer", "InMemoryProducer", "RecordedEvent"]
 
 
 def test_version_is_the_distributions() -> None:
-    """The version in the code is the one that was installed."""
+    """The version in the code is the installed version."""
     assert furniture_events.__version__ == metadata.version("furniture-events")
 
 
 def test_core_imports_neither_clock_nor_library() -> None:
-    """The core and what it imports need no HTTP library, no clock and no event loop."""
+    """The core and its imports need no HTTP library, no clock and no event loop."""
     code = (
         "import sys, types, pathlib, importlib.util\n"
         "spec = importlib.util.find_spec('furniture_events')\n"

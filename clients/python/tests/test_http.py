@@ -1,4 +1,4 @@
-"""The boundary to the HTTP library: every exception of theirs becomes a value of ours."""
+"""Every exception of the HTTP library becomes an error value of this package."""
 
 import ssl
 import time
@@ -47,10 +47,10 @@ def pool(
         (httpx2.DecodingError, ConnectionLost, True),
     ],
 )
-def test_each_exception_is_mapped_with_its_doubt(
+def test_each_exception_is_mapped_with_maybe_appended(
     theirs: type[httpx2.RequestError], ours: type[Exception], *, sent: bool
 ) -> None:
-    """What was begun to be sent may have been appended; what was not cannot, nor can a GET."""
+    """A request that began may have appended its events. A GET never appends."""
 
     def fail(request: httpx2.Request) -> httpx2.Response:
         raise theirs("why", request=request)
@@ -63,7 +63,7 @@ def test_each_exception_is_mapped_with_its_doubt(
 
 
 def test_request_goes_out_as_the_core_built_it() -> None:
-    """URL, method, headers and body are the core's; timeouts are cut to the budget."""
+    """URL, method, headers and body are the core's. The timeouts are within the budget."""
     seen: list[httpx2.Request] = []
 
     def reply(request: httpx2.Request) -> httpx2.Response:
@@ -82,7 +82,7 @@ def test_request_goes_out_as_the_core_built_it() -> None:
     )
 
 
-def test_connect_and_read_have_timeouts_of_their_own() -> None:
+def test_connect_and_read_have_their_own_timeouts() -> None:
     """Within the budget, connecting and reading are bounded separately."""
     made = Pool(Settings(**DEFAULTS | {"timeout": 7.0, "connect_timeout": 2.0}))
     assert made._timeout(100.0) == httpx2.Timeout(7.0, connect=2.0)
@@ -92,7 +92,7 @@ def test_connect_and_read_have_timeouts_of_their_own() -> None:
 
 @pytest.mark.parametrize("kind", [Pool, AsyncPool])
 def test_https_verifies_with_the_context_given(kind: type[Pool]) -> None:
-    """Certificates are verified, by the system's list or by the caller's own context."""
+    """Certificates are verified by the system's list, or by the caller's context."""
     own = ssl.create_default_context()
     secure = Settings(**DEFAULTS | {"url": "https://h"})
     assert kind(secure)._verify is True
@@ -104,13 +104,13 @@ def test_https_verifies_with_the_context_given(kind: type[Pool]) -> None:
 
 @pytest.mark.parametrize("host", ["☃.net", "a..b", ".", "x" * 64, "é" * 80])
 def test_host_that_cannot_be_looked_up_is_refused_early(host: str) -> None:
-    """A host that no request could go to is a configuration error."""
+    """A host that cannot be resolved is a configuration error."""
     with pytest.raises(ConfigurationError, match="its host cannot be read"):
         Pool(Settings(**DEFAULTS | {"url": f"http://{host}"}))
 
 
-def test_dribbling_answer_does_not_outlast_the_deadline() -> None:
-    """Bytes that keep coming after the deadline do not keep the call."""
+def test_a_slow_answer_ends_at_the_deadline() -> None:
+    """The call ends at the deadline, even if bytes still arrive."""
     now = 0.0
 
     def dribble() -> Iterator[bytes]:
@@ -127,7 +127,7 @@ def test_dribbling_answer_does_not_outlast_the_deadline() -> None:
 
 
 def test_unforeseen_runtime_error_is_not_hidden() -> None:
-    """A bug is not dressed up as a closed producer."""
+    """A bug is not reported as a closed producer."""
 
     def fail(_: httpx2.Request) -> httpx2.Response:
         raise RuntimeError("a bug")

@@ -1,4 +1,4 @@
-"""Event ids."""
+"""Event ids are UUIDv7."""
 
 import time
 from uuid import RFC_4122, UUID
@@ -18,13 +18,13 @@ def test_uuid7_has_version_variant_and_time(milliseconds: int, randomness: bytes
 
 
 def test_uuid7_keeps_74_random_bits() -> None:
-    """All the randomness that has room is in the id."""
+    """All 74 random bits are in the id."""
     ones, zeros = uuid7(0, b"\xff" * 10), uuid7(0, b"\0" * 10)
     assert (ones.int ^ zeros.int).bit_count() == 74
 
 
 def test_new_id_is_canonical_text_of_now() -> None:
-    """A fresh id is canonical UUID text with the present time, and no other's."""
+    """A new id is canonical UUID text with the current time, and is unique."""
     before = time.time_ns() // 1_000_000
     made = [new_event_id() for _ in range(100)]
     after = time.time_ns() // 1_000_000

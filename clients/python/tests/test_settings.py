@@ -1,4 +1,4 @@
-"""The constructor's arguments."""
+"""The constructor checks its arguments."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ URL = "http://127.0.0.1:8765"
     ],
 )
 def test_bad_url_is_refused_at_once(face: type[Producer], url: Any, text: str) -> None:
-    """A URL that cannot be right is refused by the constructor, in words, without repeating it."""
+    """The constructor refuses an invalid URL with a reason, and does not repeat the URL."""
     with pytest.raises(ConfigurationError, match=text) as caught:
         face(url)
     assert "sesame" not in str(caught.value)
@@ -43,13 +43,13 @@ def test_bad_url_is_refused_at_once(face: type[Producer], url: Any, text: str) -
 
 @pytest.mark.parametrize("url", [URL, f"{URL}/", f"{URL}/a/b//", "https://h", "http://[::1]:80/p"])
 def test_good_urls_lose_only_their_last_slashes(url: str) -> None:
-    """A prefix is kept; what ends in slashes means the same without."""
+    """A prefix is kept. Slashes at the end have no meaning."""
     assert repr(Producer(url)) == f"Producer({url.rstrip('/')!r})"
 
 
 @pytest.mark.parametrize("key", ["", "with space", "line\nbreak", "ñandú", "\x7f", b"bytes", 7])
 def test_bad_key_is_refused_and_not_repeated(key: Any) -> None:
-    """A key that cannot be a credential is refused, and the message does not hold it."""
+    """An invalid key is refused, and the message does not hold it."""
     with pytest.raises(ConfigurationError, match=r"^key must") as caught:
         Producer(URL, key=key)
     assert not isinstance(key, str) or not key or key not in str(caught.value)
@@ -65,7 +65,7 @@ def test_bad_timeout_is_refused(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize("name", ["backoff", "backoff_max"])
 def test_backoff_may_be_zero_but_not_less(name: str) -> None:
-    """Zero waits not at all; less than that is refused."""
+    """Zero means no wait, and a negative number is refused."""
     Producer(URL, **{name: 0})  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match=f"^{name} must be"):
         Producer(URL, **{name: -0.1})  # type: ignore[arg-type]
@@ -80,7 +80,7 @@ def test_bad_count_is_refused(name: str, value: Any) -> None:
 
 
 def test_unknown_option_is_refused() -> None:
-    """A misspelt option does not vanish."""
+    """A misspelt option raises an error."""
     with pytest.raises(TypeError, match="timeuot"):
         Producer(URL, timeuot=3)  # type: ignore[call-arg]
 

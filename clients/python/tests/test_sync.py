@@ -1,4 +1,4 @@
-"""The blocking face against a real server on the loopback."""
+"""The blocking producer works against a real server on 127.0.0.1."""
 
 import logging
 import os
@@ -33,14 +33,14 @@ Make = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def producer(broker: Broker) -> Iterator[Producer]:
-    """Make a producer that hardly waits."""
+    """Make a producer with short waits."""
     with Producer(broker.url, key="sesame", backoff=0.001) as producer:
         yield producer
 
 
 @pytest.fixture
 def closed_port() -> int:
-    """Find a port that nobody listens on."""
+    """Find a port without a listener."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -51,7 +51,7 @@ def closed_port() -> int:
 def test_publishes_each_type(
     kind: str, producer: Producer, broker: Broker, furniture: dict[str, Any]
 ) -> None:
-    """The event arrives as the contract has it, and its result comes back typed."""
+    """The event arrives in the contract's form, and its result is typed."""
     method = getattr(producer, f"furniture_{kind}")
     published = method(furniture, id="mine")
     assert published == Published(
@@ -65,14 +65,14 @@ def test_publishes_each_type(
 
 
 def test_prefix_of_the_url_is_kept(broker: Broker, event: Make) -> None:
-    """A broker behind a path is found there."""
+    """A broker below a path is reached."""
     with Producer(f"{broker.url}/live/") as producer:
         producer.publish(event())
     assert broker.seen[0].path == "/live/api/events"
 
 
 def test_ping_and_position_answer(producer: Producer, broker: Broker, event: Make) -> None:
-    """The round trip is in seconds; the position is the log's end."""
+    """The round trip is in seconds, and the position is the log's end."""
     producer.publish(event())
     assert 0 < producer.ping() < 10
     assert producer.position() == "e-1"
@@ -80,7 +80,7 @@ def test_ping_and_position_answer(producer: Producer, broker: Broker, event: Mak
 
 
 def test_one_connection_serves_many_calls(producer: Producer, broker: Broker, event: Make) -> None:
-    """Connections are kept alive between calls, refusals included."""
+    """The connection stays open between calls, also after a refusal."""
     for _ in range(3):
         producer.publish(event())
         with pytest.raises(InvalidFurniture):
@@ -90,7 +90,7 @@ def test_one_connection_serves_many_calls(producer: Producer, broker: Broker, ev
 
 
 def test_retry_after_of_a_503_is_slept(producer: Producer, broker: Broker, event: Make) -> None:
-    """The pause is at least as long as the broker asked for, and then the event goes through."""
+    """The producer waits at least for the Retry-After, and then publishes the event."""
     slept: list[float] = []
     producer._sleep = slept.append  # type: ignore[assignment]
     broker.script += [refuse(503, "log_unavailable", Retry_After="3")]
@@ -101,7 +101,7 @@ def test_retry_after_of_a_503_is_slept(producer: Producer, broker: Broker, event
 
 
 def test_refused_connection_is_certainly_not_appended(closed_port: int, event: Make) -> None:
-    """Where nobody listens, every attempt fails and nothing was sent."""
+    """Without a listener every attempt fails, and nothing was sent."""
     with Producer(f"http://127.0.0.1:{closed_port}", attempts=3, backoff=0.001) as producer:
         with pytest.raises(Unreachable) as caught:
             producer.publish(event())
@@ -115,13 +115,13 @@ def test_refused_connection_is_certainly_not_appended(closed_port: int, event: M
 def test_broker_that_comes_back_gets_the_event(
     producer: Producer, broker: Broker, event: Make
 ) -> None:
-    """Several kinds of failure in a row end in one append."""
+    """After several kinds of failures the event is appended once."""
     broker.script += [raw(b""), answer(502, b"<html>", "text/html"), refuse(500, "internal")]
     assert isinstance(producer.publish(event()), Published)
     assert len(broker.log) == 1
 
 
-def test_silent_broker_times_out_in_doubt(broker: Broker, event: Make) -> None:
+def test_an_event_to_a_silent_broker_may_be_appended(broker: Broker, event: Make) -> None:
     """A request that was sent and not answered may have been appended."""
     broker.script += [hang, hang]
     with Producer(broker.url, timeout=0.05, attempts=2, backoff=0) as producer:
@@ -133,7 +133,7 @@ def test_silent_broker_times_out_in_doubt(broker: Broker, event: Make) -> None:
 
 
 def test_deadline_bounds_an_attempt(broker: Broker, event: Make) -> None:
-    """A read timeout longer than the deadline does not outlast it."""
+    """A read timeout that is longer than the deadline ends at the deadline."""
     broker.script += [hang]
     with Producer(broker.url, timeout=30.0, deadline=0.05) as producer:
         with pytest.raises(AnswerTimeout):
@@ -141,8 +141,8 @@ def test_deadline_bounds_an_attempt(broker: Broker, event: Make) -> None:
     assert len(broker.seen) == 1
 
 
-def test_silence_of_a_get_leaves_nothing_in_doubt(broker: Broker) -> None:
-    """Asking for the position appends nothing."""
+def test_a_get_without_an_answer_is_never_maybe_appended(broker: Broker) -> None:
+    """A request for the position appends no event."""
     broker.script += [hang]
     with Producer(broker.url, timeout=0.05, attempts=1) as producer:
         with pytest.raises(AnswerTimeout) as caught:
@@ -162,8 +162,8 @@ def test_silence_of_a_get_leaves_nothing_in_doubt(broker: Broker) -> None:
     ],
     ids=["nothing", "half the head", "half the body", "half a chunk", "not HTTP", "not gzip"],
 )
-def test_half_broken_answer_is_a_lost_one(data: bytes, broker: Broker, event: Make) -> None:
-    """An answer that breaks off leaves the event in doubt, once the attempts are used up."""
+def test_a_broken_answer_is_a_lost_answer(data: bytes, broker: Broker, event: Make) -> None:
+    """If every answer breaks off, the event may be appended."""
     broker.script += [raw(data), raw(data)]
     with Producer(broker.url, attempts=2, backoff=0) as producer:
         with pytest.raises(ConnectionLost) as caught:
@@ -173,7 +173,7 @@ def test_half_broken_answer_is_a_lost_one(data: bytes, broker: Broker, event: Ma
 
 
 def test_lost_answer_ends_in_a_duplicate(producer: Producer, broker: Broker, event: Make) -> None:
-    """The retry of an event that was appended is recognised, and it is in the log once."""
+    """The broker recognises the retry, and the event is in the log once."""
     broker.script += [append_then_hang_up]
     published = producer.publish(event())
     assert published.duplicate
@@ -182,7 +182,7 @@ def test_lost_answer_ends_in_a_duplicate(producer: Producer, broker: Broker, eve
 
 
 def test_redirect_is_not_followed(producer: Producer, broker: Broker, event: Make) -> None:
-    """The key stays with the host that was named."""
+    """The key is sent only to the host in ``url``."""
     broker.script += [answer(307, b"", "text/html", Location=f"{broker.url}/elsewhere")]
     with pytest.raises(UnexpectedAnswer) as caught:
         producer.publish(event())
@@ -206,7 +206,7 @@ def test_environment_is_not_trusted(
 def test_endless_answer_is_cut_off(
     producer: Producer, broker: Broker, event: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An answer far too long to be the broker's is given up, not collected."""
+    """The producer stops reading an answer that is far too long."""
     monkeypatch.setattr("furniture_events._http._MAX_ANSWER_BYTES", 1000)
     broker.script += [answer(200, b"x" * 5000)] * 5
     with pytest.raises(ConnectionLost, match="too long"):
@@ -214,7 +214,7 @@ def test_endless_answer_is_cut_off(
 
 
 def test_key_is_in_no_error(producer: Producer, broker: Broker, event: Make) -> None:
-    """Not in the text, not in an attribute, not in a cause, not in a pickle."""
+    """The text, the attributes, the causes and the pickle have no key."""
     echo = {"code": "unauthorized", "message": "key sesame is unknown"}
     broker.script += [answer(401, echo, "application/problem+json")]
     with pytest.raises(Unauthorized) as caught:
@@ -226,7 +226,7 @@ def test_key_is_in_no_error(producer: Producer, broker: Broker, event: Make) -> 
 
 
 def test_batch_splits_by_count_and_bytes(broker: Broker, event: Make) -> None:
-    """Twenty-five hundred events arrive in three requests, in order, with results in order."""
+    """2,500 events arrive in three requests, in order, and the results are in order."""
     with Producer(broker.url) as producer:
         results = producer.publish_many(event(id=f"n{n}") for n in range(2500))
         large = [event(id=f"l{n}", descripcion="x" * 60_000) for n in range(20)]
@@ -240,7 +240,7 @@ def test_batch_splits_by_count_and_bytes(broker: Broker, event: Make) -> None:
 
 
 def test_batch_reports_each_event(producer: Producer, broker: Broker, event: Make) -> None:
-    """A bad event here or there does not touch the others, and a lost answer loses nothing."""
+    """A bad event does not change the others, and a lost answer loses no event."""
     broker.script += [append_then_hang_up]
     results = producer.publish_many([event(id="a"), event(id="b", nombre=""), {}, event(id="d")])
     kinds = [type(result).__name__ for result in results]
@@ -248,8 +248,8 @@ def test_batch_reports_each_event(producer: Producer, broker: Broker, event: Mak
     assert len(broker.log) == 2
 
 
-def test_batch_to_nobody_returns_errors(closed_port: int, event: Make) -> None:
-    """Where nobody listens publish_many raises nothing and loses nothing."""
+def test_a_batch_without_a_broker_returns_errors(closed_port: int, event: Make) -> None:
+    """Without a listener ``publish_many`` raises nothing, and returns every error."""
     url = f"http://127.0.0.1:{closed_port}"
     with Producer(url, attempts=1, batch_events=1) as producer:
         one, two = producer.publish_many([event(), event()])
@@ -276,10 +276,10 @@ def test_twenty_threads_share_a_producer(broker: Broker, event: Make) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-def test_forked_child_has_connections_of_its_own(
+def test_forked_child_has_its_own_connections(
     producer: Producer, broker: Broker, event: Make
 ) -> None:
-    """Parent and child both publish after a fork, never through the same socket."""
+    """Parent and child both publish after a fork, each through its own socket."""
     producer.publish(event(id="before"))
     child = os.fork()
     if child == 0:
@@ -299,8 +299,8 @@ def test_forked_child_has_connections_of_its_own(
     assert list(broker.log) == ["before", "child", "child again", "after"]
 
 
-def test_closed_producer_says_so(broker: Broker, event: Make) -> None:
-    """After close every call fails by name, and closing again is nothing."""
+def test_a_closed_producer_raises(broker: Broker, event: Make) -> None:
+    """After ``close`` every call raises ``ProducerClosed``. ``close`` may be called twice."""
     producer = Producer(broker.url)
     producer.ping()
     producer.close()
@@ -317,7 +317,7 @@ def test_closed_producer_says_so(broker: Broker, event: Make) -> None:
 
 
 def test_close_during_a_call_ends_it(broker: Broker, event: Make) -> None:
-    """A call that another thread cuts off between its attempts ends in doubt, not in a crash."""
+    """A call that another thread closes between its attempts has ``maybe_appended``."""
     broker.script += [raw(b"")]
     producer = Producer(broker.url)
     producer._sleep = lambda _: producer.close()
@@ -329,7 +329,7 @@ def test_close_during_a_call_ends_it(broker: Broker, event: Make) -> None:
 def test_log_lines_are_bounded_and_hold_no_secret(
     producer: Producer, broker: Broker, event: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A retry and an incomplete batch are one warning each; no key, no payload, no id."""
+    """A retry and an incomplete batch are one warning each, without key, furniture or id."""
     caplog.set_level(logging.DEBUG, "furniture_events")
     broker.script += [refuse(503, "log_unavailable")]
     producer.publish(event(id="hidden-id", nombre="Mesa secreta"))
@@ -347,7 +347,7 @@ def test_log_lines_are_bounded_and_hold_no_secret(
 
 
 def test_contract_error_of_the_last_attempt_is_raised(broker: Broker, event: Make) -> None:
-    """After the attempts are used up the broker's own words come through."""
+    """After the last attempt the error has the broker's own words."""
     broker.script += [refuse(503, "log_unavailable", Retry_After="0")] * 2
     with Producer(broker.url, attempts=2, backoff=0) as producer:
         with pytest.raises(LogUnavailable) as caught:

@@ -1,4 +1,4 @@
-"""The stand-ins for users' own tests."""
+"""The in-memory producers for users' own tests."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +47,7 @@ def test_records_events_as_a_consumer_gets_them(
 
 
 def test_every_method_works(producer: InMemoryProducer, furniture: dict[str, Any]) -> None:
-    """The other two types, ping and position answer as the broker would."""
+    """The other two event types, ``ping`` and ``position`` answer like the broker."""
     assert producer.position() == "memory-0"
     producer.furniture_updated(furniture)
     producer.furniture_deleted(furniture)
@@ -57,7 +57,7 @@ def test_every_method_works(producer: InMemoryProducer, furniture: dict[str, Any
 
 
 def test_same_id_is_a_duplicate_or_a_conflict(producer: InMemoryProducer, event: Make) -> None:
-    """The same event is appended once; another under its id is refused."""
+    """The same event is appended once, and another event with its id is refused."""
     first = producer.publish(event(id="a", altura=75, extra={"x": 1, "y": 2}))
     again = producer.publish(event(id="a", altura=75.0, extra={"y": 2, "x": 1}))
     assert again == Published(first.id, first.offset, first.timestamp, duplicate=True)
@@ -81,10 +81,10 @@ def test_same_id_is_a_duplicate_or_a_conflict(producer: InMemoryProducer, event:
         ("ancho", [0, 0.5, 10**99], [-1, -0.1, False, "75", None]),
     ],
 )
-def test_furniture_is_judged_by_the_contract(
+def test_furniture_is_checked_by_the_contract(
     producer: InMemoryProducer, event: Make, field: str, good: list[Any], bad: list[Any]
 ) -> None:
-    """Each field is tested at its bounds, and the error names it."""
+    """Each field is checked at its bounds, and the error names it."""
     for value in good:
         producer.publish(event(**{field: value}))
     for value in bad:
@@ -110,7 +110,7 @@ def test_bad_id_is_refused(producer: InMemoryProducer, event: Make, id: str) -> 
 
 
 def test_unknown_type_and_large_event_are_refused(producer: InMemoryProducer, event: Make) -> None:
-    """A type of another contract and an event over 65,536 bytes do not get in."""
+    """An unknown type and an event over 65,536 bytes are refused."""
     with pytest.raises(UnknownType):
         producer.publish(event() | {"type": "furniture_sold"})
     with pytest.raises(TooLarge):
@@ -118,19 +118,19 @@ def test_unknown_type_and_large_event_are_refused(producer: InMemoryProducer, ev
 
 
 def test_batch_reports_each_event(producer: InMemoryProducer, event: Make) -> None:
-    """Results and errors stand in order."""
+    """Results and errors are in the order of the events."""
     results = producer.publish_many([event(id="a"), event(nombre=""), {}, event(id="a")])
     kinds = [type(result).__name__ for result in results]
     assert kinds == ["Published", "InvalidFurniture", "InvalidMessage", "Published"]
     assert len(producer.events) == 1
 
 
-def test_next_calls_fail_as_told(producer: InMemoryProducer, event: Make) -> None:
-    """The next requests fail, so many and no more, without a wait; a batch reports it."""
-    producer.fail_next(Unreachable("told"), times=2)
-    producer.fail_next(LogUnavailable("told"))
+def test_the_next_calls_fail_on_demand(producer: InMemoryProducer, event: Make) -> None:
+    """Only the next requests fail, without a wait, and a batch reports the error."""
+    producer.fail_next(Unreachable("asked for"), times=2)
+    producer.fail_next(LogUnavailable("asked for"))
     for _ in range(2):
-        with pytest.raises(Unreachable, match="told"):
+        with pytest.raises(Unreachable, match="asked for"):
             producer.publish(event())
     (result,) = producer.publish_many([event()])
     assert isinstance(result, LogUnavailable)
@@ -139,8 +139,8 @@ def test_next_calls_fail_as_told(producer: InMemoryProducer, event: Make) -> Non
 
 
 def test_many_batches_stop_at_a_failure(producer: InMemoryProducer, event: Make) -> None:
-    """A failure in the first thousand leaves the rest untried, as in production."""
-    producer.fail_next(Unreachable("told"))
+    """After a failure of the first 1,000 events the others are not sent, as in production."""
+    producer.fail_next(Unreachable("asked for"))
     results = producer.publish_many([event()] * 1001)
     assert isinstance(results[0], Unreachable)
     assert isinstance(results[1000], NotAttempted)
@@ -148,25 +148,25 @@ def test_many_batches_stop_at_a_failure(producer: InMemoryProducer, event: Make)
 
 
 def test_lost_answer_leaves_the_event_recorded(producer: InMemoryProducer, event: Make) -> None:
-    """A test can tell the event that was appended from the answer that was lost."""
-    producer.fail_next(AnswerTimeout("told", maybe_appended=True), appended=True)
+    """The call fails, but the event is recorded."""
+    producer.fail_next(AnswerTimeout("asked for", maybe_appended=True), appended=True)
     with pytest.raises(AnswerTimeout) as caught:
         producer.publish(event(id="a"))
     assert caught.value.maybe_appended
     assert producer.publish(event(id="a")).duplicate
 
 
-def test_clear_forgets(producer: InMemoryProducer, event: Make) -> None:
-    """Events, ids and failures to come are gone; the position goes on."""
+def test_clear_forgets_events_and_failures(producer: InMemoryProducer, event: Make) -> None:
+    """Events, ids and the next failures are forgotten, but not the position."""
     producer.publish(event(id="a"))
-    producer.fail_next(Unreachable("told"))
+    producer.fail_next(Unreachable("asked for"))
     producer.clear()
     assert producer.events == []
     assert producer.publish(event(id="a")).offset == "memory-2"
 
 
-def test_closed_stand_in_says_so(event: Make) -> None:
-    """The stand-in is closed like a producer."""
+def test_a_closed_in_memory_producer_raises(event: Make) -> None:
+    """It closes like a producer."""
     with InMemoryProducer() as producer:
         producer.publish(event())
     with pytest.raises(ProducerClosed):
@@ -174,20 +174,20 @@ def test_closed_stand_in_says_so(event: Make) -> None:
 
 
 def test_many_threads_may_publish(producer: InMemoryProducer, event: Make) -> None:
-    """Offsets are unique however many threads there are."""
+    """Many threads get unique offsets."""
     with ThreadPoolExecutor(8) as threads:
         published = list(threads.map(lambda _: producer.publish(event()), range(200)))
     assert len({result.offset for result in published}) == len(producer.events) == 200
 
 
-async def test_async_twin_does_the_same(event: Make) -> None:
-    """The twin records, recognises, refuses and fails as told."""
+async def test_the_async_producer_does_the_same(event: Make) -> None:
+    """It records, recognises, refuses and fails like the blocking one."""
     async with AsyncInMemoryProducer(now=lambda: NOON) as producer:
         await producer.publish(event(id="a"))
         assert (await producer.publish(event(id="a"))).duplicate
         with pytest.raises(InvalidFurniture):
             await producer.publish(event(altura=-1))
-        producer.fail_next(Unreachable("told"))
+        producer.fail_next(Unreachable("asked for"))
         with pytest.raises(Unreachable):
             await producer.publish(event())
         (result,) = await producer.publish_many([event(id="b")])

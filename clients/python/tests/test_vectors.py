@@ -1,7 +1,7 @@
-"""The project's golden vectors, where the repository is around the package.
+"""The repository's golden vectors hold for the in-memory producer, too.
 
-The stand-in judges an event by the same vectors as the broker. What is no JSON at all never
-reaches a broker from this client, so those vectors are not its concern.
+Outside the repository there are none, and these tests are skipped. Vectors that are no JSON are
+left out, because this client never sends them.
 """
 
 import json
@@ -14,18 +14,18 @@ from furniture_events import Refused
 from furniture_events.testing import InMemoryProducer
 
 FOLDER = Path(__file__).parents[3] / "tests" / "vectors"
-JUDGED = {"invalid_message", "unknown_type", "invalid_furniture"}
+CHECKED_CODES = {"invalid_message", "unknown_type", "invalid_furniture"}
 
 
 def vectors(name: str) -> list[Any]:
-    """Read a file of vectors; none where there is no such file, which skips its test."""
+    """Read a file of vectors. Without the file there are none, and the test is skipped."""
     path = FOLDER / name
     found: list[Any] = json.loads(path.read_text("utf-8")) if path.exists() else []
     return found
 
 
 @pytest.mark.parametrize("vector", vectors("events.json"), ids=lambda vector: vector["name"])
-def test_sound_event_is_recorded_as_it_is(vector: dict[str, Any]) -> None:
+def test_a_valid_event_is_recorded_unchanged(vector: dict[str, Any]) -> None:
     """An event that the contract accepts arrives unchanged."""
     producer = InMemoryProducer()
     event = vector["publish"]
@@ -37,11 +37,11 @@ def test_sound_event_is_recorded_as_it_is(vector: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "vector",
-    [vector for vector in vectors("errors.json") if vector["code"] in JUDGED],
+    [vector for vector in vectors("errors.json") if vector["code"] in CHECKED_CODES],
     ids=lambda vector: vector["name"],
 )
-def test_unsound_event_is_refused_with_the_same_code(vector: dict[str, Any]) -> None:
-    """The code is the contract's; so are the fields, of which those missing are told first."""
+def test_an_invalid_event_is_refused_with_the_contracts_code(vector: dict[str, Any]) -> None:
+    """The code and the fields are the contract's. Missing fields are reported first."""
     event = json.loads(vector["message"])
     with pytest.raises(Refused) as caught:
         InMemoryProducer().publish(event)

@@ -1,4 +1,4 @@
-"""The catalogue in the admin: what is changed here is live, too."""
+"""The catalogue in the admin. Its changes are published, too."""
 
 from django.contrib import admin
 
@@ -7,7 +7,7 @@ from catalog.models import Mueble
 
 @admin.register(Mueble)
 class MuebleAdmin(admin.ModelAdmin):
-    """Pieces, with who made them."""
+    """Pieces, with their authors."""
 
     list_display = ("nombre", "material", "altura", "ancho", "autor")
     list_filter = ("material",)

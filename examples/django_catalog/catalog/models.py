@@ -1,11 +1,11 @@
-"""What the catalogue holds."""
+"""The catalogue's only model."""
 
 from django.conf import settings
 from django.db import models
 
 
 class Mueble(models.Model):
-    """A piece of furniture. Its fields have the names of the contract, but for the author."""
+    """A piece of furniture. Its fields have the contract's names, except for the author."""
 
     nombre = models.CharField(max_length=255)
     descripcion = models.TextField("descripción", max_length=10_000, blank=True)
@@ -15,7 +15,7 @@ class Mueble(models.Model):
     autor = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="muebles")
 
     class Meta:
-        """The newest first, as `catalog.js` keeps them too."""
+        """The newest piece first, as ``catalog.js`` orders them, too."""
 
         ordering = ("-id",)
 

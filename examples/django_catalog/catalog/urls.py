@@ -1,4 +1,4 @@
-"""The catalogue's pages."""
+"""The catalogue's URLs."""
 
 from django.urls import path
 

@@ -1,6 +1,6 @@
-"""The catalogue's pages: a list for all, and forms for who is signed in.
+"""The catalogue's pages: a public list, and forms for users who are signed in.
 
-Nothing here publishes: saving and deleting does.
+This module publishes nothing itself. Saves and deletes publish.
 """
 
 from django.contrib.auth.mixins import LoginRequiredMixin
@@ -17,14 +17,14 @@ from catalog.models import Mueble
 
 @method_decorator(live, name="dispatch")
 class MuebleList(ListView):
-    """All pieces. `live` reads the log's position before the query, so that nothing is missed."""
+    """All pieces. ``live`` reads the log's position before the query, so no event is missed."""
 
     queryset = Mueble.objects.select_related("autor")
     template_name = "catalog/list.html"
 
 
 class Form(LoginRequiredMixin):
-    """A form that changes a piece. What fails after the save takes it back, and its event."""
+    """A form that changes a piece. An error after the save rolls back the piece and its event."""
 
     model = Mueble
     success_url = reverse_lazy("catalog:list")
@@ -36,26 +36,26 @@ class Form(LoginRequiredMixin):
 
 
 class MuebleForm(Form):
-    """The fields that people fill in."""
+    """A form with the piece's fields."""
 
     fields = ("nombre", "descripcion", "altura", "ancho", "material")
     template_name = "catalog/form.html"
 
 
 class MuebleCreate(MuebleForm, CreateView):
-    """A new piece, by who is signed in."""
+    """A form for a new piece, whose author is the signed-in user."""
 
     def form_valid(self, form: ModelForm) -> HttpResponse:
-        """Sign it."""
+        """Set the author, and save."""
         form.instance.autor = self.request.user
         return super().form_valid(form)
 
 
 class MuebleUpdate(MuebleForm, UpdateView):
-    """Another name, another material."""
+    """A form that changes a piece."""
 
 
 class MuebleDelete(Form, DeleteView):
-    """Asks before."""
+    """A form that asks before it deletes a piece."""
 
     template_name = "catalog/delete.html"

@@ -1,1 +1,1 @@
-"""The site: its settings and its pages' addresses."""
+"""The site: its settings and its URLs."""

@@ -1,7 +1,7 @@
-"""The site's settings. As they stand they are for a developer's machine.
+"""The site's settings. The defaults are for a developer's machine.
 
-From the environment: SECRET_KEY, DEBUG (0 or 1), ALLOWED_HOSTS, CATALOG_SQLITE (a path) or
-CATALOG_POSTGRES (a database's name; PGHOST, PGPORT, PGUSER and PGPASSWORD say where it is),
+Environment variables: SECRET_KEY, DEBUG (0 or 1), ALLOWED_HOSTS, CATALOG_SQLITE (a path) or
+CATALOG_POSTGRES (a database's name, with PGHOST, PGPORT, PGUSER and PGPASSWORD for its server),
 FURNITURE_EVENTS_URL and FURNITURE_EVENTS_KEY.
 """
 
@@ -41,7 +41,7 @@ else:
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": os.environ.get("CATALOG_SQLITE", BASE_DIR / "catalog.sqlite3"),
-            # Several processes write: each waits for its turn, and who reads waits for nobody.
+            # Several processes write: each one waits for its turn. Reads wait for no write.
             "OPTIONS": {
                 "init_command": "PRAGMA journal_mode=WAL",
                 "transaction_mode": "IMMEDIATE",

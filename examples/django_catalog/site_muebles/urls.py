@@ -1,4 +1,4 @@
-"""The site's pages."""
+"""The site's URLs."""
 
 from django.contrib import admin
 from django.contrib.staticfiles.urls import staticfiles_urlpatterns
@@ -8,5 +8,5 @@ urlpatterns = [
     path("", include("catalog.urls")),
     path("cuenta/", include("django.contrib.auth.urls")),
     path("admin/", admin.site.urls),
-    *staticfiles_urlpatterns(),  # only while DEBUG is on: otherwise a web server has them
+    *staticfiles_urlpatterns(),  # only with DEBUG; otherwise a web server serves them
 ]

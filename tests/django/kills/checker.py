@@ -1,4 +1,4 @@
-"""Whether what was delivered is what was committed, no more, no less, and in the same order."""
+"""Check that exactly the committed changes were delivered, in the order of their commits."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ DELETED = "furniture_deleted"
 
 
 class Change(NamedTuple):
-    """What was done to a piece, as its writer wrote it down, or as an event tells it.
+    """A change of a piece, from its writer's record or from an event.
 
     Attributes:
-        type: the event's.
-        token: of this change alone, though the event of a deletion has that of the update before.
-        version: of two changes of a piece that are committed, the later one has the higher.
+        piece: the piece's ``furniture_id``.
+        type: the event type.
+        token: unique to this change, but a deletion has the token of the update before it.
+        version: higher than the version of every earlier committed change of the piece.
     """
 
     piece: str
@@ -27,7 +28,7 @@ class Change(NamedTuple):
 
 
 def change_of(event: Mapping[str, Any]) -> Change:
-    """Return the change that an event tells."""
+    """Return the change that an event reports."""
     furniture = event["furniture"]
     return Change(
         furniture["furniture_id"],
@@ -38,7 +39,7 @@ def change_of(event: Mapping[str, Any]) -> Change:
 
 
 class Written(NamedTuple):
-    """What all writers wrote down: changes that are committed, and those that are not."""
+    """The records of all writers: committed changes, rolled back changes, and outcomes."""
 
     committed: list[Change]
     rolled_back: list[Change]
@@ -46,41 +47,41 @@ class Written(NamedTuple):
 
 
 def read_written(folder: Path) -> Written:
-    """Read what the writers left in a folder; see `tests.django.kills.writers`."""
+    """Read the records that the writers left in a folder; see ``writers.py``."""
     written = Written([], [], Counter())
     for path in folder.glob("*.jsonl"):
         for line in path.read_text().splitlines():
-            told = json.loads(line)
-            written.outcomes[told["outcome"]] += 1
-            kept = told["outcome"] == "committed"
-            changes = written.committed if kept else written.rolled_back
-            changes += [Change(*change) for change in told["changes"]]
-            written.rolled_back.extend(Change(*change) for change in told["undone"])
+            record = json.loads(line)
+            written.outcomes[record["outcome"]] += 1
+            is_committed = record["outcome"] == "committed"
+            changes = written.committed if is_committed else written.rolled_back
+            changes += [Change(*change) for change in record["changes"]]
+            written.rolled_back.extend(Change(*change) for change in record["undone"])
     return written
 
 
 def check(written: Written, delivered: Sequence[Change]) -> list[str]:
-    """Return each way in which the delivered changes are not the committed ones, in words."""
+    """Return every difference between the delivered and the committed changes, in words."""
     committed, rolled_back = set(written.committed), set(written.rolled_back)
     counts = Counter(delivered)
     return [
         *(f"lost: {change}" for change in written.committed if change not in counts),
-        *(f"delivered {count} times: {it}" for it, count in counts.items() if count > 1),
+        *(f"delivered {count} times: {change}" for change, count in counts.items() if count > 1),
         *(f"rolled back: {change}" for change in counts if change in rolled_back),
-        *(f"never written: {it}" for it in counts if it not in committed | rolled_back),
+        *(f"never written: {change}" for change in counts if change not in committed | rolled_back),
         *(f"out of order: {one} before {other}" for one, other in _swapped(delivered)),
     ]
 
 
 def _swapped(delivered: Iterable[Change]) -> Iterable[tuple[Change, Change]]:
-    """Yield neighbours of a piece's changes that are the wrong way round."""
+    """Yield pairs of a piece's successive changes that are in the wrong order."""
     last: dict[str, Change] = {}
     for change in delivered:
         before = last.get(change.piece, change)
-        if _place(before) > _place(change):
+        if _order(before) > _order(change):
             yield before, change
         last[change.piece] = change
 
 
-def _place(change: Change) -> tuple[int, bool]:
+def _order(change: Change) -> tuple[int, bool]:
     return change.version, change.type == DELETED

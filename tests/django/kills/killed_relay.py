@@ -1,6 +1,7 @@
 """A relay that kills itself: ``python -m tests.django.kills.killed_relay POINT VISIT``.
 
-It is the product's command; what that calls is wrapped here, to die at the visit of a point.
+It runs the product's command. Wrapped functions kill the process at a point of its work, at the
+given visit of that point.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Step = Callable[[], None]
 
 
 def trap(visits: int) -> Step:
-    """Return what ends this process, without warning, when it is called so often."""
+    """Return a function that kills this process when it is called for the last of these visits."""
     left = visits
 
     def step() -> None:
@@ -38,7 +39,7 @@ def trap(visits: int) -> Step:
 
 
 def before_reading(step: Step) -> None:
-    """There is something to read, and it is not read."""
+    """The outbox has waiting events, and none was read yet."""
     waiting = outbox.waiting
 
     def trapped(using: str) -> Any:
@@ -51,7 +52,7 @@ def before_reading(step: Step) -> None:
 
 
 def after_reading(step: Step) -> None:
-    """Rows are read, and nothing is done with them."""
+    """Rows were read, and no request was sent yet."""
     rounds = relay.rounds
 
     def trapped(rows: Any) -> Any:
@@ -62,7 +63,7 @@ def after_reading(step: Step) -> None:
 
 
 def sent(step: Step) -> None:
-    """The whole request is with the kernel, and nothing of its answer was read."""
+    """The whole request was sent, and nothing of its answer was read yet."""
     read, write = SyncStream.read, SyncStream.write
     asked = False
 
@@ -86,7 +87,7 @@ def answered(step: Step) -> None:
     delete = outbox.delete
 
     def trapped(rows: Any, using: str) -> None:
-        if rows:  # none where the broker took nothing
+        if rows:  # empty if the broker took nothing
             step()
         delete(rows, using)
 
@@ -94,7 +95,7 @@ def answered(step: Step) -> None:
 
 
 def deleting(step: Step) -> None:
-    """They are deleted, and that is not committed."""
+    """The rows are deleted, and the delete is not committed yet."""
     delete = f"DELETE FROM {connection.ops.quote_name(OutboxEvent._meta.db_table)}"
 
     def trapped(execute: Any, sql: str, parameters: Any, many: Any, context: Any) -> Any:
@@ -112,6 +113,6 @@ POINTS = (before_reading, after_reading, sent, answered, deleting)
 
 if __name__ == "__main__":
     name, visit = sys.argv[1:]
-    (point,) = [it for it in POINTS if it.__name__ == name]
+    (point,) = [each for each in POINTS if each.__name__ == name]
     point(trap(int(visit)))
     call_command("relay_furniture_events")

@@ -1,8 +1,8 @@
-"""What ``make django-kills`` may be told through the environment.
+"""The options of ``make django-kills``, from the environment.
 
 ``DJANGO_KILLS``: how many relays are killed. ``DJANGO_KILLS_TRANSACTIONS``: how many transactions
-each writer makes. ``DJANGO_KILLS_SEED``: a number, or ``random``; it decides who writes what and
-where each relay dies, though no seed decides how processes are scheduled.
+each writer makes. ``DJANGO_KILLS_SEED``: a number, or ``random``. The seed decides the writers'
+changes and the point at which each relay is killed, but not the scheduling of the processes.
 """
 
 from __future__ import annotations
@@ -18,4 +18,4 @@ DELAY_SECONDS = 0.2 if LONG else 0.05
 SEED = seed_of("DJANGO_KILLS_SEED")
 
 reports: list[str] = []
-"""What the runs of this session came to."""
+"""The reports of this session's runs."""

@@ -1,4 +1,4 @@
-"""A run: writers, relays that die, a broker that is away for a while, and one that listens."""
+"""A run: writers, relays that are killed, a broker that is down at times, and a consumer."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from tests.django.relays import Relay, published, site_environment
 from tests.support.server import Server, wait_until
 
 POINTS = ("before_reading", "after_reading", "sent", "answered", "deleting")
-"""Where relays die; see `tests.django.kills.killed_relay`."""
+"""The points at which relays are killed; see ``killed_relay.py``."""
 
 SETTLE_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does."""
+    """The plan of a run."""
 
     seed: int
     kills: int
@@ -46,7 +46,7 @@ class Plan:
     batch_events: int = 10
 
     def deaths(self) -> list[tuple[str, int]]:
-        """Return the point and the visit at which each relay dies: each point as often."""
+        """Return the point and the visit at which each relay is killed, evenly over the points."""
         random = Random(self.seed)
         points = list(itertools.islice(itertools.cycle(POINTS), self.kills))
         random.shuffle(points)
@@ -55,7 +55,7 @@ class Plan:
 
 @dataclass
 class Report:
-    """What a run came to."""
+    """The results of a run."""
 
     plan: Plan
     written: Written
@@ -91,16 +91,19 @@ class Report:
 
 
 def carry_out(plan: Plan, folder: Path, database: Mapping[str, Any]) -> Report:
-    """Do a run on a database that has one user and nothing else."""
+    """Do a run on a database that has only one user."""
     begun = time.monotonic()
     broker = Server(folder, event_log="sqlite:///events.db")
     setting = {"URL": broker.url, "BATCH_EVENTS": plan.batch_events, "LEASE_SECONDS": 0.5}
     environment = site_environment(database, **setting)
     killed: Counter[str] = Counter()
     deaths = plan.deaths()
-    # Of those that need the broker to die, one is started without it, and one more later on.
-    needy = [at for at, (point, _) in enumerate(deaths) if point in ("sent", "answered")]
-    outages = {needy[len(needy) // 3]: Server.kill, needy[-1]: Server.stop}
+    # Two relays start without the broker, of those that are killed after a request.
+    after_requests = [at for at, (point, _) in enumerate(deaths) if point in ("sent", "answered")]
+    outages = {
+        after_requests[len(after_requests) // 3]: Server.kill,
+        after_requests[-1]: Server.stop,
+    }
     relay: Relay | None = None
     try:
         with _listening(broker.url) as consumer, _writing(plan, folder, environment) as writers:
@@ -116,13 +119,13 @@ def carry_out(plan: Plan, folder: Path, database: Mapping[str, Any]) -> Report:
                 killed[point] += status == -9
                 assert status == -9, relay.output
             relay = Relay(environment=environment)
-            wait_until(lambda: writers.poll() is not None, "all is written", SETTLE_SECONDS)
+            wait_until(lambda: writers.poll() is not None, "the writers have ended", SETTLE_SECONDS)
             assert writers.returncode == 0
             waiting = OutboxEvent.objects.filter(error="")
             wait_until(lambda: not waiting.exists(), "the outbox is empty", SETTLE_SECONDS)
             assert relay.stop() == 0, relay.output
             events = published(broker)
-            wait_until(lambda: len(_events(consumer)) >= len(events), "the consumer has them")
+            wait_until(lambda: len(_events(consumer)) >= len(events), "the consumer has all events")
     finally:
         if relay is not None:
             relay.kill()
@@ -134,21 +137,21 @@ def carry_out(plan: Plan, folder: Path, database: Mapping[str, Any]) -> Report:
         len(outages),
         OutboxEvent.objects.count(),
         [change_of(event) for event in events],
-        [change_of({"type": it.type, "furniture": it.furniture}) for it in _events(consumer)],
-        sum(isinstance(it, Ready) and it.gap for it in consumer.records),
+        [change_of({"type": each.type, "furniture": each.furniture}) for each in _events(consumer)],
+        sum(isinstance(record, Ready) and record.gap for record in consumer.records),
         time.monotonic() - begun,
     )
 
 
 def _events(consumer: Consumer) -> list[Delivered]:
-    return [it for it in list(consumer.records) if isinstance(it, Delivered)]
+    return [record for record in list(consumer.records) if isinstance(record, Delivered)]
 
 
 @contextmanager
 def _writing(
     plan: Plan, folder: Path, environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Let the writers write."""
+    """Run the writers."""
     numbers = (plan.seed, plan.writers, plan.transactions, plan.delay_seconds)
     writers = subprocess.Popen(
         [sys.executable, "-m", "tests.django.kills.writers", folder, *map(str, numbers)],
@@ -165,7 +168,7 @@ def _writing(
 
 @contextmanager
 def _listening(url: str) -> Iterator[Consumer]:
-    """Let a consumer be told all that is published, however often it must connect again."""
+    """Run a consumer of all events, which connects again after each disconnect."""
     with urllib.request.urlopen(f"{url}/api/events?limit=0") as answer:
         start = json.load(answer)["position"]
     loop = asyncio.new_event_loop()

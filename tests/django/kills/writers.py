@@ -1,8 +1,8 @@
 """Processes that write.
 
-``python -m tests.django.kills.writers FOLDER SEED WRITERS TRANSACTIONS DELAY``: each makes
-transactions over pieces of its own and pieces that all of them share, leaves each open for a while,
-at most for DELAY seconds, rolls a third of them back, and writes to a file what became of each.
+``python -m tests.django.kills.writers FOLDER SEED WRITERS TRANSACTIONS DELAY``: each writer changes
+its own pieces, and pieces that all writers share. It leaves each transaction open for a while, at
+most for DELAY seconds, and rolls a third of them back. It records each transaction in a file.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ SHARED = tuple(range(1_000_001, 1_000_005))
 
 
 class _RollBack(Exception):
-    """A transaction, or a savepoint, that is not to be."""
+    """Rolls a transaction or a savepoint back."""
 
 
 class Writer:
-    """One process's writer."""
+    """The writer of one process."""
 
     def __init__(self, name: str, folder: Path, seed: int, delay: float) -> None:
         self._name = name
@@ -55,29 +55,29 @@ class Writer:
             outcome = self._transaction()
             if outcome != "committed":
                 self._own = own
-            told = {"outcome": outcome, "changes": self._changes, "undone": self._undone}
-            self._file.write(f"{json.dumps(told)}\n")
+            record = {"outcome": outcome, "changes": self._changes, "undone": self._undone}
+            self._file.write(f"{json.dumps(record)}\n")
             self._file.flush()
 
     def _transaction(self) -> str:
         try:
             with transaction.atomic():
-                if self._random.random() < 0.4:  # one at most: two could be a deadlock
+                if self._random.random() < 0.4:  # at most one: two could deadlock
                     self._change_shared(self._random.choice(SHARED))
                 for _ in range(self._random.randint(0, 2)):
                     self._change_own()
                 if self._random.random() < 0.2:
-                    self._change_own_in_vain()
+                    self._change_own_and_roll_back()
                 time.sleep(self._random.random() * self._delay)
                 if self._random.random() < 1 / 3:
                     raise _RollBack
         except _RollBack:
             return "rolled back"
         except IntegrityError:
-            return "failed"  # two make the same shared piece anew
+            return "failed"  # two writers create the same shared piece
         return "committed"
 
-    def _change_own_in_vain(self) -> None:
+    def _change_own_and_roll_back(self) -> None:
         own, before = set(self._own), len(self._changes)
         try:
             with transaction.atomic():
@@ -110,7 +110,7 @@ class Writer:
             self._delete(piece)
 
     def _save(self, piece: Mueble, type: str) -> None:
-        """Save a piece of which we have the lock, if it is there: so its version grows."""
+        """Save a piece. Its row is locked, if it exists, so that the versions of a piece grow."""
         self._tokens += 1
         piece.nombre, piece.altura, piece.ancho, piece.autor = "Mesa", 75, 120, self._author
         piece.material = f"{self._name}-{self._tokens}"
@@ -126,7 +126,7 @@ class Writer:
 
 
 def main(folder: str, seed: str, writers: str, transactions: str, delay: str) -> int:
-    """Run all writers, each in a process; return 1 where one of them failed."""
+    """Run all writers, each in a process. Return 1 if one of them failed."""
     for number in range(int(writers)):
         if os.fork() == 0:
             try:

@@ -1,4 +1,4 @@
-"""The error tree, and what each error says about the event that the call published.
+"""The error tree, and whether an event may be in the log after an error.
 
 ::
 

@@ -208,7 +208,7 @@ def _check_lookup(where: str, model: type[Model], name: str, lookup: str) -> Ite
     try:
         model._base_manager.values_list(lookup)
         many = any(field.one_to_many or field.many_to_many for field in fields)
-    except (FieldError, ValueError):  # the latter for what is no identifier
+    except (FieldError, ValueError):  # a ValueError if it is no identifier
         many = True
     if many:
         yield _error(

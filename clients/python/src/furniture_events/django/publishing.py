@@ -100,7 +100,7 @@ def record_deleted(before: Before, using: str) -> None:
             continue
         try:
             events.append(ChangeEvent.encode(DELETED, old))
-        except Exception as error:  # noqa: BLE001 - the row is deleted, whatever the error is
+        except Exception as error:  # noqa: BLE001 - after any error, the row is deleted
             _refuse_deleted(str(old["furniture_id"]), error, using)
     _hand_over(events, using)
 
@@ -142,5 +142,5 @@ def _is_unchanged(old: Furniture | Exception, new: dict[str, object]) -> bool:
     """Compare as JSON. A row that could not be published before has always changed."""
     try:
         return not isinstance(old, Exception) and is_same_json(plain_furniture(old), new)
-    except Exception:  # noqa: BLE001 - whatever the error is, this save may repair the row
+    except Exception:  # noqa: BLE001 - this save may repair the row, after any error
         return False

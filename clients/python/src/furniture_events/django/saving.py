@@ -53,7 +53,7 @@ class _Change:
     piece: Model
     using: str
     created: bool | None = None
-    """What ``post_save`` says. None before it."""
+    """The argument of ``post_save``. None before it."""
     is_over: bool = False
     """True at its end. A receiver's thread or task may still have this context afterwards."""
 
@@ -130,7 +130,7 @@ def _concerns(mapper: Mapper, fields: Collection[str]) -> bool:
 
 
 def _watch_deletes(mapper: Mapper) -> None:
-    """Watch ``delete(keep_parents=True)``, for which the signals are those of a full delete."""
+    """Watch ``delete(keep_parents=True)``, which sends the same signals as a full delete."""
     original = mapper.model.delete
 
     @wraps(original)
@@ -187,7 +187,7 @@ def _record(before: Before, change: _Change, mapper: Mapper) -> None:
     with transaction.atomic(using=change.using, savepoint=False):
         keys = {*before, key_of(change.piece, mapper)}
         after = read(mapper, rows_at(keys, mapper, change.using))
-        if change.created is False:  # so a row that was not there before is another transaction's
+        if change.created is False:  # so another transaction has inserted a row that was not there
             before = {**dict.fromkeys(after, _UNKNOWN), **before}
         record_changes(before, after, change.using)
 

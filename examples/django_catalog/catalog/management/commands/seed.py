@@ -1,4 +1,4 @@
-"""`manage.py seed`: something to see."""
+"""``manage.py seed``: users and pieces for the demo."""
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -22,9 +22,9 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def handle(self, **_: object) -> None:
-        """Add what is missing. Raises `CommandError` where such passwords have no place."""
+        """Add the missing users and pieces. Raise ``CommandError`` unless ``DEBUG`` is on."""
         if not settings.DEBUG:
-            raise CommandError("the demo's users have passwords that anybody guesses: not here")
+            raise CommandError("seed needs DEBUG: anybody can guess the passwords of its users")
         if not User.objects.filter(username="admin").exists():
             User.objects.create_superuser("admin", "", "admin")
         if not User.objects.filter(username="ana").exists():

@@ -1,4 +1,4 @@
-// Keeps the list live. Django has rendered it; from there on the broker says what changes.
+// Keeps the list live. Django renders the list, and the broker sends every later change.
 
 const { url, since: rendered, token } = JSON.parse(
   document.getElementById("furniture-events").textContent,
@@ -7,15 +7,15 @@ const list = document.getElementById("muebles");
 const blank = document.getElementById("blank").content.querySelector("tr");
 const state = document.getElementById("state");
 
-let since = rendered; // up to where the list knows everything; null: nobody could tell
-let held = null; // the events that come while the list is being loaded anew
+let since = rendered; // the list shows every event up to this position; null: unknown
+let waiting = null; // the events that arrive while the list is being loaded again
 let loads = 0;
 
 function find(id) {
   return [...list.rows].find((row) => row.dataset.id === id);
 }
 
-// An event may tell what the list shows already: then this changes nothing.
+// The list may show the event already. Then this changes nothing.
 function show({ type, furniture }) {
   const id = furniture.furniture_id;
   if (type === "furniture_deleted") {
@@ -38,15 +38,15 @@ function insert(id) {
   return row;
 }
 
-// Loads the list anew. What comes meanwhile is shown afterwards: it may be newer.
+// Loads the list again. Events that arrive meanwhile are shown afterwards: they may be newer.
 async function reload() {
-  const mine = ++loads;
-  held ??= [];
+  const load = ++loads;
+  waiting ??= [];
   const rows = await persist(fetchRows);
-  if (mine !== loads) return; // another gap came meanwhile, and its load tells more
+  if (load !== loads) return; // another gap came meanwhile, and its load is newer
   list.replaceChildren(...rows);
-  const events = held;
-  held = null;
+  const events = waiting;
+  waiting = null;
   events.forEach(show);
 }
 
@@ -57,7 +57,7 @@ async function fetchRows() {
   return page.getElementById("muebles").rows;
 }
 
-// The client comes from the broker, which may not be there yet.
+// The broker serves the client library, and may not run yet.
 function loadClient() {
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
@@ -85,13 +85,13 @@ function say(text, live = false) {
 
 await persist(loadClient);
 
-// A function: at each connection `since` is what it is then.
+// A function, so that each connection sends the current `since`.
 const socket = io(url, { auth: (answer) => answer({ since, token }) });
 
 for (const type of ["furniture_created", "furniture_updated", "furniture_deleted"])
   socket.on(type, (event, offset) => {
     since = offset;
-    if (held) held.push(event);
+    if (waiting) waiting.push(event);
     else show(event);
   });
 
@@ -102,5 +102,5 @@ socket.on("ready", ({ position, gap }) => {
 });
 socket.on("disconnect", () => say("sin conexión, reconectando…"));
 socket.on("connect_error", ({ message }) => {
-  if (!socket.active) say(`sin conexión: ${message}`); // refused, for good
+  if (!socket.active) say(`sin conexión: ${message}`); // refused: the client does not try again
 });
