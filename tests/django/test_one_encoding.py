@@ -97,8 +97,8 @@ def test_an_unchanged_save_encodes_nothing(piece: Mueble) -> None:
     assert counts == {"encodes": 0, "decodes": 0}
 
 
-def test_the_relay_sends_texts_that_it_did_not_make(autor: User, broker: loopback.Broker) -> None:
-    """A stored text with other spaces, or with its id first, is sent as it is."""
+def test_the_relay_publishes_a_text_of_another_form(autor: User, broker: loopback.Broker) -> None:
+    """A text with other spaces, or with its id first, was not written by this app."""
     event = {"id": 'i "1"', "type": "furniture_created", "furniture": {**FURNITURE, "altura": 1}}
     OutboxEvent.objects.create(type="furniture_created", furniture_id="x", event=json.dumps(event))
     mueble(autor).save()

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from furniture_events._contract import FURNITURE_FIELDS
-from furniture_events._encoding import encode_event
+from furniture_events._encoding import EncodedEvent, encode_event
 from furniture_events.errors import InvalidFurniture, InvalidMessage
 
 SOUND: dict[str, Any] = dict.fromkeys(FURNITURE_FIELDS, "x") | {"altura": 1, "ancho": 2}
@@ -315,3 +315,29 @@ def test_decimals_keep_their_value(value: Decimal) -> None:
     integral = value == value.to_integral_value()
     assert isinstance(number, int) == integral
     assert number == (int(value) if integral else float(value))
+
+
+@given(extra=JSON, id=st.text(st.characters(codec="utf-8")))
+def test_the_id_of_an_encoded_text_is_read_back(extra: object, id: str) -> None:
+    """An event is the same after its text was stored, whatever the furniture and the id hold."""
+    event = {"type": "t", "furniture": SOUND | {"id": extra, ',"id":"': extra}, "id": id}
+    encoded = encode_event(event, str)
+    assert EncodedEvent.from_text(encoded.body.decode()) == encoded
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"id":"a","type":"t","furniture":{"x":1}}',
+        '{"id":"a","type":"t","furniture":{"x":1,"id":"b"}}',
+        '{"type": "t", "furniture": {}, "id": "a"}',
+        '{"type":"t","furniture":{},"id":"a","more":1}',
+        '{"type":"t","furniture":{},"id":7}',
+        '{"id":"a"}',
+        "",
+        "nonsense",
+    ],
+)
+def test_a_text_of_another_form_has_no_id_at_its_end(text: str) -> None:
+    """Such a text is decoded and encoded again by its caller."""
+    assert EncodedEvent.from_text(text) is None

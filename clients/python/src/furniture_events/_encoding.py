@@ -45,8 +45,8 @@ class EncodedEvent:
     body: bytes
 
     @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Return an event that was encoded earlier.
+    def from_text(cls, text: str) -> Self | None:
+        """Return the event of a text that ``encode_event`` has made. None for another text.
 
         ``encode_event`` writes the id last, so that the id is read without decoding the furniture.
         In valid JSON ``,"id":`` is always a key: inside a string the quotes would be escaped.
@@ -54,9 +54,9 @@ class EncodedEvent:
         before, _, after = text.rpartition(_ID_KEY)
         try:
             id = json.loads(after.removesuffix("}")) if before else None
-        except ValueError:  # the key is not the last one of the event
-            id = None
-        return cls(id if isinstance(id, str) else json.loads(text)["id"], text.encode())
+        except ValueError:  # the id is not the last member of the event
+            return None
+        return cls(id, text.encode()) if isinstance(id, str) else None
 
 
 def encode_event(event: object, new_id: Callable[[], str]) -> EncodedEvent:
