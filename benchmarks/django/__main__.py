@@ -113,7 +113,7 @@ def latency(kind: str, rate: int, seconds: float) -> dict[str, Figures]:
 
 def _latency(kind: str, rate: int, seconds: float, setting: EventsSetting) -> Figures:
     count = WARM_UP + int(rate * seconds)
-    with servers.running("ours") as broker, site(kind) as here:
+    with servers.running("ours") as broker, site(kind) as running_site:
         events = {"URL": f"http://127.0.0.1:{broker.port}", **setting}
         consumer = websocket.create_connection(f"ws://127.0.0.1:{broker.port}", timeout=30)
         received: dict[int, float] = {}
@@ -125,9 +125,9 @@ def _latency(kind: str, rate: int, seconds: float, setting: EventsSetting) -> Fi
 
         reader = threading.Thread(target=consume)
         reader.start()
-        with here.start("django", "relay_furniture_events", events=events):
+        with running_site.start("django", "relay_furniture_events", events=events):
             committed = json.loads(
-                here.run(
+                running_site.run(
                     "benchmarks.django.writer", "commits", str(rate), str(count), events=events
                 )
             )
@@ -141,29 +141,35 @@ def _latency(kind: str, rate: int, seconds: float, setting: EventsSetting) -> Fi
 
 def drain(kind: str, count: int) -> dict[str, Figures]:
     """A backlog of 1,000 pieces, from the relay's start to its end, and the producer alone."""
-    with servers.running("ours", SIO_RETENTION_EVENTS=10 * count) as broker, site(kind) as here:
+    with (
+        servers.running("ours", SIO_RETENTION_EVENTS=10 * count) as broker,
+        site(kind) as running_site,
+    ):
         url = f"http://127.0.0.1:{broker.port}"
-        here.run(
+        running_site.run(
             "benchmarks.django.writer",
             "backlog",
             str(count),
             str(DRAIN_PIECES),
             events={"URL": url},
         )
-        begun = time.monotonic()
-        here.run("django", "relay_furniture_events", "--once", events={"URL": url})
-        relay = time.monotonic() - begun
+        started = time.monotonic()
+        running_site.run("django", "relay_furniture_events", "--once", events={"URL": url})
+        relay_seconds = time.monotonic() - started
         event = {"type": "furniture_updated", "furniture": FURNITURE}
         with Producer(url) as producer:
-            begun = time.monotonic()
+            started = time.monotonic()
             producer.publish_many([event] * count)
-            alone = time.monotonic() - begun
-    return {"producer alone": {"events/s": count / alone}, "relay": {"events/s": count / relay}}
+            producer_seconds = time.monotonic() - started
+    return {
+        "producer alone": {"events/s": count / producer_seconds},
+        "relay": {"events/s": count / relay_seconds},
+    }
 
 
 def request(kind: str, seconds: float) -> dict[str, Figures]:
     """A request that saves a piece, under gunicorn, without the app and with each setting."""
-    with servers.running("ours") as broker, site(kind) as here, _silent() as silent:
+    with servers.running("ours") as broker, site(kind) as running_site, _silent() as silent:
         up = f"http://127.0.0.1:{broker.port}"
         down = "http://127.0.0.1:9"
         settings: dict[str, EventsSetting | None] = {
@@ -174,26 +180,26 @@ def request(kind: str, seconds: float) -> dict[str, Figures]:
             "direct, refused": {"URL": down, "MODE": "direct"},
             "direct, silent": {"URL": silent, "MODE": "direct", "DIRECT_TIMEOUT": 0.2},
         }
-        return {name: _request(here, events, seconds) for name, events in settings.items()}
+        return {name: _request(running_site, events, seconds) for name, events in settings.items()}
 
 
-def _request(here: Site, events: EventsSetting | None, seconds: float) -> Figures:
+def _request(running_site: Site, events: EventsSetting | None, seconds: float) -> Figures:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     gunicorn = (
         "gunicorn", "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--threads", "2",
         "--log-level", "error", "benchmarks.django.site",
     )  # fmt: skip
-    with here.start(*gunicorn, events=events):
+    with running_site.start(*gunicorn, events=events):
         client = _connected(port)
         durations = []
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends or len(durations) < 2 * WARM_UP:
-            begun = time.monotonic()
+        ends_at = time.monotonic() + seconds
+        while time.monotonic() < ends_at or len(durations) < 2 * WARM_UP:
+            started = time.monotonic()
             client.request("GET", "/save")
             answer = client.getresponse()
             answer.read()
-            durations.append(time.monotonic() - begun)
+            durations.append(time.monotonic() - started)
             if answer.status != http.HTTPStatus.NO_CONTENT:
                 raise servers.ServerError(f"the site answers {answer.status}")
         client.close()

@@ -29,9 +29,9 @@ def prepare() -> None:
 def commits(rate: float, count: int) -> None:
     """Create pieces on a schedule; print each piece's width and the time of its commit."""
     committed = {}
-    begun = time.monotonic()
+    started = time.monotonic()
     for number in range(count):
-        time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+        time.sleep(max(0.0, started + number / rate - time.monotonic()))
         Mueble.objects.create(**{**COLUMNS, "ancho": number})
         committed[number] = time.monotonic()
     json.dump(committed, sys.stdout)

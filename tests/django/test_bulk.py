@@ -146,14 +146,14 @@ def test_a_model_that_is_not_mapped_is_refused(work: Any) -> None:
 def test_an_update_writes_only_rows_that_still_match(autor: User) -> None:
     """A row that another transaction has changed meanwhile is not changed again."""
     mueble(autor).save()
-    taken: list[int] = []
+    changed: list[int] = []
 
-    def take(material: str) -> None:
-        taken.append(bulk.update(Mueble.objects.filter(material="roble"), material=material))
+    def change_material(material: str) -> None:
+        changed.append(bulk.update(Mueble.objects.filter(material="roble"), material=material))
 
     with capture_events() as events:
-        race(lambda: take("pino"), lambda: take("haya"))
-    assert (taken, summaries(events, "material")) == ([1, 0], [("updated", "pino")])
+        race(lambda: change_material("pino"), lambda: change_material("haya"))
+    assert (changed, summaries(events, "material")) == ([1, 0], [("updated", "pino")])
 
 
 def test_an_update_is_one_statement(pieces: list[Mueble], monkeypatch: pytest.MonkeyPatch) -> None:

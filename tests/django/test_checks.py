@@ -41,7 +41,7 @@ def without(name: str) -> override_settings:
 
 def test_a_correct_setting_has_no_findings() -> None:
     """Neither the test site's setting nor one with every key has a finding."""
-    sound = override_setting(
+    complete = override_setting(
         KEY=None,
         MODE="direct",
         WAKE="poll",
@@ -54,7 +54,7 @@ def test_a_correct_setting_has_no_findings() -> None:
         TOKEN_SECRET="x" * 32,
         TOKEN_SECONDS=settings.SESSION_COOKIE_AGE,
     )
-    with sound:
+    with complete:
         assert (check_setting(), config().timeout) == ([], 1)
     assert (check_setting(), check_outbox(databases=["default"])) == ([], [])
     assert {check_setting, check_outbox} <= registry.registry.registered_checks
@@ -408,7 +408,7 @@ def test_migrate_does_not_warn_about_the_missing_outbox(tmp_path: Path) -> None:
     """``manage.py migrate`` is about to create the outbox. ``check`` warns until then."""
     database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "site.db")}
 
-    def said(*command: str) -> str:
+    def stderr_of(*command: str) -> str:
         return subprocess.run(
             [sys.executable, "-m", "django", *command],
             env=site_environment(database),
@@ -418,6 +418,6 @@ def test_migrate_does_not_warn_about_the_missing_outbox(tmp_path: Path) -> None:
             check=True,
         ).stderr
 
-    assert "furniture_events.W001" in said("check", "--database", "default")
-    assert said("migrate", "--verbosity", "0") == ""
-    assert said("check", "--database", "default") == ""
+    assert "furniture_events.W001" in stderr_of("check", "--database", "default")
+    assert stderr_of("migrate", "--verbosity", "0") == ""
+    assert stderr_of("check", "--database", "default") == ""

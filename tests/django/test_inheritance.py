@@ -75,13 +75,13 @@ def test_a_child_whose_receiver_saves_its_parents_row_is_created(autor: User) ->
 
 def test_a_parent_that_is_kept_may_be_on_another_database(autor: User, other_site: str) -> None:
     """The event is in the parent's database, in each way to name that database."""
-    there = User.objects.db_manager(other_site).create_user("ana")
+    author = User.objects.db_manager(other_site).create_user("ana")
     for delete in (
         lambda sofa: Sofa(id=sofa.pk, pk=sofa.pk).delete(using=other_site, keep_parents=True),
         lambda sofa: Sofa(id=sofa.pk, pk=sofa.pk).delete(other_site, keep_parents=True),
         lambda sofa: sofa.delete(keep_parents=True),
     ):
-        sofa = Sofa(**VALUES, autor=there)
+        sofa = Sofa(**VALUES, autor=author)
         sofa.save(using=other_site)
         with capture_events(other_site) as events:
             delete(sofa)

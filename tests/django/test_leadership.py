@@ -173,9 +173,9 @@ def test_a_relay_that_loses_its_lease_during_a_request_sends_no_more(
         mueble(autor).save()
     relay = start_relay(URL=broker.url, BATCH_EVENTS=1, LEASE_SECONDS=0.1)
     assert broker.arrived.wait(20)
-    over = RelayLease.objects.get().expires_at
-    RelayLease.objects.update(holder="another", expires_at=over + timedelta(days=1))
-    wait_until(lambda: timezone.now() > over, "the lease is over")
+    expires_at = RelayLease.objects.get().expires_at
+    RelayLease.objects.update(holder="another", expires_at=expires_at + timedelta(days=1))
+    wait_until(lambda: timezone.now() > expires_at, "the lease is over")
     answer_now.set()
     relay.wait_for("relay_stands_by")
     assert len(broker.log) == len(broker.seen) == 1

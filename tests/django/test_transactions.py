@@ -68,14 +68,16 @@ urlpatterns = [path("save/<int:status>/", save_and_answer), path("async/", save_
 
 
 @override_settings(ROOT_URLCONF=__name__)
-@pytest.mark.parametrize(("atomic", "kept"), [(True, 0), (False, 1)])
-def test_a_failed_view_publishes_its_committed_saves(autor: User, atomic: bool, kept: int) -> None:
+@pytest.mark.parametrize(("atomic", "committed"), [(True, 0), (False, 1)])
+def test_a_failed_view_publishes_its_committed_saves(
+    autor: User, atomic: bool, committed: int
+) -> None:
     """With ATOMIC_REQUESTS it commits nothing. Without it, it commits its earlier saves."""
     client = Client(raise_request_exception=False)
     with mock.patch.dict(connections.settings["default"], ATOMIC_REQUESTS=atomic):
         with capture_events() as events:
             assert client.get("/save/500/").status_code == 500
-        assert (len(events), Mueble.objects.count()) == (kept, kept)
+        assert (len(events), Mueble.objects.count()) == (committed, committed)
         with capture_events() as events:
             assert client.get("/save/200/").status_code == 200
     assert summaries(events) == [("created",)]
@@ -190,18 +192,18 @@ def test_a_late_commit_is_read_from_the_outbox(autor: User, database: str) -> No
 
 def test_each_database_has_its_own_outbox(autor: User, other_site: str) -> None:
     """A change with ``using=`` is published in that database, in its transaction."""
-    there = User.objects.db_manager(other_site).create_user("ana")
+    author = User.objects.db_manager(other_site).create_user("ana")
     with capture_events() as here_events, capture_events(other_site) as events:
         with transaction.atomic():
-            piece = mueble(there)
+            piece = mueble(author)
             piece.save(using=other_site)
             transaction.set_rollback(True)  # of the default database
         with pytest.raises(ZeroDivisionError), transaction.atomic(using=other_site):
-            mueble(there).save(using=other_site)
+            mueble(author).save(using=other_site)
             raise ZeroDivisionError
         publish("furniture_updated", piece)  # in the database of its save
         bulk.update(Mueble.objects.using(other_site), material="pino")
-        bulk.bulk_create(Mueble.objects.using(other_site), [mueble(there, nombre="Silla")])
+        bulk.bulk_create(Mueble.objects.using(other_site), [mueble(author, nombre="Silla")])
         piece.delete()
     assert summaries(events, "nombre", "material", "autor_username") == [
         ("created", "Mesa", "roble", "ana"),

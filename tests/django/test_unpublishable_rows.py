@@ -33,7 +33,7 @@ def lampara(autor: User) -> Lampara:
     return Lampara(**VALUES, vatios=40, autor=autor)
 
 
-def spoil(piece: Any) -> None:
+def corrupt(piece: Any) -> None:
     """Write a value with SQL that cannot be mapped, or that JSON cannot hold."""
     column, value = {
         Lampara: ("nombre", ""),
@@ -46,11 +46,11 @@ def spoil(piece: Any) -> None:
 
 
 @pytest.fixture(params=[lampara, mueble, pieza])
-def spoilt(request: pytest.FixtureRequest, autor: User) -> Any:
+def corrupt_row(request: pytest.FixtureRequest, autor: User) -> Any:
     """Return a valid instance whose row cannot be published."""
     piece = request.param(autor)
     piece.save()
-    spoil(piece)
+    corrupt(piece)
     OutboxEvent.objects.all().delete()
     return piece
 
@@ -67,15 +67,15 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @pytest.mark.parametrize("by_queryset", [False, True])
 def test_such_a_row_can_be_deleted(
-    spoilt: Any, by_queryset: bool, caplog: pytest.LogCaptureFixture
+    corrupt_row: Any, by_queryset: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its ``furniture_deleted`` is stored as refused, with the reason."""
-    model, key = type(spoilt), str(spoilt.pk)
+    model, key = type(corrupt_row), str(corrupt_row.pk)
     with capture_events() as events:
         if by_queryset:
             model.objects.only("pk").delete()
         else:
-            spoilt.delete()
+            corrupt_row.delete()
     assert not model.objects.exists()
     assert events == []
     assert refused() == [("furniture_deleted", key)]
@@ -83,18 +83,18 @@ def test_such_a_row_can_be_deleted(
     assert errors(caplog) == ["event_refused"]
 
 
-def test_a_save_that_repairs_the_row_is_published(spoilt: Any) -> None:
+def test_a_save_that_repairs_the_row_is_published(corrupt_row: Any) -> None:
     """The event is an update with the row's new values."""
     with capture_events() as events:
-        spoilt.save()
-    assert summaries(events, "furniture_id") == [("updated", str(spoilt.pk))]
+        corrupt_row.save()
+    assert summaries(events, "furniture_id") == [("updated", str(corrupt_row.pk))]
     assert refused() == []
 
 
-def test_a_save_that_does_not_repair_the_row_raises(spoilt: Any) -> None:
+def test_a_save_that_does_not_repair_the_row_raises(corrupt_row: Any) -> None:
     """The row could not be published, so the save is rolled back."""
     with capture_events() as events, pytest.raises(MAPPING_ERRORS):
-        spoilt.save(update_fields=["material"])
+        corrupt_row.save(update_fields=["material"])
     assert events == []
 
 
@@ -106,16 +106,16 @@ def test_a_save_that_does_not_repair_the_row_raises(spoilt: Any) -> None:
     ],
 )
 def test_a_bulk_change_that_repairs_the_row_is_published(
-    spoilt: Any, repair: Callable[[Any], int]
+    corrupt_row: Any, repair: Callable[[Any], int]
 ) -> None:
     """The event is an update, as for any other row."""
     with capture_events() as events:
-        assert repair(spoilt) == 1
-    assert summaries(events, "furniture_id") == [("updated", str(spoilt.pk))]
+        assert repair(corrupt_row) == 1
+    assert summaries(events, "furniture_id") == [("updated", str(corrupt_row.pk))]
 
 
 def values_of(piece: Any) -> dict[str, Any]:
-    """Return the valid value of the column that ``spoil`` has overwritten."""
+    """Return the valid value of the column that ``corrupt`` has overwritten."""
     names = {Lampara: "nombre", Mueble: "altura", Pieza: "width"}
     name = names[type(piece)]
     return {name: getattr(piece, name)}
@@ -125,7 +125,7 @@ def test_such_a_row_does_not_stop_other_rows(autor: User) -> None:
     """Other rows of the same bulk change or delete are published."""
     bad, good, other = (lampara(autor) for _ in range(3))
     bad.save()
-    spoil(bad)
+    corrupt(bad)
     good.nombre = "Dos"
     good.save()
     other.save()
@@ -146,18 +146,18 @@ def test_such_a_row_does_not_stop_other_rows(autor: User) -> None:
 
 
 def test_in_direct_mode_the_deletion_is_lost(
-    spoilt: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    corrupt_row: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is logged and counted when the deletion is committed."""
     monkeypatch.setattr(direct, "counts", Counter())
-    key = spoilt.pk
+    key = corrupt_row.pk
     with override_setting(MODE="direct"):
         with transaction.atomic():
-            spoilt.delete()
+            corrupt_row.delete()
             transaction.set_rollback(True)
         assert (direct.counts, errors(caplog)) == ({}, [])
-        spoilt.pk = key
-        spoilt.delete()
+        corrupt_row.pk = key
+        corrupt_row.delete()
     assert (direct.counts, errors(caplog)) == ({"lost": 1}, ["event_lost"])
     assert not OutboxEvent.objects.exists()
 
@@ -207,8 +207,8 @@ def test_a_row_with_a_new_id_publishes_the_new_piece(autor: User) -> None:
     assert (last.type, last.furniture_id) == ("furniture_created", "new")
 
 
-def test_publishing_such_a_row_by_hand_raises(spoilt: Any) -> None:
+def test_publishing_such_a_row_by_hand_raises(corrupt_row: Any) -> None:
     """The caller gets the error, and no event is stored."""
     with pytest.raises(MAPPING_ERRORS):
-        publish("furniture_deleted", spoilt)
+        publish("furniture_deleted", corrupt_row)
     assert refused() == []

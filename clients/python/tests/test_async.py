@@ -91,8 +91,8 @@ async def test_failures_are_typed(broker: Broker, event: Make) -> None:
     async with AsyncProducer(broker.url, attempts=2, backoff=0) as producer:
         with pytest.raises(Unreachable) as absent:
             await producer.publish(event())
-    doubts = [caught.value.maybe_appended for caught in (late, lost, refused, absent)]
-    assert doubts == [True, True, False, False]
+    maybe_appended = [caught.value.maybe_appended for caught in (late, lost, refused, absent)]
+    assert maybe_appended == [True, True, False, False]
 
 
 async def test_batch_reports_each_event(

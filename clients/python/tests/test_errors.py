@@ -90,10 +90,10 @@ def test_module_docstring_is_the_tree() -> None:
 @pytest.mark.parametrize("clone", [copy.copy, lambda e: pickle.loads(pickle.dumps(e))])  # noqa: S301
 def test_errors_survive_pickling_and_copying(error: FurnitureEventsError, clone: object) -> None:
     """A copy has the class, the text and every attribute of the original."""
-    twin = clone(error)  # type: ignore[operator]
-    assert type(twin) is type(error)
-    assert str(twin) == str(error)
-    attributes = dict(vars(twin))
+    copied = clone(error)  # type: ignore[operator]
+    assert type(copied) is type(error)
+    assert str(copied) == str(error)
+    attributes = dict(vars(copied))
     if isinstance(error, NotAttempted):
         assert type(attributes.pop("reason")) is type(error.reason)
         assert attributes == {name: vars(error)[name] for name in attributes}

@@ -52,7 +52,9 @@ def test_both_producers_have_the_same_methods_and_parameters() -> None:
     assert _public(Producer) - {"close"} == METHODS
     assert _public(AsyncProducer) - {"aclose"} == METHODS
     for name in METHODS | {"__init__"}:
-        one, other = (inspect.signature(getattr(face, name)) for face in (Producer, AsyncProducer))
+        one, other = (
+            inspect.signature(getattr(producer, name)) for producer in (Producer, AsyncProducer)
+        )
         assert one == other
 
 
@@ -90,5 +92,5 @@ def test_core_imports_neither_clock_nor_library() -> None:
         assert not {"time", "random", "os"} & set(vars(module)), name
 
 
-def _public(face: type) -> set[str]:
-    return {name for name, _ in inspect.getmembers(face, callable) if not name.startswith("_")}
+def _public(producer: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(producer, callable) if not name.startswith("_")}

@@ -55,10 +55,10 @@ def test_each_exception_is_mapped_with_maybe_appended(
     def fail(request: httpx2.Request) -> httpx2.Response:
         raise theirs("why", request=request)
 
-    for send, doubt in ((POST, sent), (GET, False)):
+    for send, maybe_appended in ((POST, sent), (GET, False)):
         error = pool(fail).exchange(send)
         assert type(error) is ours
-        assert error.maybe_appended is doubt
+        assert error.maybe_appended is maybe_appended
         assert (error.__cause__, error.__context__, error.__traceback__) == (None, None, None)
 
 

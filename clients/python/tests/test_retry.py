@@ -64,7 +64,7 @@ def test_wait_that_reaches_the_deadline_is_not_begun() -> None:
     assert retries(random=0.0, deadline=5.0).next_delay(100.0, 5.0) is None
     assert retries(deadline=5.0).next_delay(104.95, None) is None
     assert retries(deadline=5.0).next_delay(104.5, None) == 0.1
-    assert retries(deadline=5.0).left(101.5) == 3.5
+    assert retries(deadline=5.0).seconds_left(101.5) == 3.5
 
 
 def test_thousands_of_attempts_do_not_overflow() -> None:

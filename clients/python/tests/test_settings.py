@@ -9,7 +9,7 @@ from furniture_events import AsyncProducer, ConfigurationError, Producer
 URL = "http://127.0.0.1:8765"
 
 
-@pytest.mark.parametrize("face", [Producer, AsyncProducer])
+@pytest.mark.parametrize("producer", [Producer, AsyncProducer])
 @pytest.mark.parametrize(
     ("url", "text"),
     [
@@ -33,10 +33,10 @@ URL = "http://127.0.0.1:8765"
         (b"http://h", "not a bytes"),
     ],
 )
-def test_bad_url_is_refused_at_once(face: type[Producer], url: Any, text: str) -> None:
+def test_bad_url_is_refused_at_once(producer: type[Producer], url: Any, text: str) -> None:
     """The constructor refuses an invalid URL with a reason, and does not repeat the URL."""
     with pytest.raises(ConfigurationError, match=text) as caught:
-        face(url)
+        producer(url)
     assert "sesame" not in str(caught.value)
     assert "8765" in str(caught.value)
 

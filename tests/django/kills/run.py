@@ -92,7 +92,7 @@ class Report:
 
 def carry_out(plan: Plan, folder: Path, database: Mapping[str, Any]) -> Report:
     """Do a run on a database that has only one user."""
-    begun = time.monotonic()
+    started = time.monotonic()
     broker = Server(folder, event_log="sqlite:///events.db")
     setting = {"URL": broker.url, "BATCH_EVENTS": plan.batch_events, "LEASE_SECONDS": 0.5}
     environment = site_environment(database, **setting)
@@ -139,7 +139,7 @@ def carry_out(plan: Plan, folder: Path, database: Mapping[str, Any]) -> Report:
         [change_of(event) for event in events],
         [change_of({"type": each.type, "furniture": each.furniture}) for each in _events(consumer)],
         sum(isinstance(record, Ready) and record.gap for record in consumer.records),
-        time.monotonic() - begun,
+        time.monotonic() - started,
     )
 
 

@@ -131,9 +131,9 @@ class AsyncProducer(ProducerBase):
                     _log.retrying(step)
                     await self._sleep(step.seconds)
                 else:
-                    begun = self._clock()
+                    started = self._clock()
                     outcome = await self._exchange(step)
-                    _log.answered(step, outcome, self._clock() - begun)
+                    _log.answered(step, outcome, self._clock() - started)
                 step = operation.send(Resumption(outcome, self._clock()))
         except StopIteration as done:
             result: T = done.value

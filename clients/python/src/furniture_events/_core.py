@@ -113,7 +113,7 @@ class Core:
         retries = Retries(self._settings, self._random, started)
         now, maybe_appended = started, False
         while True:
-            outcome, now = yield Send(request, retries.left(now))
+            outcome, now = yield Send(request, retries.seconds_left(now))
             result = read(_present(outcome))
             if not isinstance(result, FurnitureEventsError):
                 return result
@@ -123,7 +123,7 @@ class Core:
             if wait is None:
                 raise result
             _, now = yield wait
-            if retries.left(now) <= 0:
+            if retries.seconds_left(now) <= 0:
                 raise result
 
     def _send_batch(
@@ -139,7 +139,7 @@ class Core:
         while True:
             request = self._request("POST", "/api/events/batch", batch_body(batch.pending))
             ids = [event.id for event in batch.pending]
-            outcome, now = yield Send(request, retries.left(now))
+            outcome, now = yield Send(request, retries.seconds_left(now))
             results = self._reader.batch(_present(outcome), ids)
             batch.settle(results)
             failure = batch.failure()
@@ -150,7 +150,7 @@ class Core:
             if wait is None:
                 return failure, now
             _, now = yield wait
-            if retries.left(now) <= 0:
+            if retries.seconds_left(now) <= 0:
                 return failure, now
 
     # -- requests ----------------------------------------------------------------------------

@@ -183,11 +183,11 @@ class AsyncPool(_PoolBase):
     def _client(self) -> httpx2.AsyncClient:
         if self._closed:
             raise ProducerClosed("the producer was closed during the call")
-        loop, here = asyncio.get_running_loop(), os.getpid()
+        loop, current_pid = asyncio.get_running_loop(), os.getpid()
         pid, client = self._clients.get(loop, (0, None))
-        if client is None or pid != here:
+        if client is None or pid != current_pid:
             client = httpx2.AsyncClient(verify=self._verify, trust_env=False, limits=self._limits)
-            self._clients[loop] = here, client
+            self._clients[loop] = current_pid, client
         return client
 
 
@@ -219,12 +219,12 @@ def _outcome_of(  # noqa: PLR0911 - a table
     error: httpx2.RequestError | FurnitureEventsError, request: Request
 ) -> FurnitureEventsError:
     """Map a failed exchange. A request that began may have appended its events."""
-    sent = request.publishes
+    maybe_appended = request.publishes
     match error:
         case ProducerClosed():
             return error.with_traceback(None)
         case AnswerTimeout() | ConnectionLost():
-            error.maybe_appended = sent
+            error.maybe_appended = maybe_appended
             return error.with_traceback(None)
         case httpx2.ConnectTimeout():
             return Unreachable("no connection to the broker in time")
@@ -235,9 +235,9 @@ def _outcome_of(  # noqa: PLR0911 - a table
         case httpx2.LocalProtocolError() | httpx2.UnsupportedProtocol():
             return Unreachable("the request could not be sent")
         case httpx2.TimeoutException():
-            return AnswerTimeout("the broker did not answer in time", maybe_appended=sent)
+            return AnswerTimeout("the broker did not answer in time", maybe_appended=maybe_appended)
     return ConnectionLost(
-        f"the connection to the broker broke: {_reason(error)}", maybe_appended=sent
+        f"the connection to the broker broke: {_reason(error)}", maybe_appended=maybe_appended
     )
 
 

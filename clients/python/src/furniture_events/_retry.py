@@ -23,7 +23,7 @@ class Retries:
         self._ends = started + settings.deadline
         self.attempt = 1
 
-    def left(self, now: float) -> float:
+    def seconds_left(self, now: float) -> float:
         """Tell how many seconds remain until the deadline."""
         return self._ends - now
 
@@ -39,7 +39,7 @@ class Retries:
             return None
         doubled = self._settings.backoff * 2.0 ** min(self.attempt - 1, _MAX_DOUBLINGS)
         delay = self._random() * min(doubled, self._settings.backoff_max) + (retry_after or 0.0)
-        if delay >= self.left(now):
+        if delay >= self.seconds_left(now):
             return None
         self.attempt += 1
         return delay

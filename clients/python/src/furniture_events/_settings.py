@@ -77,12 +77,12 @@ def _check_key(key: object) -> None:
         raise ConfigurationError("key must be printable ASCII without spaces, and not empty")
 
 
-def _check_number(name: str, value: object, wanted: str, *, above: float | None = None) -> None:
-    sound = (
+def _check_number(name: str, value: object, rule: str, *, above: float | None = None) -> None:
+    is_valid = (
         isinstance(value, int | float)
         and not isinstance(value, bool)
         and math.isfinite(value)
         and (value >= 0 if above is None else value > above)
     )
-    if not sound:
-        raise ConfigurationError(f"{name} must be {wanted}, not {value!r}")
+    if not is_valid:
+        raise ConfigurationError(f"{name} must be {rule}, not {value!r}")

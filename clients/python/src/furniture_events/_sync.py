@@ -124,9 +124,9 @@ class Producer(ProducerBase):
                     _log.retrying(step)
                     self._sleep(step.seconds)
                 else:
-                    begun = self._clock()
+                    started = self._clock()
                     outcome = self._exchange(step)
-                    _log.answered(step, outcome, self._clock() - begun)
+                    _log.answered(step, outcome, self._clock() - started)
                 step = operation.send(Resumption(outcome, self._clock()))
         except StopIteration as done:
             result: T = done.value

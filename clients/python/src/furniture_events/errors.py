@@ -70,8 +70,8 @@ class FurnitureEventsError(Exception):
         return self._temporary
 
     def __str__(self) -> str:
-        doubt = " (it is unknown whether the event was appended)" if self.maybe_appended else ""
-        return f"{self.message}{doubt}"
+        suffix = " (it is unknown whether the event was appended)" if self.maybe_appended else ""
+        return f"{self.message}{suffix}"
 
 
 class ConfigurationError(FurnitureEventsError, ValueError):

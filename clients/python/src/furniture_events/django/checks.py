@@ -53,12 +53,12 @@ def register() -> None:
 def check_setting(**_: object) -> list[CheckMessage]:
     """Check ``FURNITURE_EVENTS``, and the models and functions that it names."""
     found: list[CheckMessage] = [_error(*problem) for problem in problems()]
-    sound = not found
+    is_valid = not found
     mappers: dict[type[Model], Mapper] = {}
     for label, mapping in models().items():
         found += _check_model(label, mapping, mappers)
     found += _check_ids(mappers)
-    if sound:
+    if is_valid:
         found += _check_together(config())
         found += _check_routes(config(), mappers)
     return found
@@ -132,9 +132,9 @@ def _check_table(alias: str) -> Iterator[CheckMessage]:
         )
 
 
-def _check_routes(given: Config, mappers: Mapping[type[Model], Mapper]) -> Iterator[CheckMessage]:
+def _check_routes(setting: Config, mappers: Mapping[type[Model], Mapper]) -> Iterator[CheckMessage]:
     """Check that each database of a mapped model may have an outbox, for one transaction."""
-    if given.mode == "direct":
+    if setting.mode == "direct":
         return
     for alias in dict.fromkeys(router.db_for_write(model) for model in mappers):
         if not router.allow_migrate_model(alias, OutboxEvent):
@@ -238,14 +238,16 @@ def _fields(model: type[Model], lookup: str) -> Iterator[Any]:
         step = field.related_model
 
 
-def _check_together(given: Config) -> Iterator[CheckMessage]:
-    if given.wake == "listen" and not any(can_listen(connections[alias]) for alias in connections):
+def _check_together(setting: Config) -> Iterator[CheckMessage]:
+    if setting.wake == "listen" and not any(
+        can_listen(connections[alias]) for alias in connections
+    ):
         yield _error(
             7,
             "FURNITURE_EVENTS['WAKE'] is 'listen', but no database can listen.",
             "It needs PostgreSQL with psycopg 3.2. 'socket' works with any database on one host.",
         )
-    if given.token_secret is not None and given.token_seconds > settings.SESSION_COOKIE_AGE:
+    if setting.token_secret is not None and setting.token_seconds > settings.SESSION_COOKIE_AGE:
         yield _error(
             8,
             "FURNITURE_EVENTS['TOKEN_SECONDS'] is more than SESSION_COOKIE_AGE.",

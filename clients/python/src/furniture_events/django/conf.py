@@ -151,8 +151,8 @@ def problems() -> Iterator[Problem]:
     if "URL" in setting and "KEY" in setting:
         yield from _producer_problems(setting)
     for name, check in _CHECKS.items():
-        if name in setting and (wanted := check(setting[name])):
-            yield Problem(3, f"{_NAME}[{name!r}] must be {wanted}.", "See docs/django.md.")
+        if name in setting and (rule := check(setting[name])):
+            yield Problem(3, f"{_NAME}[{name!r}] must be {rule}.", "See docs/django.md.")
 
 
 def _producer_problems(setting: Mapping[str, Any]) -> Iterator[Problem]:
@@ -173,37 +173,37 @@ def _one_of(*words: str) -> Callable[[object], str]:
 
 
 def _seconds(value: object) -> str:
-    sound = isinstance(value, int | float) and not isinstance(value, bool)
+    is_valid = isinstance(value, int | float) and not isinstance(value, bool)
     return (
         ""
-        if sound and 0 < value <= _MAX_SECONDS  # type: ignore[operator]
+        if is_valid and 0 < value <= _MAX_SECONDS  # type: ignore[operator]
         else f"a number of seconds above 0, and {_MAX_SECONDS} (two weeks) at most"
     )
 
 
 def _events(value: object) -> str:
-    sound = not _count(value) and value <= MAX_BATCH_EVENTS  # type: ignore[operator]
-    return "" if sound else f"an integer from 1 to {MAX_BATCH_EVENTS}, the broker's own limit"
+    is_valid = not _count(value) and value <= MAX_BATCH_EVENTS  # type: ignore[operator]
+    return "" if is_valid else f"an integer from 1 to {MAX_BATCH_EVENTS}, the broker's own limit"
 
 
 def _count(value: object) -> str:
-    sound = isinstance(value, int) and not isinstance(value, bool) and value > 0
-    return "" if sound else "an integer, 1 or more"
+    is_valid = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return "" if is_valid else "an integer, 1 or more"
 
 
 def _socket_path_or_none(value: object) -> str:
-    sound = value is None or (
+    is_valid = value is None or (
         0 < len(_encoded(value)) <= _MAX_SOCKET_PATH_BYTES
         and "\0" not in str(value)
         and Path(str(value)).is_absolute()
     )
-    wanted = f"a string with an absolute path of at most {_MAX_SOCKET_PATH_BYTES} bytes, or None"
-    return "" if sound else wanted
+    rule = f"a string with an absolute path of at most {_MAX_SOCKET_PATH_BYTES} bytes, or None"
+    return "" if is_valid else rule
 
 
 def _secret_or_none(value: object) -> str:
-    sound = value is None or len(_encoded(value)) >= _MIN_SECRET_BYTES
-    return "" if sound else f"a string of at least {_MIN_SECRET_BYTES} bytes, or None"
+    is_valid = value is None or len(_encoded(value)) >= _MIN_SECRET_BYTES
+    return "" if is_valid else f"a string of at least {_MIN_SECRET_BYTES} bytes, or None"
 
 
 def _encoded(value: object) -> bytes:
@@ -215,8 +215,8 @@ def _encoded(value: object) -> bytes:
 
 
 def _models(value: object) -> str:
-    sound = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
-    return "" if sound else 'a dict from "app.Model" to a mapping'
+    is_valid = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+    return "" if is_valid else 'a dict from "app.Model" to a mapping'
 
 
 _CHECKS: dict[str, Callable[[object], str]] = {

@@ -94,8 +94,8 @@ class Lease:
         self._renew_at = time.monotonic()
 
     def hold(self) -> bool:
-        begun = time.monotonic()
-        if begun < self._renew_at:
+        started = time.monotonic()
+        if started < self._renew_at:
             return True
         now = timezone.now()
         rows = RelayLease.objects.using(self._using)
@@ -113,7 +113,7 @@ class Lease:
             except IntegrityError:
                 held = False
         if held:
-            self._renew_at = begun + self.renew_seconds
+            self._renew_at = started + self.renew_seconds
         return held
 
     def release(self) -> None:

@@ -199,9 +199,9 @@ class Relay:
         """Return the seconds to wait: random up to a doubling bound, plus the Retry-After."""
         doubled = self._config.backoff_seconds * 2.0 ** min(self._failures, _MAX_DOUBLINGS)
         self._failures += 1
-        asked = (retry_after(error) if isinstance(error, FurnitureEventsError) else None) or 0.0
+        seconds = (retry_after(error) if isinstance(error, FurnitureEventsError) else None) or 0.0
         delay = random.random() * min(doubled, self._config.backoff_max_seconds)  # noqa: S311
-        delay += min(asked, self._config.retry_after_max_seconds)
+        delay += min(seconds, self._config.retry_after_max_seconds)
         _logger.warning(
             "relay_waits failures=%d delay=%.3f reason=%r", self._failures, delay, str(error)
         )

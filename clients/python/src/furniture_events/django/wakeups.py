@@ -78,9 +78,9 @@ def _wake_by_notify(using: str) -> None:
 def _unix_socket() -> socket.socket:
     if not hasattr(socket, "AF_UNIX"):
         raise OSError("this system has no Unix sockets")
-    opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    opened.setblocking(False)
-    return opened
+    unix_socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    unix_socket.setblocking(False)
+    return unix_socket
 
 
 def _socket_path(using: str) -> str:
