@@ -40,6 +40,7 @@ class Broker:
         self.arrived = threading.Event()
         self.released = threading.Event()
         self.lock = threading.Lock()
+        self._recorded = threading.Condition(self.lock)
         self._server = ThreadingHTTPServer(
             ("127.0.0.1", 0), type("Bound", (Handler,), {"broker": self})
         )
@@ -65,6 +66,21 @@ class Broker:
         self._server.shutdown()
         self._thread.join()
         self._server.socket.close()
+
+    def record(self, seen: Seen) -> None:
+        """Add a request to those seen. The caller holds the lock."""
+        self.seen.append(seen)
+        self.arrived.set()
+        self._recorded.notify_all()
+
+    def wait_for_requests(self, count: int) -> list[Seen]:
+        """Wait until so many requests have arrived; return all that have.
+
+        A client that gives up early may do so before its request is read here.
+        """
+        with self._recorded:
+            assert self._recorded.wait_for(lambda: len(self.seen) >= count, 30)
+            return list(self.seen)
 
     def append(self, event: dict[str, Any]) -> dict[str, Any]:
         """Append an event, or recognise its id."""
@@ -103,8 +119,7 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.seen = Seen(self.command, self.path, headers, body, self.client_address[1])
         with self.broker.lock:
-            self.broker.seen.append(self.seen)
-            self.broker.arrived.set()
+            self.broker.record(self.seen)
             action = self.broker.script.popleft() if self.broker.script else follow_the_contract
         action(self)
 
