@@ -1,11 +1,14 @@
-"""Speed, as ratios against peers in one run. Machines are shared and noisy.
+"""Measure this server beside other servers in one run, and compare them by ratios.
+
+Ratios are used because machines are shared and noisy.
 
     python -m benchmarks [--quick] [--only deliveries] [--clients 2000] [--peers ours,node]
 
-* ``servers``: this server and its peers as processes; ``places``: their folders and Valkeys;
-  ``peers/``, ``floor.c``: their programs; ``floors``: durable writes without a server
-* ``load``: clients over WebSocket; ``polling``: long-polling; ``open_loop``: on a schedule;
-  ``http``: publishers over HTTP
-* ``measurements``, and ``durability``, ``latency``, ``slow``, ``retention``: what is measured
-* ``figures``, ``report``: how it is told
+* ``servers``: this server and its peers as processes; ``storage``: their folders and Valkeys;
+  ``peers/``, ``floor.c``: the peers' programs; ``floors``: durable writes without a server
+* ``load``: clients over WebSocket; ``polling``: over long-polling; ``open_loop``: clients that
+  publish on a schedule; ``http``: publishers over HTTP
+* ``measurements`` lists all measurements; ``durability``, ``latency``, ``slow``, ``retention`` and
+  ``recovery`` hold the longer ones
+* ``figures``: the costs of a measurement; ``report``: tables of figures and ratios
 """

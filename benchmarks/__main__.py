@@ -1,7 +1,7 @@
 """Measure this server beside its peers: ``python -m benchmarks``.
 
-In each round every measurement goes over all servers, one after another, each in a process of its
-own on one core; the clients are in this process on another. What is told is the median.
+In each round, every measurement runs on all servers, one after another. Each server is a process of
+its own on one core; the clients are in this process on another core. The report shows medians.
 """
 
 from __future__ import annotations
@@ -43,14 +43,16 @@ MEASURED_ON = {
     "slow": ["ours", "node"],
     "retention": ["ours", "valkey"],
 }
-"""Where it is not on all of ``PEERS``."""
+"""The servers of a measurement, if they are not ``PEERS``."""
 
 LONG = ("slow", "retention")
-"""They take so long that every other round does without them."""
+"""Measurements that take so long that they run only in every second round."""
 
 COUNTED = {"latency": "publishes a second", "retention": "events trimmed"}
-"""What the number beside a measurement's name counts, where it is not clients."""
+"""The unit of the number beside a measurement's name, if it is not clients."""
+
 SPARE_FILES = 200
+"""Open files that the process needs beside one for each client."""
 
 Results = dict[tuple[str, int], dict[str, Figures]]
 
@@ -61,21 +63,31 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
         prog="python -m benchmarks", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="little of everything, within two minutes")
+    add("--quick", action="store_true", help="a little of everything, within two minutes")
     add("--only", type=_words(MEASUREMENTS), default=list(MEASUREMENTS), help="measurements")
     add("--peers", type=_words(servers.NAMES), default=list(servers.NAMES), help="servers")
-    add("--clients", type=_numbers, default=[2000, 10_000], help="over WebSocket, some sizes")
-    add("--polling-clients", type=int, default=300, help="over HTTP long-polling")
-    add("--deliveries", type=int, default=120_000, help="in a round of one server")
-    add("--ping-interval", type=float, default=2.5, help="seconds, where heartbeats are measured")
-    add("--seconds", type=float, default=2.0, help="for which is published, where that is measured")
+    add(
+        "--clients",
+        type=_numbers,
+        default=[2000, 10_000],
+        help="clients over WebSocket, several numbers",
+    )
+    add("--polling-clients", type=int, default=300, help="clients over HTTP long-polling")
+    add("--deliveries", type=int, default=120_000, help="deliveries of a server in one round")
+    add("--ping-interval", type=float, default=2.5, help="seconds, for heartbeats")
+    add("--seconds", type=float, default=2.0, help="seconds of publishing")
     add("--publishers", type=_numbers, default=[1, 64], help="clients of durable publishes")
     add("--rates", type=_numbers, default=[100, 200], help="publishes a second for latency")
-    add("--consumers", type=int, default=500, help="over WebSocket, for latency")
-    add("--slow-clients", type=int, default=1000, help="of which a twentieth stops reading")
-    add("--slow-events", type=int, default=20_000, help="published meanwhile")
-    add("--trimmed", type=int, default=100_000, help="events, while publishes go on")
-    add("--settle", type=float, default=1.0, help="seconds until memory is read")
+    add("--consumers", type=int, default=500, help="consumers over WebSocket, for latency")
+    add(
+        "--slow-clients",
+        type=int,
+        default=1000,
+        help="consumers, a twentieth of which stop reading",
+    )
+    add("--slow-events", type=int, default=20_000, help="events published while they do not read")
+    add("--trimmed", type=int, default=100_000, help="events trimmed during publishes")
+    add("--settle", type=float, default=1.0, help="seconds before the memory is read")
     add("--rounds", type=int, default=2, help="rounds")
     if "--quick" in arguments:
         parser.set_defaults(**QUICK)
@@ -102,7 +114,7 @@ def measure(chosen: argparse.Namespace) -> Results:
                     continue
                 _measure_servers(name, clients, chosen.peers, amounts, measured[name, clients])
     except KeyboardInterrupt:
-        print("interrupted: what follows is what there is by now", file=sys.stderr)
+        print("interrupted: the report covers the rounds so far", file=sys.stderr)
     return {
         step: {server: report.median(rounds) for server, rounds in by_server.items()}
         for step, by_server in measured.items()
@@ -123,7 +135,7 @@ def _measure_servers(
         start = time.monotonic()
         try:
             figures = MEASUREMENTS[name](server, clients, amounts)
-        except servers.ServerError as error:  # the others are worth having all the same
+        except servers.ServerError as error:  # the other servers are still measured
             print(f"FAILED: {name}, {clients}, {server}: {error}", file=sys.stderr)
             continue
         seconds = time.monotonic() - start
@@ -132,12 +144,14 @@ def _measure_servers(
 
 
 def main() -> None:
-    """Measure what is asked for and print it."""
+    """Run the chosen measurements and print the report."""
     chosen = options(sys.argv[1:])
     servers.pin(servers.LOAD_CORE)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if max(chosen.clients) + SPARE_FILES > files:
-        raise SystemExit(f"{max(chosen.clients)} clients need more open files than {files}")
+        raise SystemExit(
+            f"{max(chosen.clients)} clients need more open files than the limit of {files}"
+        )
     reasons = {server: servers.missing(server) for server in chosen.peers}
     chosen.peers = [server for server in chosen.peers if reasons[server] is None]
     results = measure(chosen)
@@ -145,12 +159,12 @@ def main() -> None:
         left_out = f"; LEFT OUT: {reason}" if reason else ""
         print(f"{server:9}{servers.NAMES[server]}{left_out}")
     if servers.SERVER_CORE == servers.LOAD_CORE:
-        print("There is one core only, which the servers share with the load.")
+        print("There is only one core: the servers share it with the load.")
     print(f"\nMedians of {chosen.rounds} rounds; load average now {os.getloadavg()[0]:.1f}")
     for (name, clients), rows in results.items():
-        what = (MEASUREMENTS[name].__doc__ or "").splitlines()[0]
+        description = (MEASUREMENTS[name].__doc__ or "").splitlines()[0]
         counted = COUNTED.get(name, "clients")
-        print("\n" + report.table(f"{name}, {clients:,} {counted}. {what}", rows))
+        print("\n" + report.table(f"{name}, {clients:,} {counted}. {description}", rows))
 
 
 def _words(known: Sequence[str]) -> object:
@@ -158,7 +172,7 @@ def _words(known: Sequence[str]) -> object:
         words = text.split(",")
         for word in words:
             if word not in known:
-                raise argparse.ArgumentTypeError(f"{word!r} is none of {', '.join(known)}")
+                raise argparse.ArgumentTypeError(f"{word!r} is not one of {', '.join(known)}")
         return words
 
     return split

@@ -1,4 +1,4 @@
-"""What every measurement shares: how much work it does, what it cost, what it tells."""
+"""The amount of work, the costs and the figures that all measurements share."""
 
 from __future__ import annotations
 
@@ -19,20 +19,24 @@ FURNITURE: dict[str, object] = {
     "autor_username": "Juan",
 }
 LOAD = "load %"
+"""The column with the use of the load's own core."""
+
 Figures = dict[str, float]
+"""The figures of one server by column."""
 
 
 @dataclass(frozen=True)
 class Amounts:
-    """How much work a measurement does.
+    """The amount of work of each measurement.
 
     Attributes:
-        deliveries: of one round over WebSocket; polling does a fifth, as each costs so much more.
-        ping_interval: seconds, where heartbeats are measured; elsewhere it is every peer's default.
-        settle: seconds from connecting to reading the memory.
-        seconds: how long is published, where publishes are measured.
-        consumers: over WebSocket, where latency is measured.
-        slow_events: what is published while some do not read.
+        deliveries: deliveries of one round over WebSocket. Polling does a fifth of them, because
+            each costs much more.
+        ping_interval: seconds between pings in ``heartbeats``; the others use the default.
+        settle: seconds between connecting and reading the memory.
+        seconds: seconds of publishing, in measurements of publishes.
+        consumers: consumers over WebSocket, in ``latency``.
+        slow_events: events that are published while some consumers do not read.
     """
 
     deliveries: int
@@ -44,8 +48,14 @@ class Amounts:
 
 
 @dataclass
-class Spent:
-    """What a ``with`` block cost: seconds of the wall's clock, of the server's CPU, of ours."""
+class Usage:
+    """The cost of a ``with`` block in seconds.
+
+    Attributes:
+        wall: time that passed.
+        cpu: CPU time of the server.
+        load: CPU time of this process, the load.
+    """
 
     server: Running
     wall: float = field(default=0, init=False)
@@ -63,7 +73,7 @@ class Spent:
 
     @property
     def load_percent(self) -> float:
-        """How much of its core the load has used."""
+        """The share of its core that the load used, in percent."""
         return self.load / self.wall * 100
 
     def _now(self) -> tuple[float, float, float]:
@@ -71,7 +81,7 @@ class Spent:
 
 
 def percentiles(seconds: Sequence[float]) -> Figures:
-    """Return what half of them and what all but a hundredth stay below, in milliseconds."""
+    """Return the median and the 99th percentile in milliseconds."""
     ordered = sorted(seconds)
     return {
         "p50 ms": ordered[len(ordered) // 2] * 1e3,

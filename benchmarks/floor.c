@@ -1,7 +1,7 @@
-// The least that delivering over WebSocket can cost: epoll, and one send(2) a client and event.
+// The lower bound of the cost of a delivery over WebSocket: epoll, and one send(2) per client and event.
 //
-// It believes its clients: that they mask with zeros, that a read brings whole messages, and that a
-// send takes all. It answers what it has to with what was prepared, and keeps nothing.
+// It relies on its clients: they mask with zeros, each read returns whole messages, and each send accepts
+// all bytes. All its answers are constants, and it stores nothing.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -29,7 +29,7 @@ static const char EVENT[] =
 
 static int clients[CLIENTS], count;
 
-// Frames a text message as a server does; returns the frame's length.
+// Frames a text message as a server does. Returns the frame's length.
 static size_t frame(unsigned char *to, const char *text, size_t length) {
     size_t head = length < 126 ? 2 : 4;
     to[0] = 0x81;
@@ -48,7 +48,7 @@ static void say(int client, const char *text) {
     if (send(client, framed, length, MSG_NOSIGNAL) < 0) perror("send");
 }
 
-// Sends the event to everyone who has connected, and acknowledges it to its publisher.
+// Sends the event to all connected clients and acknowledges it to its publisher.
 static void publish(int publisher, const char *text, size_t length) {
     static char event[BYTES];
     static unsigned char framed[BYTES + 4];

@@ -1,4 +1,4 @@
-"""The least that a durable publish can cost: the same write in a loop, without a server."""
+"""Measure the lower bound of a durable publish: the same write in a loop, without a server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from benchmarks import places, servers
+from benchmarks import servers, storage
 from benchmarks.figures import FURNITURE, LOAD, Figures, percentiles
 from sio_server.contract.events import parse_event
 from sio_server.eventlog.contract import Retention
@@ -29,11 +29,17 @@ BODY = json.dumps(
 Write = Callable[[int], None]
 
 
-def repeat(name: str, events: int, seconds: float) -> Figures:
-    """Write so many events at a time, on the server's core, for a time."""
+def measure_floor(name: str, events: int, seconds: float) -> Figures:
+    """Repeat one of ``FLOORS`` on the server's core.
+
+    Args:
+        name: the floor.
+        events: events of one write.
+        seconds: duration.
+    """
     times: list[float] = []
     clock = time.perf_counter
-    with places.place(name) as place, FLOORS[name](place.folder) as write:
+    with storage.temporary_storage(name) as stored, FLOORS[name](stored.folder) as write:
         os.sched_setaffinity(0, {servers.SERVER_CORE})
         try:
             write(events)
@@ -48,23 +54,23 @@ def repeat(name: str, events: int, seconds: float) -> Figures:
         "events/s": len(times) * events / wall,
         "CPU µs": cpu / (len(times) * events) * 1e6,
         **percentiles(times),
-        LOAD: 0.0,  # there is none
+        LOAD: 0.0,  # no clients
     }
 
 
 @contextmanager
 def _sqlite(folder: Path) -> Iterator[Write]:
-    """Append with the log's own statements: one transaction, one sync."""
+    """Append with the log's own statements, in one transaction with one sync."""
     connection = open_file(folder / "events.db")
     with closing(Store(connection, Retention(86_400, 100_000), time.time)) as store:
 
         def write(events: int) -> None:
-            step = store.new_plan()
+            plan = store.new_plan()
             message = {"type": "furniture_created", "furniture": FURNITURE}
             for _ in range(events):
-                step.add(parse_event(message))
+                plan.add(parse_event(message))
             store.begin()
-            store.write(step)
+            store.write(plan)
             store.commit()
             if store.journal_pages >= CHECKPOINT_PAGES:
                 store.checkpoint()
@@ -74,7 +80,7 @@ def _sqlite(folder: Path) -> Iterator[Write]:
 
 @contextmanager
 def _file(folder: Path) -> Iterator[Write]:
-    """Append to a file and wait for the disk."""
+    """Append to a file and sync it."""
     file = os.open(folder / "events", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
     def write(events: int) -> None:
@@ -89,9 +95,9 @@ def _file(folder: Path) -> Iterator[Write]:
 
 @contextmanager
 def _stream(folder: Path) -> Iterator[Write]:
-    """Add to a stream, as many events as there are in one transaction."""
+    """Add all events to a stream in one transaction."""
     with (
-        places.valkey(folder, "always") as server,
+        storage.running_valkey(folder, "always") as server,
         server.client as client,
         client.pipeline() as pipeline,
     ):
@@ -105,3 +111,4 @@ def _stream(folder: Path) -> Iterator[Write]:
 
 
 FLOORS = {"sqlite": _sqlite, "file": _file, "stream": _stream}
+"""Each opens a store in a folder and returns a function that writes a number of events to it."""

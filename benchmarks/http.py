@@ -1,4 +1,4 @@
-"""HTTP as far as the load needs it: requests made beforehand, one after another on a connection."""
+"""A minimal HTTP client for the load: prepared requests, one after another on a connection."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from collections.abc import Callable
 from typing import Any, Self
 
 TIMEOUT = 60
-"""Seconds after which something that should come has not."""
+"""Seconds after which a missing answer is an error."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 def body_of(response: bytes) -> bytes | None:
-    """Return the body of a response, once it is whole.
+    """Return the body of a response, or None if the response is not complete.
 
     Raises:
-        ConnectionError: it is a refusal.
+        ConnectionError: the status is not 200 or 201.
     """
     head, end, body = response.partition(b"\r\n\r\n")
     if not end:
         return None
     length = _LENGTH.search(head)
     if not head.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 201 ")) or length is None:
-        raise ConnectionError(f"no good answer: {response[:300]!r}")
+        raise ConnectionError(f"unexpected answer: {response[:300]!r}")
     return body if len(body) >= int(length[1]) else None
 
 
 def post(target: str, message: object) -> bytes:
-    """Return a request with a message as JSON."""
+    """Return a POST request with a message as JSON."""
     body = json.dumps(message).encode()
     return (
         f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -41,40 +41,40 @@ def post(target: str, message: object) -> bytes:
 
 
 class Requester:
-    """One connection, which is kept alive."""
+    """One persistent connection."""
 
-    __slots__ = ("_rest", "socket")
+    __slots__ = ("_incomplete", "socket")
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._rest = b""
+        self._incomplete = b""
 
-    def take(self, data: bytes) -> bytes | None:
-        """Take what has come; return the body that it completes."""
+    def receive(self, data: bytes) -> bytes | None:
+        """Add received data; return the body if the response is complete, else None."""
         if not data:
-            raise ConnectionError("the server hung up")
-        self._rest += data
-        body = body_of(self._rest)
+            raise ConnectionError("the server closed the connection")
+        self._incomplete += data
+        body = body_of(self._incomplete)
         if body is not None:
-            self._rest = b""
+            self._incomplete = b""
         return body
 
     def get(self, target: str) -> Any:
-        """Ask and wait; return the decoded answer."""
+        """Send a GET request and wait; return the decoded answer."""
         self.socket.sendall(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
-        while (body := self.take(self.socket.recv(65_536))) is None:
+        while (body := self.receive(self.socket.recv(65_536))) is None:
             pass
         return json.loads(body)
 
 
 class Publishers:
-    """Connections that publish: each again as soon as it has an answer.
+    """Connections that publish. Each sends the next request as soon as it has an answer.
 
     Args:
-        port: the server's.
-        count: how many there are.
-        request: what each sends.
+        port: the server's port.
+        count: the number of connections.
+        request: the request that each sends.
     """
 
     def __init__(self, port: int, count: int, request: bytes) -> None:
@@ -94,11 +94,14 @@ class Publishers:
         self._poll.close()
 
     def publish(self, enough: Callable[[int], bool]) -> list[float]:
-        """Publish until there is enough of so many answers; return after which seconds each came.
+        """Publish until ``enough`` says so; return the latency of each answer in seconds.
+
+        Args:
+            enough: returns whether the number of answers suffices.
 
         Raises:
-            ConnectionError: something was refused.
-            TimeoutError: no answer came.
+            ConnectionError: the server refused an event.
+            TimeoutError: no answer arrived.
         """
         clock, requesters, poll = time.perf_counter, self._requesters, self._poll.poll
         latencies: list[float] = []
@@ -113,21 +116,21 @@ class Publishers:
         while sent:
             ready = poll(TIMEOUT)
             if not ready:
-                raise TimeoutError(f"nothing came for {TIMEOUT} s")
+                raise TimeoutError(f"no answer for {TIMEOUT} s")
             for descriptor, _ in ready:
                 requester = requesters[descriptor]
-                body = requester.take(requester.socket.recv(65_536))
+                body = requester.receive(requester.socket.recv(65_536))
                 if body is None:
                     continue
                 latencies.append(clock() - sent.pop(descriptor))
                 if b'"ok":false' in body:
-                    raise ConnectionError(f"a refusal: {body[:300]!r}")
+                    raise ConnectionError(f"refused: {body[:300]!r}")
                 if not enough(len(latencies)):
                     send(descriptor)
         return latencies
 
 
 def for_seconds(seconds: float) -> Callable[[int], bool]:
-    """Return what says that it is enough when so much time has passed."""
+    """Return an ``enough`` for ``Publishers.publish`` that is True after this time."""
     end = time.perf_counter() + seconds
     return lambda count: time.perf_counter() >= end

@@ -1,6 +1,6 @@
-"""Socket.IO clients over WebSocket that cost next to nothing: sockets, epoll, and a count.
+"""Socket.IO clients over WebSocket that cost almost nothing: sockets, epoll and a counter.
 
-They know only as much of the protocols as keeps a server content.
+They implement only the parts of the protocols that a server requires.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Self
 
 EVENT = b'42["furniture'
 TIMEOUT = 60
-"""Seconds after which something that should come has not."""
+"""Seconds after which missing data is an error."""
 
-BATCH = 32
-"""Clients that connect at once: fewer than the shortest backlog of the servers."""
+MAX_CONNECTING = 32
+"""Clients that connect at the same time: fewer than the shortest backlog of the servers."""
 
 _UPGRADE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -36,7 +36,7 @@ _PING = b"\x81\x012"
 
 
 def masked(text: str) -> bytes:
-    """Frame a text message as a client does; a mask of zeros leaves it readable."""
+    """Frame a text message as a client does, with a mask of zeros, which leaves it readable."""
     payload = text.encode()
     length = len(payload)
     header = (
@@ -51,21 +51,25 @@ _PONG = masked("3")
 
 
 class Client:
-    """One connection, and how many events and pings it has got.
+    """One connection, which counts its events and pings.
 
     Args:
-        browser: send the headers that a browser does, which offer compression.
+        port: the server's port.
+        browser: send a browser's headers, which offer compression.
         auth: the payload of CONNECT, as JSON.
 
     Attributes:
-        last: the last event that ``take`` took.
+        events: the number of received events.
+        pings: the number of received pings.
+        last: the last received event.
+        messages: other received messages, if ``receive`` was told to keep them.
     """
 
     __slots__ = (
         "_auth",
+        "_incomplete",
         "_inflate",
         "_open",
-        "_rest",
         "events",
         "last",
         "messages",
@@ -77,7 +81,7 @@ class Client:
         self._auth = auth
         self.last = b""
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
-        self._rest = b""
+        self._incomplete = b""
         self._open = False
         self._inflate: zlib._Decompress | None = None
         self.events = self.pings = 0
@@ -95,30 +99,35 @@ class Client:
         self.socket.close()
 
     def wait_for(self, prefix: bytes) -> bytes:
-        """Return the first message that starts so, of those not returned yet."""
+        """Wait for the next message that starts with ``prefix``; drop the messages before it."""
         while True:
             while self.messages:
                 message = self.messages.pop(0)
                 if message.startswith(prefix):
                     return message
-            self.take(self.socket.recv(65_536), keep=True)
+            self.receive(self.socket.recv(65_536), keep=True)
 
     def has(self, prefix: bytes) -> bool:
-        """Return whether a message that starts so has come and was not returned yet."""
+        """Return whether a kept message starts with ``prefix``."""
         return any(message.startswith(prefix) for message in self.messages)
 
-    def take(self, data: bytes, *, keep: bool = False) -> int:
-        """Take what has come; return how many events were in it."""
+    def receive(self, data: bytes, *, keep: bool = False) -> int:
+        """Read received data; return the number of events in it.
+
+        Args:
+            data: bytes from the socket.
+            keep: add messages other than events and pings to ``messages``.
+        """
         if not data:
-            raise ConnectionError("the server hung up")
-        data = self._rest + data
+            raise ConnectionError("the server closed the connection")
+        data = self._incomplete + data
         if not self._open:
             head, end, data = data.partition(b"\r\n\r\n")
-            self._rest = b"" if end else head
+            self._incomplete = b"" if end else head
             if not end:
                 return 0
             if b" 101 " not in head:
-                raise ConnectionError(f"no handshake: {head[:200]!r}")
+                raise ConnectionError(f"no WebSocket handshake: {head[:200]!r}")
             self._open = True
             self.socket.sendall(masked("40" + self._auth))
         at, before = 0, self.events
@@ -133,12 +142,12 @@ class Client:
             message = data[start : start + length]
             if data[at] & 0x40:
                 message = self._inflated(message)
-            self._note(message, keep=keep)
+            self._handle(message, keep=keep)
             at = start + length
-        self._rest = data[at:]
+        self._incomplete = data[at:]
         return self.events - before
 
-    def _note(self, message: bytes, *, keep: bool) -> None:
+    def _handle(self, message: bytes, *, keep: bool) -> None:
         if message.startswith(EVENT):
             self.events += 1
             self.last = message
@@ -153,7 +162,7 @@ class Client:
         self.socket.send(_PONG)
 
     def publish(self, furniture: dict[str, object]) -> None:
-        """Publish one event, which every client gets, this one too."""
+        """Publish one event. Every client gets it, this one included."""
         event = json.dumps({"furniture": furniture})
         self.socket.send(masked(f'421["furniture_created",{event}]'))
 
@@ -163,26 +172,27 @@ class Client:
         return self._inflate.decompress(message + b"\0\0\xff\xff")
 
 
-def let(clients: Iterable[Client], until: Callable[[Client], bool]) -> None:
-    """Let clients take what comes, each when it comes, until all have what they wait for."""
+def receive_until(clients: Iterable[Client], until: Callable[[Client], bool]) -> None:
+    """Let all clients receive until ``until`` is True for each of them."""
     waiting = {client.socket.fileno(): client for client in clients if not until(client)}
     with select.epoll() as poll:
         for descriptor in waiting:
             poll.register(descriptor, select.EPOLLIN)
         while waiting:
-            for descriptor, _ in poll.poll(TIMEOUT) or _timed_out():
+            for descriptor, _ in poll.poll(TIMEOUT) or timed_out():
                 client = waiting[descriptor]
-                client.take(client.socket.recv(65_536), keep=True)
+                client.receive(client.socket.recv(65_536), keep=True)
                 if until(client):
                     del waiting[descriptor]
                     poll.unregister(descriptor)
 
 
 class Crowd:
-    """Many clients, the first of which publishes.
+    """Many clients. The first one publishes.
 
     Args:
-        greeting: how the last message starts that a client gets when it connects.
+        port: the server's port.
+        greeting: the beginning of the last message that a client gets while it connects.
         browser: see ``Client``.
     """
 
@@ -202,59 +212,64 @@ class Crowd:
         self._poll.close()
 
     def connect(self, count: int) -> None:
-        """Connect so many more, a few at once, each until it has got all that greets it."""
-        for start in range(0, count, BATCH):
-            batch = [self._open() for _ in range(min(BATCH, count - start))]
-            let(batch, lambda client: client.has(self._greeting))
+        """Connect ``count`` more clients, a few at a time, and wait for each one's greeting."""
+        for start in range(0, count, MAX_CONNECTING):
+            batch = [self._open() for _ in range(min(MAX_CONNECTING, count - start))]
+            receive_until(batch, lambda client: client.has(self._greeting))
             for client in batch:
                 client.messages.clear()
                 client.socket.setblocking(False)
                 self._clients[client.socket.fileno()] = client
                 self._poll.register(client.socket, select.EPOLLIN)
-            self._answer(0)  # the first may be due for pings by now
+            self._answer_pings_once(0)  # the first clients may have pings by now
 
     def _open(self) -> Client:
         return Client(self._port, browser=self._browser)
 
     def deliver(self, furniture: dict[str, object]) -> list[float]:
-        """Publish one event and wait until each client has got it; return after which seconds."""
+        """Publish one event and wait until every client has it; return the latencies in seconds."""
         latencies: list[float] = []
-        frame = None  # of this event, alone: most clients get just these bytes
+        frame = None  # the event's frame: most clients receive exactly these bytes
         clients, clock = self._clients, time.perf_counter
         published = clock()
         next(iter(clients.values())).publish(furniture)
         while len(latencies) < len(clients):
-            for descriptor, _ in self._poll.poll(TIMEOUT) or _timed_out():
+            for descriptor, _ in self._poll.poll(TIMEOUT) or timed_out():
                 client = clients[descriptor]
                 data = client.socket.recv(4096)
                 if data == frame:
                     latencies.append(clock() - published)
                     continue
-                latencies += [clock() - published] * client.take(data)
+                latencies += [clock() - published] * client.receive(data)
                 if _is_one_event(data):
                     frame = data
         return latencies
 
     def answer_pings(self, seconds: float) -> int:
-        """Answer what pings come within that time; return how many came."""
+        """Answer the pings that arrive within this time; return their number."""
         before = sum(client.pings for client in self._clients.values())
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
-            self._answer(left)
+            self._answer_pings_once(left)
         return sum(client.pings for client in self._clients.values()) - before
 
-    def _answer(self, timeout: float) -> None:
+    def _answer_pings_once(self, timeout: float) -> None:
         for descriptor, _ in self._poll.poll(timeout):
             client = self._clients[descriptor]
             data = client.socket.recv(4096)
             if data == _PING:
                 client.pong()
             else:
-                client.take(data)
+                client.receive(data)
 
 
-def _timed_out() -> list[tuple[int, int]]:
-    raise TimeoutError(f"nothing came for {TIMEOUT} s")
+def timed_out() -> list[tuple[int, int]]:
+    """Raise an error in place of a poll's result.
+
+    Raises:
+        TimeoutError: always.
+    """
+    raise TimeoutError(f"no data for {TIMEOUT} s")
 
 
 def _is_one_event(data: bytes) -> bool:

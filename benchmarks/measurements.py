@@ -1,7 +1,7 @@
-"""What is measured: each function runs one server for it and returns figures by their column.
+"""The measurements. Each function runs one server and returns its figures by column.
 
-``CPU µs`` is the server's processor time in microseconds for one of what the measurement counts,
-``load %`` how much of its own core the load has used.
+``CPU µs`` is the server's processor time in microseconds for one unit of the measurement: a
+delivery, a connection, a ping, a publish. ``load %`` is the load's use of its own core.
 """
 
 from __future__ import annotations
@@ -11,42 +11,42 @@ from contextlib import closing
 from typing import Protocol
 
 from benchmarks.durability import batches, publishes
-from benchmarks.figures import FURNITURE, LOAD, Amounts, Figures, Spent, percentiles
+from benchmarks.figures import FURNITURE, LOAD, Amounts, Figures, Usage, percentiles
 from benchmarks.latency import latency
 from benchmarks.load import Crowd
 from benchmarks.polling import PollingCrowd
-from benchmarks.recovery import Sessions
+from benchmarks.recovery import LostSessions
 from benchmarks.retention import retention
 from benchmarks.servers import Running, running
 from benchmarks.slow import slow
 
 WARM_UP_CLIENTS = 100
-"""They connect before the measured ones, so that what a server loads once is not counted."""
+"""Clients that connect first, so that a server's one-time work is not measured."""
 
 WARM_UP_EVENTS = 20
-"""They go before the measured ones: just-in-time compilers want some, and a kernel acknowledges the
-first 16 segments of a connection each at once."""
+"""Events before the measured ones. Just-in-time compilers need some, and a kernel acknowledges the
+first 16 segments of a connection one by one."""
 
-MISSED = 100
-"""Events that each client has missed when it comes back."""
+MISSED_EVENTS = 100
+"""Events that each client has missed when it reconnects."""
 
 
 class Delivering(Protocol):
     """A crowd to which events are delivered."""
 
     def deliver(self, furniture: dict[str, object]) -> list[float]:
-        """Publish one and wait; return each client's latency in seconds."""
+        """Publish one event and wait; return each client's latency in seconds."""
 
 
 def deliveries(name: str, clients: int, amounts: Amounts) -> Figures:
-    """Events to clients over WebSocket, each published when the last has reached everyone."""
+    """Events to clients over WebSocket; the next one after the last has reached everyone."""
     with running(name) as server, Crowd(server.port, server.greeting) as crowd:
         crowd.connect(clients)
         return _closed_loop(server, crowd, -(-amounts.deliveries // clients))
 
 
 def polling(name: str, clients: int, amounts: Amounts) -> Figures:
-    """Events to clients over HTTP long-polling, in the same manner."""
+    """Events to clients over HTTP long-polling; the next one after the last has reached all."""
     with (
         running(name) as server,
         PollingCrowd(server.port, server.greeting, clients) as crowd,
@@ -55,7 +55,7 @@ def polling(name: str, clients: int, amounts: Amounts) -> Figures:
 
 
 def connections(name: str, clients: int, amounts: Amounts) -> Figures:
-    """From TCP connect to CONNECT answered, ours with its `ready`; memory a connection, settled."""
+    """From TCP connect to CONNECT's answer, ours with `ready`; memory of an idle connection."""
     plain = _connections(name, clients, amounts, browser=False)
     browser = _connections(name, clients, amounts, browser=True)
     load = (plain.pop(LOAD) + browser.pop(LOAD)) / 2
@@ -65,35 +65,35 @@ def connections(name: str, clients: int, amounts: Amounts) -> Figures:
 
 
 def heartbeats(name: str, clients: int, amounts: Amounts) -> Figures:
-    """Idle connections: pings and their answers, over two intervals."""
+    """Idle connections: pings and their answers, during two intervals."""
     interval = amounts.ping_interval
     with running(name, interval) as server, Crowd(server.port, server.greeting) as crowd:
         crowd.connect(clients)
         crowd.answer_pings(interval / 4)
-        with Spent(server) as spent:
+        with Usage(server) as usage:
             pings = crowd.answer_pings(2 * interval)
     return {
-        "CPU µs": spent.cpu / pings * 1e6,
-        "core %": spent.cpu / spent.wall * 100,
-        "pings/s": pings / spent.wall,
-        LOAD: spent.load_percent,
+        "CPU µs": usage.cpu / pings * 1e6,
+        "core %": usage.cpu / usage.wall * 100,
+        "pings/s": pings / usage.wall,
+        LOAD: usage.load_percent,
     }
 
 
 def recoveries(name: str, clients: int, amounts: Amounts) -> Figures:
-    """Clients that come back at once to their sessions, each with 100 events that it has missed."""
+    """All clients recover their sessions at once; each has missed 100 events."""
     with (
         running(name, recovery=True) as server,
-        closing(Sessions(server, clients, FURNITURE)) as sessions,
+        closing(LostSessions(server, clients, FURNITURE)) as sessions,
     ):
-        sessions.publish(MISSED)
-        with Spent(server) as spent:
-            sessions.come_back(MISSED)
+        sessions.publish(MISSED_EVENTS)
+        with Usage(server) as usage:
+            sessions.recover(MISSED_EVENTS)
     return {
-        "seconds": spent.wall,
-        "CPU µs": spent.cpu / clients * 1e6,
-        "recoveries/s": clients / spent.wall,
-        LOAD: spent.load_percent,
+        "seconds": usage.wall,
+        "CPU µs": usage.cpu / clients * 1e6,
+        "recoveries/s": clients / usage.wall,
+        LOAD: usage.load_percent,
     }
 
 
@@ -118,14 +118,14 @@ def _closed_loop(server: Running, crowd: Delivering, events: int) -> Figures:
     for _ in range(max(WARM_UP_EVENTS, events // 4)):
         crowd.deliver(FURNITURE)
     latencies: list[float] = []
-    with Spent(server) as spent:
+    with Usage(server) as usage:
         for _ in range(events):
             latencies += crowd.deliver(FURNITURE)
     return {
-        "deliveries/s": len(latencies) / spent.wall,
-        "CPU µs": spent.cpu / len(latencies) * 1e6,
+        "deliveries/s": len(latencies) / usage.wall,
+        "CPU µs": usage.cpu / len(latencies) * 1e6,
         **percentiles(latencies),
-        LOAD: spent.load_percent,
+        LOAD: usage.load_percent,
     }
 
 
@@ -134,12 +134,12 @@ def _connections(name: str, clients: int, amounts: Amounts, *, browser: bool) ->
         crowd.connect(WARM_UP_CLIENTS)
         crowd.answer_pings(amounts.settle / 2)
         before = server.memory_kib()
-        with Spent(server) as spent:
+        with Usage(server) as usage:
             crowd.connect(clients)
         crowd.answer_pings(amounts.settle)
         memory = server.memory_kib() - before
     return {
-        "CPU µs": spent.cpu / clients * 1e6,
+        "CPU µs": usage.cpu / clients * 1e6,
         "KiB": memory / clients,
-        LOAD: spent.load_percent,
+        LOAD: usage.load_percent,
     }

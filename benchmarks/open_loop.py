@@ -1,6 +1,6 @@
-"""An open loop: what is published goes out when its time has come, whatever has become of the last.
+"""An open loop: each event is published at its due time, even if earlier ones are not delivered.
 
-Latency counts from when an event was due, so that what waits behind a slow one counts too.
+Latency is measured from the due time, so that an event's wait behind a slow one counts too.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from benchmarks.load import TIMEOUT, Client, Crowd, masked
+from benchmarks.load import TIMEOUT, Client, Crowd, masked, timed_out
 
-TURN = 32
-"""Clients that are read before it is looked whether an event is due."""
+MAX_CLIENTS_PER_TURN = 32
+"""Clients that are read between two looks at the schedule."""
 
 _NUMBER = re.compile(rb'"furniture_id":"(\d{24})"')
 _REFUSED = (b'431[{"ok":false', b'42["error"')
 
 
 def numbered(number: int, furniture: dict[str, object]) -> bytes:
-    """Return the frame that publishes an event, by whose number it is known again."""
+    """Return the frame that publishes an event with this number as its ``furniture_id``."""
     event = {"furniture": furniture | {"furniture_id": f"{number:024}"}}
     return masked(f'421["furniture_created",{json.dumps(event)}]')
 
 
-class Watcher(Client):
-    """A client that notes when which event came.
+class RecordingClient(Client):
+    """A client that records its events.
 
     Attributes:
-        seen: their numbers.
-        times: when each came.
+        seen: the events' numbers, in the order of arrival.
+        times: the time of each arrival.
     """
 
     __slots__ = ("seen", "times")
@@ -45,88 +45,101 @@ class Watcher(Client):
         self.times: list[float] = []
         super().__init__(port, auth=auth)
 
-    def _note(self, message: bytes, *, keep: bool) -> None:
-        super()._note(message, keep=keep)
+    def _handle(self, message: bytes, *, keep: bool) -> None:
+        super()._handle(message, keep=keep)
         if message.startswith(_REFUSED):
-            raise ConnectionError(f"a refusal: {message[:300]!r}")
+            raise ConnectionError(f"refused: {message[:300]!r}")
         if number := _NUMBER.search(message, 0, 120):
             self.times.append(time.perf_counter())
             self.seen.append(int(number[1]))
 
 
 @dataclass(frozen=True)
-class Due:
+class ScheduledEvent:
     """An event to publish.
 
     Attributes:
-        at: seconds from the start.
-        frame: it, as ``numbered`` makes it.
-        publisher: whose connection it goes over.
+        at: due time, in seconds from the start.
+        frame: the frame that publishes it, made by ``numbered``.
+        publisher: the client that publishes it.
     """
 
     at: float
     frame: bytes
-    publisher: Watcher
+    publisher: RecordingClient
 
 
-class Audience(Crowd):
-    """Clients that note what comes.
+class RecordingCrowd(Crowd):
+    """Clients that record their events.
 
     Attributes:
-        watchers: they.
+        members: all of them.
     """
 
     def __init__(self, port: int, greeting: bytes) -> None:
         super().__init__(port, greeting)
-        self.watchers: list[Watcher] = []
+        self.members: list[RecordingClient] = []
         self._auth = ""
 
-    def join(self, count: int, rooms: Sequence[str] | None = None) -> list[Watcher]:
-        """Connect so many more, in these rooms; None: as it is without asking. Return them."""
+    def join(self, count: int, rooms: Sequence[str] | None = None) -> list[RecordingClient]:
+        """Connect ``count`` more clients and return them.
+
+        Args:
+            count: the number of clients.
+            rooms: the rooms to ask for; None: ask for none.
+        """
         self._auth = "" if rooms is None else json.dumps({"rooms": rooms})
         self.connect(count)
-        return self.watchers[-count:]
+        return self.members[-count:]
 
     def _open(self) -> Client:
-        watcher = Watcher(self._port, auth=self._auth)
-        self.watchers.append(watcher)
-        return watcher
+        client = RecordingClient(self._port, auth=self._auth)
+        self.members.append(client)
+        return client
 
-    def play(self, due: Sequence[Due], expected: int) -> float:
-        """Publish each when it is due, until so many events have come; return when it began."""
-        waiting = iter(due)
-        coming = next(waiting, None)
-        with _alarms(due) as alarm:
+    def publish_on_schedule(self, schedule: Sequence[ScheduledEvent], expected: int) -> float:
+        """Publish each event at its due time.
+
+        Args:
+            schedule: the events, evenly spaced.
+            expected: deliveries to wait for.
+
+        Returns:
+            The time of the start.
+        """
+        remaining = iter(schedule)
+        event = next(remaining, None)
+        with _alarms(schedule) as alarm:
             self._poll.register(alarm, select.EPOLLIN)
-            begun = time.perf_counter()
+            start = time.perf_counter()
             try:
-                while coming or expected > 0:
-                    while coming and time.perf_counter() >= begun + coming.at:
-                        coming.publisher.socket.sendall(coming.frame)
-                        coming = next(waiting, None)
-                    expected -= self._take_turn(alarm)
+                while event or expected > 0:
+                    while event and time.perf_counter() >= start + event.at:
+                        event.publisher.socket.sendall(event.frame)
+                        event = next(remaining, None)
+                    expected -= self._receive_once(alarm)
             finally:
                 self._poll.unregister(alarm)
-        return begun
+        return start
 
-    def _take_turn(self, alarm: socket.socket) -> int:
-        came = 0
-        for descriptor, _ in self._poll.poll(TIMEOUT, TURN) or self._timed_out():
+    def _receive_once(self, alarm: socket.socket) -> int:
+        received = 0
+        for descriptor, _ in self._poll.poll(TIMEOUT, MAX_CLIENTS_PER_TURN) or timed_out():
             if descriptor == alarm.fileno():
                 alarm.recv(4096)
             else:
                 client = self._clients[descriptor]
-                came += client.take(client.socket.recv(262_144))
-        return came
+                received += client.receive(client.socket.recv(262_144))
+        return received
 
 
 @contextmanager
-def _alarms(due: Sequence[Due]) -> Iterator[socket.socket]:
-    """Give a socket that can be read whenever an event is due: they are evenly spaced.
+def _alarms(schedule: Sequence[ScheduledEvent]) -> Iterator[socket.socket]:
+    """Yield a socket that becomes readable whenever an event is due.
 
-    A poll's own timeout counts whole milliseconds.
+    A poll's own timeout is too coarse: it counts whole milliseconds.
     """
-    step = due[-1].at / (len(due) - 1) if len(due) > 1 else 1.0
+    step = schedule[-1].at / (len(schedule) - 1) if len(schedule) > 1 else 1.0
     alarm, bell = socket.socketpair()
     with alarm, bell:
         bell.setblocking(False)
@@ -141,11 +154,11 @@ def _alarms(due: Sequence[Due]) -> Iterator[socket.socket]:
             signal.signal(signal.SIGALRM, handler)
 
 
-def lateness(watchers: Iterable[Watcher], due_at: Mapping[int, float]) -> list[float]:
-    """Return how long after it was due each event came, for each watcher."""
+def latencies_of(clients: Iterable[RecordingClient], due_at: Mapping[int, float]) -> list[float]:
+    """Return the seconds from each event's due time to its arrival, for every client."""
     return [
         time - due_at[number]
-        for watcher in watchers
-        for number, time in zip(watcher.seen, watcher.times, strict=True)
+        for client in clients
+        for number, time in zip(client.seen, client.times, strict=True)
         if number in due_at
     ]

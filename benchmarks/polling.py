@@ -1,4 +1,4 @@
-"""Socket.IO clients over HTTP long-polling: one connection each, for one request after another."""
+"""Socket.IO clients over HTTP long-polling, each with one persistent connection."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _SEPARATOR = b"\x1e"
 
 
 class Poller:
-    """One client, which polls again as soon as it has got something."""
+    """One client. It polls again as soon as it has an answer."""
 
-    __slots__ = ("_get", "_post", "_posted", "_rest", "socket")
+    __slots__ = ("_get", "_incomplete", "_post", "_posted", "socket")
 
     def __init__(self, port: int, greeting: bytes) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._rest = b""
+        self._incomplete = b""
         target = "/socket.io/?EIO=4&transport=polling"
         end = f"HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
         opened = self._exchange(f"GET {target} {end}\r\n".encode())
@@ -38,10 +38,10 @@ class Poller:
         self.socket.sendall(self._get)
         self.socket.setblocking(False)
 
-    def take(self, data: bytes) -> int:
-        """Take what has come and ask again; return how many events were in it."""
+    def receive(self, data: bytes) -> int:
+        """Read received data and send the next request; return the number of events in the data."""
         if not data:
-            raise ConnectionError("the server hung up")
+            raise ConnectionError("the server closed the connection")
         body = self._body(data)
         if body is None:
             return 0
@@ -61,25 +61,27 @@ class Poller:
         while True:
             data = self.socket.recv(65_536)
             if not data:
-                raise ConnectionError("the server hung up")
+                raise ConnectionError("the server closed the connection")
             body = self._body(data)
             if body is not None:
                 return body
 
     def _body(self, data: bytes) -> bytes | None:
-        """Return the body of the response that these bytes complete, if they do."""
-        self._rest += data
-        body = body_of(self._rest)
+        """Add received data; return the body if the response is complete, else None."""
+        self._incomplete += data
+        body = body_of(self._incomplete)
         if body is not None:
-            self._rest = b""
+            self._incomplete = b""
         return body
 
 
 class PollingCrowd:
-    """Many polling clients, and one over WebSocket that publishes.
+    """Many polling clients, and one client over WebSocket that publishes.
 
     Args:
-        greeting: how the last message starts that a client gets when it connects.
+        port: the server's port.
+        greeting: the beginning of the last message that a client gets while it connects.
+        count: the number of polling clients.
     """
 
     def __init__(self, port: int, greeting: bytes, count: int) -> None:
@@ -103,16 +105,16 @@ class PollingCrowd:
         self._poll.close()
 
     def deliver(self, furniture: dict[str, object]) -> list[float]:
-        """Publish one event and wait until each client has got it; return after which seconds."""
+        """Publish one event and wait until every client has it; return the latencies in seconds."""
         latencies: list[float] = []
         published = time.perf_counter()
         self._publisher.publish(furniture)
         while len(latencies) < len(self._clients):
             ready = self._poll.poll(TIMEOUT)
             if not ready:
-                raise TimeoutError(f"nothing came for {TIMEOUT} s")
+                raise TimeoutError(f"no data for {TIMEOUT} s")
             for descriptor, _ in ready:
                 client = self._clients[descriptor]
-                count = client.take(client.socket.recv(65_536))
+                count = client.receive(client.socket.recv(65_536))
                 latencies += [time.perf_counter() - published] * count
         return latencies

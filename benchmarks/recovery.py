@@ -1,4 +1,4 @@
-"""A storm: every client comes back at once, and has missed events."""
+"""All clients reconnect at once and recover their sessions and their missed events."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.load import Client, let
+from benchmarks.load import Client, receive_until
 from benchmarks.servers import Running, ServerError
 
-AT_ONCE = 256
-"""Clients on their way at the same time: fewer than the shortest backlog of the servers."""
+MAX_CONNECTING = 256
+"""Clients that connect at the same time: fewer than the shortest backlog of the servers."""
 
 
-class Sessions:
-    """Clients that have had a connection, and what names it.
+class LostSessions:
+    """Sessions of clients that have lost their connection.
 
     Args:
-        server: which they were connected to.
-        count: how many they are.
-        furniture: what is published.
+        server: the server under measurement.
+        count: the number of sessions.
+        furniture: the furniture of all events.
     """
 
     def __init__(self, server: Running, count: int, furniture: dict[str, object]) -> None:
@@ -29,16 +29,16 @@ class Sessions:
         self._publisher = Client(server.port)
         self._publisher.wait_for(server.greeting)
         self._auth: list[dict[str, Any]] = []
-        self._back: list[Client] = []
-        for start in range(0, count, AT_ONCE):
-            self._begin(min(AT_ONCE, count - start))
+        self._recovered: list[Client] = []
+        for start in range(0, count, MAX_CONNECTING):
+            self._create(min(MAX_CONNECTING, count - start))
 
-    def _begin(self, count: int) -> None:
+    def _create(self, count: int) -> None:
         with _clients(self._server, [""] * count) as clients:
-            let(clients, lambda client: client.has(self._server.greeting))
+            receive_until(clients, lambda client: client.has(self._server.greeting))
             pids = [json.loads(client.wait_for(b"40")[2:])["pid"] for client in clients]
             self.publish(1)
-            let(clients, lambda client: client.events == 1)
+            receive_until(clients, lambda client: client.events == 1)
             self._auth += [
                 {"pid": pid, "offset": json.loads(client.last[2:])[-1]}
                 for pid, client in zip(pids, clients, strict=True)
@@ -50,21 +50,21 @@ class Sessions:
             self._publisher.publish(self._furniture)
             self._publisher.wait_for(b"431")
 
-    def come_back(self, missed: int) -> None:
-        """Connect all again, until each has got at least so many events."""
-        for start in range(0, len(self._auth), AT_ONCE):
-            some = self._auth[start : start + AT_ONCE]
-            with _clients(self._server, [json.dumps(auth) for auth in some]) as clients:
-                let(clients, lambda client: client.events >= missed)
-                for client, auth in zip(clients, some, strict=True):
+    def recover(self, missed: int) -> None:
+        """Recover all sessions, and wait until each client has at least ``missed`` events."""
+        for start in range(0, len(self._auth), MAX_CONNECTING):
+            auths = self._auth[start : start + MAX_CONNECTING]
+            with _clients(self._server, [json.dumps(auth) for auth in auths]) as clients:
+                receive_until(clients, lambda client: client.events >= missed)
+                for client, auth in zip(clients, auths, strict=True):
                     if json.loads(client.wait_for(b"40")[2:])["pid"] != auth["pid"]:
-                        raise ServerError("it did not recover a session")
-                self._back += clients
+                        raise ServerError("a session was not recovered")
+                self._recovered += clients
                 clients.clear()
 
     def close(self) -> None:
-        """End."""
-        for client in (self._publisher, *self._back):
+        """Close all connections."""
+        for client in (self._publisher, *self._recovered):
             client.socket.close()
 
 

@@ -1,4 +1,4 @@
-"""Figures as tables: every server's, then this server's as a ratio to each other's."""
+"""Tables: the figures of every server, then the ratios of this server's figures to the others'."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from benchmarks.figures import LOAD, Figures
 
 OURS = "ours"
 FLOOR_OF = {"valkey": "stream"}
-"""Beside whom another of our servers is set than this one."""
+"""More pairs to compare: another server of ours, and the floor of its storage."""
 
 BUSY = 90
-"""Percent of its core from which on the load may be what was measured."""
+"""Above this percentage of its core, the load may be the limit instead of the server."""
 
 
 def median(rounds: Sequence[Figures]) -> Figures:
@@ -23,7 +23,7 @@ def median(rounds: Sequence[Figures]) -> Figures:
 
 
 def table(title: str, rows: Mapping[str, Figures]) -> str:
-    """Lay out the servers' figures and the ratios; say where the load was the bound."""
+    """Return the servers' figures, their ratios, and a warning if the load was the limit."""
     columns = list(next(iter(rows.values())))
     widths = [max(12, len(column) + 2) for column in columns]
     lines = [title, _line("", columns, widths)]
@@ -42,7 +42,7 @@ def table(title: str, rows: Mapping[str, Figures]) -> str:
     busy = [name for name, figures in rows.items() if figures[LOAD] > BUSY]
     if busy:
         lines.append(f"The load's core was saturated with: {', '.join(busy)}. Their rates and ")
-        lines[-1] += "latencies are bounds from the load; CPU is the server's own."
+        lines[-1] += "latencies are limited by the load; the CPU time is the server's own."
     return "\n".join(lines)
 
 

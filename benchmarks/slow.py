@@ -1,9 +1,9 @@
-"""Consumers of which some stop reading while much is published.
+"""Measure the cost of consumers that stop reading while many events are published.
 
-Those who read are in a room that gets few of the events, for all of them to everyone would be more
-than any server delivers in the time; those who stop are sent everything. The same load without them
-goes before. So that nobody is closed meanwhile, ``SIO_SLOW_SECONDS`` and the ping interval are
-longer than the run.
+The consumers that read are in a room that gets few of the events, because no server could deliver
+all events to all consumers in this time. The stopped consumers are sent every event. The same load
+runs first without them. ``SIO_SLOW_SECONDS`` and the ping interval are longer than the run, so that
+the server closes no consumer.
 """
 
 from __future__ import annotations
@@ -12,25 +12,31 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.figures import FURNITURE, LOAD, Amounts, Figures, Spent, percentiles
-from benchmarks.open_loop import Audience, Due, Watcher, lateness, numbered
+from benchmarks.figures import FURNITURE, LOAD, Amounts, Figures, Usage, percentiles
+from benchmarks.open_loop import (
+    RecordingClient,
+    RecordingCrowd,
+    ScheduledEvent,
+    latencies_of,
+    numbered,
+)
 from benchmarks.servers import ServerError, running
 
-ONE_IN = 20
-"""Of so many consumers, one stops reading."""
+CONSUMERS_PER_STOPPED = 20
+"""One of this many consumers stops reading."""
 
-SAMPLED = 50
-"""Of so many events, one is for those who read."""
+EVENTS_PER_SAMPLE = 50
+"""One of this many events goes to the consumers that read."""
 
-RATE = 700
-"""Events a second, which take about half of a core: where it is full, everybody waits."""
+EVENTS_PER_SECOND = 700
+"""This rate takes about half of a core. On a full core, all consumers would wait."""
 
 PUBLISHERS = 64
-"""As many as the log can take together in one sync."""
+"""The log can append the events of this many publishers with one sync."""
 
-WARM_UP = 20
-NEVER = 600
-"""Seconds that no run takes."""
+WARM_UP_EVENTS = 20
+MAX_RUN_SECONDS = 600
+"""Longer than any run."""
 
 EVENT_BYTES = 1_000
 _SAMPLE = FURNITURE | {"descripcion": "x" * (EVENT_BYTES - len(str(FURNITURE)))}
@@ -40,105 +46,107 @@ _ROOM = f"material:{_SAMPLE['material']}"
 
 @dataclass
 class _Run:
-    """What one load was like.
+    """The results of one load.
 
     Attributes:
-        spent: by the load.
-        late: how long after it was due each sampled event came to those who read.
-        grown: KiB by which the server's memory has grown at the end of the load.
-        peak: and by which it had at most, until those who had stopped have read everything.
-        caught_up: how many events they have got, each of them, and in which seconds.
+        usage: the cost of the load.
+        latencies: seconds from due time to arrival, of the samples at the consumers that read.
+        grown_kib: growth of the server's memory until the end of the load.
+        peak_kib: maximal growth until the stopped consumers have read everything.
+        caught_up: deliveries to the stopped consumers after the load, and their seconds.
     """
 
-    spent: Spent
-    late: list[float]
-    grown: int
-    peak: int
+    usage: Usage
+    latencies: list[float]
+    grown_kib: int
+    peak_kib: int
     caught_up: tuple[int, float] = (0, 0.0)
 
 
 def slow(name: str, clients: int, amounts: Amounts) -> Figures:
-    """A twentieth stops reading, then reads on; KiB for each of these, p99 for the others."""
-    stopped = max(1, clients // ONE_IN)
-    calm = _run(name, clients - stopped, 0, amounts.slow_events)
+    """A twentieth stops reading, then reads again; KiB for each of them, p99 for the others."""
+    stopped = max(1, clients // CONSUMERS_PER_STOPPED)
+    baseline = _run(name, clients - stopped, 0, amounts.slow_events)
     run = _run(name, clients - stopped, stopped, amounts.slow_events)
     events, seconds = run.caught_up
-    p50, p99 = percentiles(run.late).values()
-    p99_calm = percentiles(calm.late)["p99 ms"]
+    p50, p99 = percentiles(run.latencies).values()
+    p99_baseline = percentiles(baseline.latencies)["p99 ms"]
     return {
-        "KiB": max(0.0, (run.grown - calm.grown) / stopped),
-        "KiB at most": max(0.0, (run.peak - calm.peak) / stopped),
-        "core %": run.spent.cpu / run.spent.wall * 100,
+        "KiB": max(0.0, (run.grown_kib - baseline.grown_kib) / stopped),
+        "KiB at most": max(0.0, (run.peak_kib - baseline.peak_kib) / stopped),
+        "core %": run.usage.cpu / run.usage.wall * 100,
         "p50 ms": p50,
         "p99 ms": p99,
-        "without": p99_calm,
-        "p99/without": p99 / p99_calm,
+        "without": p99_baseline,
+        "p99/without": p99 / p99_baseline,
         "read on/s": events / seconds,
-        LOAD: run.spent.load_percent,
+        LOAD: run.usage.load_percent,
     }
 
 
 def _run(name: str, reading: int, stopped: int, events: int) -> _Run:
     with (
-        running(name, NEVER, ROOMS="yes", SIO_SLOW_SECONDS=NEVER) as server,
-        Audience(server.port, server.greeting) as audience,
-        Audience(server.port, server.greeting) as silent,
+        running(name, MAX_RUN_SECONDS, ROOMS="yes", SIO_SLOW_SECONDS=MAX_RUN_SECONDS) as server,
+        RecordingCrowd(server.port, server.greeting) as crowd,
+        RecordingCrowd(server.port, server.greeting) as stopped_crowd,
     ):
-        watchers = audience.join(reading, [_ROOM])
-        audience.join(1, ["catalog"])  # so that every event is encoded in either run
-        publishers = audience.join(PUBLISHERS, [])
-        warm_up = range(events, events + WARM_UP)
-        audience.play(
-            [
-                Due((number - events) / WARM_UP, numbered(number, _SAMPLE), publishers[0])
-                for number in warm_up
-            ],
-            WARM_UP * (reading + 1),
-        )
+        readers = crowd.join(reading, [_ROOM])
+        crowd.join(1, ["catalog"])  # so that both runs encode every event
+        publishers = crowd.join(PUBLISHERS, [])
+        warm_up = [
+            ScheduledEvent(
+                number / WARM_UP_EVENTS, numbered(events + number, _SAMPLE), publishers[0]
+            )
+            for number in range(WARM_UP_EVENTS)
+        ]
+        crowd.publish_on_schedule(warm_up, WARM_UP_EVENTS * (reading + 1))
         if stopped:
-            silent.join(stopped, ["catalog"])
-        due = _schedule(publishers, events)
+            stopped_crowd.join(stopped, ["catalog"])
+        schedule = _schedule(publishers, events)
+        samples = range(0, events, EVENTS_PER_SAMPLE)
         before = server.resident_kib()
         server.forget_peak()
-        with Spent(server) as spent:
-            begun = audience.play(due, events + len(range(0, events, SAMPLED)) * reading)
-        run = _Run(spent, [], server.resident_kib() - before, 0)
+        with Usage(server) as usage:
+            start = crowd.publish_on_schedule(schedule, events + len(samples) * reading)
+        run = _Run(usage, [], server.resident_kib() - before, 0)
         if stopped:
-            run.caught_up = _read_on(silent, events)
-        run.peak = server.peak_kib() - before
-    due_at = {number: begun + due[number].at for number in range(0, events, SAMPLED)}
-    run.late = lateness(watchers, due_at)
+            run.caught_up = _read_all(stopped_crowd, events)
+        run.peak_kib = server.peak_kib() - before
+    due_at = {number: start + schedule[number].at for number in samples}
+    run.latencies = latencies_of(readers, due_at)
     return run
 
 
-def _schedule(publishers: Sequence[Watcher], events: int) -> list[Due]:
+def _schedule(publishers: Sequence[RecordingClient], events: int) -> list[ScheduledEvent]:
     return [
-        Due(
-            number / RATE,
-            numbered(number, _OTHER if number % SAMPLED else _SAMPLE),
+        ScheduledEvent(
+            number / EVENTS_PER_SECOND,
+            numbered(number, _OTHER if number % EVENTS_PER_SAMPLE else _SAMPLE),
             publishers[number % len(publishers)],
         )
         for number in range(events)
     ]
 
 
-def _read_on(silent: Audience, events: int) -> tuple[int, float]:
-    """Let those who had stopped read, and check what they get."""
+def _read_all(crowd: RecordingCrowd, events: int) -> tuple[int, float]:
+    """Let the stopped consumers read everything, and check it; return deliveries and seconds."""
     start = time.perf_counter()
-    silent.play([], events * len(silent.watchers))
+    crowd.publish_on_schedule([], events * len(crowd.members))
     seconds = time.perf_counter() - start
-    check_order(silent.watchers, events)
-    return events * len(silent.watchers), seconds
+    check_order(crowd.members, events)
+    return events * len(crowd.members), seconds
 
 
-def check_order(watchers: Sequence[Watcher], events: int) -> None:
-    """Hold consumers to what was published: every event once, in one order for all.
+def check_order(consumers: Sequence[RecordingClient], events: int) -> None:
+    """Check that every consumer got every event once, and all in the same order.
 
     Raises:
-        ServerError: what is wrong.
+        ServerError: an event is missing, was delivered twice, or came in another order.
     """
-    order = watchers[0].seen
+    order = consumers[0].seen
     if sorted(order) != list(range(events)):
-        raise ServerError(f"of {events} events {len(set(order))} came, in {len(order)} deliveries")
-    if any(watcher.seen != order for watcher in watchers):
-        raise ServerError("consumers saw different events, or another order")
+        raise ServerError(
+            f"{len(set(order))} of {events} events arrived, in {len(order)} deliveries"
+        )
+    if any(consumer.seen != order for consumer in consumers):
+        raise ServerError("consumers got different events, or another order")

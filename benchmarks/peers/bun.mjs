@@ -1,4 +1,4 @@
-// socket.io on Bun with its own engine, with its defaults.
+// socket.io on Bun with its own engine and default options.
 import { Server as Engine } from "@socket.io/bun-engine";
 import { Server } from "socket.io";
 import { listening, pingInterval, recovery, serve } from "./events.mjs";

@@ -1,10 +1,10 @@
-// What a peer does: emits each published event to everyone, with an offset, and acknowledges it.
+// The work of a peer: emit each published event to all clients, with an offset, and acknowledge it.
 export const pingInterval = Number(process.env.PING_INTERVAL) * 1000;
 
-// Recovery is off by default, and here where it is not what is measured.
+// As by default, recovery is off, except for the measurement of recovery.
 export const recovery = process.env.RECOVERY ? { connectionStateRecovery: {} } : {};
 
-// As rooms are, and here where consumers ask for some: all events go to "catalog", and to a material's.
+// If the measurement uses rooms, each event goes to "catalog" and to its material's room; else to all.
 const to = process.env.ROOMS
   ? (io, event) => io.to(["catalog", `material:${event.furniture.material}`])
   : (io) => io;

@@ -1,4 +1,4 @@
-// socket.io on Node.js, with its defaults.
+// socket.io on Node.js with default options.
 import { Server } from "socket.io";
 import { listening, pingInterval, recovery, serve } from "./events.mjs";
 

@@ -1,4 +1,4 @@
-"""python-socketio on aiohttp and uvloop, with its defaults."""
+"""python-socketio on aiohttp and uvloop with default options."""
 
 from __future__ import annotations
 
@@ -26,8 +26,13 @@ async def main() -> None:
     async def publish(sid: str, event: dict[str, Any]) -> dict[str, Any]:
         offset = str(next(numbers))
         timestamp = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        told = {"type": "furniture_created", **event, "id": offset, "timestamp": timestamp}
-        await server.emit("furniture_created", (told, offset))
+        event_with_offset = {
+            "type": "furniture_created",
+            **event,
+            "id": offset,
+            "timestamp": timestamp,
+        }
+        await server.emit("furniture_created", (event_with_offset, offset))
         return {
             "ok": True,
             "id": offset,

@@ -22,7 +22,7 @@ def make(*arguments: str) -> str:
 
 
 def test_make_help_describes_every_target_once() -> None:
-    """Every target of the first ``.PHONY`` line, the one for users, has one line with its purpose."""
+    """Every target of the first ``.PHONY`` line, which is for users, has one line of help."""
     targets = MAKEFILE.split("\n.PHONY: ", 1)[1].splitlines()[0].split()
     described = [re.split(r"\s{2,}", line, maxsplit=1) for line in make("help").splitlines()]
     assert sorted(name for name, _ in described) == sorted(targets)
