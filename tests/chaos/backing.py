@@ -1,4 +1,4 @@
-"""Where a run's events are kept: what of it the servers share, and what of it can fail."""
+"""The event logs of a run: how many servers share one, and how it can fail."""
 
 from __future__ import annotations
 
@@ -10,54 +10,54 @@ from tests.chaos.faults import FAULTS
 from tests.support.proxy import Proxy
 from tests.support.valkey import Valkey
 
-SHARED = ("roll", "kill_log", "log_cut", "log_silent", "log_ended")
-"""Faults of what several servers share."""
+SHARED_LOG_FAULTS = ("roll", "kill_log", "log_cut", "log_silent", "log_ended")
+"""Faults that need several servers with one log."""
 
 
 class Backing(Protocol):
-    """A kind of log.
+    """One kind of event log.
 
     Attributes:
-        nodes: how many servers share it.
-        faults: the names of those that it can be put to.
+        nodes: the number of servers that share it.
+        faults: the names of the faults that are possible with it.
     """
 
     nodes: int
     faults: tuple[str, ...]
 
     async def start(self, folder: Path) -> str:
-        """Start it, or start it again; return its URL."""
+        """Start or restart it; return its URL."""
 
     async def kill(self) -> None:
-        """End it without warning, where it is a process."""
+        """Kill its process, if it has one."""
 
-    async def take(self, how: str) -> None:
-        """Put it out of reach: ``cut`` off, ``silent`` or ``ended``."""
+    async def make_unreachable(self, how: str) -> None:
+        """Make it unreachable: ``cut`` off, ``silent`` or ``ended``."""
 
-    async def bring(self) -> None:
-        """Let it be reached again."""
+    async def make_reachable(self) -> None:
+        """Make it reachable again."""
 
     async def stop(self) -> None:
-        """End it."""
+        """Stop it."""
 
 
 class SQLite:
-    """A file of the one server's own, in its folder: it fails with it and its disk."""
+    """A file in the folder of the only server. It fails with that server and its disk."""
 
     nodes = 1
-    faults = tuple(name for name in FAULTS if name not in SHARED)
+    faults = tuple(name for name in FAULTS if name not in SHARED_LOG_FAULTS)
 
     async def start(self, folder: Path) -> str:
-        """Return the URL; there is nothing to start."""
+        """Return the URL. There is nothing to start."""
         return "sqlite:///events.db"
 
     async def kill(self) -> None:
-        """Do nothing: it ends with the server."""
+        """Do nothing: there is no other process than the server."""
 
-    async def take(self, how: str) -> None:
-        """Do nothing: there is no way to it."""
+    async def make_unreachable(self, how: str) -> None:
+        """Do nothing: there is no network in between."""
 
-    async def bring(self) -> None:
+    async def make_reachable(self) -> None:
         """Do nothing."""
 
     async def stop(self) -> None:
@@ -65,7 +65,7 @@ class SQLite:
 
 
 class SharedValkey:
-    """A Valkey that syncs each write, and two servers over it: it fails without them."""
+    """A Valkey that syncs each write, with two servers over it. It can fail on its own."""
 
     nodes = 2
     faults = tuple(name for name in FAULTS if "disk" not in name)
@@ -75,7 +75,7 @@ class SharedValkey:
         self._proxy: Proxy
 
     async def start(self, folder: Path) -> str:
-        """Start it, or start it again on the same port and data; return its URL."""
+        """Start it, or restart it with the same port and data; return its URL."""
         if self._server is None:
             self._server = Valkey(folder / "valkey", appendonly="yes", appendfsync="always")
             self._proxy = Proxy(self._server.port)
@@ -84,12 +84,12 @@ class SharedValkey:
         return f"redis://127.0.0.1:{self._proxy.port}/0"
 
     async def kill(self) -> None:
-        """End it without warning."""
+        """Kill its process."""
         assert self._server is not None
         await asyncio.to_thread(self._server.kill)
 
-    async def take(self, how: str) -> None:
-        """Put it out of reach."""
+    async def make_unreachable(self, how: str) -> None:
+        """Make it unreachable for both servers."""
         assert self._server is not None
         if how == "cut":
             self._proxy.open = False
@@ -100,15 +100,15 @@ class SharedValkey:
         else:
             await asyncio.to_thread(self._server.stop)
 
-    async def bring(self) -> None:
-        """Let it be reached again; what went silent stays so."""
+    async def make_reachable(self) -> None:
+        """Make it reachable again. Connections that went silent stay silent."""
         assert self._server is not None
         self._proxy.open, self._proxy.mute = True, False
         if self._server.process is None:
             await asyncio.to_thread(self._server.start)
 
     async def stop(self) -> None:
-        """End it."""
+        """Stop it and its proxy."""
         if self._server is not None:
             await self._proxy.stop()
             await asyncio.to_thread(self._server.stop)

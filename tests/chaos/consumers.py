@@ -1,4 +1,4 @@
-"""Consumers that write down what they are told: socket.io-client in Node.js, plain WebSocket."""
+"""Consumers that record all that happens to them: socket.io-client in Node.js, plain WebSocket."""
 
 from __future__ import annotations
 
@@ -15,46 +15,52 @@ from tests.chaos.history import (
     Changed,
     Changing,
     Connected,
+    Connecting,
     Consumer,
     Delivered,
-    Dropped,
-    Opening,
+    Disconnected,
     Ready,
-    Told,
+    Record,
 )
 from tests.support.server import ROOT, TIMEOUT
 
 RETRY_SECONDS = 0.05
-HEARTBEAT = 2.0
-"""Seconds after which a plain WebSocket asks whether the server is still there."""
+HEARTBEAT_SECONDS = 2.0
+"""Interval of a plain WebSocket's pings, which find silent connections."""
 
 
 def delivered(at: float, event: dict[str, Any], offset: str) -> Delivered:
-    """Return the record of an event."""
+    """Return the record of a delivered event."""
     return Delivered(at, offset, event["id"], event["type"], event["furniture"], event["timestamp"])
 
 
-def ready(at: float, told: dict[str, Any]) -> Ready:
-    """Return the record of a ``ready``."""
-    rooms = tuple(told["rooms"])
-    return Ready(at, told["position"], rooms, told["recovered"], told["gap"], told["replayed"])
+def ready(at: float, message: dict[str, Any]) -> Ready:
+    """Return the record of a ``ready`` message."""
+    return Ready(
+        at,
+        message["position"],
+        tuple(message["rooms"]),
+        message["recovered"],
+        message["gap"],
+        message["replayed"],
+    )
 
 
 def is_ready(consumer: Consumer) -> bool:
-    """Whether the consumer has caught up and its connection has not ended since."""
+    """Return whether the consumer has caught up on its present connection."""
     for record in reversed(consumer.records):
         if isinstance(record, Ready):
             return True
-        if isinstance(record, Dropped | Opening):
+        if isinstance(record, Disconnected | Connecting):
             return False
     return False
 
 
-def _decode(line: dict[str, Any]) -> Told:
+def _decode(line: dict[str, Any]) -> Record:
     at = line["at"]
     match line["on"]:
-        case "opening":
-            return Opening(at, tuple(line["rooms"]), line["since"], line["resumes"])
+        case "connecting":
+            return Connecting(at, tuple(line["rooms"]), line["since"], line["resumes"])
         case "connected":
             return Connected(at, line["sid"], line["recovered"])
         case "ready":
@@ -66,15 +72,15 @@ def _decode(line: dict[str, Any]) -> Told:
         case "changed":
             return Changed(at, None if line["rooms"] is None else tuple(line["rooms"]))
         case _:
-            return Dropped(at, line["reason"])
+            return Disconnected(at, line["reason"])
 
 
 class NodeFleet:
     """Many socket.io-clients in one Node.js process.
 
     Attributes:
-        consumers: by name.
-        stuck: how often a client was left without hope of a reconnection by itself, by reason.
+        consumers: the consumers by name.
+        stuck: by reason, how often a client would not have reconnected by itself.
     """
 
     def __init__(self) -> None:
@@ -95,33 +101,33 @@ class NodeFleet:
         self._reader = asyncio.create_task(self._read())
 
     def open(self, name: str, **options: object) -> None:
-        """Start a client; see ``tests/node/chaos.mjs``."""
+        """Start a client with the options of ``tests/node/chaos.mjs``."""
         self.consumers[name] = Consumer(name)
         self._do("open", name=name, **options)
 
     def change(self, name: str, kind: str, room: str) -> None:
-        """Let a client subscribe or unsubscribe, if it is ready."""
+        """Tell a client to subscribe or unsubscribe, if it is ready."""
         self._do("change", name=name, kind=kind, room=room)
 
     def leave(self, name: str) -> None:
-        """Let a client end its session and come back."""
+        """Tell a client to end its session and to connect again."""
         self._do("leave", name=name)
 
-    def _do(self, what: str, **arguments: object) -> None:
+    def _do(self, command: str, **arguments: object) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": what, **arguments}).encode() + b"\n")
+        self._process.stdin.write(json.dumps({"do": command, **arguments}).encode() + b"\n")
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
         async for text in self._process.stdout:
             line = json.loads(text)
             if line["on"] == "stuck":
-                self.stuck[line["why"]] += 1
+                self.stuck[line["reason"]] += 1
             else:
                 self.consumers[line["name"]].records.append(_decode(line))
 
     async def stop(self) -> None:
-        """End all of them."""
+        """Stop all clients and Node.js."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -133,7 +139,7 @@ class NodeFleet:
 
 
 class PlainConsumer:
-    """A plain WebSocket that connects again with the last offset that it has seen."""
+    """A plain WebSocket that reconnects with the last offset that it knows."""
 
     def __init__(self, name: str, url: str, rooms: list[str], since: str) -> None:
         self.consumer = Consumer(name)
@@ -145,7 +151,7 @@ class PlainConsumer:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """End it."""
+        """Stop it."""
         self._task.cancel()
         await asyncio.wait([self._task])
 
@@ -154,11 +160,11 @@ class PlainConsumer:
         if self._socket is None or self._changing or not is_ready(self.consumer):
             return
         self._changing = True
-        self._note(Changing(time.monotonic(), kind, (room,)))
+        self._record(Changing(time.monotonic(), kind, (room,)))
         with suppress(OSError, aiohttp.ClientError):
             await self._socket.send_json({"type": kind, "rooms": [room], "ref": 1})
 
-    def _note(self, record: Told) -> None:
+    def _record(self, record: Record) -> None:
         self.consumer.records.append(record)
 
     async def _run(self) -> None:
@@ -171,32 +177,34 @@ class PlainConsumer:
 
     async def _connect(self, http: aiohttp.ClientSession) -> None:
         query = [*(("room", room) for room in self._rooms), ("since", self._since)]
-        # A query can't say that no room is wanted: without one it is the catalogue.
-        opening = Opening(time.monotonic(), tuple(self._rooms) or None, self._since)
-        async with asyncio.timeout(HEARTBEAT):
-            socket = await http.ws_connect(f"{self._url}/ws", params=query, heartbeat=HEARTBEAT)
+        # A query cannot express "no room": without a room it means the catalogue.
+        connecting = Connecting(time.monotonic(), tuple(self._rooms) or None, self._since)
+        async with asyncio.timeout(HEARTBEAT_SECONDS):
+            socket = await http.ws_connect(
+                f"{self._url}/ws", params=query, heartbeat=HEARTBEAT_SECONDS
+            )
         async with socket:
-            self._note(opening)
-            self._note(Connected(time.monotonic()))
+            self._record(connecting)
+            self._record(Connected(time.monotonic()))
             self._socket, self._changing = socket, False
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
-                    self._take(time.monotonic(), json.loads(message.data))
-            self._note(Dropped(time.monotonic(), str(socket.close_code)))
+                    self._receive(time.monotonic(), json.loads(message.data))
+            self._record(Disconnected(time.monotonic(), str(socket.close_code)))
 
-    def _take(self, at: float, told: dict[str, Any]) -> None:
-        match told["type"]:
+    def _receive(self, at: float, message: dict[str, Any]) -> None:
+        match message["type"]:
             case "ready":
-                self._since = told["position"]
-                self._note(ready(at, told))
+                self._since = message["position"]
+                self._record(ready(at, message))
             case "ack":
                 self._changing = False
-                self._rooms = told["rooms"]
-                self._note(Changed(at, tuple(told["rooms"])))
+                self._rooms = message["rooms"]
+                self._record(Changed(at, tuple(message["rooms"])))
             case "error":
-                if "ref" in told:
+                if "ref" in message:
                     self._changing = False
-                    self._note(Changed(at, None))
+                    self._record(Changed(at, None))
             case _:
-                self._since = told["offset"]
-                self._note(delivered(at, told, told["offset"]))
+                self._since = message["offset"]
+                self._record(delivered(at, message, message["offset"]))

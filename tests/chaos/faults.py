@@ -1,4 +1,4 @@
-"""What goes wrong in a run, each fault a coroutine that ends when it has been made good again."""
+"""The faults of a run. Each is a coroutine that returns after the fault has been repaired."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.proxy import Proxy
 
 
 class Scene(Protocol):
-    """What faults are done to."""
+    """The parts of a run that faults act on."""
 
     random: Random
 
@@ -23,45 +23,46 @@ class Scene(Protocol):
 
     @property
     def proxies(self) -> list[Proxy]:
-        """What stands before them."""
+        """The proxies between clients and nodes."""
 
     async def published(self, count: int) -> None:
-        """Wait until so many more events have been acknowledged."""
+        """Wait until ``count`` more events have been acknowledged."""
 
     async def restart_log(self) -> None:
-        """End the log's own process without warning, and start it again."""
+        """Kill the log's own process and restart it."""
 
-    async def take_log(self, how: str) -> None:
-        """Put the log out of reach: ``cut`` off, ``silent`` or ``ended``."""
+    async def make_log_unreachable(self, how: str) -> None:
+        """Make the log unreachable: ``cut`` off, ``silent`` or ``ended``."""
 
-    async def bring_log(self) -> None:
-        """Let it be reached again."""
+    async def make_log_reachable(self) -> None:
+        """Make the log reachable again."""
 
     async def refused(self, code: str) -> None:
-        """Wait until a publish has been answered with that error."""
+        """Wait until a publish has been answered with this error."""
 
 
 Fault = Callable[[Scene], Awaitable[None]]
 
 
 async def kill(scene: Scene) -> None:
-    """SIGKILL, and start again on the same port and data."""
+    """Kill a node, and restart it with the same port and data."""
     node = scene.random.choice(scene.nodes)
     await node.kill()
     await node.start()
 
 
 async def drain(scene: Scene) -> None:
-    """SIGTERM, and start again."""
+    """Send SIGTERM to a node, and restart it after its end."""
     node = scene.random.choice(scene.nodes)
     await node.stop()
     await node.start()
 
 
 async def roll(scene: Scene) -> None:
-    """Drain one node after the other; what connects meanwhile is sent to another, as by a balancer.
+    """Drain one node after the other, while new connections go to the other node.
 
-    A node gets its own back, and the next one goes, when it says that it is ready.
+    The proxies act as a load balancer. A node gets its connections back when it is ready again, and
+    only then the next node is drained.
     """
     for node, other in zip(scene.nodes, [*scene.nodes[1:], scene.nodes[0]], strict=True):
         own = [proxy for proxy in scene.proxies if proxy.target == node.server.port]
@@ -75,7 +76,7 @@ async def roll(scene: Scene) -> None:
 
 
 async def freeze(scene: Scene) -> None:
-    """SIGSTOP for longer than some clients wait, then SIGCONT."""
+    """Send SIGSTOP for longer than some clients wait, then SIGCONT."""
     node = scene.random.choice(scene.nodes)
     node.freeze()
     try:
@@ -85,7 +86,7 @@ async def freeze(scene: Scene) -> None:
 
 
 async def kill_frozen(scene: Scene) -> None:
-    """SIGKILL a process that stands still, with what it has not answered."""
+    """Kill a stopped process that has unanswered requests."""
     node = scene.random.choice(scene.nodes)
     node.freeze()
     await asyncio.sleep(scene.random.uniform(0.05, 0.3))
@@ -94,20 +95,20 @@ async def kill_frozen(scene: Scene) -> None:
 
 
 async def cut(scene: Scene) -> None:
-    """Reset the connections."""
-    for proxy in _some(scene):
+    """Reset the connections of some proxies."""
+    for proxy in _some_proxies(scene):
         proxy.cut()
 
 
 async def half_open(scene: Scene) -> None:
-    """Let no byte through any more, and tell neither end."""
-    for proxy in _some(scene):
+    """Drop all bytes of the present connections, without a sign to either end."""
+    for proxy in _some_proxies(scene):
         proxy.silence()
 
 
 async def blackhole(scene: Scene) -> None:
     """Refuse every connection for a while."""
-    proxies = _some(scene)
+    proxies = _some_proxies(scene)
     for proxy in proxies:
         proxy.open = False
         proxy.cut()
@@ -119,7 +120,7 @@ async def blackhole(scene: Scene) -> None:
 
 
 async def disk_full(scene: Scene) -> None:
-    """Leave no space until a publish was refused for it."""
+    """Fill the disk until a publish is refused because of it."""
     node = scene.random.choice(scene.nodes)
     node.disk.fill(node.pid)
     try:
@@ -129,18 +130,18 @@ async def disk_full(scene: Scene) -> None:
 
 
 async def killed_with_a_full_disk(scene: Scene) -> None:
-    """SIGKILL while there is no space; there is again when it starts."""
+    """Kill a node with a full disk. The disk has space again when the node starts."""
     node = scene.random.choice(scene.nodes)
     node.disk.fill(node.pid)
     await scene.refused("log_unavailable")
     await node.kill()
-    if node.disk.mounted:  # the other kind has ended with the process
+    if node.disk.mounted:  # a limit of the process has ended with the process
         node.disk.free(node.pid)
     await node.start()
 
 
 async def kill_log(scene: Scene) -> None:
-    """SIGKILL the log's own process, and start it again on the same port and data."""
+    """Kill the log's own process, and restart it with the same port and data."""
     await scene.restart_log()
 
 
@@ -150,31 +151,31 @@ async def log_cut(scene: Scene) -> None:
 
 
 async def log_silent(scene: Scene) -> None:
-    """Let nothing through to the log and back for a while, and tell nobody."""
+    """Drop all bytes to and from the log for a while, without a sign to either end."""
     await _without_log(scene, "silent")
 
 
 async def log_ended(scene: Scene) -> None:
-    """End the log's own process, and start it again after a while."""
+    """Stop the log's own process, and restart it after a while."""
     await _without_log(scene, "ended")
 
 
 async def _without_log(scene: Scene, how: str) -> None:
-    """Take the log away until publishes are refused and the nodes say that they aren't ready."""
-    await scene.take_log(how)
+    """Keep the log away until publishes are refused and no node is ready."""
+    await scene.make_log_unreachable(how)
     await scene.refused("log_unavailable")
-    await _ready(scene, 503)
+    await _wait_for_readiness(scene, 503)
     await asyncio.sleep(AWAY_SECONDS)
-    await scene.bring_log()
-    await _ready(scene, 200)
+    await scene.make_log_reachable()
+    await _wait_for_readiness(scene, 200)
 
 
-async def _ready(scene: Scene, status: int) -> None:
+async def _wait_for_readiness(scene: Scene, status: int) -> None:
     for node in scene.nodes:
         await asyncio.to_thread(node.server.wait_until_ready, status)
 
 
-def _some(scene: Scene) -> list[Proxy]:
+def _some_proxies(scene: Scene) -> list[Proxy]:
     return scene.random.sample(scene.proxies, scene.random.randint(1, len(scene.proxies)))
 
 

@@ -1,6 +1,6 @@
-"""What is written down of a run: what was asked, what was answered, what every consumer was told.
+"""The records of a run: all publishes with their answers, and all that happened to each consumer.
 
-Times are seconds of the machine's monotonic clock, the same one in every process of a run.
+Times are seconds of the machine's monotonic clock, which all processes of a run share.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """No answer came, or none that says what became of the event."""
+    """No answer arrived, or an answer that leaves open whether the event is in the log."""
 
-    why: str = ""
+    reason: str = ""
 
 
 Outcome = Acknowledged | Refused | Unanswered
@@ -40,9 +40,9 @@ class Attempt:
     """One publish, with its answer.
 
     Attributes:
-        began: before anything was sent.
-        ended: when the answer was there, or was given up.
-        retries: the client may have sent it more than once.
+        began: time before the first byte was sent.
+        ended: time when the answer arrived, or when the client stopped waiting.
+        retries: the client may have sent the event more than once.
     """
 
     id: str
@@ -56,7 +56,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """An event as ``GET /api/events`` tells it after the run."""
+    """An event as ``GET /api/events`` returns it after the run."""
 
     offset: str
     id: str
@@ -67,20 +67,20 @@ class LogEvent:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The whole log, of which nothing has gone; ``start`` is the position before all events."""
+    """The whole log, without any trimming. ``start`` is the position before all events."""
 
     start: str
     events: list[LogEvent]
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class Connecting:
     """A consumer begins to connect.
 
     Attributes:
-        rooms: what it names; None: nothing, so that it is in ``catalog``.
-        since: the offset it gives.
-        resumes: it gives the ``pid`` of its session.
+        rooms: the rooms that it asks for; None: it asks for none, so it is in ``catalog``.
+        since: the offset that it sends.
+        resumes: it sends the ``pid`` of its session.
     """
 
     at: float
@@ -91,7 +91,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """CONNECT was answered, or a plain WebSocket is open (it has no ``sid``)."""
+    """CONNECT was answered, or a plain WebSocket is open, which has no ``sid``."""
 
     at: float
     sid: str | None = None
@@ -100,7 +100,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The consumer was told that it has caught up."""
+    """The consumer got ``ready``: it has caught up."""
 
     at: float
     position: str
@@ -133,29 +133,29 @@ class Changing:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """It was answered with all its rooms; None: an error, nothing has changed."""
+    """The answer with all rooms of the consumer; None: an error, so its rooms are unchanged."""
 
     at: float
     rooms: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class Disconnected:
     """The connection has ended."""
 
     at: float
     reason: str = ""
 
 
-Told = Opening | Connected | Ready | Delivered | Changing | Changed | Dropped
+Record = Connecting | Connected | Ready | Delivered | Changing | Changed | Disconnected
 
 
 @dataclass(slots=True)
 class Consumer:
-    """All that happened to one consumer, in the order in which it saw it."""
+    """All records of one consumer, in its own order."""
 
     name: str
-    records: list[Told] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -163,8 +163,8 @@ class History:
     """A run.
 
     Attributes:
-        settled: everything was given the time to arrive: each consumer has come back and must have
-            all of its events. Otherwise only what lies before the last thing it saw is looked at.
+        settled: all consumers had time to reconnect and to get all of their events. Otherwise, each
+            consumer is checked only up to the last event that it got.
     """
 
     attempts: list[Attempt]

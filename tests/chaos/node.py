@@ -1,4 +1,4 @@
-"""One node of the server: a real process that is ended and started again on the same port."""
+"""One node: a real server process that can be stopped and restarted on the same port."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from tests.support.server import Server, wait_until
 DISK_BYTES = 64 << 20
 """The size of the disk that can be filled."""
 
-EXPECTED = (
+EXPECTED_ERRORS = (
     "event_log_failed",  # a full disk
     "event_log_unreachable",  # a log whose own process was killed
 )
-"""What a server may log as an error."""
+"""Events that a server may log as errors."""
 
 
 class Disk:
-    """Where a node keeps its data, which can be full.
+    """The storage of a node's data, which can be filled.
 
-    With a file system of its own in memory where that can be had, else by a bound on the size of
-    the server's files.
+    If possible, it is a file system of its own in memory. Otherwise a limit on the size of the
+    server's files replaces a full disk.
 
     Args:
-        folder: where.
-        mounted: mount a file system there; that takes root.
+        folder: the folder of the data.
+        mounted: try to mount a file system there, which only root may do.
     """
 
     def __init__(self, folder: Path, *, mounted: bool) -> None:
@@ -39,7 +39,7 @@ class Disk:
         self._ballast = folder / "ballast"
 
     def fill(self, process: int) -> None:
-        """Leave no space for what the process writes."""
+        """Leave no space for the writes of the process."""
         if not self.mounted:
             resource.prlimit(process, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
             return
@@ -50,7 +50,7 @@ class Disk:
                         pass
 
     def free(self, process: int) -> None:
-        """Give the space back."""
+        """Make space again."""
         if self.mounted:
             self._ballast.unlink()
         else:
@@ -58,7 +58,7 @@ class Disk:
             resource.prlimit(process, resource.RLIMIT_FSIZE, unbound)
 
     def remove(self) -> None:
-        """Let the file system go."""
+        """Unmount the file system."""
         if self.mounted:
             subprocess.run(["umount", str(self.folder)], check=True, timeout=20)
             self.mounted = False
@@ -78,11 +78,11 @@ def _mount(folder: Path) -> bool:
 
 
 class Node:
-    """A node that can be killed, frozen, drained and started again.
+    """A node that can be killed, frozen, drained and restarted.
 
     Attributes:
-        lines: what ended processes of it have logged.
-        statuses: the exit statuses of those that were asked to stop.
+        lines: the log lines of its earlier processes.
+        statuses: the exit statuses of its processes that were asked to stop.
     """
 
     def __init__(self, disk: Disk, settings: dict[str, Any]) -> None:
@@ -95,44 +95,44 @@ class Node:
 
     @property
     def pid(self) -> int:
-        """Return the id of its process."""
+        """Return the id of its present process."""
         return self.server.process.pid
 
     def _run(self) -> Server:
-        # A transport that waits for a silent peer when the loop ends is a ResourceWarning; where
-        # that is an error, uvloop does not end.
+        # If the loop ends while a transport waits for a silent peer, that is a ResourceWarning. If
+        # warnings are errors, uvloop then does not end.
         return Server(self.disk.folder, **self._settings)
 
     async def kill(self) -> None:
-        """End the process without warning."""
+        """Send SIGKILL to the process."""
         await asyncio.to_thread(self.server.kill)
 
     async def stop(self) -> None:
-        """Have the process drain."""
+        """Let the process drain and end."""
         self.statuses.append(await asyncio.to_thread(self.server.stop))
 
     async def start(self) -> None:
-        """Start it again, on the same port and data."""
+        """Restart it with the same port and data."""
         self.lines += self.server.raw
         self.server = await asyncio.to_thread(self._run)
 
     def freeze(self) -> None:
-        """Let the process do nothing."""
+        """Send SIGSTOP to the process."""
         self.server.process.send_signal(signal.SIGSTOP)
-        wait_until(lambda: _state(self.pid) == "T", "the process stands still")
+        wait_until(lambda: _state(self.pid) == "T", "the process is stopped")
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Send SIGCONT to the process."""
         self.server.process.send_signal(signal.SIGCONT)
 
     def troubles(self) -> list[str]:
-        """Return the log lines that tell of a failure of the program."""
+        """Return the log lines of unexpected errors."""
         lines = [*self.lines, *self.server.raw]
         return [
             line
             for line in lines
             if ("Traceback" in line or '"level": "error"' in line)
-            and not any(expected in line for expected in EXPECTED)
+            and not any(expected in line for expected in EXPECTED_ERRORS)
         ]
 
 

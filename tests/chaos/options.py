@@ -1,10 +1,12 @@
-"""What ``make chaos`` may be told through the environment.
+"""The options of ``make chaos``, read from the environment.
 
-``CHAOS_KILLS``: how often a server is killed, among as many other faults. ``CHAOS_PUBLISHES``: how
-many events are published at least. ``CHAOS_SEED``: a number, or ``random``; it decides the order of
-the faults, what is published and who does what, though no seed decides how processes are scheduled.
-``CHAOS_AWAY``: for how many seconds a shared log is out of reach, each time.
-``CHAOS_LOG``: a name in ``BACKINGS``. ``CHAOS_MODE``: ``recovery``, ``since`` or ``both``.
+* ``CHAOS_KILLS``: the number of times that a server is killed, among as many other faults.
+* ``CHAOS_PUBLISHES``: the least number of published events.
+* ``CHAOS_SEED``: a number, or ``random``. It decides the order of the faults, the events and the
+  actions of consumers. It cannot decide how the processes are scheduled.
+* ``CHAOS_AWAY``: seconds for which a shared log is unreachable, each time.
+* ``CHAOS_LOG``: a name in ``BACKINGS``.
+* ``CHAOS_MODE``: ``recovery``, ``since`` or ``both``.
 """
 
 from __future__ import annotations
@@ -22,4 +24,4 @@ LOG = os.environ.get("CHAOS_LOG", "sqlite")
 MODE = os.environ.get("CHAOS_MODE", "both")
 
 reports: list[str] = []
-"""What the runs of this session came to."""
+"""The results of the runs, for the end of pytest's output."""

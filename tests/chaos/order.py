@@ -1,4 +1,4 @@
-"""The log's order as the measure: places, rooms, and what is known of when each event came."""
+"""The order of the log, as the reference: places, rooms, and bounds for the time of each append."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tests.chaos.history import Acknowledged, Attempt, Log, LogEvent
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two decoded JSON values are the same JSON, whatever the order of keys."""
+    """Return whether two decoded JSON values are the same JSON, in any order of keys."""
     return canonical(one) == canonical(other)
 
 
 def canonical(value: Any) -> str:
-    """Return one text for a JSON value."""
+    """Return a JSON value as text that does not depend on the order of keys."""
     return json.dumps(value, sort_keys=True)
 
 
 def rooms_of(events: list[LogEvent]) -> list[frozenset[str]]:
-    """Return each event's rooms: its own, and those of the piece's last known state."""
+    """Return each event's rooms: its own rooms, and those of the piece's last known state."""
     known: dict[str, tuple[str, str]] = {}
     found = []
     for event in events:
@@ -39,7 +39,12 @@ def rooms_of(events: list[LogEvent]) -> list[frozenset[str]]:
 
 
 class Order:
-    """Places in the log: its events are 1, 2, 3, …, its start is 0."""
+    """Places in the log: its start is 0, its events are 1, 2, 3, ….
+
+    Args:
+        log: the whole log.
+        attempts: all publishes, which bound the time of each append.
+    """
 
     def __init__(self, log: Log, attempts: list[Attempt]) -> None:
         self.log = log
@@ -53,13 +58,15 @@ class Order:
             if isinstance(attempt.outcome, Acknowledged):
                 ended[attempt.id] = min(attempt.ended, ended.get(attempt.id, inf))
         ids = [event.id for event in log.events]
-        # An event after one that was sent at some time was appended after that time too; one
-        # before an acknowledged one was appended before.
-        self._sent = list(accumulate((began.get(id, -inf) for id in ids), max))
-        self._told = list(accumulate((ended.get(id, inf) for id in reversed(ids)), min))[::-1]
+        # An event was appended after all earlier events of the log were sent, and before all later
+        # ones were acknowledged.
+        self._sent_after = list(accumulate((began.get(id, -inf) for id in ids), max))
+        self._acknowledged_before = list(
+            accumulate((ended.get(id, inf) for id in reversed(ids)), min)
+        )[::-1]
 
     def place(self, offset: str) -> int | None:
-        """Return an offset's place; None: it is none of this log's."""
+        """Return an offset's place, or None if this log never issued it."""
         return 0 if offset == self.log.start else self._places.get(offset)
 
     def event(self, place: int) -> LogEvent:
@@ -67,9 +74,9 @@ class Order:
         return self.log.events[place - 1]
 
     def at_least(self, time: float) -> int:
-        """Return the last place that was surely appended by then."""
-        return bisect_right(self._told, time)
+        """Return the last place that was certainly appended at that time."""
+        return bisect_right(self._acknowledged_before, time)
 
     def at_most(self, time: float) -> int:
-        """Return the last place that may have been appended by then."""
-        return bisect_right(self._sent, time)
+        """Return the last place that was possibly appended at that time."""
+        return bisect_right(self._sent_after, time)

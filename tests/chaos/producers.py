@@ -1,4 +1,4 @@
-"""Producers that write down each intent and what came back: raw HTTP, and the bundled client."""
+"""Producers that record each publish and its answer: raw HTTP, and the bundled client."""
 
 from __future__ import annotations
 
@@ -16,38 +16,41 @@ from tests.chaos.history import Acknowledged, Attempt, Outcome, Refused, Unanswe
 from tests.chaos.simulated import TYPES, piece
 
 ANSWER_SECONDS = 2.0
-"""How long a raw producer waits for an answer."""
+"""Seconds that a raw producer waits for an answer."""
 
 PAUSE_SECONDS = 0.05
-"""How long it waits before the next request where none came."""
+"""Seconds before its next request, if no answer arrived."""
 
 Event = dict[str, Any]
 
 
 @dataclass
 class Production:
-    """What all producers of a run share.
+    """The shared state of all producers of a run.
 
     Attributes:
-        attempts: all that was tried.
-        outcomes: how often each came.
-        goal: how many events are to be published.
-        more: publish past the goal.
+        goal: the number of events to publish.
+        endless: continue after the goal.
+        attempts: all attempts.
+        outcomes: the number of attempts by outcome.
+        intents: the number of events so far.
     """
 
     goal: int
-    more: bool = True
+    endless: bool = True
     attempts: list[Attempt] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     intents: int = 0
 
     @property
-    def goes_on(self) -> bool:
-        """Whether there is more to publish."""
-        return self.more or self.intents < self.goal
+    def unfinished(self) -> bool:
+        """Whether the producers have to continue."""
+        return self.endless or self.intents < self.goal
 
-    def note(self, event: Event, began: float, outcome: Outcome, *, retries: bool = False) -> None:
-        """Write down one attempt."""
+    def record(
+        self, event: Event, began: float, outcome: Outcome, *, retries: bool = False
+    ) -> None:
+        """Record one attempt."""
         kind = outcome.code if isinstance(outcome, Refused) else type(outcome).__name__
         self.outcomes[kind] += 1
         self.attempts.append(
@@ -63,7 +66,7 @@ class Production:
         )
 
     def next(self, random: Random, name: str) -> Event:
-        """Make an event; it counts towards the goal."""
+        """Make an event. It counts towards the goal."""
         self.intents += 1
         furniture = piece(random) | {"nombre": f"{name} {self.intents} ñ€😀"}
         return {
@@ -73,8 +76,8 @@ class Production:
         }
 
 
-def of_client(result: Published | FurnitureEventsError) -> Outcome:
-    """Return what the bundled client's result says."""
+def outcome_of_client(result: Published | FurnitureEventsError) -> Outcome:
+    """Return the outcome in a result of the bundled client."""
     if isinstance(result, Published):
         stamp = result.timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return Acknowledged(result.offset, stamp, result.duplicate)
@@ -84,9 +87,9 @@ def of_client(result: Published | FurnitureEventsError) -> Outcome:
 
 
 async def bundled(production: Production, url: str, name: str, random: Random) -> None:
-    """Publish with ``AsyncProducer``, which retries by itself, single events and batches."""
+    """Publish single events and batches with ``AsyncProducer``, which retries by itself."""
     async with AsyncProducer(url, timeout=2, connect_timeout=1, attempts=3, deadline=4) as producer:
-        while production.goes_on:
+        while production.unfinished:
             began = time.monotonic()
             events = [production.next(random, name) for _ in range(random.choice((1, 1, 1, 5)))]
             results: list[Published | FurnitureEventsError]
@@ -98,23 +101,25 @@ async def bundled(production: Production, url: str, name: str, random: Random) -
                 except FurnitureEventsError as error:
                     results = [error]
             for event, result in zip(events, results, strict=True):
-                production.note(event, began, of_client(result), retries=True)
+                production.record(event, began, outcome_of_client(result), retries=True)
             await asyncio.sleep(random.uniform(0, 0.01))
 
 
 async def raw(production: Production, url: str, name: str, random: Random) -> None:
-    """Publish with plain HTTP requests; send some of them again, or with what is no event."""
+    """Publish with plain HTTP requests. Send some again, some changed, and some invalid events."""
     connector = aiohttp.TCPConnector(force_close=True)
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
-        while production.goes_on:
+        while production.unfinished:
             event = production.next(random, name)
             outcome = await _post(production, http, url, event)
             if isinstance(outcome, Unanswered):
                 await asyncio.sleep(PAUSE_SECONDS)
             luck = random.random()
             if luck < 0.1 or (isinstance(outcome, Unanswered) and luck < 0.7):
-                await _post(production, http, url, event)  # the same id: a duplicate, or the first
+                await _post(
+                    production, http, url, event
+                )  # the same id: a duplicate, or the first append
             elif luck < 0.13:
                 other = event["furniture"] | {"altura": 1_000}
                 await _post(production, http, url, event | {"furniture": other})
@@ -140,5 +145,5 @@ async def _post(
             outcome = Refused(answer["code"])
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         outcome = Unanswered(repr(error))
-    production.note(event, began, outcome)
+    production.record(event, began, outcome)
     return outcome

@@ -1,4 +1,4 @@
-"""A run: servers, producers and consumers under faults, until all is over and written down."""
+"""One run: servers, producers and consumers under faults, and the recorded history."""
 
 from __future__ import annotations
 
@@ -26,24 +26,27 @@ from tests.chaos.simulated import ROOMS
 from tests.support.proxy import Proxy, proxied
 
 SETTLE_SECONDS = 30.0
-"""How long consumers may take, when all is well again, to have everything."""
+"""Seconds that consumers may take to get all of their events after the last fault."""
 
 STEP_SECONDS = 30.0
-"""How long anything else may take that is waited for."""
+"""Seconds that any other step may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run consists of.
+    """The plan of a run.
 
     Attributes:
-        mode: how socket.io-clients come back: by ``recovery``, or with ``since``.
-        faults: their names, in order.
-        between: how many events are acknowledged from one fault to the next.
-        publishes: how many events are published at least.
-        mounted: fill a file system of its own, where that can be had.
-        log: where the events are kept, a name in ``BACKINGS``.
-        restless: consumers change their rooms, and leave for good now and then.
+        seed: the seed of all random choices.
+        mode: the way in which socket.io-clients reconnect: by ``recovery``, or with ``since``.
+        faults: the names of the faults, in order.
+        publishes: the least number of published events.
+        between: the number of events acknowledged between two faults.
+        mounted: fill a file system of its own, if it can be mounted.
+        log: the event log, a name in ``BACKINGS``.
+        restless: consumers change their rooms, and sometimes end their sessions.
+        socketio: the number of socket.io-clients.
+        plain: the number of plain WebSockets.
     """
 
     seed: int
@@ -60,7 +63,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Report:
-    """What came of a run."""
+    """The results of a run."""
 
     plan: Plan
     history: History
@@ -71,7 +74,7 @@ class Report:
     troubles: list[str]
     statuses: list[int]
     seconds: float
-    drops: int = 0
+    disconnects: int = 0
     delivered: int = 0
 
     def __str__(self) -> str:
@@ -80,14 +83,14 @@ class Report:
             f"seed {plan.seed}, {plan.mode}: {len(self.history.log.events)} events in the log, "
             f"{len(self.history.attempts)} attempts {dict(self.outcomes)}, "
             f"{len(self.history.consumers)} consumers, {self.delivered} deliveries, "
-            f"{self.drops} connections lost, faults {dict(self.faults)}, "
-            f"left without a reconnection {dict(self.stuck)}, {self.seconds:.1f} s; {self.verdict}"
+            f"{self.disconnects} connections lost, faults {dict(self.faults)}, "
+            f"stuck clients {dict(self.stuck)}, {self.seconds:.1f} s; {self.verdict}"
         )
 
 
 @dataclass
 class Run:
-    """One run of a plan; what faults are done to."""
+    """One run of a plan. The faults act on it, see ``Scene``."""
 
     plan: Plan
     folder: Path
@@ -95,7 +98,7 @@ class Run:
     proxies: list[Proxy] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Derive all randomness from the seed, a stream of its own for each part."""
+        """Derive all random numbers from the seed, with one stream for each part."""
         self.random = self._stream("faults")
         self.production = Production(self.plan.publishes)
         self.fleet = NodeFleet()
@@ -111,32 +114,32 @@ class Run:
         return [*self.fleet.consumers.values(), *(it.consumer for it in self.plain)]
 
     async def published(self, count: int) -> None:
-        """Wait until so many more events have been acknowledged."""
+        """Wait until ``count`` more events have been acknowledged."""
         goal = self.production.outcomes["Acknowledged"] + count
         await until(
             lambda: self.production.outcomes["Acknowledged"] >= goal, f"{count} acknowledgements"
         )
 
     async def refused(self, code: str) -> None:
-        """Wait until a publish has been answered with that error."""
+        """Wait until a publish has been answered with this error."""
         before = self.production.outcomes[code]
         await until(lambda: self.production.outcomes[code] > before, f"a refusal: {code}")
 
     async def restart_log(self) -> None:
-        """End the log's own process without warning, and start it again."""
+        """Kill the log's own process and restart it."""
         await self.backing.kill()
         await self.backing.start(self.folder)
 
-    async def take_log(self, how: str) -> None:
-        """Put the log out of reach: ``cut`` off, ``silent`` or ``ended``."""
-        await self.backing.take(how)
+    async def make_log_unreachable(self, how: str) -> None:
+        """Make the log unreachable: ``cut`` off, ``silent`` or ``ended``."""
+        await self.backing.make_unreachable(how)
 
-    async def bring_log(self) -> None:
-        """Let it be reached again."""
-        await self.backing.bring()
+    async def make_log_reachable(self) -> None:
+        """Make the log reachable again."""
+        await self.backing.make_reachable()
 
-    async def do(self) -> Report:
-        """Run it to its end."""
+    async def carry_out(self) -> Report:
+        """Carry out the plan, and check the history."""
         began = time.monotonic()
         async with AsyncExitStack() as stack:
             await self._start(stack)
@@ -150,7 +153,7 @@ class Run:
                     done[name] += 1
                 await self.published(self.plan.between)
             finally:
-                self.production.more = False
+                self.production.endless = False
                 restless.cancel()
                 await asyncio.wait([restless])
             await asyncio.gather(*producing)
@@ -167,7 +170,7 @@ class Run:
             time.monotonic() - began,
         )
         kinds = Counter(type(it).__name__ for one in history.consumers for it in one.records)
-        report.drops, report.delivered = kinds["Dropped"], kinds["Delivered"]
+        report.disconnects, report.delivered = kinds["Disconnected"], kinds["Delivered"]
         return report
 
     async def _start(self, stack: AsyncExitStack) -> None:
@@ -227,13 +230,13 @@ class Run:
         ]
 
     async def _unsettle(self) -> None:
-        """Let consumers change their rooms, and leave for good now and then, if they are to."""
+        """Let consumers change their rooms and sometimes end their sessions, if planned."""
         stream = self._stream("restless")
         while self.plan.restless:
             await asyncio.sleep(stream.uniform(0.01, 0.1))
             name = stream.choice(list(self.fleet.consumers))
             kind = stream.choice(("subscribe", "unsubscribe"))
-            # The first of each kind stay in the catalogue, and see everything.
+            # The first consumer of each kind stays in the catalogue, so that it gets every event.
             if stream.random() < 0.04:
                 self.fleet.leave(name)
             elif name not in ("socketio-0", "socketio-1", "socketio-2"):
@@ -242,7 +245,7 @@ class Run:
                 await stream.choice(self.plain[1:]).change(kind, stream.choice(ROOMS))
 
     async def _settle(self) -> History:
-        """Wait until every consumer has all that it must have, or the time is over."""
+        """Wait until every consumer has all of its events, or until the time is over."""
         log = await self._read_log()
         order = Order(log, self.production.attempts)
         missing = self.consumers
@@ -250,8 +253,8 @@ class Run:
         while missing and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
             missing = [it for it in missing if not is_ready(it) or check_consumer(it, order)]
-        told = [Consumer(it.name, list(it.records)) for it in self.consumers]
-        return History(self.production.attempts, log, told)
+        consumers = [Consumer(it.name, list(it.records)) for it in self.consumers]
+        return History(self.production.attempts, log, consumers)
 
     async def _position(self) -> str:
         async with aiohttp.ClientSession() as http:
@@ -279,10 +282,10 @@ class Run:
                 query["since"] = page["position"]
 
 
-async def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition; fail after a while, saying what was due."""
+async def until(condition: Callable[[], bool], expected: str) -> None:
+    """Wait until the condition is True; name what was expected if it takes too long."""
     deadline = time.monotonic() + STEP_SECONDS
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {STEP_SECONDS} s: {what}")
+            raise AssertionError(f"not within {STEP_SECONDS} s: {expected}")
         await asyncio.sleep(0.01)

@@ -1,7 +1,7 @@
-"""Clean histories, as a server without fault would leave them, at random.
+"""Random histories of a simulated server without faults.
 
-A model of its own: it has a log, sessions and wires with what is under way on them, and shares
-nothing with the checker but the shape of the records.
+The simulation has a log, sessions, and connections with messages in flight. It shares only the
+types of the records with the checker.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from tests.chaos.history import (
     Changed,
     Changing,
     Connected,
+    Connecting,
     Consumer,
     Delivered,
-    Dropped,
+    Disconnected,
     History,
     Log,
     LogEvent,
-    Opening,
     Ready,
+    Record,
     Refused,
-    Told,
     Unanswered,
 )
 
@@ -43,7 +43,7 @@ ROOMS = (
 
 
 def piece(random: Random) -> dict[str, Any]:
-    """Make a piece of furniture, one of few."""
+    """Return one of a few pieces, with random fields."""
     return {
         "furniture_id": str(random.randint(1, 4)),
         "nombre": "Mesa",
@@ -57,21 +57,21 @@ def piece(random: Random) -> dict[str, Any]:
 
 @dataclass
 class _Client:
-    """One consumer, its session on the server, and what is under way to it."""
+    """One consumer, its session on the server, and its messages in flight."""
 
     records: Consumer
     mode: str
     rooms: dict[str, int] = field(default_factory=dict)
-    written: int = 0
-    on_wire: list[Told] = field(default_factory=list)
+    sent: int = 0
+    in_flight: list[Record] = field(default_factory=list)
     connected: bool = False
     sid: str | None = None
     last: str | None = None
-    waits: bool = False
+    waits_for_answer: bool = False
 
 
 class Simulation:
-    """A server without fault, its producers and its consumers, a step at a time."""
+    """A server without faults, its producers and its consumers."""
 
     def __init__(self, random: Random, consumers: int = 4) -> None:
         self._random = random
@@ -89,15 +89,15 @@ class Simulation:
             self._clients.append(client)
 
     def run(self, steps: int) -> History:
-        """Do so many things at random; return what was written down."""
+        """Take this number of random steps; return the history."""
         actions = [self._publish, self._publish, self._receive, self._receive, self._toggle]
         for _ in range(steps):
             self._random.choice([*actions, self._change])()
         for client in self._clients:
             if not client.connected:
                 self._connect(client)
-            while client.on_wire:
-                self._arrive(client)
+            while client.in_flight:
+                self._receive_one(client)
         consumers = [client.records for client in self._clients]
         return History(self._attempts, Log("log.0", self._events), consumers)
 
@@ -108,7 +108,7 @@ class Simulation:
     def _publish(self) -> None:
         id = f"e{len(self._attempts)}"
         fate = self._random.choice(
-            ("ok", "ok", "ok", "again", "lost", "refused", "kept", "rightly")
+            ("ok", "ok", "ok", "retried", "lost", "refused", "unanswered", "repeated")
         )
         type, furniture = self._random.choice(TYPES), piece(self._random)
         began = self._time()
@@ -119,16 +119,16 @@ class Simulation:
 
         if fate == "refused":
             attempt(Refused("log_unavailable"), began)
-        elif fate in ("lost", "kept"):
+        elif fate in ("lost", "unanswered"):
             attempt(Unanswered(), began)
         else:
             assert event is not None
-            again = fate == "again"
-            first = Unanswered() if again else Acknowledged(event.offset, event.timestamp)
+            retried = fate == "retried"
+            first = Unanswered() if retried else Acknowledged(event.offset, event.timestamp)
             attempt(first, began)
-            if again or fate == "rightly":
-                told = Acknowledged(event.offset, event.timestamp, duplicate=True)
-                attempt(told, self._time())
+            if retried or fate == "repeated":
+                duplicate = Acknowledged(event.offset, event.timestamp, duplicate=True)
+                attempt(duplicate, self._time())
 
     def _append(self, id: str, type: str, furniture: dict[str, Any]) -> LogEvent:
         seq = len(self._events) + 1
@@ -147,17 +147,18 @@ class Simulation:
         return event
 
     def _write(self, client: _Client) -> int:
-        """Put all that is for a client on its wire; return how many events."""
+        """Send a client all of its new events; return their number."""
         count = 0
-        for seq in range(client.written + 1, len(self._events) + 1):
+        for seq in range(client.sent + 1, len(self._events) + 1):
             came_by = client.rooms.keys() & self._rooms[seq - 1]
             if any(client.rooms[room] < seq for room in came_by):
                 event = self._events[seq - 1]
                 furniture = dict(reversed(event.furniture.items()))
-                told = Delivered(0, event.offset, event.id, event.type, furniture, event.timestamp)
-                client.on_wire.append(told)
+                client.in_flight.append(
+                    Delivered(0, event.offset, event.id, event.type, furniture, event.timestamp)
+                )
                 count += 1
-        client.written = len(self._events)
+        client.sent = len(self._events)
         return count
 
     def _end(self) -> str:
@@ -165,28 +166,28 @@ class Simulation:
 
     def _receive(self) -> None:
         client = self._random.choice(self._clients)
-        for _ in range(min(len(client.on_wire), self._random.randint(1, 5))):
-            self._arrive(client)
+        for _ in range(min(len(client.in_flight), self._random.randint(1, 5))):
+            self._receive_one(client)
 
-    def _arrive(self, client: _Client) -> None:
-        told = client.on_wire.pop(0)
-        fields = {name: getattr(told, name) for name in told.__slots__}
-        client.records.records.append(type(told)(**{**fields, "at": self._time()}))
-        if isinstance(told, Connected):
-            client.sid = told.sid
-        elif isinstance(told, Ready):
-            client.last = client.last or told.position
-        elif isinstance(told, Delivered):
-            client.last = told.offset
-        elif isinstance(told, Changed):
-            client.waits = False
+    def _receive_one(self, client: _Client) -> None:
+        record = client.in_flight.pop(0)
+        fields = {name: getattr(record, name) for name in record.__slots__}
+        client.records.records.append(type(record)(**{**fields, "at": self._time()}))
+        if isinstance(record, Connected):
+            client.sid = record.sid
+        elif isinstance(record, Ready):
+            client.last = client.last or record.position
+        elif isinstance(record, Delivered):
+            client.last = record.offset
+        elif isinstance(record, Changed):
+            client.waits_for_answer = False
 
     def _toggle(self) -> None:
         client = self._random.choice(self._clients)
         if client.connected:
-            client.on_wire.clear()
-            client.connected = client.waits = False
-            client.records.records.append(Dropped(self._time()))
+            client.in_flight.clear()
+            client.connected = client.waits_for_answer = False
+            client.records.records.append(Disconnected(self._time()))
         else:
             self._connect(client)
 
@@ -194,45 +195,49 @@ class Simulation:
         at, end = self._time(), self._end()
         client.connected = True
         rooms = tuple(sorted(client.rooms))
-        told = client.records.records
+        records = client.records.records
         if client.mode != "recovery":
             since = client.last or end
             client.last = since
-            told.append(Opening(at, rooms, since))
+            records.append(Connecting(at, rooms, since))
             client.rooms = dict.fromkeys(client.rooms, 0)
-            client.written = int(since.removeprefix("log."))
+            client.sent = int(since.removeprefix("log."))
             self._sids += 1
-            client.on_wire.append(Connected(0, f"s{self._sids}"))
+            client.in_flight.append(Connected(0, f"s{self._sids}"))
             count = self._write(client)
-            client.on_wire.append(Ready(0, end, rooms, replayed=count))
+            client.in_flight.append(Ready(0, end, rooms, replayed=count))
             return
-        told.append(Opening(at, rooms, resumes=client.sid is not None))
+        records.append(Connecting(at, rooms, resumes=client.sid is not None))
         if client.sid is None or self._random.random() < 0.2:
             lost = client.sid is not None and client.last != end
             self._sids += 1
-            client.on_wire.append(Connected(0, f"s{self._sids}"))
-            client.on_wire.append(Ready(0, end, rooms, gap=lost))
-            # What is not received of it is as if the server had answered never.
-            while client.on_wire:
-                self._arrive(client)
+            client.in_flight.append(Connected(0, f"s{self._sids}"))
+            client.in_flight.append(Ready(0, end, rooms, gap=lost))
+            # The client receives both at once. If it lost them, it would not know of the session.
+            while client.in_flight:
+                self._receive_one(client)
             client.last = end
             client.rooms = dict.fromkeys(client.rooms, len(self._events))
-            client.written = len(self._events)
+            client.sent = len(self._events)
             return
-        client.on_wire.append(Connected(0, client.sid, recovered=True))
+        client.in_flight.append(Connected(0, client.sid, recovered=True))
         assert client.last is not None
-        client.written = int(client.last.removeprefix("log."))
+        client.sent = int(client.last.removeprefix("log."))
         count = self._write(client)
-        client.on_wire.append(Ready(0, end, rooms, recovered=True, replayed=count))
+        client.in_flight.append(Ready(0, end, rooms, recovered=True, replayed=count))
 
     def _change(self) -> None:
         client = self._random.choice(self._clients)
         ready = next(
             (it for it in client.records.records[::-1] if not isinstance(it, Delivered)), None
         )
-        if not client.connected or client.waits or not isinstance(ready, Ready | Changed):
+        if (
+            not client.connected
+            or client.waits_for_answer
+            or not isinstance(ready, Ready | Changed)
+        ):
             return
-        client.waits = True
+        client.waits_for_answer = True
         room = self._random.choice(ROOMS)
         kind = "unsubscribe" if room in client.rooms else "subscribe"
         client.records.records.append(Changing(self._time(), kind, (room,)))
@@ -240,4 +245,4 @@ class Simulation:
             client.rooms[room] = len(self._events)
         else:
             del client.rooms[room]
-        client.on_wire.append(Changed(0, tuple(sorted(client.rooms))))
+        client.in_flight.append(Changed(0, tuple(sorted(client.rooms))))

@@ -1,6 +1,6 @@
-"""Under faults nothing that was acknowledged is lost, and no consumer misses or doubles anything.
+"""Under faults, no acknowledged event is lost, and every consumer gets every event exactly once.
 
-The short runs put each fault to the server at least once; ``make chaos`` is as long as it is told.
+The short runs inject each fault at least once. The length of ``make chaos`` is an option.
 """
 
 from __future__ import annotations
@@ -17,40 +17,42 @@ from tests.chaos.history import Connected
 from tests.chaos.options import KILLS, LOG, MODE, PUBLISHES, SEED, reports
 from tests.chaos.run import Plan, Report, Run
 
-AWAY = ("log_cut", "log_silent", "log_ended")
+UNREACHABLE_LOG_FAULTS = ("log_cut", "log_silent", "log_ended")
 
 
 async def carry_out(plan: Plan, folder: Path) -> Report:
-    """Do a run; whatever is wrong fails the test with the run's account."""
-    report = await Run(plan, folder).do()
+    """Carry out a plan, and fail with its report if anything is wrong."""
+    report = await Run(plan, folder).carry_out()
     reports.append(str(report))
     if report.verdict.violations:
-        kept = folder / "history.json"
-        kept.write_text(json.dumps(asdict(report.history), default=str))
-        reports.append(f"all that was written down: {kept}")
+        file = folder / "history.json"
+        file.write_text(json.dumps(asdict(report.history), default=str))
+        reports.append(f"the history: {file}")
     assert report.verdict.violations == [], str(report)
     assert report.troubles == []
     assert set(report.statuses) == {0}
-    assert not report.stuck, "a client was left without a reconnection of its own"
+    assert not report.stuck, "a client would not have reconnected by itself"
     return report
 
 
 @pytest.mark.parametrize("mode", ["recovery", "since"])
-async def test_each_fault_once(mode: str, tmp_path: Path) -> None:
-    """Put every fault to a server, in an order of the seed; both ways to fill a disk are tried."""
+async def test_one_server_keeps_its_promises_under_each_fault(mode: str, tmp_path: Path) -> None:
+    """Inject every fault once, in an order that the seed decides, with both ways to fill a disk."""
     faults = list(BACKINGS["sqlite"].faults)
     Random(f"{SEED} {mode}").shuffle(faults)
     plan = Plan(SEED, mode, tuple(faults), publishes=300, mounted=mode == "recovery")
     report = await carry_out(plan, tmp_path)
     assert sorted(report.faults) == sorted(faults)
-    assert report.drops > 10
+    assert report.disconnects > 10
     assert report.outcomes["log_unavailable"]
     assert (report.verdict.recovered > 10) == (mode == "recovery")
 
 
-async def test_each_fault_once_with_two_servers(tmp_path: Path) -> None:
-    """Over one Valkey, which is killed too; the other faults of it have tests of their own."""
-    faults = [name for name in BACKINGS["valkey"].faults if name not in ("roll", *AWAY)]
+async def test_two_servers_keep_their_promises_under_each_fault(tmp_path: Path) -> None:
+    """Over one Valkey, which is killed too. An unreachable Valkey has a test of its own."""
+    faults = [
+        name for name in BACKINGS["valkey"].faults if name not in ("roll", *UNREACHABLE_LOG_FAULTS)
+    ]
     Random(SEED).shuffle(faults)
     plan = Plan(SEED, "recovery", tuple(faults), publishes=300, log="valkey")
     report = await carry_out(plan, tmp_path)
@@ -58,11 +60,11 @@ async def test_each_fault_once_with_two_servers(tmp_path: Path) -> None:
     assert report.verdict.recovered > 10
 
 
-async def test_a_rolling_restart_is_nobodys_business(tmp_path: Path) -> None:
-    """Of two servers, twice: every session is recovered on the other one, and none has a gap."""
+async def test_a_rolling_restart_recovers_every_session_without_a_gap(tmp_path: Path) -> None:
+    """Two servers restart twice. Every session is recovered on the other server, without a gap."""
     plan = Plan(SEED, "recovery", ("roll", "roll"), publishes=300, log="valkey", restless=False)
     report = await carry_out(plan, tmp_path)
-    assert report.statuses == [0] * 6, "two restarts and the end, of each"
+    assert report.statuses == [0] * 6, "two restarts and the end, for each server"
     for consumer in report.history.consumers[: plan.socketio]:
         first, *later = [it for it in consumer.records if isinstance(it, Connected)]
         assert later
@@ -70,17 +72,19 @@ async def test_a_rolling_restart_is_nobodys_business(tmp_path: Path) -> None:
     assert report.verdict.gaps == 0
 
 
-async def test_without_the_log_nothing_is_lost(tmp_path: Path) -> None:
-    """Publishes are refused, or wait; all goes on when it is back, and nobody is told a gap."""
-    plan = Plan(SEED, "recovery", AWAY, publishes=300, log="valkey", restless=False)
+async def test_no_event_is_lost_without_a_reachable_log(tmp_path: Path) -> None:
+    """Publishes are refused or wait. When the log returns, no consumer is told a gap."""
+    plan = Plan(
+        SEED, "recovery", UNREACHABLE_LOG_FAULTS, publishes=300, log="valkey", restless=False
+    )
     report = await carry_out(plan, tmp_path)
-    assert report.outcomes["log_unavailable"] >= len(AWAY)
+    assert report.outcomes["log_unavailable"] >= len(UNREACHABLE_LOG_FAULTS)
     assert report.verdict.gaps == 0
 
 
 @pytest.mark.parametrize("mode", ["recovery", "since"])
 async def test_a_long_run(mode: str, tmp_path: Path) -> None:
-    """Kill the server as often as asked, with as many other faults in between."""
+    """Kill the server ``CHAOS_KILLS`` times, with as many other faults in between."""
     if MODE not in (mode, "both"):
         pytest.skip(f"CHAOS_MODE={MODE}")
     random = Random(f"{SEED} {mode} long")

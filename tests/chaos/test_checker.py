@@ -1,4 +1,4 @@
-"""The checker finds every fault that is planted, and nothing where there is none."""
+"""The checker finds every planted fault, and no violation in a correct history."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.chaos.history import (
     Acknowledged,
     Changing,
     Connected,
+    Connecting,
     Consumer,
     Delivered,
-    Dropped,
+    Disconnected,
     History,
     Log,
-    Opening,
     Ready,
 )
 from tests.chaos.planted import FAULTS, PLAIN, Fault, clean, event, got, places
@@ -30,15 +30,15 @@ from tests.chaos.violations import Rule
 SEEDS = st.integers(0, 2**32)
 
 
-def test_a_clean_history_is_clean() -> None:
-    """Find nothing, and count what was said."""
+def test_a_correct_history_has_no_violations() -> None:
+    """The checker finds no violation, and counts recoveries and gaps."""
     verdict = check(clean())
     assert (verdict.violations, verdict.recovered, verdict.gaps) == ([], 1, 1)
 
 
 @pytest.mark.parametrize(("plant", "rule"), [pytest.param(*it[1:], id=it[0]) for it in FAULTS])
 def test_a_planted_fault_is_found(plant: Fault, rule: Rule) -> None:
-    """Name the rule that is broken."""
+    """The checker names the broken rule of each fault."""
     history = clean()
     plant(history)
     verdict = check(history)
@@ -47,47 +47,47 @@ def test_a_planted_fault_is_found(plant: Fault, rule: Rule) -> None:
 
 
 def test_every_rule_has_a_planted_fault() -> None:
-    """Leave no rule untried."""
+    """Each rule of the checker is broken by at least one planted fault."""
     assert {rule for _, _, rule in FAULTS} == set(Rule)
 
 
-def test_an_offset_that_the_log_has_twice_is_found_in_the_log_alone() -> None:
-    """Need neither an answer nor a consumer for it."""
+def test_a_repeated_offset_is_found_without_answers_and_consumers() -> None:
+    """The log by itself shows that an offset names two events."""
     log = Log("log.0", [event(1), replace(event(2), offset="log.1")])
     assert [it.rule for it in check_log(log)] == [Rule.OFFSET_REUSED]
 
 
 @pytest.mark.parametrize("saved", [True, False])
-def test_a_change_that_was_not_answered_may_have_happened(saved: bool) -> None:
-    """Take what a recovered connection's rooms say of it; in between either is right."""
+def test_an_unanswered_change_of_rooms_is_judged_by_the_rooms_after_recovery(saved: bool) -> None:
+    """Until the recovered connection reports its rooms, both outcomes of the change are allowed."""
     history = clean()
     records = history.consumers[PLAIN].records
     at = places(history, PLAIN, Delivered, 6)[0]
     rooms = ("furniture:1", "material:haya", "type:furniture_created")
-    told = rooms if saved else (rooms[0], rooms[2])
+    rooms_after = rooms if saved else (rooms[0], rooms[2])
     records[1] = Connected(57, "p")
     del records[at + 1 :]
     records += [
         Changing(63, "subscribe", ("material:haya",)),
-        Dropped(64),
-        Opening(65, resumes=True),
+        Disconnected(64),
+        Connecting(65, resumes=True),
         Connected(66, "p", recovered=True),
         *got(7, 8),
-        Ready(88, "log.8", told, recovered=True, replayed=2),
+        Ready(88, "log.8", rooms_after, recovered=True, replayed=2),
     ]
     assert check(history).violations == []
 
 
 @given(SEEDS, st.integers(10, 200))
 @settings(deadline=None, max_examples=100, derandomize=True)
-def test_a_generated_history_is_clean(seed: int, steps: int) -> None:
-    """Find nothing in what a server without fault leaves, whatever its clients do."""
+def test_a_simulated_history_has_no_violations(seed: int, steps: int) -> None:
+    """The checker accepts every history of the simulation, which is a server without faults."""
     verdict = check(Simulation(Random(seed)).run(steps))
     assert verdict.violations == [], verdict
 
 
 def steady(history: History) -> list[Consumer]:
-    """Return the consumers that never change rooms: of them every event is certain."""
+    """Return the consumers that never change rooms. For them, every event is certain."""
     return [
         consumer
         for consumer in history.consumers
@@ -96,7 +96,7 @@ def steady(history: History) -> list[Consumer]:
 
 
 def any_of(history: History, random: Random, kind: type, **fields: object) -> tuple[Consumer, int]:
-    """Return a place in a consumer's records at random."""
+    """Return a random record of this type: its consumer and its index."""
     found = [
         (consumer, at)
         for consumer in steady(history)
@@ -108,13 +108,13 @@ def any_of(history: History, random: Random, kind: type, **fields: object) -> tu
 
 
 def forget(history: History, random: Random) -> None:
-    """Lose one delivery."""
+    """Remove one delivery."""
     consumer, at = any_of(history, random, Delivered)
     del consumer.records[at]
 
 
 def repeat(history: History, random: Random) -> None:
-    """Deliver one event again, somewhere later."""
+    """Deliver one event again, at a random later time."""
     consumer, at = any_of(history, random, Delivered)
     consumer.records.insert(random.randint(at + 1, len(consumer.records)), consumer.records[at])
 
@@ -130,7 +130,7 @@ def exchange(history: History, random: Random) -> None:
 
 
 def spoil(history: History, random: Random) -> None:
-    """Change one delivered body."""
+    """Change the body of one delivery."""
     consumer, at = any_of(history, random, Delivered)
     record = consumer.records[at]
     assert isinstance(record, Delivered)
@@ -138,7 +138,7 @@ def spoil(history: History, random: Random) -> None:
 
 
 def miscount(history: History, random: Random) -> None:
-    """Tell a wrong number of replayed events."""
+    """Report a wrong number of replayed events."""
     consumer, at = any_of(history, random, Ready)
     record = consumer.records[at]
     assert isinstance(record, Ready)
@@ -146,7 +146,7 @@ def miscount(history: History, random: Random) -> None:
 
 
 def claim(history: History, random: Random) -> None:
-    """Call a fresh session recovered, or the reverse."""
+    """Report a new session as recovered, or the reverse."""
     consumer, at = any_of(history, random, Connected)
     record = consumer.records[at]
     assert isinstance(record, Connected)
@@ -156,22 +156,22 @@ def claim(history: History, random: Random) -> None:
 
 
 def lose(history: History, random: Random) -> None:
-    """Lose an acknowledged event from the log."""
-    kept = {it.id for it in history.attempts if isinstance(it.outcome, Acknowledged)}
-    found = [at for at, it in enumerate(history.log.events) if it.id in kept]
+    """Remove an acknowledged event from the log."""
+    acknowledged = {it.id for it in history.attempts if isinstance(it.outcome, Acknowledged)}
+    found = [at for at, it in enumerate(history.log.events) if it.id in acknowledged]
     assume(found)
     del history.log.events[random.choice(found)]
 
 
 def double(history: History, random: Random) -> None:
-    """Append an event's copy to the log."""
+    """Append a copy of an event to the log."""
     assume(history.log.events)
     copy = random.choice(history.log.events)
     history.log.events.append(replace(copy, offset="log.999999"))
 
 
 def intrude(history: History, random: Random) -> None:
-    """Deliver the last event to a consumer in none of its rooms."""
+    """Deliver the last event to a consumer outside its rooms."""
     consumer, at = any_of(history, random, Ready)
     rooms = consumer.records[at]
     assert isinstance(rooms, Ready)
@@ -191,15 +191,15 @@ MUTATIONS = [forget, repeat, exchange, spoil, miscount, claim, lose, double, int
 @given(SEEDS)
 @settings(deadline=None, max_examples=40, derandomize=True)
 def test_a_mutation_is_found(mutate: Callable[[History, Random], None], seed: int) -> None:
-    """Find one change in a clean history."""
+    """The checker finds one random change of a correct history."""
     random = Random(seed)
     history = Simulation(random).run(80)
     mutate(history, random)
     assert check(history).violations
 
 
-def test_the_simulation_does_what_it_is_for() -> None:
-    """Have recovered connections, gaps, changes of rooms and refusals in the generated runs."""
+def test_simulated_histories_contain_recoveries_gaps_and_changes_of_rooms() -> None:
+    """Otherwise the tests above would prove little."""
     runs = [Simulation(Random(seed)).run(150) for seed in range(20)]
     records = [it for run in runs for consumer in run.consumers for it in consumer.records]
     assert any(isinstance(it, Ready) and it.recovered and it.replayed for it in records)

@@ -1,19 +1,20 @@
-// Many real socket.io-clients in one process: does what its input says, tells all that happens to them.
+// Many real socket.io-clients in one process. Follows the commands on its input, and prints all that
+// happens to the clients, one JSON line each.
 import readline from "node:readline";
 import { io } from "socket.io-client";
 
 const TYPES = ["furniture_created", "furniture_updated", "furniture_deleted"];
 const clients = new Map();
-const now = () => Number(process.hrtime.bigint()) / 1e9; // the monotonic clock that Python reads too
+const now = () => Number(process.hrtime.bigint()) / 1e9; // the same monotonic clock that Python reads
 
 function open({ name, url, transports, mode, rooms, since }) {
   const tell = (on, fields = {}) =>
     process.stdout.write(JSON.stringify({ name, on, at: now(), ...fields }) + "\n");
   const client = { ready: false, changing: false, started: now() };
-  // In recovery the client says pid and offset by itself; with since it must not.
+  // For recovery, socket.io-client adds pid and offset itself. With since they must not be sent.
   const auth = (callback) => {
     const given = mode === "since" ? { rooms, since, pid: undefined, offset: undefined } : { rooms };
-    tell("opening", { at: client.started, rooms, since: given.since ?? null, resumes: mode !== "since" && !!socket._pid });
+    tell("connecting", { at: client.started, rooms, since: given.since ?? null, resumes: mode !== "since" && !!socket._pid });
     callback(given);
   };
   const socket = io(url, {
@@ -25,15 +26,15 @@ function open({ name, url, transports, mode, rooms, since }) {
   socket.on("disconnect", (reason) => {
     client.ready = client.changing = false;
     socket.sendBuffer.length = 0;
-    tell("dropped", { reason });
-    // The server has ended the session, which it never should: told, and come back.
-    if (!socket.active && reason !== "io client disconnect") again("disconnect");
+    tell("disconnected", { reason });
+    // The server has ended the session, which it never should: report it and reconnect.
+    if (!socket.active && reason !== "io client disconnect") reconnect("disconnect");
   });
   socket.on("connect_error", (error) => {
-    if (!socket.active) again(error.data?.code ?? error.message);
+    if (!socket.active) reconnect(error.data?.code ?? error.message);
   });
-  function again(why) {
-    tell("stuck", { why });
+  function reconnect(reason) {
+    tell("stuck", { reason });
     setTimeout(() => { client.started = now(); socket.connect(); }, 100);
   }
   socket.on("ready", (ready) => {
@@ -56,7 +57,7 @@ function open({ name, url, transports, mode, rooms, since }) {
       tell("changed", { rooms: answer.ok ? answer.rooms : null });
     });
   };
-  // Leaves for good and comes back: another session.
+  // Ends the session and connects again, which begins another session.
   client.leave = () => {
     if (!client.ready) return;
     socket.disconnect();
@@ -75,5 +76,5 @@ readline.createInterface({ input: process.stdin })
   .on("line", (line) => { const command = JSON.parse(line); commands[command.do](command); })
   .on("close", () => {
     for (const { socket } of clients.values()) socket.disconnect();
-    setTimeout(() => process.exit(), 200); // a half-open connection would never drain
+    setTimeout(() => process.exit(), 200); // a half-open connection would never close
   });

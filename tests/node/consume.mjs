@@ -1,4 +1,4 @@
-// Prints each event that a real socket.io-client gets, a JSON line each, until its input closes.
+// A real socket.io-client that prints each event as a JSON line, until its input is closed.
 import { io } from "socket.io-client";
 
 const { url, options } = JSON.parse(process.argv[2]);

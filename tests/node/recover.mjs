@@ -1,4 +1,4 @@
-// A real socket.io-client that does what its input says, and tells what happens to it, a JSON line each.
+// A real socket.io-client. Follows the commands on its input, and prints all that happens, one JSON line each.
 import readline from "node:readline";
 import { io } from "socket.io-client";
 
@@ -17,7 +17,7 @@ const commands = {
   emit: async ({ event, argument }) => tell("ack", await socket.emitWithAck(event, argument)),
   disconnect: () => socket.disconnect(),
   connect: () => socket.connect(),
-  // As where the network has gone: without a word to the server.
+  // Loses the connection as by a network failure: the server gets no message.
   drop: () => { socket.io.engine.transport.close = () => {}; socket.io.engine._onClose("ping timeout"); },
 };
 readline.createInterface({ input: process.stdin })

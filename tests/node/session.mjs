@@ -1,4 +1,4 @@
-// What a frontend does with an unmodified socket.io-client, held to what it must see.
+// The work of a frontend with an unmodified socket.io-client, and the results that it must get.
 import assert from "node:assert/strict";
 import { io } from "socket.io-client";
 
@@ -20,7 +20,7 @@ if (upgrades) {
   assert.equal(socket.io.engine.transport.name, "websocket");
 }
 
-// Publish with an acknowledgement; the publisher is a consumer too.
+// Publish with an acknowledgement. The publisher is also a consumer.
 const delivered = once(socket, "furniture_created");
 const ack = await socket.emitWithAck("furniture_created", { furniture, id });
 assert.equal(ack.ok, true, JSON.stringify(ack));
@@ -34,7 +34,7 @@ assert.equal((await socket.emitWithAck("furniture_created", { furniture, id })).
 for (const message of [{ type: "ping" }, JSON.stringify({ type: "ping" })])
   assert.equal((await socket.emitWithAck("message", message)).type, "pong");
 
-// ping answers as the acknowledgement and as the event.
+// ping is answered twice: by the acknowledgement and by the event pong.
 const ponged = once(socket, "pong");
 const pong = await socket.emitWithAck("ping");
 assert.match(pong.timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
@@ -48,20 +48,20 @@ await socket.emitWithAck("furniture_updated", { furniture });
 await socket.emitWithAck("furniture_updated", { furniture: { ...furniture, autor_username: "Ana" } });
 assert.equal((await moved)[0].furniture.autor_username, "Ana");
 
-// Errors: in the acknowledgement, or as the event.
+// Errors come in the acknowledgement, or as the event error.
 const refused = await socket.emitWithAck("furniture_deleted", { furniture: { ...furniture, altura: -1 } });
 assert.deepEqual([refused.ok, refused.error.code, refused.error.details[0].field], [false, "invalid_furniture", "furniture.altura"]);
 const failed = once(socket, "error");
 socket.emit("subscribe", "nowhere");
 assert.deepEqual([(await failed)[0].code, (await failed)[0].event], ["unknown_room", "subscribe"]);
 
-// A namespace that is not there.
+// A namespace that does not exist.
 const other = io(`${url}/other`, { ...options, forceNew: true });
 const [error] = await once(other, "connect_error");
 assert.equal(error.message, "Invalid namespace");
 other.close();
 
-// Binary data is refused, not lost in silence.
+// Binary data is refused with an error.
 const binary = await socket.emitWithAck("furniture_created", { furniture: { ...furniture, foto: Buffer.from([1, 2]) } });
 assert.equal(binary.error.code, "invalid_message");
 

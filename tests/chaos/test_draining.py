@@ -1,4 +1,4 @@
-"""What runs under faults have found, as small as it could be made."""
+"""A server that drains lets its clients reconnect. A chaos run found the failure tested here."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.support.raw import Closed, RawSocketIO, plain
 from tests.support.server import Server
 
 
-async def test_a_client_that_connects_while_the_server_drains_can_come_back(
+async def test_a_client_that_connects_while_the_server_drains_can_reconnect(
     start_server: Callable[..., Server],
 ) -> None:
-    """Close its transport: after a CONNECT_ERROR socket.io-client would not try again."""
+    """The server closes the transport: after a CONNECT_ERROR, socket.io-client would not retry."""
     server = start_server(drain_seconds=10)
     async with AsyncExitStack() as stack:
-        for _ in range(100):  # a second of closing, one after the other
+        for _ in range(100):  # closing them takes a second, so the server still drains
             await stack.enter_async_context(plain(f"{server.url}/ws"))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         client = RawSocketIO(http, server.url)
