@@ -1,7 +1,7 @@
-"""How many cases run, from which seed: what ``make test`` and ``make fuzz`` set apart.
+"""The number of cases and their seed, which differ between ``make test`` and ``make fuzz``.
 
-``FUZZ_CASES`` is the number over both transports, ``FUZZ_SEED`` a number or ``random``. The same
-two give the same cases.
+``FUZZ_CASES`` is the number of cases over all transports. ``FUZZ_SEED`` is a number or ``random``.
+The same number and seed give the same cases.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ CASES = int(os.environ.get("FUZZ_CASES", "10000"))
 SEED = seed_of("FUZZ_SEED")
 
 ROUND = 500
-"""Examples of one run of Hypothesis, which remembers all of them: more would fill the memory."""
+"""Examples of one run of Hypothesis. It remembers all of them, so more would fill the memory."""
 
 ran: Counter[str] = Counter()
-"""The cases that each test has run."""
+"""The number of cases by test."""
 
 
 def fuzz(
     name: str, cases: int, strategy: SearchStrategy[Any], check: Callable[[Any], object]
 ) -> None:
-    """Check examples of a strategy until so many cases have run.
+    """Check examples of a strategy until ``cases`` cases have run.
 
     Args:
-        name: under which ``check`` counts the cases of an example, in ``ran``.
-        cases: how many.
-        strategy: what ``check`` is called with; an example may hold several cases.
-        check: raises where a property does not hold.
+        name: the key in ``ran`` under which ``check`` counts its cases.
+        cases: the number of cases.
+        strategy: makes the argument of ``check``. One example may hold several cases.
+        check: raises if a property does not hold.
     """
     number = 0
     first: list[int] = []
@@ -60,11 +60,11 @@ def fuzz(
         try:
             seed(f"{SEED} {name} {number}")(examples)()
         except BaseException as error:
-            error.add_note(f"{name}: FUZZ_SEED={SEED}, first seen after {first[:1]} cases")
+            error.add_note(f"{name}: FUZZ_SEED={SEED}, first failure after {first[:1]} cases")
             raise
         number += 1
 
 
-def share(parts_of_100: int) -> int:
-    """Return how many of the cases a test has."""
-    return -(-CASES * parts_of_100 // 100)
+def share(percent: int) -> int:
+    """Return a test's number of cases, for its percentage of all cases."""
+    return -(-CASES * percent // 100)

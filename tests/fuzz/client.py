@@ -1,6 +1,6 @@
-"""Clients of one TCP connection that send the bytes they are given, in the segments they are told.
+"""Clients that send given bytes over one TCP connection, in given segments.
 
-Made to be cheap: no client library, and no task.
+They are cheap: they use no client library and no task.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.fuzz.wire import (
 
 
 class Gone(Exception):
-    """The server has closed the connection, or no longer knows the session."""
+    """The server has closed the connection, or does not know the session any more."""
 
 
 class Connection(asyncio.Protocol):
@@ -46,17 +46,17 @@ class Connection(asyncio.Protocol):
         return connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Buffer what came."""
+        """Buffer received data."""
         self.buffer += data
         self._notify()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end."""
+        """Store that the connection is lost."""
         self.lost = True
         self._notify()
 
@@ -65,10 +65,14 @@ class Connection(asyncio.Protocol):
             self._wake.set_result(None)
 
     async def send(self, data: bytes, cuts: Sequence[int] = ()) -> None:
-        """Send, cut into segments at these places; the server reads each before the next.
+        """Send data in segments. The server reads each segment before the next is sent.
+
+        Args:
+            data: the bytes to send.
+            cuts: the places between two segments.
 
         Raises:
-            Gone: the server has closed the connection, and nothing is left to be read of it.
+            Gone: the server has closed the connection, and no data is left to read.
         """
         places = sorted({cut % (len(data) + 1) for cut in cuts})
         for start, end in itertools.pairwise([0, *places, len(data)]):
@@ -79,11 +83,11 @@ class Connection(asyncio.Protocol):
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
 
-    async def more(self) -> None:
-        """Wait for more to arrive.
+    async def wait_for_data(self) -> None:
+        """Wait for more data.
 
         Raises:
-            Gone: nothing will.
+            Gone: the connection is lost.
         """
         if self.lost:
             raise Gone
@@ -91,41 +95,41 @@ class Connection(asyncio.Protocol):
         await self._wake
         self._wake = None
 
-    async def take(self, count: int) -> bytes:
-        """Return so many bytes."""
+    async def read(self, count: int) -> bytes:
+        """Read exactly ``count`` bytes."""
         while len(self.buffer) < count:
-            await self.more()
-        taken = bytes(self.buffer[:count])
+            await self.wait_for_data()
+        data = bytes(self.buffer[:count])
         del self.buffer[:count]
-        return taken
+        return data
 
     async def response(self, *, bodiless: bool = False) -> tuple[int, bytes, bytes]:
         """Read an HTTP response; return its status, its head and its body."""
         while (end := self.buffer.find(b"\r\n\r\n")) < 0:
-            await self.more()
-        head = await self.take(end + 4)
+            await self.wait_for_data()
+        head = await self.read(end + 4)
         status = int(head[9:12])
         length = head.lower().partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0]
-        return status, head, b"" if bodiless else await self.take(int(length or 0))
+        return status, head, b"" if bodiless else await self.read(int(length or 0))
 
     async def frame(self) -> tuple[int, bytes]:
         """Read a server's WebSocket frame; return its opcode and its payload."""
-        first, second = await self.take(2)
+        first, second = await self.read(2)
         assert first & 0x70 == 0, "reserved bits"
         assert second & 0x80 == 0, "a server's frames are not masked"
         assert first & 0x80, "the engine does not fragment"
         length = second
         if second == 126:
-            length = int.from_bytes(await self.take(2), "big")
+            length = int.from_bytes(await self.read(2), "big")
         elif second == 127:
-            length = int.from_bytes(await self.take(8), "big")
-        return first & 0x0F, await self.take(length)
+            length = int.from_bytes(await self.read(8), "big")
+        return first & 0x0F, await self.read(length)
 
     async def wait_lost(self) -> None:
         """Read until the server has closed the connection."""
         while not self.lost:
             self.buffer.clear()
-            await self.more()
+            await self.wait_for_data()
 
     def close(self) -> None:
         """Close."""
@@ -167,7 +171,7 @@ class WebSocketClient:
         """Return the next message: a Socket.IO packet's text, or an attachment.
 
         Raises:
-            Gone: there is none.
+            Gone: the server has closed the connection.
         """
         while True:
             opcode, payload = await self.connection.frame()
@@ -182,7 +186,7 @@ class WebSocketClient:
             assert payload == b"2", payload
 
     async def leave(self) -> None:
-        """Close the connection, as a client does that is closed itself."""
+        """Close the connection without a close frame, as a client that is killed."""
         self.connection.close()
 
 
@@ -220,17 +224,21 @@ class PollingClient:
             Gone: the session has been closed.
         """
         await self.connection.send(request(self.target, "POST", headers, body), cuts)
-        await self.answered()
+        await self.read_answer()
 
-    async def answered(self) -> None:
-        """Read the answer to a body."""
+    async def read_answer(self) -> None:
+        """Read the answer to a body.
+
+        Raises:
+            Gone: the session has been closed.
+        """
         status, _, text = await self.connection.response()
         if status in (400, 413):
             raise Gone
         assert (status, text) == (200, b"ok"), (status, text)
 
     async def receive(self) -> list[Packet]:
-        """Return what the next poll brings: Socket.IO packets' texts, and attachments.
+        """Poll; return the texts of Socket.IO packets, and attachments.
 
         Raises:
             Gone: the session has been closed.
@@ -255,12 +263,12 @@ class PollingClient:
                 return packets
 
     async def leave(self) -> None:
-        """End the session as a client does that is closed itself, if it has not ended."""
+        """End the session, if it has not ended, as a client that is closed."""
         end = request(self.target, "POST", body=b"1")
         try:
             await self.connection.send(end)
             status, _, _ = await self.connection.response()
-        except Gone:  # the connection has been closed, which says nothing about the session
+        except Gone:  # the connection is closed, but the session may still exist
             self.connection = await Connection.open(self.port)
             await self.connection.send(end)
             status, _, _ = await self.connection.response()

@@ -1,4 +1,4 @@
-"""The fuzzed server, and the line at the end that says how much was tried."""
+"""The server under test, and a line with the number of cases at the end of pytest's output."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def running_target() -> Iterator[Target]:
 
 @pytest.fixture
 def target(running_target: Target) -> Iterator[Target]:
-    """Return the server; what shows late is checked after the test."""
+    """Return the server, and check after the test that no session is left."""
     yield running_target
     running_target.finish()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many cases ran."""
+    """Print the number of cases."""
     if ran:
         sent = sum(count for name, count in ran.items() if not name.startswith("pure"))
         each = ", ".join(f"{name} {count}" for name, count in ran.items())

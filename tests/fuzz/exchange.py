@@ -1,4 +1,4 @@
-"""Cases over a connection, and the answers beside what the oracle expects."""
+"""Sends cases over a connection, and compares the answers with those of the oracle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.fuzz.budget import ran
 from tests.fuzz.client import Gone, PollingClient, WebSocketClient
-from tests.fuzz.oracle import DOUBT, SOCKET_PACKET, Closed, Model, Reply, restore
+from tests.fuzz.oracle import EITHER, SOCKET_PACKET, Closed, Model, Reply, restore
 from tests.fuzz.target import Target
 from tests.fuzz.wire import Packet, payload
 
@@ -20,16 +20,17 @@ _fences = itertools.count()
 
 
 def fence() -> tuple[str, Reply]:
-    """Return a packet that is answered whatever came before it, and its answer.
+    """Return a packet that is always answered if the session lives, and its answer.
 
-    It connects to a namespace that does not exist.
+    It connects to a namespace that does not exist. The answer shows that the server has read all
+    earlier packets.
     """
     namespace = f"/fence{next(_fences)}"
     return f"40{namespace},", ("refused", namespace, None, None)
 
 
 class Replies:
-    """What a client has received, put together."""
+    """The replies to a client, with attachments in their places."""
 
     def __init__(self) -> None:
         self.complete: list[Reply] = []
@@ -40,7 +41,7 @@ class Replies:
         """Add Socket.IO packets and attachments."""
         for packet in packets:
             if isinstance(packet, bytes):
-                assert self._partial is not None, "an attachment of nothing"
+                assert self._partial is not None, "an attachment without a packet"
                 self._attachments.append(packet)
                 count, reply = self._partial
                 if len(self._attachments) == count:
@@ -48,7 +49,7 @@ class Replies:
                     self.complete.append((*reply[:3], value))
                     self._partial, self._attachments = None, []
                 continue
-            assert self._partial is None, "text where an attachment is due"
+            assert self._partial is None, "text instead of an attachment"
             match = SOCKET_PACKET.fullmatch(packet)
             kind = match and (match["kind"] or match["binary"])
             if kind == "4":
@@ -73,9 +74,9 @@ async def exchange(
     batch: Sequence[Sequence[Packet]],
     name: str,
 ) -> None:
-    """Send cases, each a few Engine.IO packets; check what each is answered.
+    """Send cases, which are lists of Engine.IO packets, and check the answers.
 
-    They share a connection until one ends it.
+    Cases share a connection until one of them ends it.
     """
     client: WebSocketClient | PollingClient | None = None
     model = Model()
@@ -99,7 +100,7 @@ async def exchange(
         except Closed:
             closes = True
         ended = await converse(client, client.send(packets), model, answer, closes=closes)
-        if ended or model.doubtful:
+        if ended or model.uncertain:
             await client.leave()
             client = None
     if client is not None:
@@ -117,13 +118,14 @@ async def converse(
     """Send, and receive until the fence is answered or the session has ended.
 
     Args:
-        sending: what sends, to be awaited.
-        model: its replies are those that are expected.
+        client: the client that receives.
+        sending: an awaitable that sends.
+        model: a model with the expected replies.
         last: the answer to the fence.
-        closes: whether the session is to end.
+        closes: whether the server has to end the session.
 
     Returns:
-        Whether it has ended.
+        Whether the session has ended.
     """
     replies = Replies()
     try:
@@ -131,24 +133,26 @@ async def converse(
             await sending
             while last not in replies.complete or len(replies.complete) < len(model.replies):
                 replies.add(await client.receive())
-                if model.doubtful and last in replies.complete:
+                if model.uncertain and last in replies.complete:
                     return False
         ended = False
     except Gone:
         ended = True
-    if model.doubtful:
+    if model.uncertain:
         return ended
     assert ended == closes, "closed" if ended else f"not closed: {replies.complete}"
-    unexpected = is_among(replies.complete, model, all_of_them=not ended)
-    assert not unexpected, f"answers to nothing: {unexpected}"
+    unexpected = unexpected_replies(replies.complete, model, complete=not ended)
+    assert not unexpected, f"unexpected answers: {unexpected}"
     return ended
 
 
-def is_among(replies: list[Reply], model: Model, *, all_of_them: bool) -> list[Reply]:
-    """Return those replies that the model does not expect.
+def unexpected_replies(replies: list[Reply], model: Model, *, complete: bool) -> list[Reply]:
+    """Return the replies that the model does not expect.
 
     Args:
-        all_of_them: whether those that it expects have to be there.
+        replies: the replies that a client got.
+        model: the model with the expected replies.
+        complete: fail if an expected reply is missing.
     """
     unexpected = list(replies)
     for reply in model.replies + model.optional:
@@ -156,10 +160,10 @@ def is_among(replies: list[Reply], model: Model, *, all_of_them: bool) -> list[R
         if found is not None:
             unexpected.remove(found)
         else:
-            missed = all_of_them and reply not in model.optional
-            assert not missed, f"not answered: {reply}, but {unexpected}"
+            missed = complete and reply not in model.optional
+            assert not missed, f"no answer {reply}, but {unexpected}"
     return unexpected
 
 
 def _same(one: Reply, other: Reply) -> bool:
-    return all(a == b or b is DOUBT for a, b in zip(one, other, strict=True))
+    return all(a == b or b is EITHER for a, b in zip(one, other, strict=True))

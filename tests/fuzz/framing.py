@@ -1,4 +1,4 @@
-"""WebSocket frames as no client library sends them."""
+"""WebSocket frames that no client library sends."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def build(
     """Return a frame.
 
     Args:
-        first: its first byte.
-        payload: what it carries.
-        masked: whether it is, and says so.
-        form: the bytes of the extended length; by default as few as will do.
-        declared: the length that it says it has.
+        first: the first byte.
+        payload: the payload.
+        masked: mask the payload, and set the mask bit.
+        form: the number of bytes of the extended length; None: the shortest form.
+        declared: the length in the header; None: the payload's.
     """
     size = len(payload) if declared is None else declared
     if form is None:
@@ -75,7 +75,7 @@ controls = st.builds(
 
 @st.composite
 def messages(draw: Any, payloads: st.SearchStrategy[bytes] = texts, opcode: int = TEXT) -> bytes:
-    """Draw a message in fragments, cut anywhere, with control frames between them."""
+    """Draw a message in fragments of any size, with control frames between them."""
     payload = draw(payloads)
     places = draw(st.lists(st.integers(0, 40), max_size=3))
     cuts = sorted(place % (len(payload) + 1) for place in places)
@@ -136,7 +136,7 @@ violations: dict[str, st.SearchStrategy[bytes]] = {
         data_opcode,
         st.sampled_from((10, 11, 126)),
     ),
-    "continuation of nothing": st.builds(build, st.sampled_from((0, FIN)), small),
+    "continuation without a message": st.builds(build, st.sampled_from((0, FIN)), small),
     "message within a message": st.builds(
         lambda kind, other, start, final: build(kind, start) + build(final | other, b"3"),
         data_opcode,
@@ -170,7 +170,7 @@ odd = st.one_of(
 
 @st.composite
 def broken(draw: Any) -> bytes:
-    """Draw frames of which some bytes are changed, or missing."""
+    """Draw frames with changed or missing bytes."""
     data = bytearray(b"".join(draw(st.lists(plain, min_size=1, max_size=3))))
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, 80)) % (len(data) + 1)
@@ -186,11 +186,11 @@ anything = st.lists(plain, max_size=3).map(b"".join) | st.one_of(
     broken(), odd, *violations.values()
 )
 cases = st.lists(st.tuples(anything, cuts), min_size=1, max_size=8)
-"""Bytes, and where they are cut into segments."""
+"""Bytes, and the places between their segments."""
 
 
 def violating(kind: str) -> st.SearchStrategy[list[tuple[bytes, list[int]]]]:
-    """Return what breaks one rule, after frames that are in order."""
+    """Return bytes that break one rule, after valid frames."""
     before = st.lists(plain, max_size=2).map(b"".join)
     case = st.tuples(st.builds(lambda a, b: a + b, before, violations[kind]), cuts)
     return st.lists(case, min_size=1, max_size=4)

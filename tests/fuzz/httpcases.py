@@ -1,4 +1,4 @@
-"""Polling bodies, and HTTP requests to the engine's path, as no client makes them."""
+"""Polling bodies and HTTP requests to the engine's path that no client library sends."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Body:
     """A POST's body.
 
     Attributes:
-        data: Engine.IO packets, or nearly.
-        headers: those that say nothing about the coding.
+        data: Engine.IO packets, perhaps damaged.
+        headers: headers without the content coding.
         encoding: the content coding, or None.
-        broken: how far the encoded body is cut short; 0 where it is not.
-        chunks: the sizes of chunks, one after another; none for a Content-Length.
-        cuts: where the request is cut into segments.
+        broken: the number of bytes missing at the end of the encoded body.
+        chunks: the sizes of chunks, used in turns; empty: a Content-Length instead.
+        cuts: the places between the request's segments.
     """
 
     data: bytes
@@ -44,7 +44,7 @@ class Body:
     cuts: tuple[int, ...]
 
     def request(self, target: str, fence: str) -> bytes:
-        """Return the request, with another packet in the end."""
+        """Return the request, with the fence as its last packet."""
         encoded = ENCODE[self.encoding](self.whole(fence))
         encoded = encoded[: len(encoded) - self.broken]  # less than gzip's trailer
         headers = self.headers
@@ -58,7 +58,7 @@ class Body:
         return f"POST {target} HTTP/1.1\r\nHost: {HOST}\r\n{headers}\r\n".encode() + encoded
 
     def whole(self, fence: str) -> bytes:
-        """Return what the server is to read, where nothing is broken."""
+        """Return the body that the server reads, if nothing is missing."""
         return self.data + SEPARATOR + fence.encode()
 
 
@@ -78,7 +78,7 @@ def chunked(data: bytes, sizes: Sequence[int]) -> bytes:
 
 @st.composite
 def damaged(draw: Any, whole: bytes) -> bytes:
-    """Draw a body with bytes changed."""
+    """Draw a body with changed bytes."""
     data = bytearray(whole)
     for _ in range(draw(st.integers(1, 2))):
         at = draw(st.integers(0, 60)) % (len(data) + 1)
@@ -189,7 +189,15 @@ HEADERS = (
 
 @dataclass(frozen=True)
 class Request:
-    """A request's bytes, and what they say."""
+    """An HTTP request.
+
+    Attributes:
+        method: the method.
+        parameters: the parameters of the query.
+        headers: header lines, not all of them valid.
+        rest: bytes after the head.
+        cuts: the places between the request's segments.
+    """
 
     method: str
     parameters: tuple[tuple[str, str], ...]
@@ -198,7 +206,7 @@ class Request:
     cuts: tuple[int, ...]
 
     def encoded(self) -> bytes:
-        """Return the request."""
+        """Return the request's bytes."""
         query = "&".join(f"{name}={value}" for name, value in self.parameters)
         lines = [f"{self.method} {PATH}?{query} HTTP/1.1", f"Host: {HOST}", *self.headers, "", ""]
         return "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.rest

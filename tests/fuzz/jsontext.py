@@ -1,4 +1,4 @@
-"""The grammar of JSON text (RFC 8259), written for itself, without recursion."""
+"""A checker for JSON text (RFC 8259) without recursion, independent of the server's."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 MAX_DIGITS = 4300
-"""Python converts no longer integers."""
+"""Python converts no integers with more digits."""
 
 
 @dataclass
 class Facts:
-    """What a text is.
+    """Facts about a text, up to the first place where it is invalid.
 
     Attributes:
-        valid: JSON, but for the constants that Python adds.
-        undecodable: there are such constants, or numbers too large; up to where it is no more
-            valid.
-        depth: how deep containers are nested; up to there.
+        valid: the text is JSON, apart from the constants that Python adds.
+        undecodable: it has such constants, or numbers that are too large.
+        depth: the depth of nested containers.
     """
 
     valid: bool = False
@@ -45,7 +44,7 @@ def _too_large(number: re.Match[str]) -> bool:
 
 
 def examine(text: str) -> Facts:
-    """Read a text."""
+    """Return the facts about a text."""
     facts = Facts()
     stack: list[str] = []
     expected = "value"  # or: first, key, first key, colon, next

@@ -1,6 +1,6 @@
-"""What the server has to do with a client's packets: the two grammars, written a second time.
+"""The expected reaction of the server to a client's packets: a second version of both grammars.
 
-Regular expressions and a list of what is expected, where the engine has a parser and handlers.
+It uses regular expressions and a list of expected replies instead of a parser and handlers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.fuzz.jsontext import Facts, examine
 from tests.fuzz.target import MAX_ATTACHMENTS, MAX_MESSAGE, NAMESPACES, too_deep
 
 SURE_DEPTH, IMPOSSIBLE_DEPTH = 250, 90_000
-"""Up to here Python decodes nested JSON, and from there it does not; between, it depends."""
+"""Up to the first depth, Python decodes nested JSON; from the second on, it does not."""
 
 RESERVED = {
     "connect",
@@ -32,8 +32,8 @@ SOCKET_PACKET = re.compile(
 )
 
 Reply = tuple[Any, ...]
-DOUBT: Any = object()
-"""What Python can or can't decode, so that either is right."""
+EITHER: Any = object()
+"""A value that Python may or may not decode. Both results are correct."""
 
 
 class Closed(Exception):
@@ -41,24 +41,25 @@ class Closed(Exception):
 
 
 class Model:
-    """A session of the server's, as the protocols have it, connected to the main namespace.
+    """A model of a session that is connected to the main namespace.
 
     Attributes:
-        replies: what the client is to receive: (kind, namespace, ack id or None, data).
-        optional: those that it may miss, since it left their namespace at once.
-        doubtful: it is not said what Python can decode: the session may have ended, or not.
+        connected: the session's namespaces.
+        replies: the expected replies: (kind, namespace, ack id or None, data).
+        optional: replies that may be missing, because the client left their namespace at once.
+        uncertain: Python may or may not decode a packet, so the session may have ended or not.
     """
 
     def __init__(self) -> None:
         self.connected = {"/"}
         self.replies: list[Reply] = []
         self.optional: list[Reply] = []
-        self.doubtful = False
+        self.uncertain = False
         self._pending: tuple[int, str, int | None, Any] | None = None
         self._attachments: list[bytes] = []
 
     def engine_text(self, packet: str) -> None:
-        """Take an Engine.IO packet that came as text.
+        """Process an Engine.IO packet that arrived as text.
 
         Raises:
             Closed: the session ends.
@@ -68,7 +69,7 @@ class Model:
         self.engine_decoded(*self.engine_decode(packet))
 
     def engine_binary(self, packet: bytes) -> None:
-        """Take an Engine.IO message that came as a binary frame.
+        """Process an Engine.IO message that arrived as a binary frame.
 
         Raises:
             Closed: the session ends.
@@ -78,7 +79,7 @@ class Model:
         self.message(packet)
 
     def body(self, body: bytes) -> None:
-        """Take a polling body; the first bad packet in it spoils all of it.
+        """Process a polling body. One bad packet makes the whole body bad.
 
         Raises:
             Closed: the session ends.
@@ -103,14 +104,14 @@ class Model:
         return packet[0], packet[1:]
 
     def engine_decoded(self, kind: str, data: str | bytes) -> None:
-        """Take a packet that is split."""
+        """Process a split packet."""
         if kind in "012":  # a server's packets, and CLOSE
             raise Closed
         if kind == "4":
             self.message(data)
 
     def message(self, data: str | bytes) -> None:
-        """Take an Engine.IO message: a Socket.IO packet, or an attachment."""
+        """Process an Engine.IO message: a Socket.IO packet, or an attachment."""
         if self._pending is not None:
             self._attachment(*self._pending, data)
             return
@@ -130,8 +131,8 @@ class Model:
             self._disconnect(namespace, match["data"])
         elif kind == "4" or namespace not in self.connected:
             raise Closed
-        elif value is DOUBT:
-            self.doubtful = True
+        elif value is EITHER:
+            self.uncertain = True
         elif kind in "36" and _is_undecodable(facts):
             raise Closed
         else:
@@ -161,10 +162,10 @@ class Model:
             self._event(namespace, id, value)
 
     def _connect(self, namespace: str, value: Any, facts: Facts) -> None:
-        if value is DOUBT and facts.valid and not facts.undecodable:
-            self.doubtful = True
+        if value is EITHER and facts.valid and not facts.undecodable:
+            self.uncertain = True
         elif not (value is None or isinstance(value, dict)) or namespace in self.connected:
-            raise Closed  # only events are taken though they can't be decoded
+            raise Closed  # only events are accepted with data that cannot be decoded
         if namespace in NAMESPACES:
             self.connected.add(namespace)
             self.replies.append(("connect", namespace, None, None))
@@ -185,11 +186,11 @@ class Model:
 
     def _event(self, namespace: str, id: int | None, value: list[Any]) -> None:
         if not namespace or namespace not in self.connected:
-            return  # an acknowledgement
+            return  # an acknowledgement, or an event of a namespace that was left
         if too_deep(value):
             value = [value[0], {"deep": True}]
         if value[0] == "ask":
-            self.replies.append(("event", namespace, DOUBT, ["asked"]))
+            self.replies.append(("event", namespace, EITHER, ["asked"]))
         if id is None:
             self.replies.append(("event", namespace, None, ["echo", *value]))
         else:
@@ -197,7 +198,7 @@ class Model:
 
 
 def _data(text: str) -> tuple[Any, Facts]:
-    """Return the data, as the echo answers it, or DOUBT."""
+    """Return the data as the echo answers it, or EITHER."""
     if not text:
         return None, Facts(valid=True)
     facts = examine(text)
@@ -207,7 +208,7 @@ def _data(text: str) -> tuple[Any, Facts]:
         return json.loads(text), facts
     name = re.match(r'\s*\[\s*("(?:[^"\\]|\\.)*"|-?\d{1,4000})\s*[],]', text)
     if name is None or not _is_undecodable(facts):
-        return DOUBT, facts
+        return EITHER, facts
     return [json.loads(name[1]), {"undecodable": True}], facts
 
 
@@ -216,7 +217,11 @@ def _is_undecodable(facts: Facts) -> bool:
 
 
 def restore(value: Any, attachments: list[bytes]) -> Any:
-    """Put attachments into their places."""
+    """Put attachments into their places.
+
+    Raises:
+        Closed: a placeholder is wrong.
+    """
     used: set[int] = set()
 
     def place(value: Any) -> Any:

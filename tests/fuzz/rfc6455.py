@@ -1,4 +1,4 @@
-"""How a server has to read a client's frames, by RFC 6455 and to the letter; no extension."""
+"""A reader of a client's frames that follows RFC 6455 literally, without extensions."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Event = tuple[int, bytes]
 
 
 def must_not_be_sent(code: int) -> bool:
-    """Tell whether a close frame may not have this code (7.4.1, 7.4.2)."""
+    """Return whether a close frame must not have this code (7.4.1, 7.4.2)."""
     return code in (1004, 1005, 1006, 1015) or not (1000 <= code < 1016 or 3000 <= code < 5000)
 
 
 class Reading:
-    """What a server makes of a client's bytes.
+    """The correct reading of a client's bytes.
 
     Attributes:
-        events: what it takes up, in order: messages by their opcode, pings and the close.
-        failure: the codes of which it has to close with one; empty where the bytes are in order.
-        may_fail: codes with which it may close before all events: it need not read on to a
-            message's end, or to a frame's, to know that it is bad, and may insist on more.
-        whole: whether the bytes end with a message's end.
+        events: the events in order: messages by their opcode, pings and the close.
+        failure: the close codes that are correct for these bytes; empty if the bytes are valid.
+        may_fail: close codes that are allowed before all events are read. A server may see that a
+            message or a frame is bad before its end, and may be stricter.
+        whole: whether the bytes end at the end of a message.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -34,7 +34,7 @@ class Reading:
         self.may_fail: set[int] = set()
         self.whole = False
         self._data = data
-        self._kind: int | None = None  # of the message that is open
+        self._kind: int | None = None  # opcode of the unfinished message
         self._message = bytearray()
         self._position = 0
         while self._read_frame():

@@ -1,4 +1,4 @@
-"""What is sent: packets from the two grammars, and what becomes of them by mutation."""
+"""Packets from the grammars of both protocols, and mutations of them."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def data(draw: Any) -> str:
 
 @st.composite
 def socket_packets(draw: Any) -> list[str | bytes]:
-    """Draw a Socket.IO packet with its attachments, most often a valid one."""
+    """Draw a Socket.IO packet with its attachments. Most are valid."""
     kind = draw(st.sampled_from("222225555013601234567"))
     namespace, id = draw(st.sampled_from(NAMESPACES)), draw(st.sampled_from(IDS))
     count, sent, text = "", 0, ""
@@ -150,14 +150,14 @@ def mutated(draw: Any, original: str) -> str:
 
 @st.composite
 def mutated_packets(draw: Any) -> list[str | bytes]:
-    """Draw a Socket.IO packet that was valid before."""
+    """Draw a mutation of a Socket.IO packet."""
     text, *attachments = draw(socket_packets())
     return [draw(mutated(text)), *attachments]
 
 
 @st.composite
 def engine_packets(draw: Any) -> list[str | bytes]:
-    """Draw what the Engine.IO layer has to judge."""
+    """Draw a packet that is valid or invalid already for Engine.IO."""
     return [
         draw(st.sampled_from("3333566bb0127 xé"))
         + draw(st.one_of(base64_like, st.text(max_size=9)))
@@ -176,7 +176,7 @@ strangers: st.SearchStrategy[list[str | bytes]] = st.lists(
     min_size=1,
     max_size=3,
 )
-"""Binary and text in any order."""
+"""Binary and text frames in any order."""
 
 cases = st.one_of(
     socket_packets(),

@@ -1,4 +1,4 @@
-"""The server that is fuzzed: in this process, with everything watched that may fail."""
+"""The server under test. It runs in this process, and all of its logs and tasks are watched."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MAX_MESSAGE, MAX_PAYLOAD, MAX_ATTACHMENTS = 100_000, 200_000, 10
 NAMESPACES = ("/", "/admin")
 CONNECT_SECONDS = 2
 MAX_ECHO_DEPTH = 60
-"""Deeper arguments are not echoed: encoding them is not what is tested."""
+"""Deeper arguments are not echoed, because their encoding is not under test."""
 
 LOGGERS = ("asyncio", "aiohttp", "engineio", "socketio", "sio_server")
 SETTLE_SECONDS, EXAMPLE_SECONDS = 5, 30
 
 
 class Watch(logging.Handler):
-    """Keeps what no client may cause: errors and tracebacks in the log, and in the event loop."""
+    """Collects errors and tracebacks, of the log and of the event loop. No client may cause any."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -35,8 +35,11 @@ class Watch(logging.Handler):
             logging.getLogger(name).addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record, except of HTTP that aiohttp's parser refuses: it logs each as an error."""
-        record.msg, record.args = record.getMessage(), None  # pytest keeps the record: not sessions
+        """Keep an error, but not aiohttp's, which logs each unreadable request as an error."""
+        record.msg, record.args = (
+            record.getMessage(),
+            None,
+        )  # pytest keeps the record, which must not keep sessions
         error = record.exc_info[1] if record.exc_info else None
         if record.name == "aiohttp.server" and isinstance(error, HttpProcessingError):
             return
@@ -44,17 +47,17 @@ class Watch(logging.Handler):
             self.seen.append(logging.Formatter().format(record))
 
     def loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Keep what reached the event loop."""
+        """Keep an error of the event loop."""
         self.seen.append(f"event loop: {context!r}")
 
     def remove(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         for name in LOGGERS:
             logging.getLogger(name).removeHandler(self)
 
 
 def too_deep(value: Any) -> bool:
-    """Tell whether containers are nested deeper than is echoed, without recursion."""
+    """Return whether containers are nested too deep for the echo. It works without recursion."""
     level, depth = [value], 0
     while level:
         inner: list[Any] = []
@@ -71,7 +74,7 @@ def too_deep(value: Any) -> bool:
 
 
 def make_server() -> Server:
-    """Return a server that echoes every event, and asks back when it is told to."""
+    """Return a server that echoes every event, and sends an event of its own for ``ask``."""
     server = Server(
         namespaces=list(NAMESPACES),
         max_message_bytes=MAX_MESSAGE,
@@ -102,11 +105,11 @@ def make_server() -> Server:
 
 
 class Target:
-    """The running server, and what must hold after each example.
+    """The running server, and the checks after each example.
 
     Attributes:
-        counts_tasks: whether tasks have to end at once with their clients. Those that aiohttp has
-            for an unfinished request wait on for some seconds.
+        counts_tasks: check that tasks end with their clients. aiohttp keeps the tasks of
+            unfinished requests for some seconds.
     """
 
     def __init__(self) -> None:
@@ -130,7 +133,7 @@ class Target:
         self._idle = self._state()
 
     def run(self, example: Coroutine[Any, Any, None]) -> None:
-        """Run one example; a server that one has failed is replaced, so that it fails no other."""
+        """Run one example. If it fails, replace the server, so that the next one is independent."""
         try:
             self.loop.run_until_complete(self._run(example))
         except BaseException:
@@ -149,7 +152,7 @@ class Target:
         self.check_watch()
 
     async def answers_well_behaved(self) -> None:
-        """Check that a client that does nothing wrong is served, over both transports."""
+        """Check that the server still serves correct clients, over both transports."""
         from tests.fuzz.client import TRANSPORTS
 
         for transport in TRANSPORTS:
@@ -163,18 +166,18 @@ class Target:
         self.check_watch()
 
     def check_watch(self) -> None:
-        """Check that no exception got where it does not belong."""
+        """Check that the server and the event loop had no errors."""
         assert not self.watch.seen, "\n".join(self.watch.seen)
 
     async def _settle(self) -> None:
-        """Wait until nothing is left of the example's clients."""
+        """Wait until the server keeps no state of the example's clients."""
         deadline = self.loop.time() + SETTLE_SECONDS
         turns = 0
         while (state := self._state()).items() - self._idle.items():
             turns += 1
             await asyncio.sleep(0 if turns < 50 else 0.002)
             left = dict(state.items() - self._idle.items())
-            assert self.loop.time() < deadline, f"left of clients that are gone: {left}"
+            assert self.loop.time() < deadline, f"state of clients that have left: {left}"
 
     def _state(self) -> dict[str, int]:
         state = {"tasks": len(asyncio.all_tasks())} if self.counts_tasks else {}
@@ -183,17 +186,17 @@ class Target:
         return state
 
     def finish(self) -> None:
-        """Check what shows at a test's end: the server serves, and no session is referred to."""
+        """Check that the server still serves, and that no object refers to a session."""
         self.loop.run_until_complete(self.answers_well_behaved())
         self.loop.run_until_complete(asyncio.sleep(0.05))
         gc.collect()
         sessions = [thing for thing in gc.get_objects() if type(thing) is EngineSession]
         left = [session for session in sessions if session._owner is self.server.eio]
-        assert not left, f"{len(left)} sessions are still referred to"
+        assert not left, f"{len(left)} sessions are still in memory"
         self.check_watch()
 
     def stop(self) -> None:
-        """Stop the server, without waiting for what a failed example has left open."""
+        """Stop the server, without waiting for connections of a failed example."""
         for task in asyncio.all_tasks(self.loop):
             task.cancel()
         self.loop.run_until_complete(asyncio.sleep(0))
@@ -203,13 +206,16 @@ class Target:
 
 
 def _measure(owner: Any, name: str, into: dict[str, int]) -> None:
-    """Add up what an object of the server keeps, whatever its attributes are called."""
+    """Count the items in all containers of an object of the server."""
     for attribute, value in vars(owner).items():
         where = f"{name}.{attribute}"
         if isinstance(value, Mapping):
             into[where] = _count(value)
         elif isinstance(value, Sized) and not isinstance(value, str | bytes | type):
-            if attribute not in ("_quiet", "_just_left"):  # addresses, sids: for a moment
+            if attribute not in (
+                "_quiet",
+                "_just_left",
+            ):  # addresses and sids that are kept for a moment
                 into[where] = len(value)
         elif _is_ours(value) and where.count(".") < 3:
             _measure(value, where, into)

@@ -1,4 +1,4 @@
-"""The packet grammars as functions, without a server."""
+"""The functions that encode and decode packets, without a server."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ whole = st.tuples(
 )
 
 
-def test_nothing_but_protocol_errors() -> None:
-    """Decoding raises ``ProtocolError`` or nothing, and where the oracle does."""
+def test_decoding_raises_only_protocol_errors() -> None:
+    """Decoding raises ``ProtocolError`` if the oracle refuses the packet, and no other error."""
     fuzz("pure, decoding", SHARE, st.lists(cases | engine_packets(), max_size=5), _decode_all)
 
 
@@ -75,8 +75,8 @@ def _same_kind(data: str | bytes, kind: str, message: str | bytes) -> None:
         assert (kind, message) == expected
 
 
-def test_round_trip() -> None:
-    """What is encoded is decoded to the same, attachments in their places."""
+def test_an_encoded_packet_decodes_to_itself() -> None:
+    """The decoded packet equals the original, with its attachments in their places."""
     fuzz("pure, round trips", SHARE, whole, _round_trip)
 
 

@@ -1,4 +1,4 @@
-"""HTTP requests to the engine's path: any method, query and headers."""
+"""HTTP requests to the engine's path with any method, query and headers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tests.fuzz.wire import PATH, request
 SECONDS = 5
 
 
-def test_requests(target: Target) -> None:
-    """No request makes the server fail, and a session is opened by a right one only."""
+def test_only_valid_requests_open_a_session(target: Target) -> None:
+    """No request makes the server fail, and only a valid handshake opens a session."""
     name = "HTTP requests"
     target.counts_tasks = False
     fuzz(name, share(5), request_batches, lambda batch: target.run(run(target, batch, name)))
 
 
 async def run(target: Target, batch: Sequence[Request], name: str) -> None:
-    """Send requests, each on a connection of its own; end the sessions that they open."""
+    """Send requests on separate connections, and end the sessions that they open."""
     for one in batch:
         ran[name] += 1
         connection = await Connection.open(target.port)
@@ -44,36 +44,35 @@ async def run(target: Target, batch: Sequence[Request], name: str) -> None:
 
 
 async def answer(connection: Connection, one: Request) -> str | None:
-    """Send a request and check the answer; return the id of the session it opened by polling."""
-    # A second request tells a server that waits for more of the first from one that is stuck.
+    """Send a request and check the answer; return the sid of a new polling session, if any."""
     await connection.send(one.encoded(), one.cuts)
     status, body = 0, b""
     with contextlib.suppress(Gone):
-        status, body = await waiting(connection, one)
+        status, body = await read_response(connection, one)
     if status == 100:
         status = 0
         with contextlib.suppress(Gone):
-            status, body = await waiting(connection, one)
+            status, body = await read_response(connection, one)
     query = dict(reversed(one.parameters))
     assert status in (0, 101, 200, 400, 404, 405, 411, 413, 417, 426, 431, 501), (status, body)
-    right = one.method == "GET" and query.get("EIO") in ("4", "%34") and "sid" not in query
+    valid = one.method == "GET" and query.get("EIO") in ("4", "%34") and "sid" not in query
     if status == 101:
-        assert right, "upgraded"
+        assert valid, "upgraded"
         assert set(websocket[:3]) & set(one.headers), "upgraded"
         opcode, opened = await connection.frame()
         assert (opcode, opened[:2]) == (1, b"0{"), opened
         return None
     if status != 200:
         return None
-    assert right, "opened"
+    assert valid, "opened"
     assert query.get("transport") == "polling", "opened"
     assert body.startswith(b"0{"), body
     sid: str = json.loads(body[1:])["sid"]
     return sid
 
 
-async def waiting(connection: Connection, one: Request) -> tuple[int, bytes]:
-    """Read a response; what the server still waits for is ended."""
+async def read_response(connection: Connection, one: Request) -> tuple[int, bytes]:
+    """Read a response. If the server still waits for more of the request, close the connection."""
     try:
         async with asyncio.timeout(0.05):
             status, _, body = await connection.response(bodiless=one.method == "HEAD")

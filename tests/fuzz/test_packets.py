@@ -1,4 +1,4 @@
-"""Engine.IO and Socket.IO packets, over both transports, as the grammars would have them or not."""
+"""Valid and invalid packets of Engine.IO and Socket.IO, over both transports."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ PARTS = {"websocket": 30, "polling": 20}
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS, ids=[one.name for one in TRANSPORTS])
-def test_packets(target: Target, transport: type[WebSocketClient | PollingClient]) -> None:
-    """A valid packet is answered and an invalid one ends the session, and nothing else ends."""
+def test_valid_packets_are_answered_and_invalid_ones_end_the_session(
+    target: Target, transport: type[WebSocketClient | PollingClient]
+) -> None:
+    """The answers and the end of the session are those of the oracle."""
     name = f"packets over {transport.name}"
     fuzz(
         name,
@@ -27,9 +29,9 @@ def test_packets(target: Target, transport: type[WebSocketClient | PollingClient
 
 @pytest.mark.parametrize("arguments", ["", ',"x"', ",{}", ",1,2"])
 @pytest.mark.parametrize("transport", TRANSPORTS, ids=[one.name for one in TRANSPORTS])
-def test_event_named_like_the_catch_all(
+def test_an_event_with_the_name_of_the_catch_all_handler_is_an_ordinary_event(
     target: Target, transport: type[WebSocketClient | PollingClient], arguments: str
 ) -> None:
-    """An event ``*`` is one like any other; it can't choose the sid that its handler gets."""
+    """An event ``*`` cannot choose the sid that its handler gets."""
     batch = [[f'421["*"{arguments}]'], [f'42["*"{arguments}]']]
     target.run(exchange(target, transport, batch, "catch-all"))

@@ -1,4 +1,4 @@
-"""Polling bodies: packets joined, damaged, encoded, and in pieces of every kind."""
+"""Polling bodies: joined, damaged and encoded packets, in chunks and segments of any size."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.fuzz.oracle import Closed, Model
 from tests.fuzz.target import MAX_PAYLOAD, Target
 
 
-def test_bodies(target: Target) -> None:
-    """A body that is in order is taken packet by packet; any other ends the session."""
+def test_valid_bodies_are_answered_and_invalid_ones_end_the_session(target: Target) -> None:
+    """The server answers each packet of a valid body. Any other body ends the session."""
     name = "polling bodies"
     fuzz(name, share(15), body_batches, lambda batch: target.run(run(target, batch, name)))
 
 
 async def run(target: Target, batch: Sequence[Body], name: str) -> None:
-    """Send bodies, in one session as long as it lasts."""
+    """Send bodies in one session, or in a new one after it has ended."""
     client: PollingClient | None = None
     model = Model()
     for body in batch:
@@ -32,7 +32,9 @@ async def run(target: Target, batch: Sequence[Body], name: str) -> None:
             whole = body.whole(text)
             if len(whole) > MAX_PAYLOAD or (body.broken and body.encoding == "deflate"):
                 raise Closed
-            if body.broken and body.encoding != "gzip":  # aiohttp never misses the end of gzip's
+            if (
+                body.broken and body.encoding != "gzip"
+            ):  # aiohttp does not notice a missing end of gzip
                 whole = whole[: -body.broken]  # only the end of the fence is missing
                 answer = ("refused", last_namespace(whole), None, None)
             model.body(whole)
@@ -41,7 +43,7 @@ async def run(target: Target, batch: Sequence[Body], name: str) -> None:
             closes = True
         sending = send(client, body, text)
         ended = await converse(client, sending, model, answer, closes=closes)
-        if ended or model.doubtful:
+        if ended or model.uncertain:
             await client.leave()
             client = None
     if client is not None:
@@ -49,11 +51,11 @@ async def run(target: Target, batch: Sequence[Body], name: str) -> None:
 
 
 def last_namespace(body: bytes) -> str:
-    """Return the namespace that the end of a body names."""
+    """Return the namespace at the end of a body."""
     return "/" + body.rpartition(b"/")[2].decode(errors="replace").rstrip(",")
 
 
 async def send(client: PollingClient, body: Body, text: str) -> None:
     """Send one body and read the answer."""
     await client.connection.send(body.request(client.target, text), body.cuts)
-    await client.answered()
+    await client.read_answer()

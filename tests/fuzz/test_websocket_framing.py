@@ -1,4 +1,4 @@
-"""WebSocket framing at the level of bytes, held to RFC 6455."""
+"""WebSocket framing at the level of bytes, compared with RFC 6455."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.fuzz.budget import fuzz, ran, share
 from tests.fuzz.client import Gone, WebSocketClient
-from tests.fuzz.exchange import ANSWER_SECONDS, Replies, fence, is_among
+from tests.fuzz.exchange import ANSWER_SECONDS, Replies, fence, unexpected_replies
 from tests.fuzz.framing import cases, violating, violations
 from tests.fuzz.oracle import Closed, Model
 from tests.fuzz.rfc6455 import Reading, must_not_be_sent
@@ -17,21 +17,21 @@ from tests.fuzz.target import Target
 from tests.fuzz.wire import BINARY, CLOSE, PING, PONG, TEXT, frame
 
 
-def test_frames(target: Target) -> None:
-    """Whatever bytes come, in whatever segments, are read as RFC 6455 has them."""
+def test_any_bytes_are_read_as_rfc_6455_says(target: Target) -> None:
+    """The server reads any bytes, in any segments, like the literal reader of RFC 6455."""
     name = "frames"
     fuzz(name, share(19), cases, lambda batch: target.run(run(target, batch, name)))
 
 
 @pytest.mark.parametrize("kind", violations)
-def test_violation(target: Target, kind: str) -> None:
-    """What RFC 6455 forbids ends the connection, with the code for it."""
+def test_a_violation_of_rfc_6455_closes_with_its_code(target: Target, kind: str) -> None:
+    """Forbidden bytes end the connection with the close code for them."""
     name = f"frames, {kind}"
     fuzz(name, share(1), violating(kind), lambda batch: target.run(run(target, batch, name)))
 
 
 async def run(target: Target, batch: Sequence[tuple[bytes, list[int]]], name: str) -> None:
-    """Send cases, on one connection as long as it lasts."""
+    """Send cases on one connection, or on a new one after it has ended."""
     client: WebSocketClient | None = None
     model = Model()
     for data, cuts in batch:
@@ -46,19 +46,19 @@ async def run(target: Target, batch: Sequence[tuple[bytes, list[int]]], name: st
         await client.leave()
 
 
-class Heard:
-    """What the server has sent."""
+class Received:
+    """The messages and frames that the server has sent."""
 
     def __init__(self) -> None:
         self.replies = Replies()
         self.pongs: list[bytes] = []
         self.close: bytes | None = None
 
-    async def listen(self, client: WebSocketClient) -> None:
-        """Take the next frame.
+    async def read_frame(self, client: WebSocketClient) -> None:
+        """Read the next frame.
 
         Raises:
-            Gone: there is none.
+            Gone: the connection is closed.
         """
         opcode, payload = await client.connection.frame()
         assert self.close is None, "a frame after the close"
@@ -74,7 +74,7 @@ class Heard:
 
 
 async def converse(client: WebSocketClient, model: Model, data: bytes, cuts: Sequence[int]) -> bool:
-    """Send bytes and check what comes back; return whether the connection can go on."""
+    """Send bytes and check the answers; return whether the connection can be used again."""
     text, answer = fence()
     data += frame(0x81, text.encode())
     reading = Reading(data)
@@ -89,39 +89,40 @@ async def converse(client: WebSocketClient, model: Model, data: bytes, cuts: Seq
                 model.engine_text(payload.decode())
             else:
                 model.engine_binary(payload)
-        except Closed:  # of Engine.IO's or Socket.IO's making: any code will do
+        except Closed:  # Engine.IO or Socket.IO refuses it: any close code is allowed
             closing = set(range(1000, 5000))
             break
-    heard = Heard()
+    received = Received()
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             await client.connection.send(data, cuts)
             while closing or not (
-                len(heard.replies.complete) >= len(model.replies) and len(heard.pongs) >= len(pongs)
+                len(received.replies.complete) >= len(model.replies)
+                and len(received.pongs) >= len(pongs)
             ):
-                await heard.listen(client)
-                assert not closing or answer not in heard.replies.complete, "not closed"
-        ended = heard.close is not None
+                await received.read_frame(client)
+                assert not closing or answer not in received.replies.complete, "not closed"
+        ended = received.close is not None
     except Gone:
         ended = True
     except TimeoutError:
-        raise AssertionError(f"silent: {vars(heard)}, {vars(reading)}") from None
-    if model.doubtful:
+        raise AssertionError(f"silent: {vars(received)}, {vars(reading)}") from None
+    if model.uncertain:
         return False
-    _check(heard, model, pongs, closing | (reading.may_fail if ended else set()), ended=ended)
+    _check(received, model, pongs, closing | (reading.may_fail if ended else set()), ended=ended)
     return reading.whole and not ended
 
 
 def _check(
-    heard: Heard, model: Model, pongs: list[bytes], closing: set[int], *, ended: bool
+    received: Received, model: Model, pongs: list[bytes], closing: set[int], *, ended: bool
 ) -> None:
     if ended:
         assert closing, "closed"
-        assert heard.close is not None, f"closed without a close frame, not with {closing}"
-        code = int.from_bytes(heard.close[:2] or b"\x03\xe8", "big")
+        assert received.close is not None, f"closed without a close frame, not with {closing}"
+        code = int.from_bytes(received.close[:2] or b"\x03\xe8", "big")
         assert not must_not_be_sent(code), code
         assert code in closing, f"closed with {code}, not with {closing}"
-    expected = pongs[: len(heard.pongs)] if ended else pongs
-    assert heard.pongs == expected, f"pongs {heard.pongs} for {pongs}"
-    unexpected = is_among(heard.replies.complete, model, all_of_them=not ended)
-    assert not unexpected, f"answers to nothing: {unexpected}"
+    expected = pongs[: len(received.pongs)] if ended else pongs
+    assert received.pongs == expected, f"pongs {received.pongs} for {pongs}"
+    unexpected = unexpected_replies(received.replies.complete, model, complete=not ended)
+    assert not unexpected, f"unexpected answers: {unexpected}"

@@ -1,4 +1,4 @@
-"""What clients put on the wire, in order."""
+"""The valid messages of clients, as bytes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ UPGRADE = (
 
 
 def mask(payload: bytes, key: bytes = MASK) -> bytes:
-    """Mask, or unmask."""
+    """Mask or unmask a payload."""
     size = len(payload)
     pad = (key * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(pad, "big")).to_bytes(size, "big")
 
 
 def frame(first: int, payload: bytes) -> bytes:
-    """Return a client's WebSocket frame, masked, its length in the shortest form."""
+    """Return a client's WebSocket frame: masked, with its length in the shortest form."""
     size = len(payload)
     if size < 126:
         length = bytes((0x80 | size,))
