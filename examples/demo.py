@@ -1,6 +1,6 @@
-"""A Django site that stays live, on this machine: ``make demo``. Ctrl-C stops all of it.
+"""Start a Django site with live pages on this machine: ``make demo``. Ctrl-C stops all of it.
 
-The site is in ``django_catalog/``, its database and the broker's log in ``var/demo``.
+The site is in ``django_catalog/``. Its database and the broker's log are in ``var/demo``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SITE = ROOT / "examples/django_catalog"
 DATA = Path(os.environ.get("DEMO_DATA", "var/demo")).resolve()
 PORT = int(os.environ.get("DEMO_PORT", "8000"))
 BROKER_PORT = int(os.environ.get("DEMO_BROKER_PORT", "8765"))
-KEY = secrets.token_urlsafe(24)  # of this run: the broker and the site know it, nobody else
+KEY = secrets.token_urlsafe(24)  # a new key for each run; only the broker and the site know it
 
 BROKER_SETTINGS = {
     "SIO_HOST": "127.0.0.1",
@@ -44,18 +44,18 @@ GUNICORN = (
 WELCOME = f"""
   The site    http://127.0.0.1:{PORT}/        sign in as ana, password ana; open it in two windows
   The admin   http://127.0.0.1:{PORT}/admin/  admin, password admin
-  The broker  http://127.0.0.1:{BROKER_PORT}/        every event as it comes
-  Ctrl-C stops it all.
+  The broker  http://127.0.0.1:{BROKER_PORT}/        every event, live
+  Ctrl-C stops all of it.
 """
 
 
 def prepare() -> bool:
-    """Make the tables, and something to see; tell whether that worked."""
+    """Create the tables and some example pieces; return whether that worked."""
     return all(
-        subprocess.call(  # noqa: S603 - our own
+        subprocess.call(  # noqa: S603 - our own commands
             [*MANAGE, *command],
             env={**os.environ, **SITE_SETTINGS},
-            start_new_session=True,  # Ctrl-C is ours, as it is for what runs later
+            start_new_session=True,  # only this process gets Ctrl-C, as for the processes below
         )
         == 0
         for command in (["migrate", "--verbosity", "0"], ["seed"])
@@ -63,7 +63,7 @@ def prepare() -> bool:
 
 
 async def listening(port: int) -> None:
-    """Wait until somebody listens there."""
+    """Wait until a server listens on this port."""
     while True:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -75,7 +75,7 @@ async def listening(port: int) -> None:
 
 
 async def main() -> int:
-    """Run broker, relay and site until one of them ends, or until we are asked to stop."""
+    """Run broker, relay and site until one of them ends, or until a signal asks to stop."""
     processes = Processes()
     await processes.start(
         *("broker", sys.executable, "-m", "sio_server"), PYTHONPATH=str(ROOT), **BROKER_SETTINGS
@@ -92,5 +92,5 @@ if __name__ == "__main__":
     DATA.mkdir(parents=True, exist_ok=True)
     try:
         sys.exit(asyncio.run(main()) if prepare() else 1)
-    except KeyboardInterrupt:  # what runs later takes it by itself
+    except KeyboardInterrupt:  # during prepare(); later, Processes handles the signal
         sys.exit(128 + signal.SIGINT)

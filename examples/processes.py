@@ -1,4 +1,4 @@
-"""Processes that live together: when one ends, or at Ctrl-C, all end."""
+"""A group of processes. If one ends, or at Ctrl-C, all are stopped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 
 
 class Processes:
-    """To be made in a running event loop: from then on it takes Ctrl-C and SIGTERM."""
+    """A group of processes. Create it in a running event loop: it handles SIGINT and SIGTERM."""
 
     def __init__(self) -> None:
         self._started: list[asyncio.subprocess.Process] = []
@@ -20,7 +20,15 @@ class Processes:
             asyncio.get_running_loop().add_signal_handler(number, self._over.set)
 
     async def start(self, name: str, *command: str, **environment: str) -> None:
-        """Start one, out of reach of the terminal's Ctrl-C; what it says carries its name."""
+        """Start a process, and print its output with its name.
+
+        It does not get the terminal's Ctrl-C, because ``until_end`` stops the processes in order.
+
+        Args:
+            name: the name for the output.
+            command: the program and its arguments.
+            environment: more environment variables.
+        """
         process = await asyncio.create_subprocess_exec(
             *command,
             env={**os.environ, **environment},
@@ -29,21 +37,25 @@ class Processes:
             start_new_session=True,
         )
 
-        async def tell() -> None:
+        async def print_output() -> None:
             assert process.stdout is not None
             async for line in process.stdout:
                 print(f"{name:7}| {line.decode(errors='replace')}", end="", flush=True)
 
-        async def watch() -> None:
+        async def wait() -> None:
             await process.wait()
             self._ended.append(name)
             self._over.set()
 
         self._started.append(process)
-        self._tasks += [asyncio.create_task(tell()), asyncio.create_task(watch())]
+        self._tasks += [asyncio.create_task(print_output()), asyncio.create_task(wait())]
 
     async def until(self, condition: Coroutine[None, None, None]) -> bool:
-        """Wait for something; False where one of them ends before, or we are asked to stop."""
+        """Wait for a condition.
+
+        Returns:
+            False if a process has ended, or if a signal has asked to stop.
+        """
         waits = [asyncio.create_task(condition), asyncio.create_task(self._over.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for task in waits:
@@ -51,7 +63,7 @@ class Processes:
         return not self._over.is_set()
 
     async def until_end(self) -> int:
-        """Wait until one ends or we are asked to stop, and end all; return the exit status."""
+        """Wait until a process ends or a signal asks to stop; stop all; return the exit status."""
         await self._over.wait()
         ended = " and ".join(self._ended)
         for process in reversed(self._started):
@@ -60,5 +72,5 @@ class Processes:
             await process.wait()
         await asyncio.gather(*self._tasks)
         if ended:
-            print(f"{ended} has ended, and so has all else", flush=True)
+            print(f"{ended} has ended, so all other processes were stopped", flush=True)
         return 1 if ended else 0

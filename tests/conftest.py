@@ -23,7 +23,7 @@ def load_vectors(name: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start servers with settings of one's own; they are stopped after the test."""
+    """Return a function that starts servers with given settings, and stop them after the test."""
     servers = []
 
     def start(**settings: object) -> Server:
@@ -37,7 +37,7 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    """Return the Valkey server that all tests share, each with keys of its own."""
+    """Return the Valkey server that all tests share. Each test uses keys of its own."""
     running = Valkey(tmp_path_factory.mktemp("valkey"))
     running.start()
     yield running
@@ -46,7 +46,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Return a server that a module's tests share."""
+    """Return a server that all tests of a module share."""
     running = Server(tmp_path_factory.mktemp("server"))
     yield running
     assert running.stop() == 0

@@ -1,4 +1,4 @@
-"""Who may publish, who may consume, and from where; on every transport."""
+"""Permission to publish and to consume, by credential, address and origin, on all transports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def publish(url: str, **headers: str) -> tuple[int, dict[str, Any]]:
 
 
 async def test_publishing_is_closed_by_default(start_server: Start) -> None:
-    """Refuse whoever has no key, on every transport, and say which setting would allow it."""
+    """A producer without a key is refused on every transport, and the error names the setting."""
     server = start_server(open_publish="off", producer_keys=f"{OLD_KEY},{KEY}")
     status, problem = await publish(server.url)
     assert (status, problem["code"]) == (403, "forbidden")
@@ -50,7 +50,7 @@ async def test_publishing_is_closed_by_default(start_server: Start) -> None:
 
 @pytest.mark.parametrize("key", [KEY, OLD_KEY])
 async def test_each_producer_key_may_publish_and_consume(start_server: Start, key: str) -> None:
-    """Take every key of the list, so that keys can be rotated, on every transport."""
+    """Every key of the list is accepted on every transport, so keys can be rotated."""
     server = start_server(
         open_publish="off", producer_keys=f"{OLD_KEY}, {KEY}", require_auth="true"
     )
@@ -72,8 +72,10 @@ async def test_each_producer_key_may_publish_and_consume(start_server: Start, ke
     assert not any(key in line for line in server.raw)
 
 
-async def test_an_invalid_credential_is_never_taken_for_none(start_server: Start) -> None:
-    """Refuse it on every transport, also where nobody would need one."""
+async def test_an_invalid_credential_is_refused_even_if_none_is_needed(
+    start_server: Start,
+) -> None:
+    """A wrong key is an error on every transport, although anyone may publish without one."""
     server = start_server(open_publish="anyone", producer_keys=KEY)
     status, problem = await publish(server.url, Authorization="Bearer wrong")
     assert (status, problem["code"]) == (401, "unauthorized")
@@ -98,7 +100,7 @@ async def test_an_invalid_credential_is_never_taken_for_none(start_server: Start
 
 
 async def test_without_keys_tokens_are_ignored(start_server: Start) -> None:
-    """Let a client that sends a token in, where the server has nothing to hold it to."""
+    """A server without keys cannot check a token, so it accepts clients that send one."""
     server = start_server()
     assert (await publish(server.url, Authorization="Bearer anything"))[0] == 201
     async with plain(f"{server.url}/ws?token=anything") as client:
@@ -106,8 +108,8 @@ async def test_without_keys_tokens_are_ignored(start_server: Start) -> None:
         assert (await client.receive())["expires"] is None
 
 
-async def test_consuming_may_need_a_credential(start_server: Start) -> None:
-    """Refuse on every transport who has none."""
+async def test_consumers_without_a_credential_are_refused_if_required(start_server: Start) -> None:
+    """With ``SIO_REQUIRE_AUTH``, no transport serves a consumer without a credential."""
     server = start_server(producer_keys=KEY, require_auth="true", open_publish="off")
     async with plain(server.url) as client:
         assert (await client.receive())["code"] == "unauthorized"
@@ -135,16 +137,16 @@ async def test_consuming_may_need_a_credential(start_server: Start) -> None:
         ("Origin", "null"),
     ],
 )
-async def test_loopback_means_that_nothing_speaks_against_it(
+async def test_loopback_publishing_refuses_requests_that_may_come_from_elsewhere(
     server: Server, header: str, value: str
 ) -> None:
-    """Refuse what came through a proxy, by another name, or from another site's page."""
+    """A request is refused if it used a proxy or another host name, or is from another site."""
     status, problem = await publish(server.url, **{header: value})
     assert (status, problem["code"]) == (403, "forbidden")
 
 
-async def test_loopback_takes_this_machine(server: Server) -> None:
-    """Take what names this machine, pages of any local port included."""
+async def test_loopback_publishing_accepts_this_machine(server: Server) -> None:
+    """Requests that name this machine are accepted, also from pages of any local port."""
     for headers in (
         {},
         {"Host": f"localhost:{server.port}"},
@@ -154,8 +156,8 @@ async def test_loopback_takes_this_machine(server: Server) -> None:
         assert (await publish(server.url, **headers))[0] == 201
 
 
-async def test_anyone_may_publish_where_it_is_open(start_server: Start) -> None:
-    """Take it as the original did, and say so in the log at the start."""
+async def test_anyone_may_publish_if_publishing_is_open(start_server: Start) -> None:
+    """``SIO_OPEN_PUBLISH=anyone`` accepts all producers, and the log says so at the start."""
     server = start_server(open_publish="anyone")
     status, _ = await publish(server.url, **{"X-Forwarded-For": "203.0.113.9"})
     assert status == 201
@@ -178,10 +180,10 @@ ORIGINS = "https://tienda.example.com,http://panel.example.com:8080"
         ("null", False),
     ],
 )
-async def test_origins_hold_for_every_transport(
+async def test_every_transport_checks_the_origin(
     start_server: Start, origin: str, allowed: bool
 ) -> None:
-    """Compare an origin whole, and answer with it alone."""
+    """Scheme, host and port must match, and the answer allows only the request's own origin."""
     server = start_server(cors_origins=ORIGINS, open_publish="anyone")
     headers = {"Origin": origin}
     async with aiohttp.ClientSession(headers=headers) as http:
@@ -205,8 +207,8 @@ async def test_origins_hold_for_every_transport(
     assert status == (201 if allowed else 403)
 
 
-async def test_forwarding_headers_count_from_trusted_proxies_alone(start_server: Start) -> None:
-    """Take the client's address, scheme and host from a proxy that we know."""
+async def test_forwarding_headers_count_only_from_trusted_proxies(start_server: Start) -> None:
+    """The client's address, scheme and host come from a trusted proxy, and from no other peer."""
     server = start_server(trusted_proxies="127.0.0.0/8", open_publish="anyone")
     forwarded = {
         "X-Forwarded-For": "198.51.100.7, 203.0.113.9",
@@ -221,7 +223,7 @@ async def test_forwarding_headers_count_from_trusted_proxies_alone(start_server:
     assert (await publish(stranger.url, **forwarded))[0] == 403
 
 
-def test_requiring_a_credential_that_nobody_can_have_stops_the_start(tmp_path: Any) -> None:
-    """Say which setting is missing."""
-    said = start_expecting_failure(tmp_path, require_auth="true", event_log="memory://")
-    assert "SIO_PRODUCER_KEYS" in said
+def test_a_server_that_requires_a_credential_without_keys_does_not_start(tmp_path: Any) -> None:
+    """No client could connect. The error names the missing setting."""
+    output = start_expecting_failure(tmp_path, require_auth="true", event_log="memory://")
+    assert "SIO_PRODUCER_KEYS" in output

@@ -1,4 +1,4 @@
-"""``make cluster``: a Valkey and two servers with one command, and their end with one signal."""
+"""``make cluster`` starts a Valkey and two servers, and one signal stops all of them."""
 # ruff: noqa: ASYNC220 - a test may block
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EVENT = load_vectors("events.json")[0]["publish"]
 
 
 async def test_two_servers_share_a_log_and_end_together(tmp_path: Path) -> None:
-    """What is published on the one is heard on the other."""
+    """A consumer of one server gets an event that was published on the other."""
     valkey, *ports = free_ports(3)
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "examples/cluster.py")],
@@ -44,11 +44,11 @@ async def test_two_servers_share_a_log_and_end_together(tmp_path: Path) -> None:
             receipt = await publish(EVENT)
             assert (await consumer.receive())["offset"] == receipt["offset"]
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=TIMEOUT)
+        output, _ = process.communicate(timeout=TIMEOUT)
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 0, said
-    assert said.count("stopped") == 2
+    assert process.returncode == 0, output
+    assert output.count("stopped") == 2
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", valkey)) != 0

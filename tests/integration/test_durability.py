@@ -1,4 +1,4 @@
-"""What was acknowledged is in the log, whatever happened to the server or its disk."""
+"""Acknowledged events are in the log, even after a full disk or a kill of the server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BIG = {**EVENT, "furniture": {**EVENT["furniture"], "descripcion": "x" * 9000}}
 LOG = "sqlite:///events.db"
 
 
-async def kept_ids(url: str) -> list[str]:
+async def logged_ids(url: str) -> list[str]:
     """Return the ids of all events in the log, in order."""
     ids: list[str] = []
     async with aiohttp.ClientSession() as http:
@@ -34,8 +34,8 @@ async def kept_ids(url: str) -> list[str]:
             query["since"] = page["position"]
 
 
-async def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
-    """Answer ``log_unavailable`` on each transport; what had an ok is there after a restart."""
+async def test_a_full_disk_refuses_events_and_loses_no_acknowledged_one(tmp_path: Path) -> None:
+    """Each transport answers ``log_unavailable``. Acknowledged events are there after a restart."""
     server = Server(tmp_path, event_log=LOG, max_file_bytes=400_000)
     acknowledged = []
     with Producer(server.url, attempts=1) as producer, pytest.raises(LogUnavailable):
@@ -52,18 +52,18 @@ async def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
         async with http.post(f"{server.url}/api/events", json=BIG) as response:
             assert response.status == 503
             assert int(response.headers["Retry-After"]) > 0
-    assert await kept_ids(server.url) == acknowledged
+    assert await logged_ids(server.url) == acknowledged
     server.stop()
     again = Server(tmp_path, event_log=LOG)
-    assert await kept_ids(again.url) == acknowledged
+    assert await logged_ids(again.url) == acknowledged
     with Producer(again.url) as producer:
         acknowledged.append(producer.publish(BIG).id)
-    assert await kept_ids(again.url) == acknowledged
+    assert await logged_ids(again.url) == acknowledged
     assert again.stop() == 0
 
 
 async def test_killed_servers_lose_no_acknowledged_event(tmp_path: Path) -> None:
-    """Kill the server in the middle of publishing; the producer goes on with the next one."""
+    """The server is killed during publishes, three times. The log has all acknowledged events."""
     acknowledged: list[str] = []
     for _ in range(3):
         server = Server(tmp_path, event_log=LOG)
@@ -83,9 +83,9 @@ async def test_killed_servers_lose_no_acknowledged_event(tmp_path: Path) -> None
         server.kill()
         await publishing
     server = Server(tmp_path, event_log=LOG)
-    kept = await kept_ids(server.url)
-    assert len(kept) == len(set(kept))
-    positions = {id: index for index, id in enumerate(kept)}
+    logged = await logged_ids(server.url)
+    assert len(logged) == len(set(logged))
+    positions = {id: index for index, id in enumerate(logged)}
     order = [positions[id] for id in acknowledged]  # a KeyError is a lost event
     assert order == sorted(order)
     assert server.stop() == 0

@@ -1,4 +1,4 @@
-"""Two servers over one Valkey behind nginx, with the configuration in ``examples``."""
+"""Two servers over one Valkey behind nginx, with the configuration of ``examples/nginx.conf``."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 @pytest.fixture
 def start_node(own_valkey: Valkey, start_server: Start) -> Start:
-    """Start servers that share a log and trust nginx."""
+    """Return a function that starts servers that share a log and trust nginx."""
     return partial(
         start_server,
         event_log=own_valkey.url,
         trusted_proxies="127.0.0.1",
-        open_publish="anyone",  # what was forwarded is not this machine's
+        open_publish="anyone",  # forwarded requests are not from this machine
     )
 
 
 @pytest.fixture
 def nodes(start_node: Start) -> list[Server]:
-    """Return two of them."""
+    """Return two servers."""
     return [start_node() for _ in range(2)]
 
 
 @pytest.fixture
 def balancer(tmp_path: Path, nodes: list[Server]) -> Iterator[str]:
-    """Return the URL of an nginx before both."""
+    """Return the URL of an nginx in front of both servers."""
     with nginx(tmp_path, nodes, {}) as url:
         yield url
 
 
 def home_of(address: str, nodes: list[Server]) -> Server:
-    """Return the server that a client from there is connected to."""
+    """Return the server to which the client with this address is connected."""
 
     def find() -> Server | None:
         for node in nodes:
@@ -71,8 +71,8 @@ def home_of(address: str, nodes: list[Server]) -> Server:
     return found
 
 
-async def test_every_transport_passes(balancer: str) -> None:
-    """Whoever publishes and whoever consumes, through nginx: each event once, as it comes."""
+async def test_every_transport_works_through_nginx(balancer: str) -> None:
+    """Every kind of consumer gets the events of every kind of producer, once and at once."""
     async with AsyncExitStack() as stack:
         consumers = {
             name: await stack.enter_async_context(open_consumer(balancer))
@@ -92,7 +92,7 @@ async def test_every_transport_passes(balancer: str) -> None:
 async def test_a_clients_address_decides_its_server(
     balancer: str, nodes: list[Server], transport: str
 ) -> None:
-    """Each of two has clients, all requests of one go to the same, and it knows the address."""
+    """All requests of a client reach one server, which knows its address. Both have clients."""
     async with AsyncExitStack() as stack:
         clients, homes = [], []
         addresses = (f"127.0.0.{number}" for number in range(2, 250))
@@ -116,7 +116,7 @@ async def test_a_clients_address_decides_its_server(
 async def test_a_client_is_recovered_on_the_other_server(
     balancer: str, nodes: list[Server], start_node: Start, transports: list[str]
 ) -> None:
-    """And on its own again, once that is back and the other one has died."""
+    """After a stop of its server, and on its old server again after a kill of the other one."""
     async with (
         PRODUCERS["http"](balancer) as publish,
         node_client(balancer, transports=transports) as client,
@@ -142,8 +142,10 @@ async def test_a_client_is_recovered_on_the_other_server(
         assert not client.all("ready", gap=True)
 
 
-async def test_without_stickiness_polling_fails(tmp_path: Path, nodes: list[Server]) -> None:
-    """A request at the server that does not know the sid is refused; WebSocket needs nothing."""
+async def test_without_stickiness_polling_fails_and_websocket_works(
+    tmp_path: Path, nodes: list[Server]
+) -> None:
+    """A server refuses a sid that it did not issue. A WebSocket is a single request."""
     in_turn = {"hash $remote_addr consistent;": "", "worker_processes auto": "worker_processes 1"}
     with nginx(tmp_path, nodes, in_turn) as url:
         with pytest.raises(Closed) as refused:
@@ -158,7 +160,7 @@ async def test_without_stickiness_polling_fails(tmp_path: Path, nodes: list[Serv
 async def test_no_token_is_in_a_log_of_the_balancer(
     tmp_path: Path, balancer: str, nodes: list[Server]
 ) -> None:
-    """Though it has something to complain of."""
+    """A request with a token fails, so that nginx logs it: its logs contain no token."""
     for node in nodes:
         assert await asyncio.to_thread(node.stop) == 0
     async with (

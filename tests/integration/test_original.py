@@ -1,4 +1,4 @@
-"""What the original broker did: 100 lines on port 8765, driven by wscat. It still does."""
+"""The behaviour of the original broker of 100 lines, driven by wscat on port 8765."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ EVENTS = [vector["publish"] for vector in load_vectors("events.json")[:3]]
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
-async def test_the_wscat_session(server: Server) -> None:
-    """Paste the three messages into one wscat; every connected client gets each."""
+async def test_all_wscat_clients_get_the_messages_of_one(server: Server) -> None:
+    """Three messages are pasted into one wscat, and every connected client gets each of them."""
     async with AsyncExitStack() as stack:
         sessions = [await stack.enter_async_context(wscat("-c", server.ws_url)) for _ in range(3)]
         for event in EVENTS:
@@ -40,9 +40,9 @@ async def test_the_wscat_session(server: Server) -> None:
 
 
 async def test_it_listens_on_every_address_on_port_8765(tmp_path: Path) -> None:
-    """Start without any setting of host and port."""
+    """Those are the defaults of host and port."""
     if _in_use(8765):
-        pytest.fail("port 8765 is in use: stop what listens there")
+        pytest.fail("port 8765 is in use: stop the program that listens there")
     server = Server(tmp_path, host="0.0.0.0", port=8765)
     try:
         line = server.wait_for_log("listening")
@@ -60,7 +60,7 @@ def _in_use(port: int) -> bool:
 
 
 async def test_clients_are_registered_and_removed(start_server: Callable[..., Server]) -> None:
-    """Count each client from its connection to its leaving."""
+    """The log counts each client from its connection to its end."""
     server = start_server()
     async with plain(server.ws_url):
         async with plain(server.ws_url):
@@ -70,7 +70,7 @@ async def test_clients_are_registered_and_removed(start_server: Callable[..., Se
 
 
 async def keep_alive_until(client: Plain, condition: Callable[[], bool]) -> None:
-    """Read, and so answer the server's pings, until something has happened."""
+    """Read until the condition is true. Reading also answers the server's pings."""
     async with asyncio.timeout(TIMEOUT):
         while not condition():
             await client.send({"type": "ping"})
@@ -78,7 +78,7 @@ async def keep_alive_until(client: Plain, condition: Callable[[], bool]) -> None
 
 
 def open_dead_connection(server: Server) -> socket.socket:
-    """Open a WebSocket that never answers."""
+    """Open a WebSocket that never answers pings."""
     dead = socket.create_connection(("127.0.0.1", server.port))
     dead.sendall(
         b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -88,7 +88,7 @@ def open_dead_connection(server: Server) -> socket.socket:
 
 
 async def test_a_dead_connection_is_cleaned_up(start_server: Callable[..., Server]) -> None:
-    """Remove a client that no longer answers, though nobody closed its connection."""
+    """A client that does not answer pings is removed, although its connection is open."""
     server = start_server(ping_interval=0.2, ping_timeout=0.2)
     with open_dead_connection(server):
         async with plain(server.ws_url) as alive:
@@ -102,8 +102,8 @@ async def test_a_dead_connection_is_cleaned_up(start_server: Callable[..., Serve
             assert (await alive.receive())["type"] == "furniture_created"
 
 
-def test_each_client_sets_its_own_timeout() -> None:
-    """Give up after the time that this client was told, whatever another was."""
+def test_each_client_has_its_own_timeout() -> None:
+    """A client's timeout does not depend on the timeout of an earlier client."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         for seconds in (0.05, 0.2):
@@ -112,8 +112,10 @@ def test_each_client_sets_its_own_timeout() -> None:
                     producer.publish(EVENTS[0])
 
 
-async def test_the_five_kinds_of_log_line(start_server: Callable[..., Server]) -> None:
-    """Mark on the console: connected, disconnected, received, delivered, dead removed."""
+async def test_the_console_log_marks_the_five_kinds_of_line(
+    start_server: Callable[..., Server],
+) -> None:
+    """The marks are for connected, disconnected, received, delivered and dead connections."""
     server = start_server(ping_interval=0.2, ping_timeout=0.2, log_format="console")
     with open_dead_connection(server):
         async with plain(server.ws_url) as client:

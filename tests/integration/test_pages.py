@@ -1,4 +1,4 @@
-"""What the server gives a browser: the first page, and the official client."""
+"""The server's files for browsers: the live page, and the official client."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ EVENT = load_vectors("events.json")[0]["publish"]
 
 
 async def publish(url: str, **furniture: str) -> None:
-    """Publish an event about a changed piece."""
+    """Publish an event with these fields of the furniture."""
     event = {**EVENT, "furniture": {**EVENT["furniture"], **furniture}}
     async with aiohttp.ClientSession() as http, http.post(f"{url}/api/events", json=event) as done:
         assert done.status == 201
 
 
-async def test_the_first_page_shows_events_as_they_come(server: Server) -> None:
-    """Say what this is and how to connect; show each event, and never run what one holds."""
+async def test_the_live_page_shows_each_event_as_text(server: Server) -> None:
+    """It shows how to connect and each new event. HTML in an event is never interpreted."""
     async with browser.page() as page:
         page.set_default_timeout(TIMEOUT * 1000)
         await page.goto(server.url)
@@ -38,8 +38,8 @@ async def test_the_first_page_shows_events_as_they_come(server: Server) -> None:
 
 
 @pytest.mark.parametrize("name", CLIENT_FILES)
-async def test_the_official_client_is_served_as_it_is(server: Server, name: str) -> None:
-    """Serve the npm package's own bytes, where the Node.js server has them."""
+async def test_the_official_client_is_served_unchanged(server: Server, name: str) -> None:
+    """The bytes are those of the npm package, at the same paths as on a Node.js server."""
     package = ROOT / "tests/node/node_modules/socket.io-client/dist" / name
     async with (
         aiohttp.ClientSession() as http,

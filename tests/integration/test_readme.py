@@ -1,4 +1,4 @@
-"""Every code block of the README, run."""
+"""Every code block of the README runs, and its output is as shown."""
 
 from __future__ import annotations
 
@@ -29,25 +29,27 @@ SHELL = readme.blocks("sh")
 
 
 def test_every_kind_of_block_is_run_here() -> None:
-    """Know each language: a new one needs a test of its own."""
+    """A block in a new language, or a new shell block, needs a test of its own here."""
     assert readme.languages() == {"", "sh", "wscat", "html", "python"}
     assert len(SHELL) == 5
 
 
-def test_the_settings_table_is_the_code_s() -> None:
-    """Match the settings that the server reads; ``make docs`` writes the table."""
+def test_the_settings_table_is_up_to_date() -> None:
+    """The table lists the settings of the code. ``make docs`` writes it."""
     text = readme.README.read_text()
     assert readme.with_table(text) == text
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run ``make run`` as the README says, on another port, with its files elsewhere."""
+    """Run ``make run`` as in the README, with another port and other files; return its address."""
     (command,) = (block for block in SHELL if block.startswith("make run"))
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("SIO_", "ARGS", "MAKE"))  # those of the `make test` that runs this
+        if not name.startswith(
+            ("SIO_", "ARGS", "MAKE")
+        )  # not those of the `make test` that runs this
     }
     environment |= {
         "SIO_PORT": "0",
@@ -64,7 +66,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         try:
             found = wait_until(
                 lambda: re.search(r'"listening".*"port": (\d+)', log.read_text()),
-                "make run listens",
+                "the server of make run listens",
                 timeout=120,
             )
             yield f"localhost:{found[1]}"
@@ -73,8 +75,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait(TIMEOUT)
 
 
-def test_make_test_is_a_target() -> None:
-    """Find what ``make test`` would do; it is what runs this."""
+def test_make_test_runs_pytest() -> None:
+    """``make test`` itself would run this test, so only its plan is checked."""
     (command,) = (block for block in SHELL if block.startswith("make test"))
     planned = subprocess.run(
         [*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -82,8 +84,8 @@ def test_make_test_is_a_target() -> None:
     assert "-m pytest" in planned
 
 
-async def test_the_wscat_session(made: str) -> None:
-    """Type what stands behind >, see what stands behind <."""
+async def test_the_wscat_session_works_as_shown(made: str) -> None:
+    """Lines with > are typed, and lines with < must appear."""
     (session,) = readme.blocks("wscat")
     async with wscat("-c", f"ws://{made}") as terminal:
         for line in session.splitlines():
@@ -97,20 +99,20 @@ async def test_the_wscat_session(made: str) -> None:
                 }
 
 
-def test_curl(made: str) -> None:
-    """Publish, read and stream with curl."""
+def test_the_curl_commands_work(made: str) -> None:
+    """They publish, read and stream."""
     if shutil.which("curl") is None:
         pytest.fail("curl is needed for the README's commands: install it")
     (commands,) = (block for block in SHELL if block.startswith("curl"))
-    shown = subprocess.run(
+    output = subprocess.run(
         ["bash", "-euc", commands.replace("localhost:8765", made)],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    assert re.search(r'"offset":"[^"]+","timestamp":"[^"]+","duplicate":false\}', shown)
-    assert '{"events":[{"type":"furniture_created","furniture":{"furniture_id":"1"' in shown
-    assert "event: ready" in shown
+    assert re.search(r'"offset":"[^"]+","timestamp":"[^"]+","duplicate":false\}', output)
+    assert '{"events":[{"type":"furniture_created","furniture":{"furniture_id":"1"' in output
+    assert "event: ready" in output
 
 
 async def publish(made: str, event: dict[str, Any]) -> None:
@@ -120,8 +122,8 @@ async def publish(made: str, event: dict[str, Any]) -> None:
         assert (await client.receive_type("ack", "error"))["type"] == "ack"
 
 
-async def test_the_frontend(made: str) -> None:
-    """Open the page in a real browser, from another local site; it shows what is published."""
+async def test_the_frontend_shows_published_events(made: str) -> None:
+    """A real browser opens the page from another local site, and it shows events of its room."""
     page_source = "<!doctype html>" + FURNITURE_HTML.replace("localhost:8765", made)
 
     async def serve_page(request: web.Request) -> web.Response:
@@ -147,8 +149,8 @@ async def test_the_frontend(made: str) -> None:
         await runner.cleanup()
 
 
-def test_the_producer_installs(tmp_path: Path) -> None:
-    """Install the client with the README's command; it needs nothing but what it names."""
+def test_the_python_client_installs_with_the_command_shown(tmp_path: Path) -> None:
+    """The package contains its modules and its type marker."""
     (command,) = (block for block in SHELL if block.startswith("pip"))
     pip = f"{sys.executable} -m pip --disable-pip-version-check"
     subprocess.run(
@@ -201,8 +203,8 @@ piece.delete()
 """
 
 
-async def test_django(made: str, tmp_path: Path) -> None:
-    """Set up a new Django site as shown; what it commits is published, the rest is not."""
+async def test_a_new_django_site_publishes_its_commits(made: str, tmp_path: Path) -> None:
+    """A site that is set up as shown publishes committed changes, but not one rolled back."""
     environment = demo_environment(tmp_path, None)
 
     def run(command: str) -> None:
@@ -239,8 +241,8 @@ async def test_django(made: str, tmp_path: Path) -> None:
     ]
 
 
-def test_make_demo(tmp_path: Path) -> None:
-    """Run ``make demo`` on other ports, with its files elsewhere, and end it as Ctrl-C does."""
+def test_make_demo_serves_a_site_until_ctrl_c(tmp_path: Path) -> None:
+    """It runs on other ports with other files here, and ends at SIGINT."""
     assert "`make demo`" in readme.README.read_text()
     site, broker = free_ports(2)
     environment = demo_environment(tmp_path, None) | {
@@ -255,7 +257,7 @@ def test_make_demo(tmp_path: Path) -> None:
             ["make", "demo"], cwd=ROOT, env=environment, stdout=output, start_new_session=True
         )
         try:
-            wait_until(lambda: url in log.read_text(), "the demo says where it is", timeout=120)
+            wait_until(lambda: url in log.read_text(), "the demo prints its URL", timeout=120)
             assert readiness(url, "") == 200
         finally:
             os.killpg(process.pid, signal.SIGINT)

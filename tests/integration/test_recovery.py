@@ -1,4 +1,4 @@
-"""Connection state recovery with an unmodified socket.io-client: whatever ends the connection."""
+"""Connection state recovery of an unmodified socket.io-client, after any end of its connection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Start = Callable[..., Server]
 
 @asynccontextmanager
 async def publisher(url: str) -> AsyncIterator[Callable[..., Any]]:
-    """Publish events by HTTP."""
+    """Return a function that publishes events over HTTP."""
     async with aiohttp.ClientSession() as http:
 
         async def publish(count: int = 1, **fields: object) -> list[str]:
@@ -40,14 +40,16 @@ async def publisher(url: str) -> AsyncIterator[Callable[..., Any]]:
 
 
 async def all_of(client: NodeClient, offsets: list[str]) -> None:
-    """Wait until a client has got as many events; they are these, in order, once."""
+    """Wait until a client has got exactly these events, in order, once."""
     await client.wait_until(lambda: len(client.events) >= len(offsets))
     assert client.events == offsets
 
 
 @TRANSPORTS
-async def test_after_a_cut(start_server: Start, transports: list[str]) -> None:
-    """The sid is the same; what was missed comes first, then ``ready``, then what is live."""
+async def test_a_session_is_recovered_after_a_cut(
+    start_server: Start, transports: list[str]
+) -> None:
+    """The sid is the same. Missed events come first, then ``ready``, then live events."""
     server = start_server()
     async with (
         proxied(server.port) as proxy,
@@ -74,10 +76,10 @@ async def test_after_a_cut(start_server: Start, transports: list[str]) -> None:
 
 
 @TRANSPORTS
-async def test_without_an_event_it_goes_on_from_connect(
+async def test_a_session_without_events_is_recovered_from_its_start(
     start_server: Start, transports: list[str]
 ) -> None:
-    """What was before is not its own."""
+    """Events from before the session's first connection are not delivered."""
     server = start_server()
     async with proxied(server.port) as proxy, publisher(server.url) as publish:
         await publish(2)
@@ -93,10 +95,10 @@ async def test_without_an_event_it_goes_on_from_connect(
 
 
 @TRANSPORTS
-async def test_a_link_that_has_gone_silent_loses_to_the_new_one(
+async def test_a_new_connection_supersedes_a_silent_one(
     start_server: Start, transports: list[str]
 ) -> None:
-    """The server still thinks that it is alive, and writes to it, when its client comes back."""
+    """At the reconnect, the server still writes to the old connection. No event is lost."""
     server = start_server(ping_interval=1, ping_timeout=60)
     async with (
         proxied(server.port) as proxy,
@@ -118,10 +120,10 @@ async def test_a_link_that_has_gone_silent_loses_to_the_new_one(
 
 @TRANSPORTS
 @pytest.mark.parametrize("end", ["kill", "stop"])
-async def test_after_the_server_was_killed_or_drained(
+async def test_a_session_is_recovered_after_a_kill_or_a_stop_of_the_server(
     start_server: Start, transports: list[str], end: str
 ) -> None:
-    """With the durable log it all comes back: sid, rooms as last acknowledged, missed events."""
+    """With a durable log, its sid, its last acknowledged rooms and its missed events are back."""
     settings: dict[str, Any] = {"event_log": "sqlite:///events.db"}
     server = start_server(**settings)
     options: dict[str, Any] = {"transports": transports, "auth": {"rooms": ["material:haya"]}}
@@ -129,7 +131,7 @@ async def test_after_the_server_was_killed_or_drained(
         first = await client.wait_for("connect")
         await client.wait_for("ready")
         async with publisher(server.url) as publish:
-            await publish(1, material="pino")  # before the room is there
+            await publish(1, material="pino")  # before the room is added
             answer = await client.call("subscribe", "material:pino")
             assert answer["ok"]
             offsets = await publish(1, material="haya")
@@ -149,10 +151,10 @@ async def test_after_the_server_was_killed_or_drained(
 
 
 @TRANSPORTS
-async def test_who_disconnects_comes_back_as_another(
+async def test_a_client_that_disconnects_gets_a_new_session(
     start_server: Start, transports: list[str]
 ) -> None:
-    """Its session has ended; it is told whether it may have missed something."""
+    """Its old session has ended. ``gap`` says whether it may have missed events."""
     server = start_server()
     async with (
         publisher(server.url) as publish,
@@ -175,8 +177,10 @@ async def test_who_disconnects_comes_back_as_another(
 
 
 @TRANSPORTS
-async def test_under_a_stream_of_events(start_server: Start, transports: list[str]) -> None:
-    """Cut again and again while 500 events a second come in: no hole, none twice."""
+async def test_repeated_cuts_under_load_lose_and_repeat_no_event(
+    start_server: Start, transports: list[str]
+) -> None:
+    """The connection is cut six times while 500 events a second are published."""
     server = start_server(event_log="sqlite:///events.db")
     async with (
         proxied(server.port) as proxy,

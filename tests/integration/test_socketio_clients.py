@@ -1,4 +1,4 @@
-"""Real, unmodified clients: socket.io-client in Node.js, and both of python-socketio."""
+"""Real, unmodified clients: socket.io-client in Node.js, and both clients of python-socketio."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ FURNITURE = GOOD["furniture"]
 
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"], None])
-async def test_socket_io_client_in_node(server: Server, transports: list[str] | None) -> None:
-    """Connect, publish, subscribe, ping and fail with the official client, on each transport."""
+async def test_socketio_client_in_node_works_on_each_transport(
+    server: Server, transports: list[str] | None
+) -> None:
+    """The official client connects, publishes, subscribes, pings and gets errors."""
     arguments = {
         "url": server.url,
         "options": {"transports": transports} if transports else {},
@@ -41,8 +43,10 @@ async def test_socket_io_client_in_node(server: Server, transports: list[str] | 
 
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"], None])
-async def test_python_async_client(server: Server, transports: list[str] | None) -> None:
-    """Do the same with socketio.AsyncClient."""
+async def test_python_async_client_works_on_each_transport(
+    server: Server, transports: list[str] | None
+) -> None:
+    """``socketio.AsyncClient`` connects, publishes, subscribes, pings and gets errors."""
     received: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
     client = socketio.AsyncClient(reconnection=False)
     for name in ("ready", "pong", "error", "furniture_created", "furniture_updated"):
@@ -75,8 +79,10 @@ async def test_python_async_client(server: Server, transports: list[str] | None)
 
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"]])
-def test_python_synchronous_client(server: Server, transports: list[str]) -> None:
-    """Do the same with socketio.Client."""
+def test_python_synchronous_client_works_on_each_transport(
+    server: Server, transports: list[str]
+) -> None:
+    """``socketio.Client`` connects, publishes, pings and subscribes."""
     received: queue.Queue[tuple[Any, ...]] = queue.Queue()
     client = socketio.Client(reconnection=False)
     client.on("furniture_created", lambda *arguments: received.put(arguments))
@@ -90,7 +96,7 @@ def test_python_synchronous_client(server: Server, transports: list[str]) -> Non
 
 
 async def test_an_unknown_namespace_is_refused(server: Server) -> None:
-    """Answer CONNECT_ERROR with the message that Node.js has for it."""
+    """The answer is CONNECT_ERROR, with the message of the Node.js server."""
     client = socketio.AsyncClient(reconnection=False)
     with pytest.raises(socketio.exceptions.ConnectionError, match="/other"):
         await client.connect(server.url, namespaces=["/other"], wait_timeout=TIMEOUT)
@@ -101,10 +107,10 @@ MASKED_CLOSE = b"\x88\x80\x00\x00\x00\x00"
 
 
 @pytest.mark.parametrize("goodbye", [masked("41"), MASKED_CLOSE, masked("1")])
-async def test_what_is_emitted_right_before_leaving_is_published(
+async def test_an_event_emitted_right_before_a_disconnect_is_published(
     server: Server, goodbye: bytes
 ) -> None:
-    """Take an event that comes in one segment with the DISCONNECT, or with the end."""
+    """The event arrives in one TCP segment with the end of the session or the connection."""
     async with plain(f"{server.url}/ws") as consumer:
         await consumer.send({"type": "ping"})
         await consumer.receive_type("pong")
@@ -116,10 +122,10 @@ async def test_what_is_emitted_right_before_leaving_is_published(
 
 
 async def test_the_connect_answer_and_ready_are_one_segment(server: Server) -> None:
-    """Where they are two, the client's kernel acknowledges each event at once from then on."""
+    """After two segments, the client's kernel would acknowledge each later event separately."""
     with await asyncio.to_thread(LoadClient, server.port) as client:
-        # The client asks to connect when it has read the handshake's answer, with OPEN in it.
-        client.take(await asyncio.to_thread(client.socket.recv, 65_536))
+        # The client sends CONNECT after it has read the handshake's answer with OPEN.
+        client.receive(await asyncio.to_thread(client.socket.recv, 65_536))
         segment = await asyncio.to_thread(client.socket.recv, 65_536)
-        client.take(segment, keep=True)
+        client.receive(segment, keep=True)
     assert [message[:10] for message in client.messages] == [b'40{"sid":"', b'42["ready"']

@@ -1,4 +1,4 @@
-"""Starting and stopping: one clear message where it can't, status 0 where it was asked to."""
+"""Start and stop: one clear message if the server cannot start, exit status 0 after a signal."""
 
 from __future__ import annotations
 
@@ -40,52 +40,54 @@ Start = Callable[..., Server]
     ],
 )
 def test_a_bad_setting_is_named(tmp_path: Path, settings: dict[str, str], named: str) -> None:
-    """Stop with one line that names it."""
-    said = start_expecting_failure(tmp_path, **settings)
-    assert named in said
-    assert len(said.splitlines()) == 1
+    """The server ends with one line that names the setting."""
+    output = start_expecting_failure(tmp_path, **settings)
+    assert named in output
+    assert len(output.splitlines()) == 1
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
-    """Stop with one line that names the address."""
+    """The server ends with one line that names the address."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        said = start_expecting_failure(tmp_path, host="127.0.0.1", port=port, event_log="memory://")
-    assert f"127.0.0.1:{port}" in said
-    assert len([line for line in said.splitlines() if line.startswith("sio_server:")]) == 1
+        output = start_expecting_failure(
+            tmp_path, host="127.0.0.1", port=port, event_log="memory://"
+        )
+    assert f"127.0.0.1:{port}" in output
+    assert len([line for line in output.splitlines() if line.startswith("sio_server:")]) == 1
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    """Stop with one line that names the file, and leave it as it was."""
+    """The server ends with a message that names the file, and does not change the file."""
     file = tmp_path / "events.db"
     file.write_text("no database, but a shopping list; " * 100)
-    said = start_expecting_failure(tmp_path, event_log="sqlite:///events.db", port=0)
-    assert "events.db" in said
-    assert "Traceback" not in said
+    output = start_expecting_failure(tmp_path, event_log="sqlite:///events.db", port=0)
+    assert "events.db" in output
+    assert "Traceback" not in output
     assert file.read_text().startswith("no database")
 
 
 def test_help_lists_every_setting(tmp_path: Path) -> None:
-    """Name each as an option, with its default."""
+    """``--help`` shows each setting as an option."""
     command = [sys.executable, "-m", "sio_server", "--help"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
-    shown = subprocess.run(
+    output = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     ).stdout
     for name in Settings.model_fields:
-        assert f"--{name.replace('_', '-')}" in shown
+        assert f"--{name.replace('_', '-')}" in output
 
 
 def test_the_command_line_wins_over_the_environment_over_the_file(tmp_path: Path) -> None:
-    """Start with the bad values outvoted, and fail where the strongest is bad."""
+    """A bad value only matters if no stronger source overrides it."""
     (tmp_path / ".env").write_text("SIO_PORT=nonsense\n")
     Server(tmp_path).stop()
-    said = start_expecting_failure(tmp_path, "--port", "nothing", port="8765")
-    assert "nothing" in said
+    output = start_expecting_failure(tmp_path, "--port", "nothing", port="8765")
+    assert "nothing" in output
 
 
 async def test_the_event_log_is_in_var_by_default(tmp_path: Path) -> None:
-    """Make the folder, keep the events over a restart, and go on with the offsets."""
+    """The folder is created. Events and offsets survive a restart and a kill."""
     async with aiohttp.ClientSession() as http:
 
         async def publish(url: str) -> str:
@@ -98,31 +100,31 @@ async def test_the_event_log_is_in_var_by_default(tmp_path: Path) -> None:
         assert (tmp_path / "var" / "events.db").is_file()
         second = Server(tmp_path, event_log="sqlite:///var/events.db")
         async with http.get(f"{second.url}/api/events") as response:
-            kept = (await response.json())["events"]
-        assert [event["offset"] for event in kept] == [before]
+            logged = (await response.json())["events"]
+        assert [event["offset"] for event in logged] == [before]
         after = await publish(second.url)
         second.kill()
         third = Server(tmp_path, event_log="sqlite:///var/events.db")
         async with http.get(f"{third.url}/api/events", params={"since": before}) as response:
-            kept = (await response.json())["events"]
-        assert [event["offset"] for event in kept] == [after]
+            logged = (await response.json())["events"]
+        assert [event["offset"] for event in logged] == [after]
         assert third.stop() == 0
 
 
 async def test_a_second_server_on_the_same_log_is_refused(tmp_path: Path) -> None:
-    """Say that the file is in use."""
+    """The second server ends with a message that names the file."""
     server = Server(tmp_path, event_log="sqlite:///events.db")
-    said = start_expecting_failure(tmp_path, event_log="sqlite:///events.db", port=0)
-    assert "events.db" in said
-    assert "Traceback" not in said
+    output = start_expecting_failure(tmp_path, event_log="sqlite:///events.db", port=0)
+    assert "events.db" in output
+    assert "Traceback" not in output
     assert server.stop() == 0
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
-async def test_a_stop_closes_consumers_so_that_they_come_back(
+async def test_a_stop_closes_consumers_so_that_they_reconnect(
     start_server: Start, transport: str
 ) -> None:
-    """End a Socket.IO transport without a DISCONNECT, plain WebSocket with 1001; exit with 0."""
+    """Socket.IO transports end without a DISCONNECT, plain WebSockets with code 1001."""
     server = start_server(drain_seconds=0.2)
     async with aiohttp.ClientSession() as http, plain(server.url) as client:
         socketio = RawSocketIO(http, server.url)
@@ -138,8 +140,8 @@ async def test_a_stop_closes_consumers_so_that_they_come_back(
     assert server.stop() == 0
 
 
-async def test_a_stop_acknowledges_all_that_it_appended(tmp_path: Path) -> None:
-    """Let publishes in flight finish, and tell their producer, before its connection is closed."""
+async def test_a_stop_acknowledges_every_appended_event(tmp_path: Path) -> None:
+    """Publishes in flight finish and are acknowledged before the connection is closed."""
     server = Server(tmp_path, event_log="sqlite:///events.db")
     acknowledged, refused = set(), set()
     async with plain(f"{server.url}/ws?room=type:furniture_deleted") as client:
@@ -157,14 +159,14 @@ async def test_a_stop_acknowledges_all_that_it_appended(tmp_path: Path) -> None:
         aiohttp.ClientSession() as http,
         http.get(f"{again.url}/api/events", params={"limit": "1000"}) as response,
     ):
-        kept = {event["id"] for event in (await response.json())["events"]}
+        logged = {event["id"] for event in (await response.json())["events"]}
     assert again.stop() == 0
-    assert kept == acknowledged
-    assert not kept & refused
+    assert logged == acknowledged
+    assert not logged & refused
 
 
-async def test_while_it_drains_health_answers_and_all_else_is_refused(start_server: Start) -> None:
-    """Answer 200 for liveness, 503 for readiness and for whatever is new."""
+async def test_a_draining_server_is_alive_and_refuses_new_requests(start_server: Start) -> None:
+    """``/healthz`` and ``/metrics`` answer 200; ``/readyz`` and all new requests get 503."""
     server = start_server(drain_seconds=5)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         sockets = [await http.ws_connect(server.ws_url) for _ in range(400)]
@@ -192,8 +194,8 @@ async def test_while_it_drains_health_answers_and_all_else_is_refused(start_serv
     assert server.stop() == 0
 
 
-async def test_the_metrics_count_what_happens(start_server: Start) -> None:
-    """Count publishes, deliveries, refusals and connections."""
+async def test_the_metrics_count_publishes_deliveries_and_connections(start_server: Start) -> None:
+    """They count refusals, too."""
     server = start_server()
     async with aiohttp.ClientSession() as http, plain(server.url) as client:
         async with raw_socketio(server.url, "websocket"):
@@ -203,7 +205,7 @@ async def test_the_metrics_count_what_happens(start_server: Start) -> None:
             await client.receive()
             async with http.get(f"{server.url}/metrics") as response:
                 assert response.headers["Content-Type"].startswith("text/plain; version=")
-                shown = await response.text()
+                metrics = await response.text()
     for line in (
         'sio_events_published_total{duplicate="false",type="furniture_created"} 1.0',
         "sio_deliveries_total 2.0",
@@ -211,11 +213,11 @@ async def test_the_metrics_count_what_happens(start_server: Start) -> None:
         'sio_connections{transport="websocket"} 1.0',
         'sio_connections{transport="socketio"} 1.0',
     ):
-        assert line in shown
+        assert line in metrics
 
 
-def test_who_says_nothing_does_not_hold_up_a_stop(start_server: Start) -> None:
-    """A WebSocket that does not answer the close, and connections that ask for nothing."""
+def test_silent_clients_do_not_delay_a_stop(start_server: Start) -> None:
+    """One client never sends a request, and one never answers the close of its WebSocket."""
     server = start_server()
     with (
         socket.create_connection(("127.0.0.1", server.port), TIMEOUT),

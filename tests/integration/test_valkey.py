@@ -1,4 +1,4 @@
-"""Servers that share a log in Valkey, as processes of their own."""
+"""Server processes that share a log in Valkey."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Start = Callable[..., Server]
 
 @pytest.fixture
 def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
-    """Return a Valkey server with a password, which is not started yet."""
+    """Return a Valkey server with a password. It is not started yet."""
     server = Valkey(tmp_path / "valkey", appendonly="yes", requirepass="hunter2")
     server.url = server.url.replace("redis://", "redis://:hunter2@")
     yield server
@@ -32,7 +32,7 @@ def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 
 async def status(url: str) -> int:
-    """Return how a GET is answered."""
+    """Return the status of a GET."""
     async with aiohttp.ClientSession() as http, http.get(url) as response:
         return response.status
 
@@ -49,7 +49,7 @@ async def publish(url: str, **event: Any) -> tuple[int, dict[str, Any]]:
 async def test_a_server_may_start_before_its_valkey(
     own_valkey: Valkey, start_server: Start
 ) -> None:
-    """It lives, is not ready, and goes on once Valkey is there; the password is in no line."""
+    """It is alive but not ready, until Valkey is reachable. The log never contains the password."""
     server = start_server(event_log=own_valkey.url)
     assert await status(f"{server.url}/healthz") == 200
     assert await status(f"{server.url}/readyz") == 503
@@ -62,7 +62,7 @@ async def test_a_server_may_start_before_its_valkey(
         assert accepted == 201
         assert (await client.receive())["offset"] == receipt["offset"]
         own_valkey.stop()
-        wait_until(lambda: "event_log_unreachable" in "".join(server.raw), "it has noticed")
+        wait_until(lambda: "event_log_unreachable" in "".join(server.raw), "the server has noticed")
         assert await status(f"{server.url}/healthz") == 200
         own_valkey.start()
         server.wait_until_ready()
@@ -77,18 +77,18 @@ async def test_a_server_may_start_before_its_valkey(
 
 
 def test_a_refused_password_stops_the_start(own_valkey: Valkey, tmp_path: Path) -> None:
-    """With one line, which does not show it."""
+    """The message is one line that names the setting and does not contain the password."""
     own_valkey.start()
     url = own_valkey.url.replace("hunter2", "hunter3")
-    said = start_expecting_failure(tmp_path, event_log=url, port=0)
-    assert "SIO_EVENT_LOG" in said
-    assert "hunter" not in said
-    assert "Traceback" not in said
-    assert len([line for line in said.splitlines() if line.startswith("sio_server:")]) == 1
+    output = start_expecting_failure(tmp_path, event_log=url, port=0)
+    assert "SIO_EVENT_LOG" in output
+    assert "hunter" not in output
+    assert "Traceback" not in output
+    assert len([line for line in output.splitlines() if line.startswith("sio_server:")]) == 1
 
 
 async def test_servers_share_a_log(own_valkey: Valkey, start_server: Start) -> None:
-    """What is published on one is heard on the other, in one order, with the same offsets."""
+    """Clients of both servers get all events in the same order, with the same offsets."""
     own_valkey.start()
     servers = [start_server(event_log=own_valkey.url) for _ in range(2)]
     async with plain(servers[0].url) as one, plain(servers[1].url) as other:
@@ -108,20 +108,20 @@ async def test_servers_share_a_log(own_valkey: Valkey, start_server: Start) -> N
 async def near_and_far(
     valkey: Valkey, start_server: Start
 ) -> AsyncIterator[tuple[Server, Server, Proxy]]:
-    """Run two servers over one Valkey, and the proxy through which the second one reaches it."""
+    """Run two servers over one Valkey. The second one reaches it through a proxy."""
     valkey.start()
     near = start_server(event_log=valkey.url)
     async with proxied(valkey.port) as proxy:
         url = valkey.url.replace(f":{valkey.port}", f":{proxy.port}")
-        far = await asyncio.to_thread(start_server, event_log=url)  # the proxy is in this thread
+        far = await asyncio.to_thread(start_server, event_log=url)  # the proxy runs in this thread
         await asyncio.to_thread(far.wait_until_ready)
         yield near, far, proxy
 
 
-async def test_what_comes_while_a_lost_session_is_replaced_is_a_gap(
+async def test_an_event_during_the_replacement_of_a_lost_session_is_a_gap(
     own_valkey: Valkey, start_server: Start
 ) -> None:
-    """A client that had everything when it asked is not told so, once it has missed something."""
+    """An event between a client's request and the answer turns the answer into ``gap``."""
     async with near_and_far(own_valkey, start_server) as (near, far, proxy):
         _, receipt = await publish(near.url)
         auth = {"pid": "forged", "offset": receipt["offset"]}
@@ -131,11 +131,11 @@ async def test_what_comes_while_a_lost_session_is_replaced_is_a_gap(
             proxy.hold = b"put"
             async with asyncio.TaskGroup() as tasks:
 
-                async def come_back() -> dict[str, Any]:
+                async def reconnect() -> dict[str, Any]:
                     async with raw_socketio(far.url, "websocket", auth) as client:
                         return client.ready
 
-                ready = tasks.create_task(come_back())
+                ready = tasks.create_task(reconnect())
                 await proxy.held.wait()
                 await publish(near.url)
                 await live.receive()
@@ -143,10 +143,10 @@ async def test_what_comes_while_a_lost_session_is_replaced_is_a_gap(
         assert ready.result()["gap"] is True
 
 
-async def test_who_is_in_misses_nothing_from_then_on(
+async def test_a_connected_client_misses_no_later_event(
     own_valkey: Valkey, start_server: Start
 ) -> None:
-    """Not even what another server takes at once, while Valkey is slow to answer this one."""
+    """Not even an event that another server appends at once, while Valkey answers its own late."""
     async with (
         near_and_far(own_valkey, start_server) as (near, far, slow),
         aiohttp.ClientSession() as http,
@@ -165,10 +165,10 @@ async def test_who_is_in_misses_nothing_from_then_on(
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
-async def test_a_client_comes_back_to_another_server(
+async def test_a_client_recovers_its_session_on_another_server(
     own_valkey: Valkey, start_server: Start, transport: str
 ) -> None:
-    """Its session, its rooms and what it missed are there; its former connection is closed."""
+    """It gets its rooms and its missed events, and its old connection is closed."""
     own_valkey.start()
     one, other = (start_server(event_log=own_valkey.url) for _ in range(2))
     async with raw_socketio(one.url, transport) as client:
@@ -187,8 +187,10 @@ async def test_a_client_comes_back_to_another_server(
         assert again.ready["recovered"] is True
 
 
-async def test_a_lost_log_is_a_gap(own_valkey: Valkey, start_server: Start) -> None:
-    """Who is live has to come back, and is told; then it goes on."""
+async def test_the_loss_of_the_log_is_announced_as_a_gap(
+    own_valkey: Valkey, start_server: Start
+) -> None:
+    """Live clients are disconnected. They reconnect, are told ``gap``, and get new events."""
     own_valkey.start()
     server = start_server(event_log=own_valkey.url)
     async with plain(server.url) as client, raw_socketio(server.url, "websocket") as socketio:

@@ -1,4 +1,4 @@
-"""A real nginx, with the configuration that the project hands out."""
+"""A real nginx with the project's example configuration."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from tests.support.server import ROOT, TIMEOUT, Server, wait_until
 
 @contextmanager
 def nginx(folder: Path, servers: list[Server], changes: dict[str, str]) -> Iterator[str]:
-    """Run nginx before two servers; yield its URL.
+    """Run nginx in front of two servers; yield its URL.
 
     Args:
-        folder: where it writes to.
-        servers: they stand in the place of the configuration's own.
-        changes: what is to be something else in the configuration.
+        folder: the folder for its files.
+        servers: the servers that replace those of the configuration.
+        changes: more texts to replace in the configuration.
     """
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
-        pytest.fail("nginx is needed for the tests of many nodes: install it")
+        pytest.fail("nginx is needed for the tests of several servers: install it")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     text = (ROOT / "examples" / "nginx.conf").read_text()
     ports = {f":{8765 + number} ": f":{it.port} " for number, it in enumerate(servers)}
-    for was, becomes in {"listen 8080": f"listen 127.0.0.1:{port}", **ports, **changes}.items():
-        assert text.count(was) == 1, was
-        text = text.replace(was, becomes)
+    for old, new in {"listen 8080": f"listen 127.0.0.1:{port}", **ports, **changes}.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
     configuration = folder / "nginx.conf"
     configuration.write_text(text)
     command = [program, "-p", str(folder), "-e", "stderr", "-c", str(configuration)]
@@ -47,7 +47,7 @@ def nginx(folder: Path, servers: list[Server], changes: dict[str, str]) -> Itera
 
 
 def listens(process: subprocess.Popen[bytes], port: int, folder: Path) -> bool:
-    """Tell whether it does; fail where it has ended."""
+    """Return whether nginx listens; fail if it has ended."""
     assert process.poll() is None, (folder / "nginx.log").read_text()
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,4 +1,4 @@
-"""A real socket.io-client in Node.js that a test tells what to do (``tests/node/recover.mjs``)."""
+"""A real socket.io-client in Node.js that follows commands: ``tests/node/recover.mjs``."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ class NodeClient:
     """The client's process.
 
     Attributes:
-        lines: all that it has told.
+        lines: all lines that it has printed.
     """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self._told = asyncio.Condition()
+        self._line_read = asyncio.Condition()
         self.lines: list[Line] = []
         self.reader = asyncio.create_task(self._read())
 
     @property
     def events(self) -> list[str]:
-        """The offsets of the events that it has got."""
+        """The offsets of the events that it has received."""
         return [line["offset"] for line in self.lines if line["on"] == "event"]
 
     async def wait_for(self, on: str, count: int = 1, **fields: object) -> Line:
-        """Return the line of a kind, with these fields, that is the so many-th."""
+        """Wait for the ``count``-th line of this kind with these fields, and return it."""
         return (await self.wait_until(lambda: self.all(on, **fields)[count - 1 :]))[0]
 
     async def wait_until(self, condition: Callable[[], Any]) -> Any:
-        """Return the condition's first true value."""
-        async with asyncio.timeout(TIMEOUT), self._told:
-            return await self._told.wait_for(condition)
+        """Wait until the condition is true; return its value."""
+        async with asyncio.timeout(TIMEOUT), self._line_read:
+            return await self._line_read.wait_for(condition)
 
     def all(self, on: str, **fields: object) -> list[Line]:
-        """Return all lines of a kind with these fields."""
+        """Return all lines of this kind with these fields."""
         return [it for it in self.lines if it["on"] == on and fields.items() <= it.items()]
 
-    async def do(self, what: str, **arguments: object) -> None:
-        """Have it do something."""
+    async def do(self, command: str, **arguments: object) -> None:
+        """Send it a command."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": what, **arguments}).encode() + b"\n")
+        self._process.stdin.write(json.dumps({"do": command, **arguments}).encode() + b"\n")
         await self._process.stdin.drain()
 
     async def call(self, event: str, argument: object) -> Line:
-        """Emit an event; return the acknowledgement."""
+        """Let it emit an event; return the acknowledgement."""
         count = len(self.all("ack")) + 1
         await self.do("emit", event=event, argument=argument)
         return await self.wait_for("ack", count)
@@ -59,14 +59,14 @@ class NodeClient:
     async def _read(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
-            async with self._told:
+            async with self._line_read:
                 self.lines.append(json.loads(line))
-                self._told.notify_all()
+                self._line_read.notify_all()
 
 
 @asynccontextmanager
 async def node_client(url: str, **options: object) -> AsyncIterator[NodeClient]:
-    """Run a client with socket.io-client's options."""
+    """Run a client with these options of socket.io-client."""
     process = await asyncio.create_subprocess_exec(
         "node",
         str(ROOT / "tests/node/recover.mjs"),

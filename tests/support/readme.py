@@ -1,4 +1,4 @@
-"""README.md as data: its code blocks, and the settings table that is generated into it.
+"""README.md as data: its code blocks, and its generated table of settings.
 
 ``python -m tests.support.readme`` writes the table.
 """
@@ -21,12 +21,12 @@ def blocks(language: str) -> list[str]:
 
 
 def languages() -> set[str]:
-    """Return the languages that there are blocks of."""
+    """Return the languages of all code blocks."""
     return {language for language, _ in _BLOCK.findall(README.read_text())}
 
 
 def settings_table() -> str:
-    """Return the table of all settings, from the code that reads them."""
+    """Return the table of all settings, generated from the code that reads them."""
     rows = ["| Setting | Default | |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         default = field.default
@@ -38,7 +38,7 @@ def settings_table() -> str:
 
 
 def with_table(text: str) -> str:
-    """Return README's text with the table as it should be."""
+    """Return the text of README.md with the generated table in it."""
     return _TABLE.sub(lambda found: found[1] + settings_table() + found[2], text)
 
 

@@ -1,4 +1,4 @@
-"""Seeds that a run may be given."""
+"""Seeds of random tests, from the environment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import secrets
 
 
 def seed_of(variable: str) -> int:
-    """Return the seed that an environment variable names: a number, 0 by default, or ``random``."""
+    """Return the seed in an environment variable: a number (default 0), or ``random``."""
     given = os.environ.get(variable, "0")
     return secrets.randbits(32) if given == "random" else int(given)

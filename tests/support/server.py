@@ -1,4 +1,4 @@
-"""The server as its users run it: a process of its own, on a free port."""
+"""The server as users run it: a process of its own, on a free port."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 20
-"""Seconds after which something that should happen has not."""
+"""Seconds after which a missing event fails a test."""
 
 
 def wait_until(condition: Callable[[], Any], what: str, timeout: float = TIMEOUT) -> Any:
-    """Return the condition's first true value; fail after the timeout, saying what was due."""
+    """Wait until a condition is true; return its value.
+
+    Args:
+        condition: called again and again.
+        what: the expected state, for the message of the failure.
+        timeout: seconds.
+    """
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         if time.monotonic() > deadline:
@@ -34,7 +40,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = TIMEOUT
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody has."""
+    """Return ports that no process uses."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [it.getsockname()[1] for it in sockets]
     for it in sockets:
@@ -43,7 +49,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def readiness(url: str, path: str = "/readyz") -> int | None:
-    """Return how the server there answers whether it can do its work; None where nothing does."""
+    """Return the status with which a server answers this path; None if no server answers."""
     try:
         with urllib.request.urlopen(f"{url}{path}", timeout=TIMEOUT) as answer:
             return int(answer.status)
@@ -55,7 +61,7 @@ def readiness(url: str, path: str = "/readyz") -> int | None:
 
 
 def python_path(*folders: Path) -> str:
-    """Return a PYTHONPATH for other processes: these folders before what this one was given."""
+    """Return a PYTHONPATH for other processes: these folders, then those of this process."""
     return os.pathsep.join(filter(None, [*map(str, folders), os.environ.get("PYTHONPATH")]))
 
 
@@ -63,9 +69,9 @@ class Server:
     """A running server.
 
     Args:
-        folder: its working directory, where ``var/`` and ``.env`` are.
-        max_file_bytes: how large a file it may write, as on a disk that is full by then.
-        settings: without their prefix, in lower case.
+        folder: its working directory, with ``var/`` and ``.env``.
+        max_file_bytes: the size at which writing a file fails, as on a full disk.
+        settings: settings in lower case, without their prefix.
     """
 
     def __init__(
@@ -96,8 +102,8 @@ class Server:
             text=True,
         )
         if max_file_bytes is not None:
-            bound = (max_file_bytes, max_file_bytes)
-            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, bound)
+            limits = (max_file_bytes, max_file_bytes)
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, limits)
         self.raw: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -127,11 +133,11 @@ class Server:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """The lines that it has logged so far."""
+        """The log lines so far, decoded."""
         return [json.loads(line) for line in list(self.raw) if line.startswith("{")]
 
     def wait_for_log(self, event: str, **fields: object) -> dict[str, Any]:
-        """Return the first line of that event with those fields, when it is there."""
+        """Wait for a log line of this event with these fields; return the first one."""
 
         def find() -> dict[str, Any] | None:
             for line in self.log:
@@ -144,11 +150,11 @@ class Server:
         return found
 
     def wait_until_ready(self, status: int = 200) -> None:
-        """Wait until it can do its work, or says with another status that it can't."""
+        """Wait until ``/readyz`` answers this status."""
         wait_until(lambda: readiness(self.url) == status, f"/readyz answers {status}")
 
     def stop(self) -> int:
-        """Ask it to stop, as a supervisor does; return its exit status."""
+        """Send SIGTERM, as a supervisor does; return the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(TIMEOUT)
@@ -156,14 +162,14 @@ class Server:
         return status
 
     def kill(self) -> None:
-        """End it without warning."""
+        """Send SIGKILL and wait for the end."""
         self.process.kill()
         self.process.wait(TIMEOUT)
         self._reader.join(TIMEOUT)
 
 
 def start_expecting_failure(folder: Path, *arguments: str, **settings: object) -> str:
-    """Run a server that can't start; return what it says."""
+    """Run a server that cannot start; return its error output."""
     environment = {name: value for name, value in os.environ.items() if name[:4] != "SIO_"}
     environment |= {f"SIO_{name.upper()}": str(value) for name, value in settings.items()}
     environment["PYTHONPATH"] = str(ROOT)

@@ -1,4 +1,4 @@
-"""Every way to publish an event, and every way to consume them, behind one shape each."""
+"""All ways to publish events and all ways to consume them, each behind one interface."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVENT_TYPES = ("furniture_created", "furniture_updated", "furniture_deleted")
 
 Event = dict[str, Any]
 Publish = Callable[[Event], Awaitable[dict[str, Any]]]
-"""Publishes one event; returns the acknowledgement's id, offset, timestamp and duplicate."""
+"""Publishes one event; returns id, offset, timestamp and duplicate of the acknowledgement."""
 
 
 @asynccontextmanager
@@ -131,25 +131,25 @@ PRODUCERS: dict[str, Callable[[str], Any]] = {
 
 
 class Consumer:
-    """What a consumer has got: events, with their offsets where its form has them."""
+    """The events that a consumer has received, with their offsets if its wire form has them."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.offsets: list[str | None] = []
-        self._more = asyncio.Event()
+        self._event_added = asyncio.Event()
 
     def add(self, event: Event, offset: str | None = None) -> None:
-        """Note one event."""
+        """Add one event."""
         self.events.append(event)
         self.offsets.append(offset)
-        self._more.set()
+        self._event_added.set()
 
     async def wait_for(self, count: int) -> None:
-        """Wait until there are so many events."""
+        """Wait until there are ``count`` events."""
         async with asyncio.timeout(TIMEOUT):
             while len(self.events) < count:
-                self._more.clear()
-                await self._more.wait()
+                self._event_added.clear()
+                await self._event_added.wait()
 
 
 Open = Callable[..., Any]
@@ -294,7 +294,7 @@ def _node_consumer(transports: list[str] | None) -> Open:
 
 @asynccontextmanager
 async def running(work: Any) -> AsyncIterator[None]:
-    """Run a coroutine meanwhile."""
+    """Run a coroutine during the block, and cancel it in the end."""
     task = asyncio.ensure_future(work)
     try:
         yield

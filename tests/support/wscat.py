@@ -1,4 +1,4 @@
-"""wscat in a terminal: what a person types, and what they see."""
+"""wscat in a terminal: typed lines, and the text on its screen."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Wscat:
     """A connected session.
 
     Args:
-        terminal: the descriptor of the terminal's other end.
-        screen: what wscat writes to it.
+        terminal: the descriptor of the other end of the terminal.
+        screen: the output of wscat.
     """
 
     def __init__(self, terminal: int, screen: asyncio.StreamReader) -> None:
@@ -34,7 +34,7 @@ class Wscat:
         os.write(self._terminal, line.encode() + b"\r")
 
     async def see(self, pattern: str) -> str:
-        """Return the first group of the pattern once the screen shows it; forget all before."""
+        """Wait until the screen shows the pattern; return its first group, drop earlier text."""
         async with asyncio.timeout(TIMEOUT):
             while not (found := re.search(pattern, self._shown)):
                 self._shown += (await self._screen.read(65_536)).decode()
