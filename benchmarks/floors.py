@@ -40,6 +40,7 @@ def measure_floor(name: str, events: int, seconds: float) -> Figures:
     times: list[float] = []
     clock = time.perf_counter
     with storage.temporary_storage(name) as stored, FLOORS[name](stored.folder) as write:
+        cores = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {servers.SERVER_CORE})
         try:
             write(events)
@@ -49,7 +50,7 @@ def measure_floor(name: str, events: int, seconds: float) -> Figures:
                 times.append(clock() - begun)
             cpu, wall = time.process_time() - cpu, clock() - start
         finally:
-            os.sched_setaffinity(0, {servers.LOAD_CORE})
+            os.sched_setaffinity(0, cores)
     return {
         "events/s": len(times) * events / wall,
         "CPU µs": cpu / (len(times) * events) * 1e6,

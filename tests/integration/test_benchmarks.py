@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from benchmarks import report
 from benchmarks.__main__ import measure, options
 from benchmarks.django import __main__ as django
 from benchmarks.figures import Figures
+from benchmarks.floors import measure_floor
 from benchmarks.measurements import MEASUREMENTS
 from benchmarks.servers import ServerError
 from benchmarks.slow import check_order
@@ -84,6 +86,13 @@ def test_durable_publishes_are_compared_with_writes_without_a_server() -> None:
     table = report.table("a title", rows)
     for ratio in ("ours/sqlite", "ours/file", "ours/valkey", "valkey/stream"):
         assert ratio in table
+
+
+def test_a_floor_leaves_the_process_on_its_cores() -> None:
+    """The loop without a server moves to one core and back, so that later tests have all cores."""
+    cores = os.sched_getaffinity(0)
+    measure_floor("file", events=1, seconds=0.01)
+    assert os.sched_getaffinity(0) == cores
 
 
 def test_missing_repeated_and_reordered_events_fail_the_measurement() -> None:
