@@ -1,4 +1,4 @@
-"""The Makefile: ``make help`` names every target, and ``make`` alone starts the server."""
+"""The Makefile: ``make help`` names every target, and ``make`` without a target starts the server."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def test_make_help_describes_every_target_once() -> None:
     assert all(purpose for _, purpose in described)
 
 
-def test_make_alone_starts_the_server() -> None:
-    """Without a target, make runs the server."""
+def test_make_without_a_target_starts_the_server() -> None:
+    """The default goal is ``run``."""
     assert "-m sio_server" in make("--dry-run")
