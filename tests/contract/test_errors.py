@@ -1,4 +1,4 @@
-"""Bad input gets the contract's error on every transport, and loses nothing."""
+"""Bad input gets the contract's error on every transport, and is never appended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import load_vectors
-from tests.contract.test_transports import history, position
+from tests.contract.test_transports import events_after, position
 from tests.support.raw import Closed, plain, raw_socketio
 from tests.support.server import Server
 
@@ -26,7 +26,7 @@ STATUS = {
 
 Error = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[Error]]
-"""Sends a case; returns the error that it is answered with."""
+"""Sends a case, and returns the error of the answer."""
 
 CLOSED = "closed"
 
@@ -135,7 +135,7 @@ def _applies(sender: str, case: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("sender", SENDERS)
 async def test_every_fault_gets_its_code_and_appends_nothing(server: Server, sender: str) -> None:
-    """Run the whole table over one connection of each transport; nothing bad reaches the log."""
+    """One connection sends the whole table, and only good events reach the log."""
     start = await position(server.url)
     async with SENDERS[sender](server.url) as send:
         for case in CASES:
@@ -150,16 +150,16 @@ async def test_every_fault_gets_its_code_and_appends_nothing(server: Server, sen
             assert error["message"], case["name"]
             fields = [fault["field"] for fault in error.get("details", ())]
             assert fields == case.get("fields", []), case["name"]
-    appended = await history(server.url, start)
+    appended = await events_after(server.url, start)
     assert all(event["furniture"] == GOOD["furniture"] for event in appended)
     assert bool(appended) is (sender == "batch")
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
-async def test_without_an_ack_an_error_comes_as_the_event_error(
+async def test_without_an_ack_the_error_is_emitted_as_an_event(
     server: Server, transport: str
 ) -> None:
-    """Name the event that was emitted beside the error's own shape."""
+    """The event ``error`` has the contract's error, and names the event that failed."""
     async with raw_socketio(server.url, transport, {"rooms": []}) as client:
         await client.send('42["furniture_created",{"furniture":{}}]')
         _, error = json.loads((await client.receive('42["error"'))[2:])
@@ -192,7 +192,7 @@ async def test_without_an_ack_an_error_comes_as_the_event_error(
 async def test_a_bad_socketio_command_is_answered(
     server: Server, event: str, arguments: str, code: str
 ) -> None:
-    """Acknowledge with the contract's code, and change nothing."""
+    """The ack has the contract's code, and the connection's rooms stay the same."""
     async with raw_socketio(server.url, "websocket") as client:
         packet = f'427["{event}"{"," if arguments else ""}{arguments}]'
         await client.send(packet)
@@ -218,13 +218,13 @@ async def test_a_bad_socketio_command_is_answered(
 async def test_a_bad_plain_message_is_answered_and_does_not_close(
     server: Server, message: Any, code: str
 ) -> None:
-    """Answer with an error frame, with the message's reference, and go on."""
-    ref = isinstance(message, dict) and "ref" not in message
+    """The error frame has the message's ``ref``, and the next message is answered."""
+    has_ref = isinstance(message, dict) and "ref" not in message
     async with plain(server.url) as client:
-        await client.send({**message, "ref": "r1"} if ref else message)
+        await client.send({**message, "ref": "r1"} if has_ref else message)
         error = await client.receive_type("error")
         assert error["code"] == code
-        assert error.get("ref") == ("r1" if ref else None)
+        assert error.get("ref") == ("r1" if has_ref else None)
         await client.send({"type": "ping", "ref": 0.5})
         assert (await client.receive_type("pong"))["ref"] == 0.5
 
@@ -241,7 +241,7 @@ async def test_a_bad_plain_message_is_answered_and_does_not_close(
 async def test_a_bad_query_closes_a_plain_websocket(
     server: Server, query: str, close_code: int, code: str
 ) -> None:
-    """Say why in an error frame, then close with the contract's code."""
+    """An error frame gives the reason before the close."""
     async with plain(f"{server.url}/ws?{query}") as client:
         assert (await client.receive())["code"] == code
         with pytest.raises(Closed) as closed:
@@ -264,7 +264,7 @@ async def test_a_bad_query_closes_a_plain_websocket(
 async def test_a_bad_handshake_is_refused(
     server: Server, transport: str, auth: dict[str, Any], code: str
 ) -> None:
-    """Refuse with CONNECT_ERROR, whose data has the contract's shape."""
+    """The data of the CONNECT_ERROR is the contract's error."""
     with pytest.raises(ConnectionRefusedError) as refused:
         async with raw_socketio(server.url, transport, auth):
             pass
@@ -291,7 +291,7 @@ async def test_a_bad_handshake_is_refused(
 async def test_a_bad_request_gets_a_problem(
     server: Server, path: str, status: int, code: str
 ) -> None:
-    """Answer with application/problem+json that carries the contract's shape."""
+    """It is ``application/problem+json`` with the members of the contract's error."""
     async with aiohttp.ClientSession() as http, http.get(server.url + path) as response:
         problem = await response.json(content_type="application/problem+json")
     assert (response.status, problem["status"], problem["code"]) == (status, status, code)
@@ -299,8 +299,8 @@ async def test_a_bad_request_gets_a_problem(
 
 
 @pytest.mark.parametrize("body", ["[]", "{}", '{"events": {}}', '{"events": null}', '"x"'])
-async def test_a_batch_that_is_none_is_refused_whole(server: Server, body: str) -> None:
-    """Ask for an object with a list of events."""
+async def test_a_body_that_is_no_batch_is_refused(server: Server, body: str) -> None:
+    """A batch is an object with a list of events."""
     async with (
         aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as http,
         http.post(f"{server.url}/api/events/batch", data=body) as response,
@@ -313,7 +313,7 @@ async def test_a_batch_that_is_none_is_refused_whole(server: Server, body: str) 
 async def test_a_body_that_is_not_announced_as_json_is_refused(
     server: Server, content_type: str | None
 ) -> None:
-    """Ask for application/json: forms of other sites can't send that without asking."""
+    """A form of another site can't send ``application/json`` without a preflight request."""
     headers = {} if content_type is None else {"Content-Type": content_type}
     async with (
         aiohttp.ClientSession(skip_auto_headers=["Content-Type"]) as http,
@@ -326,7 +326,7 @@ async def test_a_body_that_is_not_announced_as_json_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("key", "own", "status"),
+    ("key", "own_id", "status"),
     [
         ("key-1", None, 201),
         ('"key-2"', None, 201),
@@ -338,10 +338,10 @@ async def test_a_body_that_is_not_announced_as_json_is_refused(
     ],
 )
 async def test_the_idempotency_key_header_may_carry_the_id(
-    server: Server, key: str, own: str | None, status: int
+    server: Server, key: str, own_id: str | None, status: int
 ) -> None:
-    """Take it plain or quoted, and hold it to the rules of an id."""
-    event = GOOD if own is None else {**GOOD, "id": own}
+    """It may be quoted. It follows the rules of an id, and may not differ from the event's id."""
+    event = GOOD if own_id is None else {**GOOD, "id": own_id}
     async with (
         aiohttp.ClientSession(headers={"Idempotency-Key": key}) as http,
         http.post(f"{server.url}/api/events", json=event) as response,
@@ -355,7 +355,7 @@ async def test_the_idempotency_key_header_may_carry_the_id(
 
 
 async def test_an_id_with_other_furniture_is_a_conflict(server: Server) -> None:
-    """Refuse it on HTTP with 409, in a batch for itself; 75 and 75.0 are the same furniture."""
+    """In a batch, only that event is refused. 75 and 75.0 are the same furniture."""
     first = {**GOOD, "id": "conflict"}
     same = {**first, "furniture": {**GOOD["furniture"], "altura": 75.0}}
     other = {**first, "furniture": {**GOOD["furniture"], "altura": 76}}

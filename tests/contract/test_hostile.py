@@ -1,4 +1,4 @@
-"""What a stranger may send: nothing of it stops the server, or is answered by a traceback."""
+"""Hostile input: it neither stops the server nor blocks other clients, and it is answered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Start = Callable[..., Server]
 
 
 async def talk(server: Server, request: bytes) -> bytes:
-    """Send raw HTTP; return what comes until the server closes or a second has answered."""
+    """Send raw HTTP, and return the head of the answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(request)
     async with asyncio.timeout(TIMEOUT):
@@ -32,10 +32,10 @@ async def talk(server: Server, request: bytes) -> bytes:
 @pytest.mark.parametrize(
     "packets", ["41\x1e40", '41\x1e40{"rooms":1}', "40/x,", "3", "431[]", '42["nothing"]']
 )
-async def test_a_body_of_small_packets_lets_others_have_their_turn(
+async def test_a_body_of_small_packets_does_not_block_other_clients(
     start_server: Start, packets: str
 ) -> None:
-    """Answer a healthy client while a hostile body of the largest size comes in."""
+    """A healthy client is answered while the server handles a body of the largest size."""
     server = start_server(rate_limit=100)
     body = "\x1e".join([packets] * (1_000_000 // (len(packets) + 1)))
     async with raw_socketio(server.url, "polling") as hostile, plain(server.url) as healthy:
@@ -48,8 +48,8 @@ async def test_a_body_of_small_packets_lets_others_have_their_turn(
     assert sum(len(line) for line in server.raw) < 300_000
 
 
-async def test_a_lone_surrogate_as_an_event_s_name_is_answered(server: Server) -> None:
-    """Say invalid_json, in the acknowledgement and as the event, and lose nothing queued."""
+async def test_a_lone_surrogate_in_an_event_name_is_answered(server: Server) -> None:
+    """The error is ``invalid_json``, and an event that was queued before is still delivered."""
     async with raw_socketio(server.url, "polling") as client:
         async with plain(server.url) as producer:
             await producer.send({**GOOD, "ref": 1})
@@ -60,8 +60,8 @@ async def test_a_lone_surrogate_as_an_event_s_name_is_answered(server: Server) -
         assert error["code"] == "invalid_json"
 
 
-async def test_credentials_can_t_be_guessed_on_one_connection(start_server: Start) -> None:
-    """Refuse to go on at the rate limit, and close at ten times it."""
+async def test_guessing_credentials_on_one_connection_is_limited(start_server: Start) -> None:
+    """Guesses over the rate limit are refused. Ten times the limit closes the connection."""
     server = start_server(producer_keys="right", rate_limit=5)
     async with aiohttp.ClientSession() as http:
         client = RawSocketIO(http, server.url)
@@ -76,8 +76,8 @@ async def test_credentials_can_t_be_guessed_on_one_connection(start_server: Star
         assert len(codes) <= 50
 
 
-async def test_a_stream_over_http_1_0_is_served(server: Server) -> None:
-    """Stream without chunks to what can't take them, as some proxies."""
+async def test_an_http_1_0_client_gets_a_stream_without_chunks(server: Server) -> None:
+    """HTTP/1.0, which some proxies speak, has no chunks."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /api/stream HTTP/1.0\r\nHost: localhost\r\n\r\n")
     async with asyncio.timeout(TIMEOUT):
@@ -89,8 +89,8 @@ async def test_a_stream_over_http_1_0_is_served(server: Server) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-async def test_a_body_that_can_t_be_decoded_is_refused(server: Server, encoding: str) -> None:
-    """Answer 400, as for whatever is no JSON."""
+async def test_a_body_that_cannot_be_decompressed_is_refused(server: Server, encoding: str) -> None:
+    """The answer is 400, as for any body that is not JSON."""
     headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
     async with (
         aiohttp.ClientSession(headers=headers) as http,
@@ -107,8 +107,8 @@ async def test_a_body_that_can_t_be_decoded_is_refused(server: Server, encoding:
         '{"events":[],"d":[' + "[" * 70 + "]" * 70 + "]}",
     ],
 )
-async def test_what_stands_beside_the_events_must_be_json(server: Server, body: str) -> None:
-    """Refuse the batch whole: its text is no JSON."""
+async def test_the_other_keys_of_a_batch_must_be_json(server: Server, body: str) -> None:
+    """Otherwise the text is not JSON, and the whole batch is refused."""
     async with (
         aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as http,
         http.post(f"{server.url}/api/events/batch", data=body) as response,
@@ -117,8 +117,10 @@ async def test_what_stands_beside_the_events_must_be_json(server: Server, body: 
         assert (await response.json(content_type=None))["code"] == "invalid_json"
 
 
-async def test_the_oldest_kept_is_read_while_the_log_is_trimmed(start_server: Start) -> None:
-    """Never say gap to a reader that named no offset."""
+async def test_a_read_without_since_has_no_gap_while_the_log_is_trimmed(
+    start_server: Start,
+) -> None:
+    """The reader named no offset, so it has missed nothing."""
     server = start_server(retention_events=20, event_log="sqlite:///events.db")
     batch = {"events": [GOOD] * 15}
     async with aiohttp.ClientSession() as http:
@@ -143,15 +145,15 @@ async def test_the_oldest_kept_is_read_while_the_log_is_trimmed(start_server: St
         "/socket.io/?EIO=4&transport=polling&sid=a%0Ab",
     ],
 )
-async def test_engine_io_s_errors_have_its_form(server: Server, path: str) -> None:
-    """Answer 400 with a code and a message, as the protocol's own server does."""
+async def test_engine_io_errors_have_the_form_of_the_protocol(server: Server, path: str) -> None:
+    """They are 400 with a code and a message, like those of the protocol's own server."""
     async with aiohttp.ClientSession() as http, http.get(server.url + path) as response:
         assert response.status == 400
         assert (await response.json()).keys() == {"code", "message"}
 
 
-async def test_head_with_an_upgrade_is_no_websocket(server: Server) -> None:
-    """Answer with the page's headers."""
+async def test_a_head_request_with_an_upgrade_gets_the_page(server: Server) -> None:
+    """Only a GET can open a WebSocket (RFC 6455, 4.1)."""
     answer = await talk(
         server,
         b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -160,8 +162,8 @@ async def test_head_with_an_upgrade_is_no_websocket(server: Server) -> None:
     assert b" 200 " in answer.splitlines()[0]
 
 
-async def test_an_aborted_poll_takes_nothing_with_it(server: Server) -> None:
-    """Give to the next GET what came after a GET was given up, again and again."""
+async def test_an_aborted_poll_loses_no_event(server: Server) -> None:
+    """The next GET receives the event that came after the abort, five times in a row."""
     async with raw_socketio(server.url, "polling") as client, aiohttp.ClientSession() as http:
         query = f"/socket.io/?EIO=4&transport=polling&sid={client._sid}"
         for number in range(5):

@@ -1,4 +1,4 @@
-"""Every limit of the contract, at its bound and one past it."""
+"""Every limit of the contract: at its bound, and one past it."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ async def post(url: str, path: str, body: str) -> tuple[int, dict[str, Any]]:
         return response.status, await response.json(content_type=None)
 
 
-async def test_a_plain_message_has_at_most_so_many_bytes(server: Server) -> None:
-    """Take 64 KiB; close with 1009 one byte over."""
+async def test_a_plain_message_is_bounded_in_bytes(server: Server) -> None:
+    """64 KiB are accepted. One byte more closes with 1009."""
     async with plain(server.url) as client:
         await client.send(event_of(MAX_MESSAGE))
         assert (await client.receive())["type"] == "furniture_created"
@@ -53,15 +53,15 @@ async def test_a_plain_message_has_at_most_so_many_bytes(server: Server) -> None
     assert closed.value.code == 1009
 
 
-async def test_a_published_body_has_at_most_so_many_bytes(server: Server) -> None:
-    """Take 64 KiB; answer 413 one byte over."""
+async def test_a_published_body_is_bounded_in_bytes(server: Server) -> None:
+    """64 KiB are accepted. One byte more is answered with 413."""
     assert (await post(server.url, "/api/events", event_of(MAX_MESSAGE)))[0] == 201
     status, problem = await post(server.url, "/api/events", event_of(MAX_MESSAGE + 1))
     assert (status, problem["code"]) == (413, "too_large")
 
 
-async def test_a_chunked_body_is_bounded_too(server: Server) -> None:
-    """Count what comes, not what was announced."""
+async def test_a_chunked_body_is_bounded_in_bytes(server: Server) -> None:
+    """It announces no length, so the received bytes count."""
 
     async def chunks() -> Any:
         for _ in range(MAX_MESSAGE // 1024 + 1):
@@ -74,8 +74,8 @@ async def test_a_chunked_body_is_bounded_too(server: Server) -> None:
         assert response.status == 413
 
 
-async def test_an_event_of_a_batch_has_at_most_so_many_bytes(server: Server) -> None:
-    """Refuse the one that is too large, not the others."""
+async def test_an_event_of_a_batch_is_bounded_in_bytes(server: Server) -> None:
+    """Only the event that is too large is refused."""
     events = [event_of(size) for size in (MAX_MESSAGE, MAX_MESSAGE + 1, MAX_MESSAGE)]
     status, answer = await post(
         server.url, "/api/events/batch", f'{{"events":[{",".join(events)}]}}'
@@ -85,8 +85,8 @@ async def test_an_event_of_a_batch_has_at_most_so_many_bytes(server: Server) -> 
     assert answer["results"][1]["error"]["code"] == "too_large"
 
 
-async def test_a_batch_has_at_most_so_many_bytes(server: Server) -> None:
-    """Take 1 MiB; answer 413 one byte over."""
+async def test_a_batch_is_bounded_in_bytes(server: Server) -> None:
+    """1 MiB is accepted. One byte more is answered with 413."""
     body = '{"events":[]}'
     full = body + " " * (MAX_BATCH - len(body))
     assert await post(server.url, "/api/events/batch", full) == (200, {"results": []})
@@ -94,8 +94,8 @@ async def test_a_batch_has_at_most_so_many_bytes(server: Server) -> None:
     assert (status, problem["code"]) == (413, "too_large")
 
 
-async def test_a_batch_has_at_most_so_many_events(server: Server) -> None:
-    """Take 1,000; answer 413 at 1,001."""
+async def test_a_batch_is_bounded_in_events(server: Server) -> None:
+    """1,000 are accepted. 1,001 are answered with 413."""
     status, answer = await post(
         server.url, "/api/events/batch", json.dumps({"events": [GOOD] * 1000})
     )
@@ -108,8 +108,8 @@ async def test_a_batch_has_at_most_so_many_events(server: Server) -> None:
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
-async def test_a_socketio_packet_has_at_most_so_many_bytes(server: Server, transport: str) -> None:
-    """Take 64 KiB; close one byte over."""
+async def test_a_socketio_packet_is_bounded_in_bytes(server: Server, transport: str) -> None:
+    """64 KiB are accepted. One byte more closes the connection."""
     around = '427["furniture_created",{}]'
     async with raw_socketio(server.url, transport, {"rooms": []}) as client:
         answer = await client.call("furniture_created", event_of(MAX_MESSAGE, around))
@@ -119,8 +119,8 @@ async def test_a_socketio_packet_has_at_most_so_many_bytes(server: Server, trans
     assert closed.value.code == (1009 if transport == "websocket" else 400)
 
 
-async def test_a_polling_body_may_hold_many_packets_up_to_its_bytes(server: Server) -> None:
-    """Take a hundred packets in one body; close over 1 MiB of body."""
+async def test_a_polling_body_is_bounded_in_bytes_not_in_packets(server: Server) -> None:
+    """A hundred packets in one body are answered. A body over 1 MiB closes the session."""
     async with raw_socketio(server.url, "polling", {"rooms": []}) as client:
         await client.send("\x1e".join(f'42{number}["subscribe",[]]' for number in range(100)))
         for number in range(100):
@@ -136,13 +136,13 @@ async def test_a_polling_body_may_hold_many_packets_up_to_its_bytes(server: Serv
 
 
 def nested(levels: int) -> str:
-    """Return an event that is so many levels deep; the event itself is the first."""
+    """Return an event with so many levels. The event itself is the first level."""
     event = {**GOOD, "furniture": {**GOOD["furniture"], "extra": "@"}}
     return json.dumps(event).replace('"@"', "[" * (levels - 2) + "]" * (levels - 2))
 
 
-async def test_json_is_nested_at_most_so_deep_on_every_transport(server: Server) -> None:
-    """Take 64 levels, refuse 65; the arguments and the batch around an event do not count."""
+async def test_the_depth_of_json_is_bounded_on_every_transport(server: Server) -> None:
+    """64 levels are accepted, 65 are refused. Arguments and a batch around the event do not count."""
     deep, deeper = nested(64), nested(65)
     assert (await post(server.url, "/api/events", deep))[0] == 201
     assert (await post(server.url, "/api/events", deeper))[1]["code"] == "invalid_json"
@@ -161,8 +161,8 @@ async def test_json_is_nested_at_most_so_deep_on_every_transport(server: Server)
             assert answer["error"]["code"] == "invalid_json"
 
 
-async def test_a_connection_may_ask_for_so_many_things_a_minute(start_server: Start) -> None:
-    """Refuse the one over the limit; close at ten times it. Successful publishing is free."""
+async def test_the_commands_of_a_connection_are_rate_limited(start_server: Start) -> None:
+    """Ten times the limit closes the connection. Successful publishing does not count."""
     server = start_server(rate_limit=5)
     async with plain(f"{server.url}/ws?room=type:furniture_deleted") as client:
         for _ in range(20):
@@ -182,10 +182,8 @@ async def test_a_connection_may_ask_for_so_many_things_a_minute(start_server: St
             assert answer["error"]["code"] == ("unknown_room" if number < 5 else "rate_limited")
 
 
-async def test_an_address_may_ask_for_so_many_things_a_minute_over_http(
-    start_server: Start,
-) -> None:
-    """Refuse with 429 and Retry-After; publishing goes on."""
+async def test_the_http_requests_of_an_address_are_rate_limited(start_server: Start) -> None:
+    """The answer is 429 with ``Retry-After``. Successful publishing does not count."""
     server = start_server(rate_limit=5)
     async with aiohttp.ClientSession() as http:
         for number in range(6):
@@ -200,8 +198,8 @@ async def test_an_address_may_ask_for_so_many_things_a_minute_over_http(
             assert response.status == 429
 
 
-async def test_a_connection_is_in_so_many_rooms(start_server: Start) -> None:
-    """Take as many rooms as are allowed, refuse one more, on each transport."""
+async def test_the_rooms_of_a_connection_are_bounded(start_server: Start) -> None:
+    """One room more is refused on each transport."""
     server = start_server(max_rooms=3)
     rooms = [f"material:{number}" for number in range(4)]
     async with raw_socketio(server.url, "websocket", {"rooms": rooms[:2]}) as client:
@@ -226,10 +224,10 @@ async def test_a_connection_is_in_so_many_rooms(start_server: Start) -> None:
     ("settings", "status"),
     [({"max_connections": 2}, 503), ({"max_connections_per_address": 2}, 429)],
 )
-async def test_there_are_so_many_connections(
+async def test_the_number_of_connections_is_bounded(
     start_server: Start, settings: dict[str, int], status: int
 ) -> None:
-    """Refuse one more on each transport; take it again when one has left."""
+    """One more is refused on each transport, until another connection ends."""
     server = start_server(**settings)
 
     async def try_each() -> list[Any]:
@@ -270,8 +268,8 @@ async def test_there_are_so_many_connections(
         assert (await again.receive())["type"] == "pong"
 
 
-async def test_headers_must_come_in_time(start_server: Start) -> None:
-    """Close a connection whose headers do not end, and one that says nothing."""
+async def test_headers_must_arrive_in_time(start_server: Start) -> None:
+    """A connection is closed if its headers do not end, or if it sends nothing."""
     server = start_server(connect_timeout=0.3)
     for start in (b"", b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -282,8 +280,8 @@ async def test_headers_must_come_in_time(start_server: Start) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/events", "/api/events/batch"])
-async def test_a_body_must_come_in_time(start_server: Start, path: str) -> None:
-    """Close a connection whose announced body does not come."""
+async def test_a_body_must_arrive_in_time(start_server: Start, path: str) -> None:
+    """A connection is closed if its announced body does not arrive."""
     server = start_server(connect_timeout=0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(
@@ -299,7 +297,7 @@ async def test_a_body_must_come_in_time(start_server: Start, path: str) -> None:
 async def test_a_session_must_connect_to_a_namespace_in_time(
     start_server: Start, transport: str
 ) -> None:
-    """Close an Engine.IO session that never sends a Socket.IO CONNECT."""
+    """An Engine.IO session is closed if it sends no Socket.IO CONNECT."""
     server = start_server(connect_timeout=0.3)
     async with aiohttp.ClientSession() as http:
         client = RawSocketIO(http, server.url)
@@ -311,7 +309,7 @@ async def test_a_session_must_connect_to_a_namespace_in_time(
 
 
 async def test_an_upgrade_must_complete_in_time(start_server: Start) -> None:
-    """Close a WebSocket that does not go on with its upgrade; polling goes on."""
+    """The WebSocket of an unfinished upgrade is closed, and polling continues."""
     server = start_server(connect_timeout=0.3)
     async with raw_socketio(server.url, "polling") as client, aiohttp.ClientSession() as http:
         query = {"EIO": "4", "transport": "websocket", "sid": client._sid}
@@ -323,7 +321,7 @@ async def test_an_upgrade_must_complete_in_time(start_server: Start) -> None:
 
 
 async def test_attachments_are_bounded(start_server: Start) -> None:
-    """Answer a packet with as many attachments as are allowed; close at one more."""
+    """A packet with the allowed number is answered. One more closes the connection."""
     server = start_server(max_attachments=2)
     async with raw_socketio(server.url, "websocket", {"rooms": []}) as client:
         assert client._socket is not None
@@ -339,10 +337,8 @@ async def test_attachments_are_bounded(start_server: Start) -> None:
             await client.receive("4")
 
 
-async def test_a_client_that_never_reads_costs_no_more_than_its_buffer(
-    start_server: Start,
-) -> None:
-    """Park it past its buffer, and close it when it makes no progress for too long."""
+async def test_a_client_that_never_reads_is_closed_as_too_slow(start_server: Start) -> None:
+    """It is parked past its buffer, and makes no progress for ``slow_seconds``."""
     server = start_server(max_buffer_bytes=8192, slow_seconds=0.5, ping_interval=60)
     stuck = socket.create_connection(("127.0.0.1", server.port))
     stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -1,4 +1,4 @@
-"""Who may come back to a session, and what it is told where it can't."""
+"""Session recovery: which client may recover a session, and when a gap is announced."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ async def publish(url: str, count: int = 1, **fields: object) -> list[str]:
         return [result["offset"] for result in (await answer.json())["results"]]
 
 
-async def test_the_answer_carries_a_secret(server: Server, transport: str) -> None:
-    """Of at least 128 bits, which no log line and no second client has."""
+async def test_a_connect_answer_carries_a_secret_pid(server: Server, transport: str) -> None:
+    """It has at least 128 bits. No second client has it, and no log line shows it."""
     pids = []
     for _ in range(2):
         async with raw_socketio(server.url, transport) as client:
@@ -41,14 +41,14 @@ async def test_the_answer_carries_a_secret(server: Server, transport: str) -> No
     assert not [line for line in server.raw if any(pid in line for pid in pids)]
 
 
-async def test_without_recovery_there_is_none(server: Server, transport: str) -> None:
-    """``recovery: false`` gets no ``pid``."""
+async def test_a_client_that_refuses_recovery_gets_no_pid(server: Server, transport: str) -> None:
+    """The handshake refuses it by ``recovery: false``."""
     async with raw_socketio(server.url, transport, {"recovery": False}) as client:
         assert client.connected.keys() == {"sid"}
 
 
 async def test_offset_wins_over_since(server: Server, transport: str) -> None:
-    """And the rooms are the session's, whatever the handshake names."""
+    """The rooms are the session's too: the handshake's rooms are ignored."""
     async with raw_socketio(server.url, transport) as client:
         offsets = await publish(server.url, 4)
         pid, sid = client.connected["pid"], client.connected["sid"]
@@ -63,7 +63,7 @@ async def test_offset_wins_over_since(server: Server, transport: str) -> None:
 async def test_an_offset_that_is_not_the_sessions_counts_as_none(
     server: Server, transport: str, offset: Any
 ) -> None:
-    """It goes on from where the session began."""
+    """The session continues from its start."""
     (before,) = await publish(server.url)
     async with raw_socketio(server.url, transport) as client:
         pid = client.connected["pid"]
@@ -73,8 +73,8 @@ async def test_an_offset_that_is_not_the_sessions_counts_as_none(
         assert (client.ready["recovered"], client.ready["replayed"]) == (True, 2)
 
 
-async def test_since_is_where_a_session_begins(server: Server, transport: str) -> None:
-    """A client that has got nothing of its replay gets it all when it comes back."""
+async def test_a_session_starts_at_since(server: Server, transport: str) -> None:
+    """A client that received no event of its replay receives all of it when it recovers."""
     offsets = await publish(server.url, 3)
     async with raw_socketio(server.url, transport, {"since": offsets[0]}) as client:
         assert client.ready["replayed"] == 2
@@ -84,19 +84,21 @@ async def test_since_is_where_a_session_begins(server: Server, transport: str) -
 
 
 @pytest.mark.parametrize("pid", ["forged", "", 5, {"a": 1}])
-async def test_an_unknown_session_is_a_fresh_one(server: Server, transport: str, pid: Any) -> None:
-    """It is told a gap, unless it has got the log's last event."""
+async def test_an_unknown_pid_gets_a_fresh_session(
+    server: Server, transport: str, pid: Any
+) -> None:
+    """A gap is announced, unless the client has the log's last event."""
     (offset,) = await publish(server.url)
-    for got, gap in ((None, True), ("x-1", True), (offset, False)):
-        auth = {"pid": pid, "offset": got}
+    for last_offset, gap in ((None, True), ("x-1", True), (offset, False)):
+        auth = {"pid": pid, "offset": last_offset}
         async with raw_socketio(server.url, transport, auth) as client:
             assert client.connected["pid"] != pid
             assert (client.ready["recovered"], client.ready["gap"]) == (False, gap)
             assert client.ready["position"] == offset
 
 
-async def test_another_identity_is_a_fresh_session(start_server: Start, transport: str) -> None:
-    """And the session has ended."""
+async def test_another_identity_gets_a_fresh_session(start_server: Start, transport: str) -> None:
+    """The session is ended for its owner too, because another client knows its secret."""
     server = start_server(producer_keys="k" * 32)
     async with raw_socketio(server.url, transport, {"token": "k" * 32}) as client:
         pid = client.connected["pid"]
@@ -107,8 +109,10 @@ async def test_another_identity_is_a_fresh_session(start_server: Start, transpor
         assert client.ready["recovered"] is False
 
 
-async def test_past_the_retention_there_is_a_gap(start_server: Start, transport: str) -> None:
-    """A fresh session, and nothing replayed."""
+async def test_an_offset_older_than_the_retention_is_a_gap(
+    start_server: Start, transport: str
+) -> None:
+    """The session is fresh, and nothing is replayed."""
     server = start_server(retention_events=5)
     async with raw_socketio(server.url, transport) as client:
         (offset,) = await publish(server.url)
@@ -120,8 +124,10 @@ async def test_past_the_retention_there_is_a_gap(start_server: Start, transport:
         assert ready["position"] == last
 
 
-async def test_events_for_others_make_no_gap(start_server: Start, transport: str) -> None:
-    """A consumer of quiet rooms got all of them, where the server saw it go."""
+async def test_trimmed_events_of_other_rooms_are_no_gap(
+    start_server: Start, transport: str
+) -> None:
+    """The server saw the disconnect, so it knows that the client had every event of its rooms."""
     server = start_server(retention_events=5)
     rooms = ["material:haya", "author:Eva"]
     async with raw_socketio(server.url, transport, {"rooms": rooms}) as client:
@@ -140,8 +146,8 @@ async def test_events_for_others_make_no_gap(start_server: Start, transport: str
         assert ready["position"] == missed
 
 
-async def test_the_newest_connection_has_the_session(server: Server, transport: str) -> None:
-    """The older one ends without a DISCONNECT, and can't change the rooms any more."""
+async def test_a_newer_connection_takes_over_the_session(server: Server, transport: str) -> None:
+    """The older connection is closed without a DISCONNECT packet."""
     async with raw_socketio(server.url, transport) as older:
         auth = {"pid": older.connected["pid"]}
         async with raw_socketio(server.url, transport, auth) as newer:
@@ -153,7 +159,7 @@ async def test_the_newest_connection_has_the_session(server: Server, transport: 
 
 
 async def test_rooms_count_from_their_subscribe(server: Server, transport: str) -> None:
-    """Also for a client that comes back to before it."""
+    """This also holds for a client that recovers from an offset before the subscribe."""
     async with raw_socketio(server.url, transport, {"rooms": ["author:Eva"]}) as client:
         (offset,) = await publish(server.url, autor_username="Eva")
         await publish(server.url, furniture_id="pine", material="pino")
@@ -165,8 +171,8 @@ async def test_rooms_count_from_their_subscribe(server: Server, transport: str) 
         assert client.ready["replayed"] == 1
 
 
-async def test_rooms_that_were_left_stay_left(server: Server, transport: str) -> None:
-    """An unsubscribe is kept like a subscribe."""
+async def test_a_room_that_the_client_left_is_not_recovered(server: Server, transport: str) -> None:
+    """An unsubscribe is stored like a subscribe."""
     rooms = ["author:Eva", "material:pino"]
     async with raw_socketio(server.url, transport, {"rooms": rooms}) as client:
         await client.call("unsubscribe", '"material:pino"')
@@ -176,8 +182,10 @@ async def test_rooms_that_were_left_stay_left(server: Server, transport: str) ->
         assert (client.ready["rooms"], client.ready["replayed"]) == (["author:Eva"], 0)
 
 
-async def test_a_gap_is_told_until_it_is_known_to_have_been(server: Server, transport: str) -> None:
-    """Who comes back without having got anything may not have seen the first ``ready``."""
+async def test_a_gap_is_announced_until_the_client_has_an_event(
+    server: Server, transport: str
+) -> None:
+    """A client that recovers without an offset may have missed the first ``ready``."""
     await publish(server.url)
     async with raw_socketio(server.url, transport, {"pid": "forged"}) as client:
         assert client.ready["gap"] is True
@@ -191,10 +199,10 @@ async def test_a_gap_is_told_until_it_is_known_to_have_been(server: Server, tran
 
 
 @pytest.mark.parametrize("since", ["elsewhere-1", "FUTURE"])
-async def test_after_a_gap_a_session_begins_where_it_was_told(
+async def test_after_a_gap_a_session_starts_at_the_announced_position(
     server: Server, transport: str, since: str
 ) -> None:
-    """What its client gets from then on counts as its own, and is no reason for another gap."""
+    """Later events belong to the session, so no second gap is announced."""
     (offset,) = await publish(server.url)
     epoch = offset.rpartition("-")[0]
     auth = {"since": since.replace("FUTURE", f"{epoch}-999999")}
@@ -208,8 +216,8 @@ async def test_after_a_gap_a_session_begins_where_it_was_told(
         assert (ready["recovered"], ready["gap"], ready["replayed"]) == (True, False, 1)
 
 
-async def test_without_rooms_there_was_no_gap(server: Server, transport: str) -> None:
-    """A session that began so is none that its client may have to be told of."""
+async def test_a_session_without_rooms_starts_without_a_gap(server: Server, transport: str) -> None:
+    """So there is no gap to announce when the client recovers without an offset."""
     auth = {"pid": "forged", "rooms": []}
     async with raw_socketio(server.url, transport, auth) as client:
         assert client.ready["gap"] is False
@@ -220,10 +228,10 @@ async def test_without_rooms_there_was_no_gap(server: Server, transport: str) ->
         assert (client.ready["recovered"], client.ready["replayed"]) == (True, 1)
 
 
-async def test_what_came_before_a_subscribe_makes_no_gap(
+async def test_trimmed_events_from_before_a_subscribe_are_no_gap(
     start_server: Start, transport: str
 ) -> None:
-    """A room counts from its subscribe: what others in it got before is no event of its own."""
+    """A room counts from its subscribe, so earlier events were never for this client."""
     server = start_server(retention_events=5)
     async with raw_socketio(server.url, transport, {"rooms": ["material:pino"]}):
         async with raw_socketio(server.url, transport, {"rooms": ["material:haya"]}) as client:

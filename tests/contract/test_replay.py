@@ -1,4 +1,4 @@
-"""Reading from a position: the history, and what came since on every transport, without a hole."""
+"""Reads from an offset: the history in pages, and missed events on every transport."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from sio_server.contract.events import EVENT_TYPES
 from tests.conftest import load_vectors
 from tests.support.raw import RawSocketIO, plain, raw_socketio
 from tests.support.server import TIMEOUT, Server
@@ -29,7 +30,7 @@ async def publish(http: aiohttp.ClientSession, url: str, id: str, **furniture: A
 
 
 async def read(http: aiohttp.ClientSession, url: str, **query: Any) -> dict[str, Any]:
-    """Read the log."""
+    """Return one page of the log."""
     async with http.get(f"{url}/api/events", params=query) as response:
         page: dict[str, Any] = await response.json()
         assert response.status == 200, page
@@ -37,7 +38,7 @@ async def read(http: aiohttp.ClientSession, url: str, **query: Any) -> dict[str,
 
 
 async def test_the_history_comes_in_pages(start_server: Start) -> None:
-    """Go from page to page by ``position``, through all events, to the log's end."""
+    """The ``position`` of each page leads to the next page, up to the log's end."""
     server = start_server()
     async with aiohttp.ClientSession() as http:
         empty = await read(http, server.url)
@@ -56,7 +57,7 @@ async def test_the_history_comes_in_pages(start_server: Start) -> None:
 
 
 async def test_the_history_is_filtered_by_rooms(start_server: Start) -> None:
-    """Give each event of the rooms once, and go on from the log's end."""
+    """An event of several rooms comes once, and ``position`` is the log's end."""
     server = start_server()
     async with aiohttp.ClientSession() as http:
         await publish(http, server.url, "pine", furniture_id="a", material="pino")
@@ -72,7 +73,7 @@ async def test_the_history_is_filtered_by_rooms(start_server: Start) -> None:
 
 @asynccontextmanager
 async def _socketio(url: str, since: str, rooms: list[str]) -> AsyncIterator[list[Any]]:
-    seen: list[Any] = []
+    received: list[Any] = []
     async with aiohttp.ClientSession() as http:
         client = RawSocketIO(http, url)
         await client.open("websocket")
@@ -82,31 +83,31 @@ async def _socketio(url: str, since: str, rooms: list[str]) -> AsyncIterator[lis
         async def follow() -> None:
             while True:
                 _, message, *_ = json.loads((await client.receive("42"))[2:])
-                seen.append(message)
+                received.append(message)
 
         async with running(follow()):
-            yield seen
+            yield received
         await client.close()
 
 
 @asynccontextmanager
 async def _websocket(url: str, since: str, rooms: list[str]) -> AsyncIterator[list[Any]]:
-    seen: list[Any] = []
+    received: list[Any] = []
     query = [("since", since), *(("room", room) for room in rooms)]
     async with plain(f"{url}/ws", params=query) as client:
 
         async def follow() -> None:
             while True:
-                seen.append(await client.receive())
+                received.append(await client.receive())
 
         async with running(follow()):
-            yield seen
+            yield received
 
 
 def _sse(header: bool) -> Callable[..., Any]:
     @asynccontextmanager
     async def open_stream(url: str, since: str, rooms: list[str]) -> AsyncIterator[list[Any]]:
-        seen: list[Any] = []
+        received: list[Any] = []
         query = [("room", room) for room in rooms]
         # Last-Event-ID wins over since.
         query.append(("since", "elsewhere" if header else since))
@@ -119,10 +120,10 @@ def _sse(header: bool) -> Callable[..., Any]:
             async def follow() -> None:
                 async for line in response.content:
                     if line.startswith(b"data: "):
-                        seen.append(json.loads(line[6:]))  # noqa: PERF401 - seen as it comes
+                        received.append(json.loads(line[6:]))  # noqa: PERF401 - one at a time
 
             async with running(follow()):
-                yield seen
+                yield received
 
     return open_stream
 
@@ -135,49 +136,51 @@ OPENERS: dict[str, Any] = {
 }
 
 
-async def wait_for(seen: list[Any], condition: Callable[[list[Any]], bool]) -> None:
-    """Wait until what a consumer has seen fulfils a condition."""
+async def wait_for(received: list[Any], condition: Callable[[list[Any]], bool]) -> None:
+    """Wait until the messages that a consumer received meet a condition."""
     async with asyncio.timeout(TIMEOUT):
-        while not condition(seen):
+        while not condition(received):
             await asyncio.sleep(0.005)
 
 
-def events_of(seen: list[Any]) -> list[str]:
+def events_of(received: list[Any]) -> list[str]:
     """Return the ids of the events among all messages."""
-    return [message["id"] for message in seen if message["type"].startswith("furniture_")]
+    return [message["id"] for message in received if message["type"] in EVENT_TYPES]
 
 
 @pytest.mark.parametrize("transport", OPENERS)
-async def test_since_brings_all_that_came_after_it_and_then_what_is_live(
+async def test_since_replays_missed_events_and_then_delivers_live_ones(
     start_server: Start, transport: str
 ) -> None:
-    """Replay in order while events come in; ready stands between replay and live; no hole."""
+    """Events that come during the replay are not lost, and ``ready`` comes before the live ones."""
     server = start_server()
     async with aiohttp.ClientSession() as http:
         await publish(http, server.url, "before")
         since = (await read(http, server.url, limit=0))["position"]
         expected = []
 
-        async def go_on(count: int) -> None:
+        async def publish_events(count: int) -> None:
             for _ in range(count):
                 expected.append(f"e{len(expected)}")
                 await publish(http, server.url, expected[-1])
 
-        await go_on(250)
-        writer = asyncio.ensure_future(go_on(250))
-        async with OPENERS[transport](server.url, since, ["catalog"]) as seen:
+        await publish_events(250)
+        writer = asyncio.ensure_future(publish_events(250))
+        async with OPENERS[transport](server.url, since, ["catalog"]) as received:
             await writer
-            await wait_for(seen, lambda seen: len(seen) > len(expected))
-    assert events_of(seen) == expected
-    at = next(index for index, message in enumerate(seen) if message["type"] == "ready")
-    ready = seen[at]
-    assert ready["replayed"] == at >= 250
+            await wait_for(received, lambda received: len(received) > len(expected))
+    assert events_of(received) == expected
+    ready_index = next(
+        index for index, message in enumerate(received) if message["type"] == "ready"
+    )
+    ready = received[ready_index]
+    assert ready["replayed"] == ready_index >= 250
     assert (ready["gap"], ready["recovered"], ready["rooms"]) == (False, False, ["catalog"])
 
 
 @pytest.mark.parametrize("transport", OPENERS)
-async def test_since_replays_the_rooms_alone(start_server: Start, transport: str) -> None:
-    """Give what the rooms missed, those of the last known state included."""
+async def test_since_replays_only_events_of_the_rooms(start_server: Start, transport: str) -> None:
+    """An event also belongs to the rooms of the piece's last known state."""
     server = start_server()
     async with aiohttp.ClientSession() as http:
         since = (await read(http, server.url, limit=0))["position"]
@@ -185,20 +188,20 @@ async def test_since_replays_the_rooms_alone(start_server: Start, transport: str
         await publish(http, server.url, "out", material="pino")
         await publish(http, server.url, "away", material="pino")
         rooms = ["material:roble"]
-        async with OPENERS[transport](server.url, since, rooms) as seen:
-            await wait_for(seen, lambda seen: len(seen) == 3)
+        async with OPENERS[transport](server.url, since, rooms) as received:
+            await wait_for(received, lambda received: len(received) == 3)
             await publish(http, server.url, "back", material="roble")
-            await wait_for(seen, lambda seen: len(seen) == 4)
-    assert events_of(seen) == ["in", "out", "back"]
-    assert seen[2]["replayed"] == 2
+            await wait_for(received, lambda received: len(received) == 4)
+    assert events_of(received) == ["in", "out", "back"]
+    assert received[2]["replayed"] == 2
 
 
 @pytest.mark.parametrize("transport", OPENERS)
 @pytest.mark.parametrize("since", ["trimmed", "another epoch", "future", "no offset of ours"])
-async def test_a_gap_is_told_and_nothing_is_replayed(
+async def test_a_gap_is_announced_and_nothing_is_replayed(
     start_server: Start, transport: str, since: str
 ) -> None:
-    """Say gap, go on from the log's end; with no rooms nothing can have been missed."""
+    """The consumer continues at the log's end. Without rooms it has missed nothing: no gap."""
     server = start_server(retention_events=5)
     async with aiohttp.ClientSession() as http:
         start = (await read(http, server.url, limit=0))["position"]
@@ -215,25 +218,31 @@ async def test_a_gap_is_told_and_nothing_is_replayed(
         assert (page["gap"], page["events"], page["position"]) == (True, [], end)
         oldest = await read(http, server.url, since=page["oldest"])
         assert (oldest["gap"], len(oldest["events"])) == (False, 5)
-        async with OPENERS[transport](server.url, offset, ["catalog"]) as seen:
-            await wait_for(seen, lambda seen: len(seen) == 1)
+        async with OPENERS[transport](server.url, offset, ["catalog"]) as received:
+            await wait_for(received, lambda received: len(received) == 1)
             await publish(http, server.url, "live")
-            await wait_for(seen, lambda seen: len(seen) == 2)
-        assert (seen[0]["type"], seen[0]["gap"], seen[0]["position"]) == ("ready", True, end)
-        assert events_of(seen) == ["live"]
-    async with raw_socketio(server.url, "websocket", {"since": offset, "rooms": []}) as nowhere:
-        assert nowhere.ready["gap"] is False
+            await wait_for(received, lambda received: len(received) == 2)
+        assert (received[0]["type"], received[0]["gap"], received[0]["position"]) == (
+            "ready",
+            True,
+            end,
+        )
+        assert events_of(received) == ["live"]
+    async with raw_socketio(
+        server.url, "websocket", {"since": offset, "rooms": []}
+    ) as without_rooms:
+        assert without_rooms.ready["gap"] is False
 
 
 async def test_a_fresh_plain_websocket_gets_no_ready(server: Server) -> None:
-    """Keep to what the original sent, where nobody asked for a replay."""
+    """The original server sends none, and this client did not ask for a replay."""
     async with plain(server.url) as client:
         await client.send({"type": "ping"})
         assert (await client.receive())["type"] == "pong"
 
 
-async def test_a_stream_says_who_it_is(server: Server) -> None:
-    """Send Server-Sent Events that no proxy buffers and no cache keeps."""
+async def test_an_event_stream_starts_with_ready(server: Server) -> None:
+    """Its content type is that of Server-Sent Events, and no cache may store it."""
     async with aiohttp.ClientSession() as http, http.get(f"{server.url}/api/stream") as response:
         assert response.content_type == "text/event-stream"
         assert response.headers["Cache-Control"] == "no-store"
@@ -242,8 +251,8 @@ async def test_a_stream_says_who_it_is(server: Server) -> None:
     assert lines[:2] == ["event: ready\n", f"id: {ready['position']}\n"]
 
 
-async def test_a_slow_consumer_gets_everything_once_it_reads_on(start_server: Start) -> None:
-    """Park it past its buffer, serve it from the log, then live again: no hole, no duplicate."""
+async def test_a_slow_consumer_gets_every_event_when_it_reads_again(start_server: Start) -> None:
+    """It is parked past its buffer, then served from the log, then live: no hole, no duplicate."""
     server = start_server(max_buffer_bytes=16_384)
     async with aiohttp.ClientSession() as http:
         socket = await http.ws_connect(server.ws_url, autoping=False)
@@ -256,8 +265,8 @@ async def test_a_slow_consumer_gets_everything_once_it_reads_on(start_server: St
         async with http.get(f"{server.url}/metrics") as response:
             assert "sio_consumers_parked_total 1.0" in await response.text()
         socket._reader._protocol.transport.resume_reading()
-        seen = [(await socket.receive_json(timeout=TIMEOUT))["id"] for _ in expected]
+        received = [(await socket.receive_json(timeout=TIMEOUT))["id"] for _ in expected]
         await publish(http, server.url, "live again")
-        seen.append((await socket.receive_json(timeout=TIMEOUT))["id"])
+        received.append((await socket.receive_json(timeout=TIMEOUT))["id"])
         await socket.close()
-    assert seen == [*expected, "live again"]
+    assert received == [*expected, "live again"]

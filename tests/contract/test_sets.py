@@ -1,6 +1,6 @@
 """The server has exactly the event types, fields, rooms, errors, limits, settings of the contract.
 
-Every client is compared with the same file, so an addition on one side alone fails a test.
+Every client is compared with the same file, so an addition on only one side fails a test.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def describe(rule: TextRule | NumberRule) -> dict[str, Any]:
 
 
 def error_kinds(parent: type[ContractError] = ContractError) -> Iterator[type[ContractError]]:
-    """Yield every error below a parent."""
+    """Yield every error class below a parent."""
     for child in parent.__subclasses__():
         if child.__module__ == errors.__name__:
             yield child
@@ -37,7 +37,7 @@ def error_kinds(parent: type[ContractError] = ContractError) -> Iterator[type[Co
 
 
 def test_the_event_types_are_those_of_the_contract() -> None:
-    """The order counts as well: messages name the types in it."""
+    """The order counts as well: messages name the types in this order."""
     assert list(events.EVENT_TYPES) == CONTRACT["event_types"]
 
 

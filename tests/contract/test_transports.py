@@ -1,4 +1,4 @@
-"""Publish on each transport, consume on all of them: the same events, the same JSON, one order."""
+"""Events of every transport reach the consumers of all transports: the same JSON, in one order."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ VECTORS = load_vectors("events.json")
 
 
 def as_published(vector: dict[str, Any], producer: str) -> dict[str, Any]:
-    """Return a vector's event, with an id of this producer's where it has one."""
+    """Return a vector's event. If it has an id, the producer's name makes the id unique."""
     event: dict[str, Any] = vector["publish"]
     return {**event, "id": f"{event['id']} {producer}"} if event.get("id") else event
 
 
-async def history(url: str, since: str) -> list[dict[str, Any]]:
-    """Read the log to its end."""
+async def events_after(url: str, since: str) -> list[dict[str, Any]]:
+    """Return the events after ``since``, up to the log's end."""
     async with aiohttp.ClientSession() as http:
         params = {"since": since, "limit": "1000"}
         async with http.get(f"{url}/api/events", params=params) as response:
@@ -33,7 +33,7 @@ async def history(url: str, since: str) -> list[dict[str, Any]]:
 
 
 async def position(url: str) -> str:
-    """Return the log's end."""
+    """Return the position of the log's end."""
     async with (
         aiohttp.ClientSession() as http,
         http.get(f"{url}/api/events", params={"limit": "0"}) as response,
@@ -41,8 +41,8 @@ async def position(url: str) -> str:
         return str((await response.json())["position"])
 
 
-async def test_every_consumer_gets_what_every_producer_publishes(server: Server) -> None:
-    """Hold every consumer to the vectors, published on each transport in turn."""
+async def test_every_consumer_receives_every_published_event(server: Server) -> None:
+    """Each transport publishes the vectors in turn, and every consumer gets them unchanged."""
     start = await position(server.url)
     async with AsyncExitStack() as stack:
         consumers = {
@@ -69,17 +69,17 @@ async def test_every_consumer_gets_what_every_producer_publishes(server: Server)
         for consumer in consumers.values():
             await consumer.wait_for(len(expected))
     for name, consumer in consumers.items():
-        # JavaScript has no integers beyond a double: there, compare as it reads them.
-        read = _as_doubles if name.startswith("node") else _exactly
-        assert read(consumer.events) == read(expected), name
+        # JavaScript reads every number as a double, so its events are compared as doubles.
+        comparable = _as_doubles if name.startswith("node") else _as_text
+        assert comparable(consumer.events) == comparable(expected), name
         if name != "python, one argument":
             assert consumer.offsets == offsets, name
-    kept = await history(server.url, start)
-    assert [event.pop("offset") for event in kept] == offsets
-    assert _exactly(kept) == _exactly(expected)
+    stored = await events_after(server.url, start)
+    assert [event.pop("offset") for event in stored] == offsets
+    assert _as_text(stored) == _as_text(expected)
 
 
-def _exactly(events: Any) -> str:
+def _as_text(events: Any) -> str:
     return json.dumps(events, sort_keys=True)
 
 
@@ -87,9 +87,9 @@ def _as_doubles(events: Any) -> Any:
     return json.loads(json.dumps(events), parse_int=float)
 
 
-async def test_each_room_gets_its_events_alone(start_server: Callable[..., Server]) -> None:
-    """Put one consumer in each room of the vectors; each gets what the vectors say, once."""
-    server = start_server()  # of its own: the vectors tell the story of a new log
+async def test_each_room_receives_only_its_own_events(start_server: Callable[..., Server]) -> None:
+    """Each room of the vectors has one consumer, which receives each event of the room once."""
+    server = start_server()  # not the shared one: the vectors describe a new log
     rooms = sorted({room for vector in VECTORS for room in vector["rooms"]})
     async with AsyncExitStack() as stack:
         consumers = {
@@ -111,7 +111,7 @@ async def test_each_room_gets_its_events_alone(start_server: Callable[..., Serve
 
 @pytest.mark.parametrize("producer", PRODUCERS)
 async def test_publishing_an_id_again_is_a_duplicate(server: Server, producer: str) -> None:
-    """Answer the first append's offset and timestamp, and deliver nothing again."""
+    """The answer has the first append's offset and timestamp, and nothing is delivered again."""
     event = {**VECTORS[0]["publish"], "id": f"again {producer}"}
     async with CONSUMERS["plain websocket"](server.url) as consumer:
         async with PRODUCERS[producer](server.url) as publish:
@@ -127,14 +127,14 @@ async def test_publishing_an_id_again_is_a_duplicate(server: Server, producer: s
 
 
 async def test_publishes_of_one_connection_are_appended_in_their_order(server: Server) -> None:
-    """Send many without waiting for an answer; the log has them as they were sent."""
+    """The producer sends 300 events without waiting for an answer."""
     start = await position(server.url)
     sent = []
     async with aiohttp.ClientSession() as http, http.ws_connect(server.ws_url) as socket:
         for number in range(300):
             sent.append(f"order {number}")
             await socket.send_json({**VECTORS[0]["publish"], "id": sent[-1], "ref": number})
-        acknowledged = 0
-        while acknowledged < len(sent):
-            acknowledged += (await socket.receive_json())["type"] == "ack"
-    assert [event["id"] for event in await history(server.url, start)] == sent
+        acks = 0
+        while acks < len(sent):
+            acks += (await socket.receive_json())["type"] == "ack"
+    assert [event["id"] for event in await events_after(server.url, start)] == sent

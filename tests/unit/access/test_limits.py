@@ -1,4 +1,4 @@
-"""Limits: the sliding minute, addresses, connections; each at N and N+1."""
+"""Limits of commands, addresses and connections: each at its bound, and one past it."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from sio_server.contract.errors import Flooding, RateLimited, TooManyConnections
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that moves only when a test sets it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
 
     def __call__(self) -> float:
-        """Return the seconds."""
+        """Return the current seconds."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """Return a clock to move."""
+    """Return a clock that the test moves."""
     return Clock()
 
 
 def outcomes(rate: RateLimit, times: int) -> list[str]:
-    """Count so many commands; return what became of each."""
-    found = []
+    """Count so many commands, and return the outcome of each."""
+    results = []
     for _ in range(times):
         try:
             rate.count()
         except RateLimited as error:
-            found.append("closed" if isinstance(error, Flooding) else "refused")
+            results.append("closed" if isinstance(error, Flooding) else "refused")
         else:
-            found.append("passed")
-    return found
+            results.append("passed")
+    return results
 
 
 @pytest.mark.parametrize("limit", [2, 3, 100])
-def test_a_minute_has_so_many_commands(limit: int, clock: Clock) -> None:
-    """N pass, N+1 is refused, the tenfold closes, and so does all that follows."""
-    found = outcomes(RateLimit(limit, clock), limit * 10 + 5)
-    assert found[:limit] == ["passed"] * limit
-    assert found[limit : limit * 10 - 1] == ["refused"] * (limit * 9 - 1)
-    assert found[limit * 10 - 1 :] == ["closed"] * 6
+def test_commands_over_the_limit_are_refused_and_then_close(limit: int, clock: Clock) -> None:
+    """Ten times the limit closes the connection, and so does every command after that."""
+    results = outcomes(RateLimit(limit, clock), limit * 10 + 5)
+    assert results[:limit] == ["passed"] * limit
+    assert results[limit : limit * 10 - 1] == ["refused"] * (limit * 9 - 1)
+    assert results[limit * 10 - 1 :] == ["closed"] * 6
 
 
-def test_a_refusal_says_the_limit_and_when_to_retry(clock: Clock) -> None:
-    """With the contract's code; the closing one is of the same code."""
+def test_a_refusal_names_the_limit_and_says_when_to_retry(clock: Clock) -> None:
+    """A refusal that closes the connection has the same code."""
     rate = RateLimit(1, clock)
     rate.count()
     with pytest.raises(RateLimited, match="more than 1 commands") as caught:
@@ -62,22 +62,22 @@ def test_a_refusal_says_the_limit_and_when_to_retry(clock: Clock) -> None:
 
 
 def test_the_minute_slides(clock: Clock) -> None:
-    """A command counts for sixty seconds, each by itself."""
+    """Each command counts for sixty seconds, independently of the others."""
     rate = RateLimit(2, clock)
     assert outcomes(rate, 1) == ["passed"]
     clock.now += 30
     assert outcomes(rate, 1) == ["passed"]
     clock.now += 29.9
     assert outcomes(rate, 1) == ["refused"]
-    clock.now += 30.2  # the second has gone too, the refused one has not
+    clock.now += 30.2  # the second command no longer counts, the refused one still does
     assert outcomes(rate, 2) == ["passed", "refused"]
     clock.now += 60
     assert outcomes(rate, 3) == ["passed", "passed", "refused"]
 
 
 @given(st.lists(st.floats(0, 40), max_size=60), st.integers(1, 5))
-def test_any_schedule_counts_as_the_last_minute_has_it(pauses: list[float], limit: int) -> None:
-    """The same as counting all the commands of the last sixty seconds anew."""
+def test_any_schedule_is_limited_by_its_last_sixty_seconds(pauses: list[float], limit: int) -> None:
+    """The reference counts the commands of the last sixty seconds again at each command."""
     clock = Clock()
     rate = RateLimit(limit, clock)
     times: list[float] = []
@@ -89,13 +89,13 @@ def test_any_schedule_counts_as_the_last_minute_has_it(pauses: list[float], limi
         assert outcomes(rate, 1) == [expected]
 
 
-def test_a_quiet_connection_costs_no_memory() -> None:
-    """The count begins with the first command."""
+def test_a_connection_without_commands_stores_no_times() -> None:
+    """Most consumers never send a command, so the list is created by the first one."""
     assert RateLimit(100)._times is None
 
 
-def test_addresses_are_counted_apart() -> None:
-    """Each has its own limit, and keeps it."""
+def test_each_address_has_its_own_limit() -> None:
+    """Its count stays when other addresses send commands."""
     rates = AddressRates(1)
     assert outcomes(rates.of("192.0.2.1"), 2) == ["passed", "refused"]
     assert outcomes(rates.of("192.0.2.2"), 1) == ["passed"]
@@ -103,7 +103,7 @@ def test_addresses_are_counted_apart() -> None:
 
 
 def test_the_address_idle_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many addresses there are, so many are remembered; use keeps one of them."""
+    """The number of remembered addresses is bounded, and a command counts as activity."""
     monkeypatch.setattr(limits, "MAX_ADDRESSES", 2)
     rates = AddressRates(1)
     first, second = rates.of("a"), rates.of("b")
@@ -113,8 +113,8 @@ def test_the_address_idle_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) 
     assert rates.of("b") is not second
 
 
-def test_connections_are_bounded_in_all() -> None:
-    """N enter, N+1 is told that the server is full, and enters once another has left."""
+def test_the_total_of_connections_is_bounded() -> None:
+    """A refused connection may enter after another one has left."""
     bound = ConnectionLimits(2, 0)
     leave = bound.enter("a")
     bound.enter("b")
@@ -128,8 +128,8 @@ def test_connections_are_bounded_in_all() -> None:
     bound.enter("c")
 
 
-def test_connections_are_bounded_for_each_address() -> None:
-    """Others are not touched; a refusal counts for nothing."""
+def test_the_connections_of_an_address_are_bounded() -> None:
+    """Other addresses may still enter, and a refusal takes no place."""
     bound = ConnectionLimits(100, 2)
     leaves = [bound.enter("a"), bound.enter("a")]
     for _ in range(3):
@@ -143,7 +143,7 @@ def test_connections_are_bounded_for_each_address() -> None:
 
 
 def test_zero_is_no_bound_for_an_address() -> None:
-    """Only the bound in all holds then."""
+    """Then only the total is bounded."""
     bound = ConnectionLimits(50, 0)
     for _ in range(50):
         bound.enter("a")
@@ -151,16 +151,16 @@ def test_zero_is_no_bound_for_an_address() -> None:
         bound.enter("a")
 
 
-def test_a_full_server_says_so_before_a_full_address() -> None:
-    """Then nothing that the client does would help."""
+def test_a_full_server_is_reported_before_a_full_address() -> None:
+    """It would not help the client to close its own connections."""
     bound = ConnectionLimits(1, 1)
     bound.enter("a")
     with pytest.raises(TooManyConnections):
         bound.enter("a")
 
 
-def test_addresses_that_have_left_are_forgotten() -> None:
-    """Counting them for ever would be a leak."""
+def test_an_address_without_connections_is_forgotten() -> None:
+    """Otherwise every address that ever connected would stay in memory."""
     bound = ConnectionLimits(10, 2)
     leaves = [bound.enter(address) for address in ("a", "a", "b")]
     for leave in leaves:

@@ -1,4 +1,4 @@
-"""The identity of a client and its rights: with a key, and without a credential."""
+"""Principals: the identity and the rights of a client, with a key and without a credential."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ KEYS = ("first-key", "second-key", "ключ")
 def access(
     keys: Collection[str] = KEYS, open_publish: str = "off", *, require_auth: bool = False
 ) -> Access:
-    """Make the access that a test is about."""
+    """Return access rules, by default with keys and without open publishing."""
     return Access(keys, open_publish, require_auth)
 
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("open_publish", ["off", "loopback", "anyone"])
 def test_a_producer_key_may_publish_and_consume(key: str, open_publish: str) -> None:
-    """Whichever position it has, from anywhere, whatever else is open."""
+    """This holds for value key, from any address, with any setting of open publishing."""
     principal = access(open_publish=open_publish, require_auth=True).identify(key, REMOTE)
     assert (principal.kind, principal.may_publish, principal.may_consume) == ("key", True, True)
     principal.check_publish()
@@ -39,22 +39,22 @@ def test_a_producer_key_may_publish_and_consume(key: str, open_publish: str) -> 
 )
 @pytest.mark.parametrize("source", [LOCAL, REMOTE], ids=["local", "remote"])
 def test_a_credential_that_is_no_key_is_refused(credential: str, source: Source) -> None:
-    """It is never treated as none, even where none is needed, and is not shown."""
+    """It is refused even if no credential is needed, and the error does not show it."""
     with pytest.raises(Unauthorized) as caught:
         access(open_publish="anyone").identify(credential, source)
     assert credential == "" or credential not in caught.value.message
 
 
 @pytest.mark.parametrize("position", range(3))
-def test_every_key_is_compared_whichever_matches(
+def test_every_key_is_compared_even_after_a_match(
     position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The time that a comparison takes tells nothing about the keys."""
+    """So the time of the check tells nothing about the keys."""
     compared: list[bytes] = []
     compare = hmac.compare_digest
 
     def spy(a: Any, b: Any) -> bool:
-        compared.extend(each for each in (a, b) if each in [key.encode() for key in KEYS])
+        compared.extend(value for value in (a, b) if value in [key.encode() for key in KEYS])
         return compare(a, b)
 
     monkeypatch.setattr(hmac, "compare_digest", spy)
@@ -64,14 +64,14 @@ def test_every_key_is_compared_whichever_matches(
 
 @pytest.mark.parametrize("credential", ["", "anything", "a.b.c"])
 def test_without_keys_credentials_are_ignored(credential: str) -> None:
-    """Where none is configured, none is checked."""
+    """If no key is configured, there is nothing to compare a credential with."""
     principal = access(keys=(), open_publish="loopback").identify(credential, LOCAL)
     assert (principal.kind, principal.may_publish) == ("anonymous", True)
     assert not access(keys=()).identify(credential, LOCAL).may_publish
 
 
 @pytest.mark.parametrize(
-    ("open_publish", "source", "may"),
+    ("open_publish", "source", "allowed"),
     [
         ("off", LOCAL, False),
         ("off", REMOTE, False),
@@ -81,23 +81,23 @@ def test_without_keys_credentials_are_ignored(credential: str) -> None:
         ("anyone", REMOTE, True),
     ],
 )
-def test_publishing_without_a_credential_is_as_open_as_it_is_set(
-    open_publish: str, source: Source, may: bool
+def test_publishing_without_a_credential_follows_the_setting(
+    open_publish: str, source: Source, allowed: bool
 ) -> None:
-    """Whether consuming needs a credential does not matter; a refusal names the setting."""
+    """``require_auth`` is about consuming and does not matter. A refusal names the setting."""
     for require_auth in (False, True):
         principal = access(open_publish=open_publish, require_auth=require_auth).identify(
             None, source
         )
-        assert principal.may_publish is may
-        if not may:
+        assert principal.may_publish is allowed
+        if not allowed:
             with pytest.raises(Forbidden, match="SIO_OPEN_PUBLISH"):
                 principal.check_publish()
 
 
 @pytest.mark.parametrize("require_auth", [False, True])
 def test_consuming_without_a_credential_is_open_unless_required(require_auth: bool) -> None:
-    """Then the lack of one is ``unauthorized``."""
+    """If one is required, the error is ``unauthorized``."""
     principal = access(require_auth=require_auth).identify(None, LOCAL)
     if require_auth:
         with pytest.raises(Unauthorized):
@@ -106,8 +106,8 @@ def test_consuming_without_a_credential_is_open_unless_required(require_auth: bo
         principal.check_consume()
 
 
-def test_a_principal_that_may_not_publish_is_forbidden_to() -> None:
-    """With the reason in the message."""
+def test_a_refusal_to_publish_gives_the_reason() -> None:
+    """The principal carries the reason, because only its maker knows which setting forbids it."""
     with pytest.raises(Forbidden, match="because"):
         Principal(
             "anonymous", may_publish=False, may_consume=True, why_not="because"

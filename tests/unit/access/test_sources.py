@@ -1,4 +1,4 @@
-"""Where a request comes from, and which origins may connect."""
+"""The source of a request, and the origins that may connect."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from multidict import CIMultiDict
 from sio_server.access.sources import Source, locate, origin_allowed
 
 
-def where(peer: str = "127.0.0.1", trusted: Collection[str] = (), **headers: str) -> Source:
+def source_of(peer: str = "127.0.0.1", trusted: Collection[str] = (), **headers: str) -> Source:
     """Locate a request; ``_`` in a header's name stands for ``-``."""
-    named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
-    return locate(peer, "http", named, trusted)
+    all_headers = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
+    return locate(peer, "http", all_headers, trusted)
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"])
@@ -33,18 +33,20 @@ def where(peer: str = "127.0.0.1", trusted: Collection[str] = (), **headers: str
         "http://[::1]",
     ],
 )
-def test_loopback_by_every_sign_is_local(peer: str, host: str, origin: str | None) -> None:
-    """The peer, ``Host``, and ``Origin`` where there is one."""
+def test_a_request_with_only_loopback_signs_is_local(
+    peer: str, host: str, origin: str | None
+) -> None:
+    """The signs are the peer, ``Host``, and ``Origin`` if there is one."""
     headers = {"Host": host} if origin is None else {"Host": host, "Origin": origin}
-    assert where(peer, **headers).is_local
+    assert source_of(peer, **headers).is_local
 
 
 @pytest.mark.parametrize(
     "peer", ["", "192.0.2.7", "10.0.0.1", "0.0.0.0", "::", "::2", "::ffff:192.0.2.7", "localhost"]
 )
 def test_another_peer_is_not_local(peer: str) -> None:
-    """Whatever its headers say; an address that is none is nobody's."""
-    assert not where(peer, Host="localhost").is_local
+    """Its headers do not matter. Text that is no address is not local either."""
+    assert not source_of(peer, Host="localhost").is_local
 
 
 @pytest.mark.parametrize(
@@ -66,8 +68,8 @@ def test_another_peer_is_not_local(peer: str) -> None:
 )
 @pytest.mark.parametrize("value", ["", "127.0.0.1", "localhost"])
 @pytest.mark.parametrize("trusted", [(), ("127.0.0.1",)], ids=["untrusted", "trusted"])
-def test_what_was_forwarded_is_not_local(name: str, value: str, trusted: Collection[str]) -> None:
-    """A proxy on this machine stands for others, trusted or not, whatever it says."""
+def test_a_forwarded_request_is_not_local(name: str, value: str, trusted: Collection[str]) -> None:
+    """A proxy on this machine, trusted or not, forwards requests of other machines."""
     headers = CIMultiDict({"Host": "localhost", name: value})
     assert not locate("127.0.0.1", "http", headers, trusted).is_local
 
@@ -91,13 +93,13 @@ def test_what_was_forwarded_is_not_local(name: str, value: str, trusted: Collect
     ],
 )
 def test_another_host_is_not_local(host: str) -> None:
-    """A name that resolves to loopback may be a rebinding page's."""
-    assert not where(Host=host).is_local
+    """An attacker's page may have a name that resolves to loopback (DNS rebinding)."""
+    assert not source_of(Host=host).is_local
 
 
 def test_without_a_host_nothing_is_local() -> None:
-    """A browser always sends one."""
-    assert not where().is_local
+    """Every browser sends ``Host``, so no local page is refused by this."""
+    assert not source_of().is_local
 
 
 @pytest.mark.parametrize(
@@ -119,22 +121,22 @@ def test_without_a_host_nothing_is_local() -> None:
     ],
 )
 def test_another_origin_is_not_local(origin: str) -> None:
-    """A page from elsewhere must not publish through a developer's browser."""
-    assert not where(Host="localhost:8765", Origin=origin).is_local
+    """A page of another site must not publish through a developer's browser."""
+    assert not source_of(Host="localhost:8765", Origin=origin).is_local
 
 
 def test_without_forwarding_the_peer_is_the_client() -> None:
-    """The base is what it asked for."""
-    source = where("192.0.2.7", ("10.0.0.0/8",), Host="example.com:8765")
+    """The base is the scheme and the host that it requested."""
+    source = source_of("192.0.2.7", ("10.0.0.0/8",), Host="example.com:8765")
     assert (source.address, source.base) == ("192.0.2.7", "http://example.com:8765")
 
 
 @pytest.mark.parametrize("trusted", [(), ("10.0.0.0/8",), ("192.0.2.8",), ("2001:db8::/32",)])
-def test_forwarding_headers_of_an_untrusted_peer_count_for_nothing(
+def test_forwarding_headers_of_an_untrusted_peer_are_ignored(
     trusted: Collection[str],
 ) -> None:
-    """Neither the address nor the scheme nor the host."""
-    source = where(
+    """They change neither the address nor the scheme nor the host."""
+    source = source_of(
         "192.0.2.7",
         trusted,
         Host="example.com",
@@ -166,9 +168,9 @@ def test_forwarding_headers_of_an_untrusted_peer_count_for_nothing(
         (",", "10.0.0.1"),
     ],
 )
-def test_the_client_is_the_nearest_that_no_trusted_proxy_is(hops: str, address: str) -> None:
-    """What stands further left was written by whoever: it may be forged."""
-    source = where("10.0.0.1", ("10.0.0.0/8",), Host="h", X_Forwarded_For=hops)
+def test_the_client_is_the_nearest_hop_that_is_no_trusted_proxy(hops: str, address: str) -> None:
+    """The client may have forged every hop further left."""
+    source = source_of("10.0.0.1", ("10.0.0.0/8",), Host="h", X_Forwarded_For=hops)
     assert source.address == address
 
 
@@ -181,15 +183,15 @@ def test_the_client_is_the_nearest_that_no_trusted_proxy_is(hops: str, address: 
     ],
 )
 def test_several_lines_of_a_forwarding_header_are_one_list(lines: list[str], address: str) -> None:
-    """A proxy that adds a line of its own leaves the client's forged one in front of it."""
+    """A proxy may add its own line after a line that the client forged."""
     headers = CIMultiDict([("Host", "h"), *(("X-Forwarded-For", line) for line in lines)])
     assert locate("10.0.0.1", "http", headers, ("10.0.0.0/8",)).address == address
 
 
 @pytest.mark.parametrize("trusted", ["10.0.0.1", "10.0.0.1/32", "10.0.0.0/8", "10.1.2.3/8"])
-def test_a_trusted_proxy_says_how_the_client_reached_us(trusted: str) -> None:
-    """Scheme and host make the base; without them the request's own do."""
-    source = where(
+def test_a_trusted_proxy_names_the_scheme_and_the_host(trusted: str) -> None:
+    """They make the base. Without its headers, the base is that of the request itself."""
+    source = source_of(
         "10.0.0.1",
         (trusted,),
         Host="internal:8765",
@@ -197,20 +199,20 @@ def test_a_trusted_proxy_says_how_the_client_reached_us(trusted: str) -> None:
         X_Forwarded_Host="example.com",
     )
     assert (source.address, source.base) == ("10.0.0.1", "https://example.com")
-    assert where("10.0.0.1", (trusted,), Host="a", X_Forwarded_Proto="").base == "http://a"
+    assert source_of("10.0.0.1", (trusted,), Host="a", X_Forwarded_Proto="").base == "http://a"
 
 
 def test_an_ipv6_proxy_is_trusted_by_its_network() -> None:
-    """Networks of the other family do not get in its way."""
-    source = where("2001:db8::2", ("10.0.0.0/8", "2001:db8::/32"), X_Forwarded_For="192.0.2.1")
+    """IPv4 networks in the same setting do not matter."""
+    source = source_of("2001:db8::2", ("10.0.0.0/8", "2001:db8::/32"), X_Forwarded_For="192.0.2.1")
     assert source.address == "192.0.2.1"
 
 
 @given(st.lists(st.sampled_from(["10.0.0.2", "10.0.0.3", "198.51.100.1", "x", "", "::1"])))
-def test_a_forged_left_part_changes_nothing(left: list[str]) -> None:
-    """Whatever a client sends, its address is the one that the first proxy saw."""
+def test_forged_hops_do_not_change_the_address(left: list[str]) -> None:
+    """The address is the one that the first trusted proxy saw."""
     hops = ", ".join([*left, "203.0.113.5", "10.0.0.2"])
-    assert where("10.0.0.1", ("10.0.0.0/8",), X_Forwarded_For=hops).address == "203.0.113.5"
+    assert source_of("10.0.0.1", ("10.0.0.0/8",), X_Forwarded_For=hops).address == "203.0.113.5"
 
 
 BASE = "https://shop.example"
@@ -236,8 +238,8 @@ ALLOWED = (
         "http://[::1]:5173",
     ],
 )
-def test_an_origin_passes_where_it_is_the_same_or_allowed(origin: str | None) -> None:
-    """No origin is not a browser's, and passes."""
+def test_the_same_or_an_allowed_origin_passes(origin: str | None) -> None:
+    """A request without an origin is not a browser's, and passes too."""
     assert origin_allowed(origin, BASE, ALLOWED)
 
 
@@ -270,14 +272,14 @@ def test_an_origin_passes_where_it_is_the_same_or_allowed(origin: str | None) ->
     ],
 )
 def test_any_other_origin_is_refused(origin: str) -> None:
-    """Origins are compared whole, scheme and port included."""
+    """Origins are compared whole, with scheme and port."""
     assert not origin_allowed(origin, BASE, ALLOWED)
     assert not origin_allowed(origin, BASE, ())
 
 
 @pytest.mark.parametrize("origin", ["null", "https://anything.test", "http://localhost:1"])
 def test_an_asterisk_allows_every_origin(origin: str) -> None:
-    """That is what it is for."""
+    """This includes ``null``, the origin of a page without a site."""
     assert origin_allowed(origin, BASE, ("*",))
 
 
@@ -291,7 +293,7 @@ def test_an_asterisk_allows_every_origin(origin: str) -> None:
     ],
 )
 def test_the_same_origin_always_passes(origin: str, base: str) -> None:
-    """A proxy may write the default port into ``Host``, which a browser's origin leaves out."""
+    """A proxy may write the default port into ``Host``. A browser leaves it out of the origin."""
     assert origin_allowed(origin, base, ())
 
 

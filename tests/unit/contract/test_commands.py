@@ -1,4 +1,4 @@
-"""Commands: what a message or a Socket.IO event asks for."""
+"""Commands: the meaning of a message or of a Socket.IO event."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
-known = st.sampled_from([*EVENT_TYPES, "message", "ping", "subscribe", "unsubscribe"]) | (
+command_names = st.sampled_from([*EVENT_TYPES, "message", "ping", "subscribe", "unsubscribe"]) | (
     st.sampled_from(["authenticate", "connect", "furniture", ""])
 )
-near_messages = st.fixed_dictionaries(
+nearly_messages = st.fixed_dictionaries(
     {},
     optional={
-        "type": known | json_values,
+        "type": command_names | json_values,
         "furniture": st.just(TABLE) | json_values,
         "id": st.just("a") | json_values,
         "rooms": st.lists(st.sampled_from(["catalog", "material:roble", "x"])) | json_values,
@@ -65,21 +65,21 @@ near_messages = st.fixed_dictionaries(
 
 
 def nested(depth: int) -> Any:
-    """Nest so many lists."""
+    """Return so many nested lists."""
     value: Any = []
     for _ in range(depth - 1):
         value = [value]
     return value
 
 
-def do(name: Any, *arguments: Any) -> Any:
+def parse_event(name: Any, *arguments: Any) -> Any:
     """Parse a Socket.IO event."""
     return parse_event_arguments(name, arguments, MAX_DEPTH)
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
-def test_a_message_with_an_events_type_publishes(event_type: str) -> None:
-    """It is the event as a producer sends it."""
+def test_a_message_with_an_event_type_publishes(event_type: str) -> None:
+    """The message is the event as a producer sends it."""
     command = parse_message({"type": event_type, "furniture": TABLE, "id": "a"})
     assert command == Publish(Event(event_type, TABLE, "a"))
 
@@ -96,10 +96,10 @@ def test_a_message_with_an_events_type_publishes(event_type: str) -> None:
     ],
 )
 def test_a_message_names_its_command_by_type(message: Any, command: Any) -> None:
-    """Each command of the plain WebSocket."""
+    """Socket.IO's ``message`` accepts the same, as an object or as JSON text."""
     assert parse_message(message) == command
-    assert do("message", message) == command
-    assert do("message", dumps(message)) == command
+    assert parse_event("message", message) == command
+    assert parse_event("message", dumps(message)) == command
 
 
 @pytest.mark.parametrize(
@@ -124,18 +124,18 @@ def test_a_message_names_its_command_by_type(message: Any, command: Any) -> None
 def test_a_bad_message_is_refused_with_its_code(
     message: Any, error: type[ContractError], field: str | None
 ) -> None:
-    """As an object and, where it is one, as the argument of Socket.IO's ``message``."""
+    """An object is refused in the same way as the argument of Socket.IO's ``message``."""
     with pytest.raises(error) as caught:
         parse_message(message)
     assert [fault.field for fault in caught.value.details] == ([field] if field else [])
     if isinstance(message, dict):
         with pytest.raises(error):
-            do("message", message)
+            parse_event("message", message)
 
 
-@given(json_values | near_messages)
+@given(json_values | nearly_messages)
 def test_arbitrary_json_is_a_command_or_an_error_of_the_contract(message: Any) -> None:
-    """Nothing else comes out."""
+    """No other exception is raised."""
     try:
         command = parse_message(message)
     except ContractError:
@@ -144,17 +144,17 @@ def test_arbitrary_json_is_a_command_or_an_error_of_the_contract(message: Any) -
 
 
 arguments = st.lists(
-    json_values | near_messages | st.binary() | near_messages.map(json.dumps), max_size=2
+    json_values | nearly_messages | st.binary() | nearly_messages.map(json.dumps), max_size=2
 )
 
 
-@given(known | json_values, arguments)
+@given(command_names | json_values, arguments)
 def test_an_arbitrary_event_is_a_command_or_an_error_of_the_contract(
     name: Any, arguments: list[Any]
 ) -> None:
-    """Whatever its name and arguments are."""
+    """This holds for any name and for any arguments."""
     try:
-        command = do(name, *arguments)
+        command = parse_event(name, *arguments)
     except ContractError:
         return
     assert isinstance(command, COMMANDS)
@@ -162,30 +162,30 @@ def test_an_arbitrary_event_is_a_command_or_an_error_of_the_contract(
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
 def test_an_event_is_published_with_or_without_its_type(event_type: str) -> None:
-    """Its name says it already."""
+    """The name of the Socket.IO event already says the type."""
     published = Publish(Event(event_type, TABLE, "a"))
-    assert do(event_type, {"furniture": TABLE, "id": "a"}) == published
-    assert do(event_type, {"type": event_type, "furniture": TABLE, "id": "a"}) == published
+    assert parse_event(event_type, {"furniture": TABLE, "id": "a"}) == published
+    assert parse_event(event_type, {"type": event_type, "furniture": TABLE, "id": "a"}) == published
 
 
 @pytest.mark.parametrize("other", ["furniture_updated", "ping", "", None, 5, []])
 def test_an_event_name_that_differs_from_the_type_is_invalid(other: Any) -> None:
-    """Neither of the two is taken."""
+    """Neither of the two wins."""
     with pytest.raises(InvalidMessage):
-        do("furniture_created", {"type": other, "furniture": TABLE})
+        parse_event("furniture_created", {"type": other, "furniture": TABLE})
 
 
 @pytest.mark.parametrize("argument", [None, "text", 5, True, [TABLE], dumps({"furniture": TABLE})])
 def test_an_event_to_publish_is_an_object(argument: Any) -> None:
-    """JSON text is for ``message`` alone."""
+    """Only ``message`` accepts JSON text."""
     with pytest.raises(InvalidMessage):
-        do("furniture_created", argument)
+        parse_event("furniture_created", argument)
 
 
-def test_an_event_without_furniture_has_it_at_fault() -> None:
-    """It is a field, missing."""
+def test_an_event_without_furniture_is_invalid_furniture() -> None:
+    """The message itself is valid: only a field is missing."""
     with pytest.raises(InvalidFurniture):
-        do("furniture_created", {})
+        parse_event("furniture_created", {})
 
 
 @pytest.mark.parametrize(
@@ -203,13 +203,13 @@ def test_an_event_without_furniture_has_it_at_fault() -> None:
     ],
 )
 def test_an_event_names_its_command(name: str, argument: Any, command: Any) -> None:
-    """A room or a list of them, an object with a token."""
-    assert do(name, argument) == command
+    """Rooms are one name or a list of names, and a token comes in an object."""
+    assert parse_event(name, argument) == command
 
 
-def test_ping_takes_nothing() -> None:
-    """It is a ping."""
-    assert do("ping") == Ping()
+def test_ping_takes_no_argument() -> None:
+    """A client measures time by it, and has nothing to say."""
+    assert parse_event("ping") == Ping()
 
 
 @pytest.mark.parametrize(
@@ -217,82 +217,82 @@ def test_ping_takes_nothing() -> None:
 )
 @pytest.mark.parametrize("arguments", [(), ({}, {}), ("catalog", None)])
 def test_every_other_command_takes_one_argument(name: str, arguments: tuple[Any, ...]) -> None:
-    """None and two are refused."""
+    """A call without an argument and a call with two are refused."""
     with pytest.raises(InvalidMessage):
-        do(name, *arguments)
+        parse_event(name, *arguments)
 
 
 @pytest.mark.parametrize("name", ["", "pong", "ready", "error", "join", "Subscribe", 5, 0, -1])
-def test_an_event_beyond_the_table_is_of_unknown_type(name: Any) -> None:
-    """With or without arguments."""
+def test_an_event_that_is_no_command_is_an_unknown_type(name: Any) -> None:
+    """Its arguments do not matter."""
     for arguments in ((), ({},)):
         with pytest.raises(UnknownType):
-            do(name, *arguments)
+            parse_event(name, *arguments)
 
 
 @pytest.mark.parametrize("token", [..., None, 5, True, ["t"], {}])
 def test_a_token_is_a_string(token: Any) -> None:
-    """Missing, or of another type, it is an invalid message that does not show it."""
+    """If it is missing or of another type, the error names the field."""
     argument = {} if token is ... else {"token": token}
     with pytest.raises(InvalidMessage) as caught:
-        do("authenticate", argument)
+        parse_event("authenticate", argument)
     assert [fault.field for fault in caught.value.details] == ["token"]
 
 
 @pytest.mark.parametrize("argument", [None, "t", ["t"]])
 def test_a_token_comes_in_an_object(argument: Any) -> None:
-    """A bare string is not one."""
+    """A bare string is refused."""
     with pytest.raises(InvalidMessage):
-        do("authenticate", argument)
+        parse_event("authenticate", argument)
 
 
 @pytest.mark.parametrize("text", ["", "{", "NaN", '{"type":"ping","x":1e999}', '"\\ud800"'])
 def test_bad_json_text_in_a_message_is_invalid_json(text: str) -> None:
-    """It is held to the same rules as the plain WebSocket's."""
+    """The rules are those of the plain WebSocket."""
     with pytest.raises(InvalidJson):
-        do("message", text)
+        parse_event("message", text)
 
 
 @pytest.mark.parametrize("argument", [b"", b"x", [b"x"], {"furniture": {**TABLE, "foto": b"x"}}])
 @pytest.mark.parametrize("name", ["furniture_created", "message", "subscribe", "authenticate"])
 def test_binary_is_an_invalid_message(name: str, argument: Any) -> None:
-    """Wherever it stands."""
+    """It is refused at any depth."""
     with pytest.raises(InvalidMessage):
-        do(name, argument)
+        parse_event(name, argument)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**100, "\ud800", {"\udfff": 1}])
-def test_an_argument_is_json_in_the_contracts_sense(value: Any) -> None:
-    """Socket.IO's own decoder takes more."""
+def test_an_argument_that_is_no_strict_json_is_refused(value: Any) -> None:
+    """Socket.IO's own decoder accepts more than JSON."""
     with pytest.raises(InvalidJson):
-        do("furniture_created", {"furniture": {**TABLE, "x": value}})
+        parse_event("furniture_created", {"furniture": {**TABLE, "x": value}})
 
 
 def test_the_argument_itself_is_depth_one() -> None:
-    """At the bound it passes, one deeper it does not, as an object or as text."""
+    """The bound passes and one level more is refused, for an object and for text."""
     within, beyond = nested(MAX_DEPTH - 1), nested(MAX_DEPTH)
-    assert do("message", {"type": "ping", "x": within}) == Ping()
-    assert do("message", dumps({"type": "ping", "x": within})) == Ping()
+    assert parse_event("message", {"type": "ping", "x": within}) == Ping()
+    assert parse_event("message", dumps({"type": "ping", "x": within})) == Ping()
     for argument in ({"type": "ping", "x": beyond}, dumps({"type": "ping", "x": beyond})):
         with pytest.raises(InvalidJson):
-            do("message", argument)
+            parse_event("message", argument)
 
 
 @pytest.mark.parametrize("ref", ["", "a", 0, -5, 1.5, 10**50])
 def test_a_ref_is_a_string_or_a_number(ref: Any) -> None:
-    """It comes back as it is, falsy ones too."""
+    """It is returned unchanged, even if it is falsy."""
     assert parse_ref({"ref": ref}) == ref
 
 
 @pytest.mark.parametrize("message", [{}, {"ref": None}, [], "ref", 5, None])
 def test_a_message_need_not_carry_a_ref(message: Any) -> None:
-    """Then there is None."""
+    """The result is then None."""
     assert parse_ref(message) is None
 
 
 @pytest.mark.parametrize("ref", [True, False, [], ["a"], {}])
 def test_any_other_ref_is_an_invalid_message(ref: Any) -> None:
-    """Booleans are no numbers."""
+    """A boolean is not a number."""
     with pytest.raises(InvalidMessage) as caught:
         parse_ref({"ref": ref})
     assert [fault.field for fault in caught.value.details] == ["ref"]

@@ -33,20 +33,20 @@ STATUSES = {
 RETRY_LATER = {"rate_limited", "log_unavailable", "shutting_down"}
 
 
-def tree(kind: type[ContractError]) -> Iterator[type[ContractError]]:
+def errors_below(kind: type[ContractError]) -> Iterator[type[ContractError]]:
     """Yield every error of the module below ``kind``."""
     for child in kind.__subclasses__():
         if child.__module__ == errors.__name__:
             yield child
-            yield from tree(child)
+            yield from errors_below(child)
 
 
-ERRORS = [error for error in tree(ContractError) if "code" in vars(error)]
-"""The others share the code of their parent: they differ in what the server does next."""
+ERRORS = [error for error in errors_below(ContractError) if "code" in vars(error)]
+"""Errors that define a code. The others share their parent's, and differ in the next action."""
 
 
-def test_the_tree_has_each_code_of_the_contract_once() -> None:
-    """No code is missing, none is there twice, none is new."""
+def test_each_code_of_the_contract_has_one_error() -> None:
+    """No code is missing, repeated or new."""
     assert sorted(error.code for error in ERRORS) == sorted(STATUSES)
 
 
@@ -57,8 +57,8 @@ def test_each_code_has_its_status(error: type[ContractError]) -> None:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
-def test_only_errors_that_pass_say_when_to_retry(error: type[ContractError]) -> None:
-    """``Retry-After`` goes with the codes that have it, and is at least a second."""
+def test_only_temporary_errors_say_when_to_retry(error: type[ContractError]) -> None:
+    """For a permanent error, a retry would only fail again."""
     if error.code in RETRY_LATER:
         assert isinstance(error.retry_after, int)
         assert error.retry_after >= 1
@@ -72,16 +72,16 @@ def test_an_error_is_named_after_its_code(error: type[ContractError]) -> None:
     assert error.__name__.lower() == error.code.replace("_", "")
 
 
-def test_an_error_without_details_has_no_such_key() -> None:
-    """The wire shape is ``{code, message}`` then."""
+def test_an_error_without_details_has_no_details_key() -> None:
+    """Its wire shape is ``{code, message}``."""
     assert errors.NotFound("no such page").as_dict() == {
         "code": "not_found",
         "message": "no such page",
     }
 
 
-def test_faults_are_the_message_and_the_details() -> None:
-    """Every field at fault is named at once, in words and as data."""
+def test_faults_are_in_the_message_and_in_the_details() -> None:
+    """People read the message, and programs read the details."""
     error = errors.InvalidFurniture.of_faults(
         [Fault("furniture.altura", "must be a number ≥ 0"), Fault("furniture.nombre", "no")]
     )
@@ -95,16 +95,16 @@ def test_faults_are_the_message_and_the_details() -> None:
     }
 
 
-def test_the_message_is_what_the_exception_says() -> None:
-    """A log that shows the exception shows its message."""
+def test_the_text_of_an_error_is_its_message() -> None:
+    """A log line that shows the exception shows its message."""
     assert str(errors.Forbidden("not yours")) == "not yours"
 
 
 def test_an_expired_token_counts_as_unauthorized() -> None:
-    """Whoever handles the one handles the other."""
+    """Code that handles ``Unauthorized`` handles both."""
     assert issubclass(errors.TokenExpired, errors.Unauthorized)
 
 
-def test_a_start_error_is_never_shown_to_a_client() -> None:
-    """It stands beside the tree."""
+def test_a_start_error_is_no_contract_error() -> None:
+    """No client is connected yet when a start fails."""
     assert not issubclass(errors.StartError, ContractError)

@@ -1,4 +1,4 @@
-"""The events: what a producer may send, ids, timestamps, offsets, the consumers' forms."""
+"""Events: published messages, ids, timestamps, offsets, and the forms that consumers get."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ json_values = st.recursive(
 
 
 def message(**changes: Any) -> dict[str, Any]:
-    """Return a valid message with changes; ``...`` takes a key away."""
-    whole = {"type": "furniture_created", "furniture": dict(TABLE), **changes}
-    return {key: value for key, value in whole.items() if value is not ...}
+    """Return a valid message with changes; the value ``...`` removes a key."""
+    content = {"type": "furniture_created", "furniture": dict(TABLE), **changes}
+    return {key: value for key, value in content.items() if value is not ...}
 
 
 @pytest.mark.parametrize(
@@ -70,11 +70,11 @@ def message(**changes: Any) -> dict[str, Any]:
         ("ancho", 120.5),
     ],
 )
-def test_a_field_within_its_bounds_is_kept_as_it_came(field: str, value: Any) -> None:
-    """Lengths are in code points, integers stay integers, zero is a measure."""
-    kept = check_furniture({**TABLE, field: value})[field]
-    assert kept == value
-    assert type(kept) is type(value)
+def test_a_field_within_its_bounds_is_not_changed(field: str, value: Any) -> None:
+    """Lengths count code points, integers stay integers, and zero is a valid measure."""
+    checked = check_furniture({**TABLE, field: value})[field]
+    assert checked == value
+    assert type(checked) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_field_within_its_bounds_is_kept_as_it_came(field: str, value: Any) ->
     ],
 )
 def test_a_field_at_fault_is_named_with_its_rule(field: str, value: Any, rule: str) -> None:
-    """The answer says what the field must be, not what it was."""
+    """The message says what the field must be, and does not repeat the value."""
     with pytest.raises(InvalidFurniture) as caught:
         check_furniture({**TABLE, field: value})
     assert caught.value.details == (Fault(f"furniture.{field}", rule),)
@@ -114,7 +114,7 @@ def test_a_field_at_fault_is_named_with_its_rule(field: str, value: Any, rule: s
 @pytest.mark.parametrize("field", TABLE)
 @pytest.mark.parametrize("event_type", events.EVENT_TYPES)
 def test_every_field_is_required_in_every_type(field: str, event_type: str) -> None:
-    """A deletion, too, carries the whole piece."""
+    """A deletion has all fields as well."""
     furniture = {name: value for name, value in TABLE.items() if name != field}
     with pytest.raises(InvalidFurniture) as caught:
         parse_event(message(type=event_type, furniture=furniture))
@@ -122,7 +122,7 @@ def test_every_field_is_required_in_every_type(field: str, event_type: str) -> N
 
 
 def test_every_field_at_fault_is_named_at_once() -> None:
-    """Missing and wrong ones together, each once."""
+    """Missing and wrong fields are reported together, each once."""
     with pytest.raises(InvalidFurniture) as caught:
         check_furniture({"nombre": "", "altura": "75", "ancho": -1, "material": "roble"})
     assert sorted(fault.field for fault in caught.value.details) == [
@@ -137,14 +137,14 @@ def test_every_field_at_fault_is_named_at_once() -> None:
 
 @pytest.mark.parametrize("furniture", [None, [], "roble", 5, True, [TABLE]])
 def test_furniture_is_an_object(furniture: Any) -> None:
-    """Anything else is the fault of ``furniture`` itself."""
+    """Any other value is a fault of ``furniture`` itself."""
     with pytest.raises(InvalidFurniture) as caught:
         parse_event(message(furniture=furniture))
     assert caught.value.details == (Fault("furniture", "must be an object"),)
 
 
 def test_a_missing_furniture_is_named() -> None:
-    """It is a field at fault like any other."""
+    """It is reported like every other required field."""
     with pytest.raises(InvalidFurniture) as caught:
         parse_event(message(furniture=...))
     assert caught.value.details == (Fault("furniture", "is required"),)
@@ -152,16 +152,16 @@ def test_a_missing_furniture_is_named() -> None:
 
 @given(st.dictionaries(texts, json_values, max_size=5))
 @example({"model_config": 1, "model_fields": {}, "__class__": 2, "self": 3, "": 4, "offset": 5})
-def test_fields_beyond_the_seven_are_delivered_as_they_came(extra: dict[str, Any]) -> None:
-    """Whatever they are called and hold: the catalogue may grow a field."""
+def test_other_fields_of_the_furniture_are_not_changed(extra: dict[str, Any]) -> None:
+    """Any name and any value is accepted, because the catalogue may get new fields."""
     furniture = {**extra, **TABLE}
     event = parse_event(message(furniture=furniture))
     assert event.furniture == furniture
     assert list(event.furniture) == list(furniture)
 
 
-def test_other_keys_at_the_top_are_not_delivered() -> None:
-    """They are ignored, also where they look like ours."""
+def test_other_keys_of_the_message_are_not_delivered() -> None:
+    """They are ignored, even if their names are names of our own keys."""
     event = parse_event(message(timestamp="then", offset="x-1", ref=5, id="a"))
     assert json.loads(event.body("now")) == {
         "type": "furniture_created",
@@ -171,30 +171,30 @@ def test_other_keys_at_the_top_are_not_delivered() -> None:
     }
 
 
-@pytest.mark.parametrize("whole", [None, [], "furniture_created", 5, True, [message()]])
-def test_a_message_is_an_object(whole: Any) -> None:
-    """Anything else is an invalid message."""
+@pytest.mark.parametrize("content", [None, [], "furniture_created", 5, True, [message()]])
+def test_a_message_is_an_object(content: Any) -> None:
+    """Any other JSON value is an invalid message."""
     with pytest.raises(InvalidMessage):
-        parse_event(whole)
+        parse_event(content)
 
 
 @pytest.mark.parametrize("event_type", [..., None, 5, True, ["furniture_created"], {}])
 def test_a_message_has_a_type(event_type: Any) -> None:
-    """Without one, or with one that is no string, it is an invalid message."""
+    """A type that is missing or no string makes an invalid message."""
     with pytest.raises(InvalidMessage) as caught:
         parse_event(message(type=event_type))
     assert [fault.field for fault in caught.value.details] == ["type"]
 
 
 @pytest.mark.parametrize("event_type", ["", "furniture_sold", "FURNITURE_CREATED", "ping"])
-def test_a_type_beyond_the_three_is_unknown(event_type: str) -> None:
+def test_any_other_type_is_unknown(event_type: str) -> None:
     """Case and spelling count."""
     with pytest.raises(UnknownType):
         parse_event(message(type=event_type))
 
 
-def test_an_unknown_type_is_quoted_within_bounds_and_on_one_line() -> None:
-    """The answer does not grow with what the client wrote."""
+def test_an_error_shows_an_unknown_type_shortened_and_on_one_line() -> None:
+    """The answer does not grow with the client's text, and stays on its line."""
     error = events.unknown_type("\n\ud800" + "x" * 10_000)
     assert len(error.message) < 200
     assert error.message.isprintable()
@@ -206,8 +206,8 @@ ids = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1,
 @given(ids)
 @example("x" * 128)
 @example(" ~")
-def test_an_id_of_printable_ascii_is_kept(id: str) -> None:
-    """From the message, from beside it, or from both where they agree."""
+def test_an_id_of_printable_ascii_is_not_changed(id: str) -> None:
+    """It comes from the message, from the ``Idempotency-Key`` header, or the same from both."""
     assert parse_event(message(id=id)).id == id
     assert parse_event(message(), id=id).id == id
     assert parse_event(message(id=id), id=id).id == id
@@ -217,18 +217,18 @@ def test_an_id_of_printable_ascii_is_kept(id: str) -> None:
     "id", ["", "x" * 129, "ñ", "a\n", "\x7f", "\x00", "\t", 5, True, [], {}, "\ud800"]
 )
 def test_a_bad_id_is_an_invalid_message(id: Any) -> None:
-    """Empty, too long, not printable ASCII, not a string."""
+    """An id is a string of 1 to 128 printable ASCII characters."""
     with pytest.raises(InvalidMessage) as caught:
         parse_event(message(id=id))
     assert [fault.field for fault in caught.value.details] == ["id"]
 
 
 @pytest.mark.parametrize("key", ["", "x" * 129, "ñ"])
-def test_a_bad_key_beside_the_message_is_an_invalid_message(key: str) -> None:
-    """The same rule holds for it, whatever the message's own id."""
-    for own in (..., "good"):
+def test_a_bad_idempotency_key_is_an_invalid_message(key: str) -> None:
+    """It follows the rules of an id, even if the message has a valid id."""
+    for own_id in (..., "good"):
         with pytest.raises(InvalidMessage):
-            parse_event(message(id=own), id=key)
+            parse_event(message(id=own_id), id=key)
 
 
 def test_two_ids_that_differ_are_an_invalid_message() -> None:
@@ -239,7 +239,7 @@ def test_two_ids_that_differ_are_an_invalid_message() -> None:
 
 @pytest.mark.parametrize("id", [..., None])
 def test_without_an_id_the_server_makes_one(id: Any) -> None:
-    """Absent and null are the same; each event gets its own."""
+    """A missing id and null are the same, and each event gets another id."""
     first, second = parse_event(message(id=id)).id, parse_event(message(id=id)).id
     assert UUID(first).version == UUID(second).version == 7
     assert first != second
@@ -247,7 +247,7 @@ def test_without_an_id_the_server_makes_one(id: Any) -> None:
 
 @given(json_values | st.dictionaries(st.sampled_from(["type", "furniture", "id"]), json_values))
 def test_arbitrary_json_is_an_event_or_an_error_of_the_contract(value: Any) -> None:
-    """Nothing else comes out."""
+    """No other exception is raised."""
     try:
         event = parse_event(value)
     except ContractError:
@@ -262,24 +262,26 @@ def test_arbitrary_json_is_an_event_or_an_error_of_the_contract(value: Any) -> N
 @example([0, 2**48 - 1], b"\xff" * 10)
 @example([0, 2**48 - 1], b"\x00" * 10)
 def test_ids_are_version_7_and_sort_by_time(times: list[int], random: bytes) -> None:
-    """Version and variant stand where RFC 9562 has them, the milliseconds in front."""
-    made = {}
+    """Version and variant are where RFC 9562 puts them, and the milliseconds come first."""
+    made_ids = {}
     for milliseconds in times:
         id = events.new_id(lambda at=milliseconds: (at + 0.5) / 1000, lambda size: random[:size])
         uuid = UUID(id)
         assert id == str(uuid)
         assert (uuid.version, uuid.variant) == (7, RFC_4122)
         assert uuid.int >> 80 == milliseconds
-        made[milliseconds] = id
-    assert [made[at] for at in sorted(made)] == sorted(made.values())
+        made_ids[milliseconds] = id
+    assert [made_ids[at] for at in sorted(made_ids)] == sorted(made_ids.values())
 
 
 def test_74_random_bits_tell_the_ids_of_one_moment_apart() -> None:
-    """Each of so many bits that are drawn is in the id."""
-    drawn = [(1 << bit).to_bytes(10, "big") for bit in range(80)]
-    made = {events.new_id(lambda: 1_700_000_000, lambda size, bits=bits: bits) for bits in drawn}
+    """Version, variant and time take the other 54 of the 128 bits (RFC 9562, 5.7)."""
+    one_bit_each = [(1 << bit).to_bytes(10, "big") for bit in range(80)]
+    made_ids = {
+        events.new_id(lambda: 1_700_000_000, lambda size, bits=bits: bits) for bits in one_bit_each
+    }
     zero = events.new_id(lambda: 1_700_000_000, bytes)
-    assert len(made - {zero}) == 74
+    assert len(made_ids - {zero}) == 74
 
 
 @pytest.mark.parametrize(
@@ -294,13 +296,13 @@ def test_74_random_bits_tell_the_ids_of_one_moment_apart() -> None:
     ],
 )
 def test_timestamps_are_utc_with_milliseconds(milliseconds: int, text: str) -> None:
-    """Three digits always, and a ``Z``."""
+    """They always have three decimals and a ``Z``."""
     assert events.format_timestamp(milliseconds) == text
 
 
 @given(st.integers(0, 253_402_300_799_999), st.integers(0, 253_402_300_799_999))
 def test_timestamps_read_back_exactly_and_sort_as_text(a: int, b: int) -> None:
-    """No float rounds a millisecond away."""
+    """No rounding of a float loses a millisecond."""
     first, second = events.format_timestamp(a), events.format_timestamp(b)
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     assert datetime.fromisoformat(first) - epoch == timedelta(milliseconds=a)
@@ -308,8 +310,8 @@ def test_timestamps_read_back_exactly_and_sort_as_text(a: int, b: int) -> None:
     assert (first < second) == (a < b)
 
 
-def test_now_is_now() -> None:
-    """The current time lies between two looks at the clock."""
+def test_now_timestamp_is_the_current_time() -> None:
+    """It lies between two readings of the clock."""
     before = datetime.now(UTC) - timedelta(milliseconds=1)
     now = datetime.fromisoformat(events.now_timestamp())
     assert before <= now <= datetime.now(UTC)
@@ -319,8 +321,8 @@ epochs = st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz0123456789"), min_si
 
 
 @given(epochs, st.integers(0, 10**18 - 1))
-def test_an_offset_of_ours_reads_back(epoch: str, seq: int) -> None:
-    """As text it keeps to the contract's alphabet and length."""
+def test_the_text_of_an_offset_parses_to_the_same_offset(epoch: str, seq: int) -> None:
+    """The text has the contract's alphabet and length."""
     text = str(Offset(epoch, seq))
     assert 1 <= len(text) <= 64
     assert set(text) <= set(OFFSET_CHARACTERS)
@@ -335,23 +337,25 @@ def test_an_offset_of_ours_reads_back(epoch: str, seq: int) -> None:
 @example("a-00")
 @example("a-" + "9" * 62)
 @example("a-1\n")
-def test_an_offset_parses_exactly_where_it_is_well_formed(value: Any) -> None:
-    """All else is ``InvalidOffset``, and nothing but that."""
-    good = isinstance(value, str) and 1 <= len(value) <= 64 and set(value) <= {*OFFSET_CHARACTERS}
+def test_only_a_well_formed_offset_parses(value: Any) -> None:
+    """Any other value is ``InvalidOffset``, and no other exception is raised."""
+    well_formed = (
+        isinstance(value, str) and 1 <= len(value) <= 64 and set(value) <= {*OFFSET_CHARACTERS}
+    )
     try:
         offset = Offset.parse(value)
     except InvalidOffset:
-        assert not good
+        assert not well_formed
     else:
-        assert good
+        assert well_formed
         assert offset.seq >= 0
 
 
 @pytest.mark.parametrize(
     "text", ["k3jf9a0b1c2d", "k3jf9a0b1c2d-", "k3jf9a0b1c2d-01", "k3jf9a0b1c2d-1e1", "-", "-5", "7"]
 )
-def test_what_was_never_an_offset_is_of_no_known_epoch(text: str) -> None:
-    """It is told as a gap, even where it begins as the log's own offsets do."""
+def test_well_formed_text_that_is_no_offset_has_no_known_epoch(text: str) -> None:
+    """So it is a gap, even if it starts like the log's own offsets."""
     assert Offset.parse(text).epoch not in ("k3jf9a0b1c2d", "")
 
 
@@ -371,21 +375,21 @@ DELIVERED = {
 }
 
 
-def test_the_body_is_what_every_consumer_gets() -> None:
-    """Type, furniture, id and timestamp, in that order; compact."""
+def test_the_body_has_the_members_that_every_consumer_gets() -> None:
+    """They are type, furniture, id and timestamp, in this order and without spaces."""
     assert json.loads(RECORD.body) == DELIVERED
     assert list(json.loads(RECORD.body)) == ["type", "furniture", "id", "timestamp"]
     assert RECORD.body == strictjson.dumps(DELIVERED)
 
 
 def test_the_plain_form_has_the_offset() -> None:
-    """It is the event plus ``offset``."""
+    """A plain WebSocket has only one message for an event."""
     expected = {**DELIVERED, "offset": "k3jf9a0b1c2d-42"}
     assert json.loads(RECORD.json_with_offset) == expected
 
 
 def test_the_socketio_form_ends_in_the_offset() -> None:
-    """Event name, event, offset as a string: what recovery in the client looks for."""
+    """A Socket.IO client takes the last argument of an event as its recovery offset."""
     assert json.loads(RECORD.event_arguments) == [
         "furniture_updated",
         DELIVERED,
@@ -394,12 +398,12 @@ def test_the_socketio_form_ends_in_the_offset() -> None:
 
 
 def test_the_one_argument_form_has_no_offset() -> None:
-    """For handlers that take the event alone."""
+    """It is for handlers that accept only the event."""
     assert json.loads(RECORD.event_argument) == ["furniture_updated", DELIVERED]
 
 
 def test_the_sse_form_is_one_unnamed_event() -> None:
-    """Its id is the offset, its data one line, whatever the event holds."""
+    """Its id is the offset, and its data is one line for any event."""
     assert RECORD.sse.endswith("\n\n")
     first, second = RECORD.sse[:-2].split("\n")
     assert first == "id: k3jf9a0b1c2d-42"
@@ -414,8 +418,8 @@ def test_a_form_is_encoded_once(form: str) -> None:
 
 
 @pytest.mark.parametrize("duplicate", [False, True])
-def test_a_receipt_is_the_acknowledgements_shape(duplicate: bool) -> None:
-    """Id, offset as text, timestamp, and whether it is a duplicate."""
+def test_a_receipt_has_the_shape_of_an_acknowledgement(duplicate: bool) -> None:
+    """Its offset is text."""
     assert Receipt("a", Offset("e", 5), "then", duplicate).as_dict() == {
         "id": "a",
         "offset": "e-5",

@@ -1,4 +1,4 @@
-"""The grammar of rooms, and where an event goes."""
+"""The grammar of room names, and the rooms of an event."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=2
         "type:furniture_deleted",
     ],
 )
-def test_a_room_of_the_grammar_is_its_own_name(name: str) -> None:
-    """Nothing is folded or trimmed: what stands after the first colon is the value."""
+def test_a_valid_room_name_is_not_changed(name: str) -> None:
+    """Nothing is folded or trimmed: all text after the first colon is the value."""
     assert parse_room(name) == name
 
 
@@ -68,13 +68,13 @@ def test_a_room_of_the_grammar_is_its_own_name(name: str) -> None:
     ],
 )
 def test_any_other_name_is_no_room(name: Any) -> None:
-    """Case, spaces and empty values count; a type is one of the three."""
+    """Case and spaces count, a value is not empty, and a type is an event type."""
     with pytest.raises(UnknownRoom):
         parse_room(name)
 
 
-def test_a_bad_room_is_shown_within_bounds_and_on_one_line() -> None:
-    """The answer does not grow with what the client wrote, nor break its line."""
+def test_an_error_shows_a_bad_room_shortened_and_on_one_line() -> None:
+    """The answer does not grow with the client's text, and stays on its line."""
     with pytest.raises(UnknownRoom) as caught:
         parse_room("\n\ud800" + "x" * 60_000)
     assert len(caught.value.message) < 300
@@ -82,7 +82,7 @@ def test_a_bad_room_is_shown_within_bounds_and_on_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "rooms"),
+    ("requested", "rooms"),
     [
         ("catalog", {"catalog"}),
         ([], set()),
@@ -90,22 +90,22 @@ def test_a_bad_room_is_shown_within_bounds_and_on_one_line() -> None:
         (["material:pino", "author:ana", "material:pino"], {"material:pino", "author:ana"}),
     ],
 )
-def test_rooms_are_one_name_or_a_list(asked: Any, rooms: set[str]) -> None:
-    """Named twice is named once; an empty list means none."""
-    assert parse_rooms(asked) == rooms
+def test_rooms_are_one_name_or_a_list(requested: Any, rooms: set[str]) -> None:
+    """A repeated name counts once, and an empty list means no room."""
+    assert parse_rooms(requested) == rooms
 
 
 @pytest.mark.parametrize(
-    "asked", [None, 5, {}, "nowhere", ["catalog", "nowhere"], ["catalog", None], [["catalog"]]]
+    "requested", [None, 5, {}, "nowhere", ["catalog", "nowhere"], ["catalog", None], [["catalog"]]]
 )
-def test_one_bad_room_spoils_the_list(asked: Any) -> None:
-    """Then none of them counts."""
+def test_one_bad_room_refuses_the_whole_list(requested: Any) -> None:
+    """The valid rooms of the list are not used either."""
     with pytest.raises(UnknownRoom):
-        parse_rooms(asked)
+        parse_rooms(requested)
 
 
 def test_an_event_goes_to_its_five_rooms() -> None:
-    """The catalogue, the piece, the type, the material, the author."""
+    """They are the catalogue, the piece, the type, the material and the author."""
     piece = {"furniture_id": "f1", "material": "roble", "autor_username": "Juan"}
     assert set(event_rooms("furniture_created", piece)) == {
         "catalog",
@@ -118,7 +118,7 @@ def test_an_event_goes_to_its_five_rooms() -> None:
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
 def test_an_event_goes_to_the_rooms_of_the_last_state_too(event_type: str) -> None:
-    """Whatever its type: a page of oak learns that the table is pine now."""
+    """For example, a page of oak furniture learns that a table is pine now."""
     piece = {"furniture_id": "f1", "material": "pino", "autor_username": "Ana"}
     rooms = event_rooms(event_type, piece, state_rooms("roble", "Juan"))
     assert {"material:pino", "author:Ana", "material:roble", "author:Juan"} <= set(rooms)
@@ -126,10 +126,10 @@ def test_an_event_goes_to_the_rooms_of_the_last_state_too(event_type: str) -> No
 
 
 @given(names, names, names, names, names, st.sampled_from(EVENT_TYPES))
-def test_every_room_of_an_event_can_be_asked_for(
+def test_every_room_of_an_event_is_a_valid_room(
     piece: str, material: str, author: str, old_material: str, old_author: str, event_type: str
 ) -> None:
-    """Each is in the grammar and there once, whatever the names hold and whether they changed."""
+    """Each comes once, for any names, whether or not material and author changed."""
     furniture = {"furniture_id": piece, "material": material, "autor_username": author}
     rooms = event_rooms(event_type, furniture, state_rooms(old_material, old_author))
     assert list(map(parse_room, rooms)) == list(rooms)
@@ -144,7 +144,7 @@ def test_every_room_of_an_event_can_be_asked_for(
 
 
 @given(st.text() | st.builds("{}:{}".format, st.sampled_from(["material", "type", "x"]), names))
-def test_arbitrary_text_is_a_room_or_an_unknown_one(name: str) -> None:
-    """Nothing else comes out, and a room is never changed."""
+def test_arbitrary_text_is_a_room_or_is_refused(name: str) -> None:
+    """No other error is raised, and a room's name is never changed."""
     with suppress(UnknownRoom):
         assert parse_room(name) == name

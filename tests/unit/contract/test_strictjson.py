@@ -1,4 +1,4 @@
-"""JSON in the contract's sense: decoding, comparing, cutting a batch into its members."""
+"""Strict JSON: decoding, comparing, and splitting a batch into its members."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ values = st.recursive(
     max_leaves=20,
 )
 nearly_json = st.text(st.sampled_from('[[[]]]{{}},,,:::"""\\/ \n\t\u00a0\u2003\x0b00129.eE+-abnu'))
-"""Text that is JSON now and then, and looks like it most of the time."""
+"""Text that is sometimes JSON, and usually only looks like it."""
 
 words = st.sampled_from(
     [
@@ -51,19 +51,19 @@ nearly_batches = st.lists(words, max_size=25).map("".join)
 
 
 def refuse(text: str) -> Any:
-    """Refuse what the standard library takes beyond JSON."""
+    """Refuse a constant that the standard library accepts beyond JSON."""
     raise ValueError(text)
 
 
 def holds_infinity(value: Any) -> bool:
-    """Tell whether a number of a decoded value is beyond a double."""
+    """Tell whether a decoded value has a number that no double holds."""
     if isinstance(value, list | dict):
         return any(map(holds_infinity, value.values() if isinstance(value, dict) else value))
     return isinstance(value, float) and not isfinite(value)
 
 
 def reference(text: str) -> Any:
-    """Decode as JSON's grammar has it, by the standard library."""
+    """Decode by JSON's grammar, with the standard library."""
     value = json.loads(text, parse_constant=refuse)
     if holds_infinity(value):
         raise ValueError(text)
@@ -71,7 +71,7 @@ def reference(text: str) -> Any:
 
 
 def is_json(text: str) -> bool:
-    """Tell whether a text is JSON by the grammar."""
+    """Tell whether a text is JSON by its grammar."""
     try:
         reference(text)
     except ValueError:
@@ -80,28 +80,28 @@ def is_json(text: str) -> bool:
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]") -> str:
-    """Nest so many arrays or objects."""
+    """Return so many nested arrays or objects."""
     return opening * depth + "1" + closing * depth
 
 
 @given(values)
 def test_every_json_value_survives_encoding_and_decoding(value: Any) -> None:
-    """What ``dumps`` writes, ``loads`` reads back, and so does the standard library."""
+    """``loads`` and the standard library read the text of ``dumps`` as the same value."""
     encoded = strictjson.dumps(value)
     assert strictjson.loads(encoded, MAX_DEPTH) == json.loads(encoded) == value
     assert strictjson.loads(encoded.encode(), MAX_DEPTH) == value
 
 
 @given(values)
-def test_escaped_json_is_read_alike(value: Any) -> None:
-    """Escapes, pairs of surrogates included, are the characters that they name."""
+def test_escapes_are_decoded(value: Any) -> None:
+    """This includes a pair of surrogates, which is one character."""
     assert strictjson.loads(json.dumps(value, indent=1), MAX_DEPTH) == value
 
 
 @given(nearly_json | nearly_batches | st.text())
 @example('{"a":NaN,"a":1}')
 def test_exactly_json_is_accepted(text: str) -> None:
-    """A text is decoded where it is JSON by the grammar, and is ``InvalidJson`` where not."""
+    """Any other text is ``InvalidJson``."""
     try:
         value = strictjson.loads(text, MAX_DEPTH)
     except InvalidJson:
@@ -113,7 +113,7 @@ def test_exactly_json_is_accepted(text: str) -> None:
 
 @given(st.binary(max_size=30))
 def test_arbitrary_bytes_decode_or_are_invalid_json(data: bytes) -> None:
-    """Nothing but ``InvalidJson`` comes out, UTF-8 or not."""
+    """No other exception is raised, even if the bytes are not UTF-8."""
     with suppress(InvalidJson):
         strictjson.loads(data, MAX_DEPTH)
 
@@ -141,8 +141,8 @@ def test_arbitrary_bytes_decode_or_are_invalid_json(data: bytes) -> None:
         "٤٢",
     ],
 )
-def test_what_json_parse_refuses_is_invalid_json(text: str) -> None:
-    """Neither the leniency of JavaScript nor that of Python is JSON."""
+def test_text_that_json_parse_refuses_is_invalid_json(text: str) -> None:
+    """Neither JavaScript's syntax nor Python's leniency is JSON."""
     with pytest.raises(InvalidJson):
         strictjson.loads(text, MAX_DEPTH)
 
@@ -150,20 +150,20 @@ def test_what_json_parse_refuses_is_invalid_json(text: str) -> None:
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1E400"])
 @pytest.mark.parametrize("around", ["{}", "[{}]", '{{"a":{}}}', '{{"a":[1,{{"b":{}}}]}}'])
 def test_numbers_that_no_double_holds_are_invalid_json(number: str, around: str) -> None:
-    """Wherever they stand."""
+    """They are refused at any depth."""
     with pytest.raises(InvalidJson):
         strictjson.loads(around.format(number), MAX_DEPTH)
 
 
 @pytest.mark.parametrize("number", ["1.7976931348623157e308", "5e-324", "1e-999", "-0.0", "1E+2"])
 def test_numbers_that_a_double_holds_are_json(number: str) -> None:
-    """The extremes are within."""
+    """This includes the largest and the smallest double."""
     assert strictjson.loads(number, MAX_DEPTH) == float(number)
 
 
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_an_integer_has_at_most_a_hundred_digits(sign: str) -> None:
-    """A hundred pass, one more does not, and thousands are no trouble."""
+    """5,000 digits, which Python does not convert, are refused in the same way as 101."""
     assert strictjson.loads(sign + "9" * 100, MAX_DEPTH) == int(sign + "9" * 100)
     for digits in ("1" + "0" * 100, "9" * 101, "1" * 5000):
         with pytest.raises(InvalidJson):
@@ -184,13 +184,13 @@ def test_an_integer_has_at_most_a_hundred_digits(sign: str) -> None:
     ],
 )
 def test_lone_surrogates_are_invalid_json(text: str) -> None:
-    """In values and in keys, escaped or not."""
+    """They are refused in values and in keys, escaped or not."""
     with pytest.raises(InvalidJson):
         strictjson.loads(text, MAX_DEPTH)
 
 
 def test_a_pair_of_surrogates_is_one_character() -> None:
-    """That is how JSON escapes what lies beyond the first plane."""
+    """JSON escapes a character beyond the first plane in this way."""
     assert strictjson.loads('"\\ud83d\\ude00"', MAX_DEPTH) == "😀"
 
 
@@ -198,15 +198,15 @@ def test_a_pair_of_surrogates_is_one_character() -> None:
     "data", [b"\xff", b'"\xff"', b'"\xed\xa0\x80"', b'"\xc3', b"\xef\xbb\xbf1"]
 )
 def test_bytes_that_are_not_utf8_are_invalid_json(data: bytes) -> None:
-    """Nor is a byte order mark JSON, or a surrogate in UTF-8's clothes."""
+    """A byte order mark and a surrogate that is encoded as UTF-8 are refused too."""
     with pytest.raises(InvalidJson):
         strictjson.loads(data, MAX_DEPTH)
 
 
 @pytest.mark.parametrize("depth", [1, 4, 64, 200])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
-def test_depth_counts_from_the_outermost(depth: int, opening: str, closing: str) -> None:
-    """As deep as the bound passes, one deeper does not."""
+def test_depth_counts_from_the_outermost_value(depth: int, opening: str, closing: str) -> None:
+    """The bound passes, and one level more is refused."""
     levels = opening.count("[") + opening.count("{")
     if depth % levels == 0:
         strictjson.loads(nested(depth // levels, opening, closing), depth)
@@ -215,48 +215,48 @@ def test_depth_counts_from_the_outermost(depth: int, opening: str, closing: str)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, nested(100_000), '{"a":' * 100_000, nested(990)])
-def test_any_depth_is_refused_as_such(text: str) -> None:
-    """No recursion limit shows through."""
+def test_extreme_depth_is_invalid_json(text: str) -> None:
+    """Python's recursion limit never shows."""
     with pytest.raises(InvalidJson):
         strictjson.loads(text, MAX_DEPTH)
 
 
 @pytest.mark.parametrize("hidden", ["NaN", "-Infinity"])
-def test_a_key_that_comes_again_hides_nothing(hidden: str) -> None:
-    """The text must be JSON, not only what is left of it once it is decoded."""
+def test_a_repeated_key_does_not_hide_bad_json(hidden: str) -> None:
+    """The whole text must be JSON, not only the values that decoding keeps."""
     with pytest.raises(InvalidJson):
         strictjson.loads(f'{{"a":{hidden},"a":1}}', MAX_DEPTH)
 
 
 @pytest.mark.parametrize("value", [b"", bytearray(b"x"), [b"x"], {"a": {"b": b"x"}}])
 def test_binary_in_a_decoded_value_is_an_invalid_message(value: Any) -> None:
-    """Socket.IO decodes attachments into bytes; no event takes them."""
+    """Socket.IO decodes attachments into bytes, and no event contains bytes."""
     with pytest.raises(InvalidMessage):
         strictjson.check(value, MAX_DEPTH)
 
 
 @given(values)
-def test_a_decoded_value_within_the_rules_passes(value: Any) -> None:
-    """``check`` has nothing to say about JSON."""
+def test_a_decoded_json_value_passes_the_check(value: Any) -> None:
+    """Socket.IO has decoded it already, so only the rules are checked."""
     strictjson.check(value, MAX_DEPTH)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**100, "\ud800", {"\ud800": 1}])
 def test_a_decoded_value_beyond_the_rules_is_invalid_json(value: Any) -> None:
-    """Alone, and in a list."""
-    for each in (value, [value]):
+    """It is refused by itself and inside a list."""
+    for nested_value in (value, [value]):
         with pytest.raises(InvalidJson):
-            strictjson.check(each, MAX_DEPTH)
+            strictjson.check(nested_value, MAX_DEPTH)
 
 
 def test_dumps_is_compact_and_keeps_characters() -> None:
-    """No space, no escape that JSON does not need."""
+    """There is no space, and no escape that JSON does not need."""
     assert strictjson.dumps({"a": [1, "ñ😀"], "b": None}) == '{"a":[1,"ñ😀"],"b":null}'
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_dumps_never_writes_what_json_lacks(value: float) -> None:
-    """It is a bug to have it, so it is said loudly."""
+def test_dumps_refuses_numbers_that_json_lacks(value: float) -> None:
+    """Such a number is a bug of the server, so it raises."""
     with pytest.raises(ValueError, match="JSON compliant"):
         strictjson.dumps([value])
 
@@ -288,23 +288,23 @@ def test_dumps_never_writes_what_json_lacks(value: float) -> None:
     ],
 )
 def test_values_are_compared_as_json(a: Any, b: Any, same: bool) -> None:
-    """Key order is nothing, 75 equals 75.0, true is not 1; either way round."""
+    """Key order does not count, 75 equals 75.0, and true is not 1, in both directions."""
     assert strictjson.equal(a, b) is same
     assert strictjson.equal(b, a) is same
 
 
-few = st.recursive(
+few_values = st.recursive(
     st.sampled_from([None, True, False, 0, 0.0, -0.0, 1, 1.0, 2, "", "1", 10**17, 1e17]),
     lambda inner: (
         st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2)
     ),
     max_leaves=4,
 )
-"""So few values that equal ones meet."""
+"""A small set of values, so that equal ones often meet."""
 
 
 def canonical(value: Any) -> Any:
-    """Return a form that is the same for the same JSON value alone."""
+    """Return a form that is equal only for equal JSON values."""
     if isinstance(value, bool) or value is None:
         return ("constant", str(value))
     if isinstance(value, dict):
@@ -314,15 +314,15 @@ def canonical(value: Any) -> Any:
     return ("string", value) if isinstance(value, str) else ("number", value)
 
 
-@given(few, few)
+@given(few_values, few_values)
 def test_equal_is_an_equivalence(a: Any, b: Any) -> None:
-    """It is equality of canonical forms, hence reflexive, symmetric and transitive."""
+    """It is equality of canonical forms, and so reflexive, symmetric and transitive."""
     assert strictjson.equal(a, b) == (canonical(a) == canonical(b))
     assert strictjson.equal(a, a)
 
 
 @given(st.dictionaries(texts, values, max_size=5), st.randoms(use_true_random=False))
-def test_key_order_is_nothing(value: dict[str, Any], random: Any) -> None:
+def test_key_order_does_not_count(value: dict[str, Any], random: Any) -> None:
     """A shuffled object is the same object."""
     keys = list(value)
     random.shuffle(keys)
@@ -346,10 +346,10 @@ layouts = st.sampled_from(
     st.dictionaries(texts, values, max_size=3),
     layouts,
 )
-def test_members_are_what_decoding_the_whole_gives(
+def test_split_members_decode_to_the_events_of_the_batch(
     events: list[Any], before: dict[str, Any], after: dict[str, Any], layout: Any
 ) -> None:
-    """For every valid batch, in any layout, whatever stands beside the list."""
+    """This holds in any layout, with any keys beside the list."""
     batch = {**before, "events": events, **after}
     batch["events"] = events
     text = json.dumps(batch, **layout)
@@ -363,8 +363,8 @@ def test_members_are_what_decoding_the_whole_gives(
 @example('{"events":[\u00a01]}')
 @example('{"events":[1,{"a":1,"a":NaN}]}')
 @example('{"events":["a]}')
-def test_members_of_what_is_not_json_are_never_all_json(text: str) -> None:
-    """Whatever the text, it is refused as a whole or in a member, by a contract's error alone."""
+def test_bad_json_is_refused_with_the_batch_or_in_a_member(text: str) -> None:
+    """Only errors of the contract are raised."""
     try:
         members = strictjson.split_members(text, "events", MAX_DEPTH)
         decoded = [strictjson.loads(member, MAX_DEPTH) for member in members or ()]
@@ -379,13 +379,13 @@ def test_members_of_what_is_not_json_are_never_all_json(text: str) -> None:
     "text", ["{}", '{"events":null}', '{"events":{"events":[1]}}', '{"event":[1]}', '{"a":[[1]]}']
 )
 def test_without_the_list_there_are_no_members(text: str) -> None:
-    """None says that the key is no array of the object."""
+    """The result is None if the outermost object has no array of that name."""
     assert strictjson.split_members(text, "events", MAX_DEPTH) is None
 
 
 @pytest.mark.parametrize("text", ["[]", '[["events",[1]]]', "1", "null", '"events"', "[[1,2]]"])
 def test_a_batch_is_an_object(text: str) -> None:
-    """Any other JSON is an invalid message."""
+    """Any other JSON value is an invalid message."""
     with pytest.raises(InvalidMessage):
         strictjson.split_members(text, "events", MAX_DEPTH)
 
@@ -407,14 +407,14 @@ def test_a_batch_is_an_object(text: str) -> None:
         "]" * 3 + '{"events":[1]}',
     ],
 )
-def test_bad_json_around_the_members_is_invalid(text: str) -> None:
-    """Then none of them counts."""
+def test_bad_json_around_the_members_refuses_the_batch(text: str) -> None:
+    """No member is returned."""
     with pytest.raises(InvalidJson):
         strictjson.split_members(text, "events", MAX_DEPTH)
 
 
-def test_a_bad_member_leaves_the_others_as_they_are() -> None:
-    """Each is cut out as it came, good or bad, and is decoded by whoever wants it."""
+def test_a_bad_member_does_not_change_the_others() -> None:
+    """Each member is returned as it was written, and is decoded later by itself."""
     text = '{"events":[ {"a":"],[{"} , {"a":}, NaN,1 2,"\\"]" ,[[}] ]}'
     assert strictjson.split_members(text, "events", MAX_DEPTH) == [
         '{"a":"],[{"}',
@@ -426,21 +426,21 @@ def test_a_bad_member_leaves_the_others_as_they_are() -> None:
     ]
 
 
-def test_a_deep_member_is_the_members_own_trouble() -> None:
-    """Its depth counts from itself, and does not spoil the batch."""
+def test_a_deep_member_does_not_refuse_the_batch() -> None:
+    """The depth of a member counts from the member itself."""
     deep = nested(10_000)
     members = strictjson.split_members(f'{{"events":[{deep},{nested(64)}]}}', "events", MAX_DEPTH)
     assert members == [deep, nested(64)]
 
 
-def test_of_two_lists_the_last_counts() -> None:
-    """As in decoding the whole."""
+def test_the_last_of_two_lists_counts() -> None:
+    """Decoding the whole batch gives the same list."""
     assert strictjson.split_members('{"events":[1],"events":[2,3]}', "events", 64) == ["2", "3"]
 
 
 @pytest.mark.parametrize("unit", ['"', '\\"', '"\\', "[", "{", ",", '","', "\\"])
-def test_cutting_takes_time_in_proportion_to_the_text(unit: str) -> None:
-    """A hostile body of the largest size must not hold up the server: this test ends."""
+def test_splitting_the_largest_body_takes_linear_time(unit: str) -> None:
+    """The text is hostile: a split in quadratic time would not end."""
     text = '{"events":["' + unit * (1_048_576 // len(unit))
     with pytest.raises(ContractError):
         strictjson.split_members(text, "events", MAX_DEPTH)
