@@ -1,4 +1,4 @@
-"""The composition root: which log the settings name, and that the parts are connected."""
+"""The composition root: it makes the log of the settings, and connects the parts."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from sio_server.settings import Settings
         ("valkey://localhost:6379/1", ValkeyLog),
     ],
 )
-def test_the_settings_name_the_log(
+def test_the_log_is_of_the_kind_that_the_settings_name(
     url: str, kind: type[EventLog], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is not opened: nothing is written, and no server is asked."""
+    """It is not opened yet: no file is written, and no server is contacted."""
     monkeypatch.chdir(tmp_path)
     assert type(make_event_log(Settings(_env_file=None, event_log=url))) is kind
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_every_route_is_served() -> None:
-    """The paths of the contract, each by one endpoint."""
+    """These are the paths of the contract."""
     app, hub, _ = make_app(Settings(_env_file=None), MemoryLog(Retention()))
     paths = {resource.canonical for resource in app.router.resources()}
     assert paths >= {

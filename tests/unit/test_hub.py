@@ -30,7 +30,7 @@ PRODUCER = Principal("key", may_publish=True, may_consume=True)
 
 
 class SlowLog(MemoryLog):
-    """A log whose disk is slow."""
+    """A log whose disk is not ready until the test sets ``synced``."""
 
     def __init__(self) -> None:
         super().__init__(Retention())
@@ -59,7 +59,7 @@ class Outlet:
         return True
 
     def unacknowledged_bytes(self) -> int:
-        """Hold nothing."""
+        """Return 0: nothing is buffered."""
         return 0
 
     async def drain(self) -> None:
@@ -71,7 +71,7 @@ class Outlet:
 
 @pytest.fixture
 def log() -> SlowLog:
-    """Return a log that is not synced yet."""
+    """Return a log whose disk is not ready yet."""
     return SlowLog()
 
 
@@ -97,7 +97,7 @@ def connection(hub: Hub) -> Connection:
 
 
 async def test_a_stop_waits_for_publishes_in_flight(hub: Hub, log: SlowLog) -> None:
-    """They are answered before any transport is closed. New publishes are refused at once."""
+    """They are acknowledged before any transport is closed. New publishes are refused at once."""
     closed = asyncio.Event()
     hub._connections.add(connection(hub), closed.set)
     publish = asyncio.ensure_future(
@@ -135,7 +135,7 @@ async def test_a_drain_ends_within_its_time(log: SlowLog) -> None:
     await hub.stop()
 
 
-async def test_a_connection_leaves_once(hub: Hub) -> None:
+async def test_a_removed_connection_is_counted_once(hub: Hub) -> None:
     """A second removal does not count."""
     one, other = connection(hub), connection(hub)
     hub._connections.add(one, lambda: None)
@@ -154,8 +154,8 @@ async def test_a_connection_that_opens_during_a_drain_is_closed(hub: Hub) -> Non
     assert closed.is_set()
 
 
-async def test_the_error_that_is_answered_is_counted(hub: Hub) -> None:
-    """Each refusal counts once, under the code of the answer."""
+async def test_refusals_are_counted_by_the_code_of_the_answer(hub: Hub) -> None:
+    """Over the rate limit, the answer is ``rate_limited`` and not the command's own error."""
     one = connection(hub)
     one.rate = RateLimit(1)
 

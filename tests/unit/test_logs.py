@@ -1,4 +1,4 @@
-"""The log: one line for an event, nothing that breaks out of it, no credentials."""
+"""Log lines: one line for each event, safe against hostile text, without credentials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Configure = Callable[..., io.StringIO]
 
 @pytest.fixture
 def configure() -> Iterator[Configure]:
-    """Configure the log to a stream of the test's own, and put back what was there."""
+    """Configure the log to a stream of the test, and restore the configuration afterwards."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
 
@@ -39,7 +39,7 @@ def only_line(stream: io.StringIO) -> str:
 
 
 def test_json_is_one_object_a_line(configure: Configure) -> None:
-    """The event's name, the level, the time, and the pairs as they are."""
+    """It has the event's name, the level, the time and the pairs."""
     stream = configure("json")
     logs.get_logger("t.json").info("received", type="furniture_created", count=3, ok=True)
     line = json.loads(only_line(stream))
@@ -64,7 +64,7 @@ def test_json_is_one_object_a_line(configure: Configure) -> None:
     ],
 )
 def test_the_console_shows_the_marks(event: str, mark: str, configure: Configure) -> None:
-    """In front of the event's name; JSON does without."""
+    """The mark is in front of the event's name. JSON has no marks."""
     stream = configure("console")
     logs.get_logger("t.mark").info(event, clients=3)
     assert f"{mark} {event} " in only_line(stream)
@@ -75,14 +75,14 @@ def test_the_console_shows_the_marks(event: str, mark: str, configure: Configure
 
 
 def test_other_events_have_no_mark(configure: Configure) -> None:
-    """The marks are for five lines only."""
+    """Only five events have marks."""
     stream = configure("console")
     logs.get_logger("t.plain").info("listening", port=8765)
     assert not any(mark in only_line(stream) for mark in logs.MARKS.values())
 
 
 def test_a_stream_that_is_no_terminal_gets_no_colours(configure: Configure) -> None:
-    """Escape sequences in a file help nobody."""
+    """Escape sequences make a file hard to read."""
     stream = configure("console")
     logs.get_logger("t.colour").warning("listening", host="h")
     assert "\x1b" not in stream.getvalue()
@@ -104,7 +104,7 @@ HOSTILE = [
 @pytest.mark.parametrize("log_format", ["console", "json"])
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_value_stays_on_its_line(value: str, log_format: str, configure: Configure) -> None:
-    """Whatever a client wrote: it ends no line and moves no cursor."""
+    """No text of a client ends the line or moves the terminal's cursor."""
     stream = configure(log_format)
     logs.get_logger(f"t.hostile.{log_format}").info("received", id=value)
     assert only_line(stream).isprintable()
@@ -115,7 +115,7 @@ def test_a_value_stays_on_its_line(value: str, log_format: str, configure: Confi
 def test_a_librarys_message_stays_on_its_line(
     value: str, log_format: str, configure: Configure
 ) -> None:
-    """It may quote a client, too; in the text or as an argument."""
+    """A library may quote the text of a client."""
     stream = configure(log_format)
     logging.getLogger("t.library").warning("bad request %s", value)
     assert only_line(stream).isprintable()
@@ -123,7 +123,7 @@ def test_a_librarys_message_stays_on_its_line(
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_a_value_is_bounded(log_format: str, configure: Configure) -> None:
-    """Two hundred characters are kept whole, of more the rest is cut and that is shown."""
+    """200 characters are shown whole. Longer text is cut, and ends with a mark."""
     stream = configure(log_format)
     log = logs.get_logger(f"t.long.{log_format}")
     log.info("received", id="x" * 200)
@@ -136,7 +136,7 @@ def test_a_value_is_bounded(log_format: str, configure: Configure) -> None:
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_a_librarys_message_is_bounded(log_format: str, configure: Configure) -> None:
-    """However much it quotes, escaped or not."""
+    """Escapes make the text longer, and count as well."""
     stream = configure(log_format)
     logging.getLogger("t.library").warning("%s", "\n" * 100_000)
     assert len(stream.getvalue()) < 5_000
@@ -144,7 +144,7 @@ def test_a_librarys_message_is_bounded(log_format: str, configure: Configure) ->
 
 @pytest.mark.parametrize("value", ["ñandú 😀", "a b", "Mesa de Roble"])
 def test_printable_text_is_not_escaped(value: str, configure: Configure) -> None:
-    """What people can read stays readable."""
+    """People read the log, and Spanish needs more letters than ASCII has."""
     stream = configure("json")
     logs.get_logger("t.readable").info("received", material=value)
     assert f'"{value}"' in only_line(stream)
@@ -162,7 +162,7 @@ def test_printable_text_is_not_escaped(value: str, configure: Configure) -> None
 def test_lines_below_the_level_are_not_written(
     least: str, shown: list[str], configure: Configure
 ) -> None:
-    """Ours and the libraries' alike."""
+    """This holds for our lines and for those of libraries."""
     for log in (logs.get_logger(f"t.level.{least}"), logging.getLogger("t.library")):
         stream = configure("json", least)
         for level in ("debug", "info", "warning", "error"):
@@ -171,7 +171,7 @@ def test_lines_below_the_level_are_not_written(
 
 
 def test_configuring_again_leaves_one_handler(configure: Configure) -> None:
-    """No line comes twice."""
+    """Otherwise every line would be written twice."""
     first, second = configure(), configure()
     logging.getLogger("t.library").warning("once")
     assert first.getvalue() == ""
@@ -179,19 +179,19 @@ def test_configuring_again_leaves_one_handler(configure: Configure) -> None:
 
 
 def fail(credential: str) -> None:
-    """Fail while a credential is at hand."""
+    """Fail in a frame whose variable is a credential."""
     raise ValueError(f"a credential of {len(credential)} characters")
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
 @pytest.mark.parametrize("ours", [True, False], ids=["ours", "a library's"])
-def test_a_failure_is_logged_without_what_its_variables_held(
+def test_a_traceback_shows_no_values_of_variables(
     log_format: str, ours: bool, configure: Configure
 ) -> None:
-    """The traceback is there, a credential that passed by is not."""
+    """A variable may hold a credential, which never appears in the log."""
     stream = configure(log_format)
     log = logs.get_logger(f"t.failure.{log_format}") if ours else logging.getLogger("t.library")
-    secret = f"hunter-{1 + 1}"  # so that no line of the source shows it
+    secret = f"hunter-{1 + 1}"  # so that no source line in the traceback shows it
     try:
         fail(secret)
     except ValueError:
@@ -202,7 +202,7 @@ def test_a_failure_is_logged_without_what_its_variables_held(
 
 
 def test_a_failure_is_one_line_of_json(configure: Configure) -> None:
-    """Its traceback is a value of it."""
+    """The traceback is a value of the object."""
     stream = configure("json")
     log = logs.get_logger("t.failure.line")
     try:
@@ -214,24 +214,24 @@ def test_a_failure_is_one_line_of_json(configure: Configure) -> None:
 
 @pytest.fixture
 def server_log() -> Iterator[logging.Logger]:
-    """Return aiohttp's logger, and take its filters away again."""
+    """Return aiohttp's logger, and remove its filters afterwards."""
     logger = logs.server_logger()
     yield logger
-    for each in list(logger.filters):
-        logger.removeFilter(each)
+    for log_filter in list(logger.filters):
+        logger.removeFilter(log_filter)
 
 
 @pytest.mark.parametrize(("level", "lines"), [("info", 0), ("debug", 1)])
-def test_a_bad_request_is_a_line_for_debugging_without_traceback(
+def test_a_bad_request_is_one_debug_line_without_traceback(
     level: str, lines: int, configure: Configure, server_log: logging.Logger
 ) -> None:
-    """Anybody can send one, as often as they like."""
+    """Any client can send bad requests, as many as it likes."""
     stream = configure("json", level)
     try:
         fail("x")
     except ValueError as error:
         server_log.error("Error handling request from %s", "192.0.2.1\n", exc_info=error)
-    found = stream.getvalue().splitlines()
-    assert len(found) == lines
-    assert all(json.loads(line)["level"] == "debug" for line in found)
+    lines_written = stream.getvalue().splitlines()
+    assert len(lines_written) == lines
+    assert all(json.loads(line)["level"] == "debug" for line in lines_written)
     assert "Traceback" not in stream.getvalue()

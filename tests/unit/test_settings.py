@@ -1,4 +1,4 @@
-"""Settings: defaults, which source wins, and a start that stops with one clear message."""
+"""Settings: defaults, the precedence of sources, and the message of a start that fails."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def env_file(tmp_path: Path) -> Path:
-    """Return where ``.env`` is looked for."""
+    """Return the path of the ``.env`` file."""
     return tmp_path / ".env"
 
 
@@ -63,12 +63,12 @@ def keys(settings: Settings) -> list[str]:
 
 
 def test_defaults_are_the_contracts() -> None:
-    """Every setting, and no other."""
+    """Every setting is listed, and no other."""
     assert load([]).model_dump() == DEFAULTS
 
 
 def test_settings_are_frozen() -> None:
-    """Whoever holds them can't change them for others."""
+    """A part that holds the settings can't change them for other parts."""
     with pytest.raises(ValidationError):
         load([]).port = 1
 
@@ -76,7 +76,7 @@ def test_settings_are_frozen() -> None:
 def test_the_command_line_wins_over_the_environment_over_the_file(
     env_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each setting on its own."""
+    """Each setting is decided by itself."""
     env_file.write_text("SIO_PORT=1\nSIO_PING_INTERVAL=1\nSIO_PING_TIMEOUT=1\n")
     monkeypatch.setenv("SIO_PORT", "2")
     monkeypatch.setenv("SIO_PING_INTERVAL", "2")
@@ -88,7 +88,7 @@ def test_the_command_line_wins_over_the_environment_over_the_file(
 def test_every_setting_is_an_option_and_a_variable(
     field: str, env_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the same words in each place."""
+    """All three places use the same words."""
     values = {
         "host": "::1",
         "event_log": "memory://",
@@ -103,14 +103,14 @@ def test_every_setting_is_an_option_and_a_variable(
         "max_attachments": "11",
     }
     text = values.get(field, "4711")
-    keys_too = ["--producer-keys", "k"] if field == "require_auth" else []
+    key_option = ["--producer-keys", "k"] if field == "require_auth" else []
     option = f"--{field.replace('_', '-')}"
-    by_option = load([*keys_too, *([option] if text == "true" else [option, text])])
+    by_option = load([*key_option, *([option] if text == "true" else [option, text])])
     env_file.write_text(f"SIO_{field.upper()}={text}\n")
-    by_file = load(keys_too)
+    by_file = load(key_option)
     env_file.unlink()
     monkeypatch.setenv(f"SIO_{field.upper()}", text)
-    by_variable = load(keys_too)
+    by_variable = load(key_option)
     assert by_option == by_file == by_variable
     assert getattr(by_variable, field) != DEFAULTS[field]
 
@@ -122,7 +122,7 @@ def test_every_setting_is_an_option_and_a_variable(
 def test_an_unknown_name_stops_the_start_and_is_named(
     name: str, env_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the environment and in ``.env``; its value is not shown."""
+    """This holds for the environment and for ``.env``. The value is not shown."""
     env_file.write_text(f"{name}=hunter2\n")
     with pytest.raises(StartError) as in_file:
         load([])
@@ -135,7 +135,7 @@ def test_an_unknown_name_stops_the_start_and_is_named(
         assert "hunter2" not in str(caught.value)
 
 
-def test_names_without_the_prefix_are_nobodys_business(
+def test_names_without_the_prefix_are_ignored(
     env_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other programs have variables too."""
@@ -149,7 +149,7 @@ def test_names_without_the_prefix_are_nobodys_business(
 def test_an_unknown_option_stops_the_start_and_is_named(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Abbreviations are unknown too: they would change their meaning with a new setting."""
+    """Abbreviations are unknown too, because a new setting would change their meaning."""
     with pytest.raises(SystemExit) as caught:
         load([option, "3"])
     assert caught.value.code == 2
@@ -157,7 +157,7 @@ def test_an_unknown_option_stops_the_start_and_is_named(
 
 
 def test_help_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    """And is no failure."""
+    """It is a success, so it exits with 0."""
     with pytest.raises(SystemExit) as caught:
         load(["--help"])
     assert caught.value.code == 0
@@ -167,10 +167,10 @@ def test_help_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 
 BAD_VALUES = [
     ("host", ""),
-    *[("port", bad) for bad in ("", "x", "-1", "65536", "80.5", "0x50")],
+    *[("port", value) for value in ("", "x", "-1", "65536", "80.5", "0x50")],
     *[
-        ("event_log", bad)
-        for bad in (
+        ("event_log", value)
+        for value in (
             "",
             "events.db",
             "sqlite://events.db",
@@ -198,20 +198,20 @@ BAD_VALUES = [
         )
     ],
     *[
-        (field, bad)
+        (field, value)
         for field in ("retention_seconds", "ping_interval", "ping_timeout", "connect_timeout")
-        for bad in ("", "0", "-1", "nan", "inf", "10s")
+        for value in ("", "0", "-1", "nan", "inf", "10s")
     ],
-    *[("slow_seconds", bad) for bad in ("0", "-1", "nan", "inf")],
-    *[("drain_seconds", bad) for bad in ("-1", "nan", "inf", "x")],
-    *[("retention_events", bad) for bad in ("0", "-1", "1.5", "x")],
+    *[("slow_seconds", value) for value in ("0", "-1", "nan", "inf")],
+    *[("drain_seconds", value) for value in ("-1", "nan", "inf", "x")],
+    *[("retention_events", value) for value in ("0", "-1", "1.5", "x")],
     ("open_publish", "on"),
     ("open_publish", "true"),
     ("open_publish", "Loopback"),
-    *[("require_auth", bad) for bad in ("", "maybe", "2")],
+    *[("require_auth", value) for value in ("", "maybe", "2")],
     *[
-        ("cors_origins", bad)
-        for bad in (
+        ("cors_origins", value)
+        for value in (
             "example.com",
             "https://example.com/",
             "https://example.com/path",
@@ -225,13 +225,13 @@ BAD_VALUES = [
         )
     ],
     *[
-        ("trusted_proxies", bad)
-        for bad in ("proxy", "10.0.0", "10.0.0.0/33", "10.0.0.1,proxy", "*", "10.0.0.1:80")
+        ("trusted_proxies", value)
+        for value in ("proxy", "10.0.0", "10.0.0.0/33", "10.0.0.1,proxy", "*", "10.0.0.1:80")
     ],
-    *[("max_message_bytes", bad) for bad in ("0", "1023", "64k")],
+    *[("max_message_bytes", value) for value in ("0", "1023", "64k")],
     ("max_batch_bytes", "1023"),
-    *[("max_json_depth", bad) for bad in ("0", "3", "201")],
-    *[("max_attachments", bad) for bad in ("-1", "101")],
+    *[("max_json_depth", value) for value in ("0", "3", "201")],
+    *[("max_attachments", value) for value in ("-1", "101")],
     ("max_rooms", "0"),
     ("max_connections", "0"),
     ("max_connections_per_address", "-1"),
@@ -246,7 +246,7 @@ BAD_VALUES = [
 def test_a_bad_value_stops_the_start_and_its_setting_is_named(
     field: str, value: str, env_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the environment and in ``.env``, in one line."""
+    """The message is one line, the same for the environment and for ``.env``."""
     name = f"SIO_{field.upper()}"
     env_file.write_text(f"{name}='{value}'\n")
     with pytest.raises(StartError, match=f"^{name}: ") as in_file:
@@ -261,13 +261,13 @@ def test_a_bad_value_stops_the_start_and_its_setting_is_named(
 
 @pytest.mark.parametrize(("field", "value"), BAD_VALUES)
 def test_a_bad_value_on_the_command_line_stops_the_start(field: str, value: str) -> None:
-    """By our error, or by the command line's own."""
+    """The error is ours, or the command line parser's."""
     with pytest.raises((StartError, SystemExit)):
         load([f"--{field.replace('_', '-')}={value}"])
 
 
 def test_all_bad_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that one start suffices to find them."""
+    """So one failed start shows all of them."""
     monkeypatch.setenv("SIO_PORT", "x")
     monkeypatch.setenv("SIO_LOG_LEVEL", "loud")
     with pytest.raises(StartError) as caught:
@@ -290,10 +290,10 @@ def test_all_bad_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> No
         ("rate_limit", 1),
     ],
 )
-def test_the_extremes_are_good_values(
+def test_the_bounds_themselves_are_valid(
     field: str, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bounds themselves are within."""
+    """Only values beyond them are refused."""
     monkeypatch.setenv(f"SIO_{field.upper()}", str(value))
     assert getattr(load([]), field) == value
 
@@ -304,7 +304,7 @@ def test_the_extremes_are_good_values(
 def test_token_settings_are_refused_while_there_are_no_tokens(
     name: str, env_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Better no start than no check; the secret is not shown."""
+    """No token would be checked, and the operator would not know it. The secret is not shown."""
     env_file.write_text(f"{name}=hunter2\n")
     with pytest.raises(StartError, match=f"{name}: this version has no tokens"):
         load([])
@@ -331,7 +331,7 @@ def test_token_settings_are_refused_while_there_are_no_tokens(
     ],
 )
 def test_the_log_may_be_in_valkey(url: str, shown: str) -> None:
-    """Its URL holds a password, which is shown nowhere: neither in text nor beside the rest."""
+    """Its URL may have a password, which no text of the settings shows."""
     settings = load(["--event-log", url])
     assert settings.valkey_url == url
     assert settings.sqlite_path is None
@@ -340,8 +340,8 @@ def test_the_log_may_be_in_valkey(url: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///var/events.db", "sqlite:////redis://h"])
-def test_other_logs_are_shown_as_they_are_named(url: str) -> None:
-    """They hold no secrets, and are none of Valkey."""
+def test_other_logs_are_shown_unchanged(url: str) -> None:
+    """Their URLs have no password."""
     settings = load(["--event-log", url])
     assert settings.event_log_shown == url
     assert settings.valkey_url is None
@@ -368,7 +368,7 @@ def test_a_bad_log_is_refused_without_its_password(
 def test_producer_keys_are_never_shown(
     broken: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither in an error about something else nor in the settings' own text."""
+    """Neither an error about another setting nor the settings' own text shows them."""
     monkeypatch.setenv("SIO_PRODUCER_KEYS", "hunter2,hunter3")
     settings = load([])
     assert "hunter" not in f"{settings!r} {settings} {settings.model_dump()}"
@@ -382,10 +382,10 @@ def test_producer_keys_are_never_shown(
 
 @pytest.mark.parametrize("field", ["producer_keys", "cors_origins", "trusted_proxies"])
 @pytest.mark.parametrize(("text", "count"), [("", 0), (",", 0), ("{0}", 1), (" {0} , {0},", 2)])
-def test_lists_are_comma_separated(
+def test_lists_are_separated_by_commas(
     field: str, text: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Spaces around a word and empty words count for nothing."""
+    """Spaces around a word and empty words are ignored."""
     word = {"trusted_proxies": "10.0.0.1", "cors_origins": "https://a.example"}.get(field, "key")
     monkeypatch.setenv(f"SIO_{field.upper()}", text.format(word))
     settings = load([])
@@ -393,17 +393,17 @@ def test_lists_are_comma_separated(
     assert found == [word] * count
 
 
-def test_a_key_may_hold_what_json_would_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is taken as it is."""
+def test_a_key_is_not_read_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pydantic-settings reads lists as JSON by default."""
     monkeypatch.setenv("SIO_PRODUCER_KEYS", '["a,{b}')
     assert keys(load([])) == ['["a', "{b}"]
 
 
 @pytest.mark.parametrize("producer_keys", [None, "", " , "])
-def test_requiring_a_credential_that_nobody_can_have_stops_the_start(
+def test_requiring_a_credential_without_keys_stops_the_start(
     producer_keys: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message names the setting, wherever it was made."""
+    """The message names the setting, whether an option or a variable set it."""
     if producer_keys is not None:
         monkeypatch.setenv("SIO_PRODUCER_KEYS", producer_keys)
     with pytest.raises(StartError, match="SIO_REQUIRE_AUTH"):
@@ -417,7 +417,7 @@ def test_requiring_a_credential_that_nobody_can_have_stops_the_start(
 
 @pytest.mark.parametrize("open_publish", ["off", "loopback", "anyone"])
 def test_local_pages_may_connect_while_publishing_is_open_to_loopback(open_publish: str) -> None:
-    """Beside the origins that are configured."""
+    """They are added to the configured origins."""
     settings = load(["--open-publish", open_publish, "--cors-origins", "https://a.example"])
     local = {"http://localhost:*", "http://127.0.0.1:*"} if open_publish == "loopback" else set()
     assert set(settings.allowed_origins) == {"https://a.example"} | local
@@ -436,7 +436,7 @@ def test_local_pages_may_connect_while_publishing_is_open_to_loopback(open_publi
     ],
 )
 def test_an_origin_is_written_as_a_browser_sends_it(origin: str) -> None:
-    """With a port, any port, or none."""
+    """It has a port, any port, or no port."""
     assert load(["--cors-origins", origin]).cors_origins == (origin,)
 
 
@@ -450,5 +450,5 @@ def test_an_origin_is_written_as_a_browser_sends_it(origin: str) -> None:
     ],
 )
 def test_the_log_is_in_memory_or_in_a_file(url: str, path: Path | None) -> None:
-    """Three slashes and a relative path, four and an absolute one."""
+    """Three slashes start a relative path, and four an absolute one."""
     assert load(["--event-log", url]).sqlite_path == path

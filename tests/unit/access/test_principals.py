@@ -27,7 +27,7 @@ def access(
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("open_publish", ["off", "loopback", "anyone"])
 def test_a_producer_key_may_publish_and_consume(key: str, open_publish: str) -> None:
-    """This holds for value key, from any address, with any setting of open publishing."""
+    """This holds for each key, from any address, with any setting of open publishing."""
     principal = access(open_publish=open_publish, require_auth=True).identify(key, REMOTE)
     assert (principal.kind, principal.may_publish, principal.may_consume) == ("key", True, True)
     principal.check_publish()

@@ -208,7 +208,7 @@ def test_an_event_names_its_command(name: str, argument: Any, command: Any) -> N
 
 
 def test_ping_takes_no_argument() -> None:
-    """A client measures time by it, and has nothing to say."""
+    """Every other command takes exactly one."""
     assert parse_event("ping") == Ping()
 
 

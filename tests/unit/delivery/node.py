@@ -1,4 +1,4 @@
-"""A log, outlets and a fan-out that a test moves step by step."""
+"""A log, outlets and a fan-out that a test drives step by step."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def offset(seq: int) -> Offset:
 
 
 class Log(EventLog):
-    """A log that a test fills, trims, pauses and takes away.
+    """A log that a test fills, trims, pauses or makes fail.
 
-    Like one on disk it learns at once which rooms a read is for, and looks at the events later.
+    Like a log on disk, it notes the rooms of a read at once, and looks at the events later.
 
     Attributes:
-        oldest: how many events are trimmed.
-        examined: how many events one read looks at.
+        oldest: the number of trimmed events.
+        examined: the most events that one read looks at.
         available: whether reads succeed.
         gate: reads wait until it is set.
-        reads: how many reads there were.
+        reads: the number of reads until now.
         before_read: called right before a read looks at the events.
     """
 
@@ -48,7 +48,7 @@ class Log(EventLog):
         self.before_read: Callable[[], None] = lambda: None
 
     def add(self, *rooms: str) -> Record:
-        """Append a record that goes to these rooms."""
+        """Append a record for these rooms."""
         record = Record(offset(len(self.records) + 1), "furniture_created", rooms, "{}")
         self.records.append(record)
         return record
@@ -67,15 +67,17 @@ class Log(EventLog):
         if isinstance(seqs, Page):
             return seqs
         records = [self.records[seq - 1] for seq in seqs]
-        found = [it for it in records if wanted is None or not wanted.isdisjoint(it.rooms)]
+        found = [
+            record for record in records if wanted is None or not wanted.isdisjoint(record.rooms)
+        ]
         return reading.page(found[:limit], seqs, limit, kept)
 
     async def bounds(self) -> Bounds:
-        """Return what is kept."""
+        """Return the offsets between which events are stored."""
         return reading.bounds(EPOCH, self.oldest, len(self.records))
 
     async def open(self) -> None:
-        """Do nothing: it is open."""
+        """Do nothing: the log is always open."""
 
     async def close(self) -> None:
         """Do nothing."""
@@ -90,13 +92,13 @@ class Log(EventLog):
 
 
 class Outlet:
-    """A consumer that reads when it is told to.
+    """A consumer that reads only when a test tells it to.
 
     Attributes:
-        bound: how many unread frames are within its buffer.
-        seqs: what was written to it.
-        frames: the same, as frames.
-        closed: how often it was closed as too slow.
+        bound: the most unread frames that its buffer holds.
+        seqs: the sequence numbers of the written events.
+        frames: the written frames.
+        closed: the number of times it was dropped.
     """
 
     encoded: list[Record]
@@ -111,7 +113,7 @@ class Outlet:
 
     @staticmethod
     def encode(record: Record) -> Any:
-        """Encode and note it."""
+        """Return a frame for the record."""
         return [record]
 
     def write(self, frame: Any) -> bool:
@@ -129,31 +131,31 @@ class Outlet:
         return within
 
     def unacknowledged_bytes(self) -> int:
-        """Return how many events are unread."""
+        """Return the number of unread frames."""
         return self.unread
 
     async def drain(self) -> None:
-        """Wait until it has read."""
+        """Wait until the unread frames are within the bound."""
         while self.unread > self.bound:
             self._read.clear()
             await self._read.wait()
 
     def drop(self) -> None:
-        """Note the end."""
+        """Count the call."""
         self.closed += 1
 
     def read(self) -> None:
-        """Read all that is buffered."""
+        """Read all buffered frames."""
         self.unread = 0
         self._read.set()
 
 
 class Node:
-    """A log, the fan-out over it, and what it reported.
+    """A log, the fan-out over it, and the numbers that the fan-out reports.
 
     Attributes:
-        delivered: how many events it says were written.
-        parked: how many times it says a consumer was parked.
+        delivered: the number of written events, over all consumers.
+        parked: the number of times a consumer was parked.
     """
 
     def __init__(self, slow_seconds: float = 30, recent_events: int = 0) -> None:
@@ -172,13 +174,13 @@ class Node:
         self.parked += 1
 
     def publish(self, *rooms: str) -> int:
-        """Append a record and deliver it; return to how many."""
+        """Append a record and deliver it; return the number of recipients."""
         self.log.add(*rooms)
         (recipients,) = self.deliver()
         return recipients
 
     def deliver(self, most: int | None = None) -> list[int]:
-        """Deliver what the log has and the fan-out has not; return to how many each."""
+        """Deliver the records that the fan-out lacks; return the number of recipients of each."""
         behind = self.log.records[self.fanout.position.seq :][:most]
         return [self.fanout.deliver(record) for record in behind]
 
@@ -189,7 +191,7 @@ class Node:
         outlet: Outlet | None = None,
         on_caught_up: Callable[[CaughtUp], object] = lambda caught_up: None,
     ) -> tuple[Cursor, Outlet]:
-        """Let a consumer begin, at the head or after ``since``."""
+        """Join a consumer at the head, or after ``since``."""
         outlet = outlet or Outlet()
         cursor = Cursor(outlet, rooms, self.fanout.position)
         start = Start(self.fanout.position if since is None else offset(since))
@@ -198,13 +200,13 @@ class Node:
 
 
 async def turns(count: int = 30) -> None:
-    """Let everything that is ready run."""
+    """Run the event loop so many times, so that ready tasks make progress."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 def is_live(cursor: Cursor) -> bool:
-    """Tell whether events are written to a cursor as they come."""
+    """Tell whether the fan-out writes new events to a cursor at once."""
     return cursor.state is State.LIVE
 
 

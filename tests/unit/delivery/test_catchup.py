@@ -15,7 +15,7 @@ from tests.unit.delivery.node import Node, Outlet, is_live, offset, turns, until
 
 
 async def test_a_long_replay_is_read_in_pages(node: Node) -> None:
-    """Also where the log looks at fewer events in a read than were asked for."""
+    """A page may have fewer events than its limit, because the log examines only so many."""
     for number in range(1050):
         node.log.add("catalog", f"hundredth:{number % 100}")
     node.deliver()
@@ -28,8 +28,8 @@ async def test_a_long_replay_is_read_in_pages(node: Node) -> None:
     assert node.delivered == 1050 + 11
 
 
-async def test_a_log_ahead_of_its_tail_is_waited_for(node: Node) -> None:
-    """An event that a replay has read comes by the tail as well, and is written once."""
+async def test_a_replay_beyond_the_head_waits_for_the_tail(node: Node) -> None:
+    """The tail brings the events that the replay has read again, and they are written once."""
     for _ in range(5):
         node.log.add("catalog")
     node.deliver(2)
@@ -41,10 +41,10 @@ async def test_a_log_ahead_of_its_tail_is_waited_for(node: Node) -> None:
     assert reports == []
     reads = node.log.reads
     await turns()
-    assert node.log.reads == reads, "it waits, and does not ask again and again"
+    assert node.log.reads == reads, "the cursor waits, and does not poll the log"
     node.deliver()
     await until(lambda: is_live(cursor))
-    assert [(it.position, it.replayed) for it in reports] == [(offset(5), 5)]
+    assert [(report.position, report.replayed) for report in reports] == [(offset(5), 5)]
     node.publish("catalog")
     assert outlet.seqs == [1, 2, 3, 4, 5, 6]
 
@@ -52,7 +52,7 @@ async def test_a_log_ahead_of_its_tail_is_waited_for(node: Node) -> None:
 async def test_a_replay_flows_at_the_consumers_pace(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Never more than its bound and one piece is buffered."""
+    """Its buffer never holds more than its bound and one chunk."""
     monkeypatch.setattr(recent, "CHUNK_BYTES", 1)
     for _ in range(500):
         node.publish("catalog")
@@ -70,17 +70,17 @@ async def test_a_replay_flows_at_the_consumers_pace(
 
 
 class Packet:
-    """A frame that can be watched."""
+    """A frame that a weak reference can watch."""
 
 
 watched: weakref.WeakSet[Packet] = weakref.WeakSet()
 
 
-class Forgetful(Outlet):
-    """A consumer that keeps nothing.
+class CountingOutlet(Outlet):
+    """A consumer that keeps no frames.
 
     Attributes:
-        alive: how many frames there were at each write.
+        alive: the number of frames in memory at each write.
     """
 
     def __init__(self) -> None:
@@ -89,37 +89,37 @@ class Forgetful(Outlet):
 
     @staticmethod
     def encode(record: Record) -> Packet:
-        """Encode and watch what becomes of it."""
+        """Return a frame that is watched."""
         packet = Packet()
         watched.add(packet)
         return packet
 
     def write_all(self, frames: Sequence[Any]) -> bool:
-        """Count what is in memory."""
+        """Count the frames in memory."""
         self.alive.append(len(watched))
         return True
 
 
-async def test_who_catches_up_holds_no_frames_but_a_piece(
+async def test_a_catch_up_holds_only_one_chunk_of_frames(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was written of a page goes: a page's frames take several times what it does."""
+    """The frames of a whole page would take several times the memory of its events."""
     monkeypatch.setattr(recent, "CHUNK_BYTES", 1)
     for _ in range(50):
         node.log.add("catalog")
     node.deliver()
-    outlet = Forgetful()
+    outlet = CountingOutlet()
     node.join(since=0, outlet=outlet)
     await until(lambda: len(outlet.alive) == 50)
-    assert max(outlet.alive) <= 2  # the one before is let go with the next
+    assert max(outlet.alive) <= 2  # the previous chunk is freed with the next
 
 
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("room", ["b", "catalog"])
-async def test_a_room_added_while_the_log_is_read_misses_nothing(
+async def test_a_room_that_is_added_during_a_read_misses_no_event(
     number: int, room: str, node: Node
 ) -> None:
-    """The read was for the old rooms; what came since the subscribe is for the new one, too."""
+    """The read was for the old rooms, so later events are read for the new room as well."""
     node.log.examined = 2
     for _ in range(3):
         node.publish("catalog", "a")
@@ -137,7 +137,7 @@ async def test_a_room_added_while_the_log_is_read_misses_nothing(
 
 
 async def test_a_parked_cursor_that_the_retention_overtakes_is_closed(node: Node) -> None:
-    """Its reconnection says the gap; nothing is written beyond the hole."""
+    """No event is written after the missing ones. The client gets the gap when it reconnects."""
     cursor, outlet = node.join(outlet=Outlet(0))
     for _ in range(10):
         node.publish("catalog")
@@ -151,8 +151,8 @@ async def test_a_parked_cursor_that_the_retention_overtakes_is_closed(node: Node
     assert node.publish("catalog") == 0
 
 
-async def test_a_parked_cursor_at_the_oldest_kept_is_not_overtaken(node: Node) -> None:
-    """The bound itself is within."""
+async def test_a_parked_cursor_at_the_oldest_offset_is_not_closed(node: Node) -> None:
+    """All events after that offset are still in the log."""
     cursor, outlet = node.join(outlet=Outlet(0))
     for _ in range(4):
         node.publish("catalog")
@@ -165,7 +165,7 @@ async def test_a_parked_cursor_at_the_oldest_kept_is_not_overtaken(node: Node) -
 
 
 async def test_a_consumer_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After so long without progress, parked or in a replay; once."""
+    """It is closed once, parked or in a replay, after ``slow_seconds`` without progress."""
     monkeypatch.setattr(recent, "CHUNK_BYTES", 1)
     node = Node(slow_seconds=0.02)
     node.publish("catalog")
@@ -183,10 +183,8 @@ async def test_a_consumer_that_does_not_read_is_closed(monkeypatch: pytest.Monke
     assert node.publish("catalog") == 0
 
 
-async def test_a_log_that_is_away_is_asked_again(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """For as long as it takes; no consumer is closed on that ground."""
+async def test_a_failing_log_is_read_again(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads are repeated until one succeeds, and no consumer is closed for it."""
     monkeypatch.setattr(catchup, "RETRY_SECONDS", 0)
     cursor, outlet = node.join(outlet=Outlet(1))
     for _ in range(5):
@@ -204,12 +202,12 @@ async def test_a_log_that_is_away_is_asked_again(
     assert outlet.closed == other.closed == 0
 
 
-async def test_a_consumer_that_reads_slowly_is_not_dropped(node: Node) -> None:
-    """Any progress gives it more time; none ends it."""
+async def test_a_slow_consumer_is_closed_only_without_progress(node: Node) -> None:
+    """Each step of progress gives it the full time again."""
     node.fanout._catch_up._slow_seconds = 0.01
     steps = list(range(5))
 
-    class Sipping(Outlet):
+    class SlowReader(Outlet):
         def unacknowledged_bytes(self) -> int:
             if steps and not self.closed:
                 steps.pop()
@@ -218,14 +216,14 @@ async def test_a_consumer_that_reads_slowly_is_not_dropped(node: Node) -> None:
         async def drain(self) -> None:
             await asyncio.Event().wait()
 
-    _, outlet = node.join(outlet=Sipping(0))
+    _, outlet = node.join(outlet=SlowReader(0))
     node.publish("catalog")
     await until(lambda: outlet.closed)
     assert steps == []
 
 
-async def test_what_is_recent_is_caught_up_from_memory() -> None:
-    """Encoded once for all who have missed it, and without asking the log."""
+async def test_recent_events_are_caught_up_from_memory() -> None:
+    """They are encoded once for all consumers, and the log is not read."""
     node = Node(recent_events=10)
     cursor, outlet = node.join(outlet=Outlet(0))
     other, another = node.join(outlet=Outlet(0))
@@ -241,8 +239,8 @@ async def test_what_is_recent_is_caught_up_from_memory() -> None:
 
 
 @pytest.mark.parametrize("rooms", [["catalog"], ["a"], ["nothing"]])
-async def test_who_has_missed_little_that_is_kept_is_live_at_once(rooms: list[str]) -> None:
-    """So that all of it can go out as one piece, with what is written before and after it."""
+async def test_a_cursor_that_missed_few_recent_events_is_live_at_once(rooms: list[str]) -> None:
+    """So the missed events can go out in one write with the frames around them."""
     node = Node(recent_events=10)
     for _ in range(4):
         node.publish("catalog")
@@ -252,14 +250,14 @@ async def test_who_has_missed_little_that_is_kept_is_live_at_once(rooms: list[st
     missed = {"catalog": [3, 4, 5, 6, 7, 8], "a": [4, 6, 8], "nothing": []}[rooms[0]]
     assert is_live(cursor)
     assert outlet.seqs == missed
-    assert [(it.position, it.replayed) for it in reports] == [(offset(8), len(missed))]
+    assert [(report.position, report.replayed) for report in reports] == [(offset(8), len(missed))]
 
 
 @pytest.mark.parametrize("bound", [0, 3, 7])
-async def test_who_has_missed_much_that_is_kept_lets_others_have_their_turn(
+async def test_a_cursor_that_missed_many_recent_events_yields(
     bound: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a page, or what its buffer holds; all is counted."""
+    """It yields after the events of one turn, or when its buffer is full."""
     monkeypatch.setattr(catchup, "TURN_EVENTS", 5)
     monkeypatch.setattr(recent, "CHUNK_BYTES", 1)
     node = Node(recent_events=20)
@@ -274,11 +272,11 @@ async def test_who_has_missed_much_that_is_kept_lets_others_have_their_turn(
             outlet.read()
             await turns()
     assert outlet.seqs == list(range(2, 18))
-    assert [(it.position, it.replayed) for it in reports] == [(offset(17), 16)]
+    assert [(report.position, report.replayed) for report in reports] == [(offset(17), 16)]
 
 
-async def test_what_is_not_recent_any_more_is_read_from_the_log() -> None:
-    """In its order, with what is."""
+async def test_events_that_left_memory_are_read_from_the_log() -> None:
+    """The recent events follow them, in the log's order."""
     node = Node(recent_events=3)
     cursor, outlet = node.join(outlet=Outlet(0))
     for _ in range(8):

@@ -29,7 +29,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 async def connections(node: Node, metrics: Metrics) -> Connections:
-    """Return no connections yet, over the fan-out of the node."""
+    """Return a registry over the node's fan-out, without connections."""
     return Connections(node.fanout, metrics)
 
 
@@ -63,7 +63,7 @@ async def test_a_removed_connection_receives_nothing(connections: Connections, n
 
 
 async def test_a_superseded_connection_is_closed(connections: Connections) -> None:
-    """Its own session, with another owner. The present owner is not closed."""
+    """Its session has another owner now. A connection that still owns its session stays open."""
     session = ConsumerSession("sid", "anonymous", offset(0), {})
     closed: list[str] = []
     connections.add(make_connection(session), lambda: closed.append("session"))
@@ -93,7 +93,7 @@ async def test_the_older_connection_of_a_session_does_not_remove_the_newer(
 async def test_a_drain_closes_every_connection(
     connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The pauses between them fit in the time that is given, however many there are."""
+    """The pauses between them add up to the given time at most, for any number of connections."""
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:

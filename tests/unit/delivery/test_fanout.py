@@ -19,7 +19,7 @@ from tests.unit.delivery.node import Node, Outlet, is_live, offset, turns, until
 
 
 async def test_an_event_reaches_the_members_of_its_rooms(node: Node) -> None:
-    """And nobody else; the answer is how many there are."""
+    """No other consumer gets it, and ``deliver`` returns the number of recipients."""
     _, everything = node.join(["catalog"])
     _, oak = node.join(["material:roble"])
     _, pine = node.join(["material:pino"])
@@ -33,7 +33,7 @@ async def test_an_event_reaches_the_members_of_its_rooms(node: Node) -> None:
 
 
 async def test_a_member_of_several_rooms_gets_one_copy(node: Node) -> None:
-    """However many of the event's rooms it is in."""
+    """The number of common rooms does not matter."""
     rooms = ("catalog", "material:roble", "author:ana", "type:furniture_created", "furniture:1")
     _, outlet = node.join(rooms)
     _, other = node.join(rooms[1:3])
@@ -41,8 +41,8 @@ async def test_a_member_of_several_rooms_gets_one_copy(node: Node) -> None:
     assert outlet.seqs == other.seqs == [1]
 
 
-async def test_an_event_that_came_before_is_passed_over(node: Node) -> None:
-    """A tail may begin before the position that the server began at."""
+async def test_an_event_that_was_delivered_before_is_skipped(node: Node) -> None:
+    """A tail may start before the position that the server started at."""
     _, outlet = node.join()
     node.publish("catalog")
     node.publish("catalog")
@@ -54,7 +54,7 @@ async def test_an_event_that_came_before_is_passed_over(node: Node) -> None:
 
 
 async def test_an_event_is_encoded_once_for_each_class_of_outlet(node: Node) -> None:
-    """All of a class get the same frame."""
+    """All outlets of a class get the same frame."""
     encoded: list[type] = []
 
     class Plain(Outlet):
@@ -79,11 +79,11 @@ async def test_an_event_is_encoded_once_for_each_class_of_outlet(node: Node) -> 
 
 
 async def test_without_since_a_cursor_is_live_at_once(node: Node) -> None:
-    """It starts at the end, without a gap, with nothing replayed."""
+    """It starts at the head, and nothing is replayed."""
     node.publish("catalog")
     reports: list[Any] = []
     cursor, outlet = node.join(on_caught_up=reports.append)
-    assert [(it.position, it.replayed) for it in reports] == [(offset(1), 0)]
+    assert [(report.position, report.replayed) for report in reports] == [(offset(1), 0)]
     assert is_live(cursor)
     assert node.log.reads == 0
     node.publish("catalog")
@@ -92,25 +92,25 @@ async def test_without_since_a_cursor_is_live_at_once(node: Node) -> None:
 
 @pytest.mark.parametrize("since", range(6))
 async def test_with_since_the_missed_events_come_first(since: int, node: Node) -> None:
-    """Then ``started``, then what is live; those that matter only."""
+    """The report and the live events follow. Only events of the cursor's rooms count."""
     for number in range(5):
         node.publish("catalog", f"parity:{number % 2}")
-    story: list[Any] = []
+    order: list[Any] = []
 
-    class Teller(Outlet):
+    class RecordingOutlet(Outlet):
         def write(self, frame: Any) -> bool:
-            story.append(frame[0].offset.seq)
+            order.append(frame[0].offset.seq)
             return super().write(frame)
 
-    cursor, _ = node.join(["parity:0"], since, Teller(), on_caught_up=story.append)
+    cursor, _ = node.join(["parity:0"], since, RecordingOutlet(), on_caught_up=order.append)
     await until(lambda: is_live(cursor))
     node.publish("catalog", "parity:0")
     missed = [seq for seq in (1, 3, 5) if seq > since]
-    assert story == [*missed, CaughtUp(Start(offset(since)), offset(5), len(missed)), 6]
+    assert order == [*missed, CaughtUp(Start(offset(since)), offset(5), len(missed)), 6]
 
 
-async def test_what_comes_during_a_replay_is_neither_lost_nor_repeated(node: Node) -> None:
-    """It belongs to the replay, in its order."""
+async def test_events_during_a_replay_are_neither_lost_nor_repeated(node: Node) -> None:
+    """They belong to the replay, in the log's order."""
     for _ in range(300):
         node.publish("catalog")
     reports: list[Any] = []
@@ -122,12 +122,12 @@ async def test_what_comes_during_a_replay_is_neither_lost_nor_repeated(node: Nod
     end = node.fanout.position.seq
     node.publish("catalog")
     assert outlet.seqs == list(range(1, end + 2))
-    assert [(it.position, it.replayed) for it in reports] == [(offset(end), end)]
+    assert [(report.position, report.replayed) for report in reports] == [(offset(end), end)]
 
 
 @pytest.mark.parametrize("bound", [0, 1, 5])
 async def test_a_consumer_over_its_bound_is_parked(bound: int, node: Node) -> None:
-    """It gets no more until it reads; then all it missed, and what is live again."""
+    """When it reads again, it gets the missed events first and then the live ones."""
     cursor, outlet = node.join(outlet=Outlet(bound))
     _, other = node.join()
     for _ in range(10):
@@ -147,7 +147,7 @@ async def test_a_consumer_over_its_bound_is_parked(bound: int, node: Node) -> No
 
 
 async def test_the_event_that_parks_a_consumer_is_delivered_to_it(node: Node) -> None:
-    """It counts among the recipients, alone in a room or not."""
+    """It counts the consumer as a recipient, if the consumer is alone in the room or not."""
     node.join(outlet=Outlet(0))
     assert node.publish("catalog") == 1
     assert node.delivered == 1
@@ -158,7 +158,7 @@ async def test_the_event_that_parks_a_consumer_is_delivered_to_it(node: Node) ->
 
 
 async def test_a_parked_consumer_costs_no_reads(node: Node) -> None:
-    """It is the log's affair only once it reads."""
+    """The log is read only after the consumer has read."""
     _, outlet = node.join(outlet=Outlet(0))
     for _ in range(100):
         node.publish("catalog")
@@ -168,7 +168,7 @@ async def test_a_parked_consumer_costs_no_reads(node: Node) -> None:
 
 
 async def test_a_room_counts_from_the_position_of_its_subscribe(node: Node) -> None:
-    """For a live cursor: what comes from now on."""
+    """A live cursor gets only later events of the room."""
     cursor, outlet = node.join(["a"])
     node.publish("b")
     node.fanout.subscribe(cursor, ["b", "a"])
@@ -178,8 +178,8 @@ async def test_a_room_counts_from_the_position_of_its_subscribe(node: Node) -> N
     assert set(cursor.rooms) == {"a", "b"}
 
 
-async def test_a_room_that_a_parked_cursor_adds_counts_from_then(node: Node) -> None:
-    """Though the cursor itself is further back."""
+async def test_a_room_that_a_parked_cursor_adds_counts_from_its_subscribe(node: Node) -> None:
+    """The cursor itself stands at an older position."""
     cursor, outlet = node.join(["a"], outlet=Outlet(0))
     node.publish("a")
     node.publish("b")
@@ -196,8 +196,8 @@ async def test_a_room_that_a_parked_cursor_adds_counts_from_then(node: Node) -> 
     assert outlet.seqs == [1, 3, 4, 5, 6]
 
 
-async def test_the_catalogue_that_a_parked_cursor_adds_counts_from_then(node: Node) -> None:
-    """It does not open up what came before."""
+async def test_the_catalogue_counts_from_the_subscribe_of_a_parked_cursor(node: Node) -> None:
+    """The catalogue contains every event, but missed events of other rooms stay excluded."""
     cursor, outlet = node.join(["a"], outlet=Outlet(0))
     node.publish("catalog", "a")
     node.publish("catalog", "b")
@@ -210,8 +210,8 @@ async def test_the_catalogue_that_a_parked_cursor_adds_counts_from_then(node: No
     assert outlet.seqs == [1, 3, 4]
 
 
-async def test_a_room_that_was_left_and_entered_again_counts_anew(node: Node) -> None:
-    """What came between is not for it."""
+async def test_a_room_that_is_entered_again_counts_from_the_last_subscribe(node: Node) -> None:
+    """Events between leaving and entering are not for this consumer."""
     cursor, outlet = node.join(["a"], outlet=Outlet(0))
     node.publish("a")
     node.publish("a")
@@ -226,7 +226,7 @@ async def test_a_room_that_was_left_and_entered_again_counts_anew(node: Node) ->
 
 
 async def test_unsubscribing_takes_effect_at_once(node: Node) -> None:
-    """Live or parked, for the rooms that it names; others it may name as well."""
+    """This holds for live and parked cursors. Rooms that the cursor is not in are ignored."""
     live, in_live = node.join(["a", "b"])
     parked, in_parked = node.join(["a", "b"], outlet=Outlet(0))
     node.publish("a")
@@ -244,8 +244,8 @@ async def test_unsubscribing_takes_effect_at_once(node: Node) -> None:
     assert node.publish("a") == 0
 
 
-async def test_a_cursor_without_rooms_is_there_still(node: Node) -> None:
-    """It gets what it subscribes to later."""
+async def test_a_cursor_without_rooms_can_subscribe_again(node: Node) -> None:
+    """It stays in the fan-out when it leaves its last room."""
     cursor, outlet = node.join(["a"])
     node.fanout.unsubscribe(cursor, ["a"])
     assert node.publish("a") == 0
@@ -254,8 +254,8 @@ async def test_a_cursor_without_rooms_is_there_still(node: Node) -> None:
     assert outlet.seqs == [2]
 
 
-async def test_leaving_live_ends_it(node: Node) -> None:
-    """A second time is no trouble, and the rooms are not kept."""
+async def test_a_live_cursor_that_left_gets_no_events(node: Node) -> None:
+    """It may leave twice, and its rooms are forgotten."""
     cursor, outlet = node.join(["a", "b"])
     for _ in range(2):
         node.fanout.leave(cursor)
@@ -264,8 +264,8 @@ async def test_leaving_live_ends_it(node: Node) -> None:
     assert not any(node.fanout._rooms.values())
 
 
-async def test_leaving_before_joining_ends_it(node: Node) -> None:
-    """The end of a connection may come before its beginning."""
+async def test_a_cursor_may_leave_before_it_joins(node: Node) -> None:
+    """A connection may end before its consumer has started."""
     node.publish("catalog")
     outlet = Outlet()
     cursor = Cursor(outlet, ["catalog"], offset(0))
@@ -274,14 +274,14 @@ async def test_leaving_before_joining_ends_it(node: Node) -> None:
     assert outlet.seqs == []
 
 
-async def test_leaving_while_it_starts_ends_it(node: Node) -> None:
-    """Whether it starts at once or after a replay."""
+async def test_a_cursor_may_leave_during_its_report(node: Node) -> None:
+    """The report comes at once, or after a replay."""
     node.publish("catalog")
     for since in (None, 0):
         outlet = Outlet()
         cursor = Cursor(outlet, ["catalog"], offset(0))
         start = Start(node.fanout.position if since is None else offset(since))
-        node.fanout.join(cursor, start, lambda _, it=cursor: node.fanout.leave(it))
+        node.fanout.join(cursor, start, lambda _, joined=cursor: node.fanout.leave(joined))
         await turns()
         before = list(outlet.seqs)
         assert node.publish("catalog") == 0
@@ -290,8 +290,8 @@ async def test_leaving_while_it_starts_ends_it(node: Node) -> None:
 
 
 @pytest.mark.parametrize("moment", range(14))
-async def test_leaving_at_any_moment_of_a_replay_ends_it(moment: int, node: Node) -> None:
-    """Nothing is written any more, ``started`` is not called, no task is left."""
+async def test_a_cursor_may_leave_at_any_moment_of_a_replay(moment: int, node: Node) -> None:
+    """Nothing is written or reported after that, and no task is left."""
     for _ in range(250):
         node.publish("catalog")
     reports: list[Any] = []
@@ -309,10 +309,10 @@ async def test_leaving_at_any_moment_of_a_replay_ends_it(moment: int, node: Node
 
 @pytest.mark.parametrize("moment", range(10))
 @pytest.mark.parametrize("reads", [False, True])
-async def test_leaving_at_any_moment_of_parking_ends_it(
+async def test_a_cursor_may_leave_at_any_moment_of_parking(
     moment: int, reads: bool, node: Node
 ) -> None:
-    """While it waits for the consumer, or for the log."""
+    """At that moment it waits for its consumer or for the log."""
     tasks = asyncio.all_tasks()
     cursor, outlet = node.join(outlet=Outlet(2))
     for _ in range(10):
@@ -330,8 +330,8 @@ async def test_leaving_at_any_moment_of_parking_ends_it(
     assert asyncio.all_tasks() == tasks
 
 
-async def test_leaving_while_the_tail_is_waited_for_ends_it(node: Node) -> None:
-    """The tail goes on for the others that wait."""
+async def test_a_cursor_may_leave_while_it_waits_for_the_tail(node: Node) -> None:
+    """Other waiting cursors still become live."""
     node.log.add("catalog")
     cursor, _ = node.join(since=0)
     other, outlet = node.join(since=0)
@@ -345,8 +345,8 @@ async def test_leaving_while_the_tail_is_waited_for_ends_it(node: Node) -> None:
     assert outlet.seqs == [1, 2]
 
 
-async def test_leaving_while_the_log_is_away_ends_it(node: Node) -> None:
-    """It is asked now and then, not again and again, and then no more."""
+async def test_a_cursor_may_leave_while_the_log_fails(node: Node) -> None:
+    """The log is read again only after a pause, and not at all after the cursor left."""
     node.publish("catalog")
     node.log.available = False
     tasks = asyncio.all_tasks()
@@ -358,8 +358,8 @@ async def test_leaving_while_the_log_is_away_ends_it(node: Node) -> None:
     assert asyncio.all_tasks() == tasks
 
 
-async def test_a_cursor_that_left_can_be_told_anything(node: Node) -> None:
-    """A command may still be at work when its connection ends."""
+async def test_commands_of_a_cursor_that_left_are_ignored(node: Node) -> None:
+    """A command may still run when its connection ends."""
     cursor, _ = node.join(["a"])
     node.fanout.leave(cursor)
     node.fanout.subscribe(cursor, ["b"])
@@ -367,10 +367,10 @@ async def test_a_cursor_that_left_can_be_told_anything(node: Node) -> None:
     assert node.publish("a", "b") == 0
 
 
-async def test_a_failure_of_one_outlet_closes_it_alone(
+async def test_a_failing_catch_up_closes_only_its_own_outlet(
     node: Node, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While it catches up, and with a line in the log."""
+    """The failure is one log line."""
 
     class Broken(Outlet):
         def write(self, frame: Any) -> bool:
@@ -400,10 +400,9 @@ steps = st.lists(
 
 
 class Membership:
-    """Which events a consumer must get and which it may, by when it was in which room.
+    """The events that a consumer must get, and those that it may get, by its times in rooms.
 
-    An event that the log has but the fan-out has not yet, when a room is entered or left, may come
-    or not: it was on its way.
+    An event that is appended but not yet delivered when a room is entered or left may come or not.
     """
 
     def __init__(self, rooms: Iterable[str], after: int) -> None:
@@ -411,16 +410,16 @@ class Membership:
         self._earlier: list[tuple[str, int, int]] = []
 
     def subscribe(self, room: str, position: int, end: int) -> None:
-        """Enter a room while the fan-out has come as far as ``position``, the log to ``end``."""
+        """Enter a room. ``position`` is the fan-out's, and ``end`` is the log's."""
         self._since.setdefault(room, (position, end))
 
     def unsubscribe(self, room: str, end: int) -> None:
-        """Leave a room while the log ends there."""
+        """Leave a room. ``end`` is the log's."""
         if room in self._since:
             self._earlier.append((room, self._since.pop(room)[0], end))
 
     def must(self, record: Record) -> bool:
-        """Tell whether the record came after a room was entered that was never left since."""
+        """Tell whether the record came after the consumer entered a room that it is still in."""
         entered = [end for room, (_, end) in self._since.items() if room in record.rooms]
         return any(record.offset.seq > end for end in entered)
 
@@ -441,7 +440,7 @@ async def play(
     examined: int,
     recent: int,
 ) -> None:
-    """Play a schedule with one consumer, and hold it to what it must get."""
+    """Run a schedule with one consumer, and compare its events with its membership."""
     node = Node(recent_events=recent)
     node.log.examined = examined
     for number in range(4):
@@ -449,16 +448,16 @@ async def play(
     reports: list[Any] = []
     cursor, outlet = node.join(rooms, since, Outlet(bound), on_caught_up=reports.append)
     membership = Membership(rooms, 4 if since is None else since)
-    for what, value in schedule:
-        if what == "append":
+    for action, value in schedule:
+        if action == "append":
             node.log.add("catalog", *value)
-        elif what == "deliver":
+        elif action == "deliver":
             node.deliver(value)
-        elif what == "turns":
+        elif action == "turns":
             await turns(value)
-        elif what == "read":
+        elif action == "read":
             outlet.read()
-        elif what == "subscribe":
+        elif action == "subscribe":
             node.fanout.subscribe(cursor, [value])
             membership.subscribe(value, node.fanout.position.seq, len(node.log.records))
         else:
@@ -499,12 +498,12 @@ def test_any_schedule_delivers_each_event_once(
     examined: int,
     recent: int,
 ) -> None:
-    """Appending, delivering, reading, entering and leaving rooms, in whatever order."""
+    """It appends, delivers, reads, and enters and leaves rooms, in any order."""
     asyncio.run(play(schedule, rooms, since, bound, examined, recent))
 
 
-async def test_an_outlet_that_fails_costs_nobody_else_an_event(node: Node) -> None:
-    """It is dropped; the others get the event, and the next ones."""
+async def test_a_failing_outlet_costs_no_other_consumer_an_event(node: Node) -> None:
+    """The outlet is dropped, and the others get this event and the next one."""
 
     class Failing(Outlet):
         def write(self, frame: Any) -> bool:

@@ -10,20 +10,20 @@ from sio_server.delivery.recent import RecentEvents
 
 
 def record(seq: int, epoch: str = "epoch", body: str = "{}") -> Record:
-    """Return an event."""
+    """Return the record of an event."""
     return Record(Offset(epoch, seq), "furniture_created", ("catalog",), body)
 
 
 def seqs(
     held: RecentEvents, after: int, count: int = 100, epoch: str = "epoch"
 ) -> list[int] | None:
-    """Return which events follow one."""
+    """Return the numbers of the events after one, or None if they are not all in memory."""
     entries = held.after(Offset(epoch, after), count)
     return None if entries is None else [entry.record.offset.seq for entry in entries]
 
 
-def test_it_holds_the_latest_events() -> None:
-    """So many of them; what is older, or not there yet, is not here."""
+def test_the_latest_events_are_in_memory() -> None:
+    """Older events, and events that do not exist yet, are not in memory."""
     held = RecentEvents(3)
     assert seqs(held, 0) is None
     for seq in range(1, 6):
@@ -41,8 +41,8 @@ def test_it_holds_the_latest_events() -> None:
     assert seqs(held, 2, epoch="another") is None
 
 
-def test_it_holds_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However few events those are."""
+def test_memory_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One event over the bound is not in memory either."""
     monkeypatch.setattr(recent, "MAX_RECENT_BYTES", 100)
     held = RecentEvents()
     for seq in range(1, 6):
@@ -52,8 +52,8 @@ def test_it_holds_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seqs(held, 5) is None
 
 
-def test_it_has_no_holes() -> None:
-    """After one, and in another epoch, it begins anew."""
+def test_the_events_in_memory_have_no_holes() -> None:
+    """After a missing event, and in another epoch, only the new event is in memory."""
     held = RecentEvents()
     held.add(record(1))
     held.add(record(3))
@@ -63,16 +63,16 @@ def test_it_has_no_holes() -> None:
 
 
 class Plain:
-    """A class of outlets."""
+    """A class of outlets, which has its own frames."""
 
     @staticmethod
     def encode(record: Record) -> int:
-        """Return what can be told from others."""
+        """Return a frame that shows its event."""
         return record.offset.seq
 
 
-def test_what_many_have_missed_is_cut_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long as it is the same; in pieces of about so many bytes."""
+def test_missed_events_are_split_into_chunks_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All consumers that missed the same events share the chunks."""
     monkeypatch.setattr(recent, "CHUNK_BYTES", 80)
     held = RecentEvents()
     for seq in range(1, 6):

@@ -30,7 +30,7 @@ GAP = Start(at(HEAD), gap=True)
 
 
 class Row(NamedTuple):
-    """One sentence of the contract, and a case of it."""
+    """A sentence of the contract, and one case of it."""
 
     sentence: str
     request: ResumeRequest

@@ -61,31 +61,31 @@ def test_other_schemes_are_no_credential(gate: Gate, header: str) -> None:
 @pytest.mark.parametrize("origin", [None, "http://here.example", "https://shop.example"])
 def test_an_allowed_origin_passes_and_may_read(gate: Gate, origin: str | None) -> None:
     """The response names the origin, and says that it depends on it."""
-    asked = request() if origin is None else request(Origin=origin)
-    gate.check_origin(asked)
-    headers = gate.response_headers(asked)
+    request_with_origin = request() if origin is None else request(Origin=origin)
+    gate.check_origin(request_with_origin)
+    headers = gate.response_headers(request_with_origin)
     assert headers["Vary"] == "Origin"
     assert headers.get("Access-Control-Allow-Origin") == origin
 
 
 def test_another_origin_is_refused_and_may_not_read(gate: Gate) -> None:
     """The error names the setting."""
-    asked = request(Origin="https://evil.example")
+    request_with_origin = request(Origin="https://evil.example")
     with pytest.raises(Forbidden, match="SIO_CORS_ORIGINS"):
-        gate.check_origin(asked)
-    assert "Access-Control-Allow-Origin" not in gate.response_headers(asked)
+        gate.check_origin(request_with_origin)
+    assert "Access-Control-Allow-Origin" not in gate.response_headers(request_with_origin)
 
 
 def test_a_source_is_found_once(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The request keeps it: later its connection may be gone."""
-    asked = request()
-    source = gate.source(asked)
-    monkeypatch.setattr(type(asked), "transport", None)
-    assert gate.source(asked) is source
+    """It is stored with the request, because the connection may be gone later."""
+    request_with_origin = request()
+    source = gate.source(request_with_origin)
+    monkeypatch.setattr(type(request_with_origin), "transport", None)
+    assert gate.source(request_with_origin) is source
 
 
-def test_an_address_enters_as_often_as_it_may(gate: Gate) -> None:
-    """The connection that has ended counts no longer."""
+def test_the_connections_of_an_address_are_limited(gate: Gate) -> None:
+    """A connection that has ended counts no longer."""
     source = gate.source(request())
     leave = gate.enter(source)
     with pytest.raises(RateLimited):
@@ -123,12 +123,12 @@ def test_counted_commands_are_limited(gate: Gate) -> None:
     ],
 )
 def test_a_query_names_rooms(gate: Gate, query: list[Any], expected: set[str]) -> None:
-    """Without a room it asks for everything."""
+    """A query without a room means ``catalog``."""
     assert gate.rooms(MultiDict(query)) == expected
 
 
 def test_bad_rooms_are_refused(gate: Gate) -> None:
-    """Unknown ones, and too many."""
+    """Unknown rooms and too many rooms have different errors."""
     with pytest.raises(UnknownRoom):
         gate.rooms(MultiDict([("room", "nowhere")]))
     with pytest.raises(RateLimited):
@@ -136,6 +136,6 @@ def test_bad_rooms_are_refused(gate: Gate) -> None:
 
 
 def test_since_is_an_offset_or_absent() -> None:
-    """An empty query asks for nothing."""
+    """A query without it asks for no replay."""
     assert since_in(MultiDict()) is None
     assert since_in(MultiDict(since="epoch-3")) == Offset("epoch", 3)

@@ -16,7 +16,7 @@ from sio_server.settings import Settings
 
 
 class SilentLog(MemoryLog):
-    """A log that does not answer until it is told to."""
+    """A log that does not answer until the test sets ``answers``."""
 
     def __init__(self) -> None:
         super().__init__(Retention())

@@ -33,7 +33,7 @@ def test_json_is_compact_and_keeps_its_characters() -> None:
 def test_a_problem_has_the_headers_of_its_error(
     error: ContractError, headers: dict[str, str]
 ) -> None:
-    """They say when to try again, and how to authenticate."""
+    """They tell the client when to try again and how to authenticate."""
     assert problem_response(error).headers == headers
 
 

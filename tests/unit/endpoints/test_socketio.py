@@ -26,7 +26,7 @@ def parse(**auth: Any) -> ConnectAuth:
 
 
 def test_everything_is_optional() -> None:
-    """A client that says nothing is in ``catalog``, and can recover."""
+    """A client that sends nothing is in ``catalog``, and can recover."""
     assert parse() == ConnectAuth(None, frozenset(("catalog",)), None, None, None, True)
     assert parse(token=None, rooms=None, since=None, pid=None, offset=None) == parse()
 
@@ -60,7 +60,7 @@ def test_values_are_taken_over() -> None:
     ids=str,
 )
 def test_a_bad_value_is_refused(auth: dict[str, Any], error: type[ContractError]) -> None:
-    """Also one that the server would not use."""
+    """This includes values that the server does not use."""
     with pytest.raises(error):
         parse(**auth)
 
@@ -77,6 +77,6 @@ def test_a_bad_value_is_refused(auth: dict[str, Any], error: type[ContractError]
     ],
     ids=str,
 )
-def test_auth_says_what_the_client_had(auth: dict[str, Any], past: ResumeRequest) -> None:
-    """Without recovery, a ``pid`` says nothing."""
+def test_auth_describes_the_clients_past(auth: dict[str, Any], past: ResumeRequest) -> None:
+    """Without recovery, a ``pid`` is ignored."""
     assert parse(**auth).past == past

@@ -15,7 +15,7 @@ def test_an_event_is_one_chunk() -> None:
     assert EventStream.encode(RECORD) == f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
-def test_an_http_1_0_client_gets_the_text_alone() -> None:
+def test_an_http_1_0_client_gets_no_chunks() -> None:
     """Its stream ends with the connection, so it has no last chunk."""
     assert UnchunkedEventStream.encode(RECORD) == TEXT.encode()
     assert (EventStream.last_chunk, UnchunkedEventStream.last_chunk) == (b"0\r\n\r\n", b"")
