@@ -1,59 +1,63 @@
-"""A consumer: its line, what it knows of its session, and what the model says that it is owed."""
+"""A client in a history: its transport, its session, and its connection in the model."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sio_server.engine import EngineSession
-from tests.histories.drawn import How
-from tests.histories.line import Line, Message
-from tests.histories.model import Connection, Position
-from tests.histories.node import Node
+from tests.histories.model import ModelConnection, Position
+from tests.histories.server import InProcessServer
+from tests.histories.strategies import ConnectOptions
+from tests.histories.transport import Packet, SimulatedTransport
 
 
 class Client:
-    """A consumer that connects, goes, and comes back.
+    """A consumer that connects, disconnects and reconnects.
 
     Attributes:
-        line: what carries its connection; None: it has none.
-        connection: what it is owed over that.
-        pid: of its last session.
-        former: that of the session before.
-        got: the positions of the events that it has read in that.
-        answers: what it was answered to its last command.
-        patience: how often in a row it was waited for, as a slow consumer.
+        transport: the transport of its connection; None: it is not connected.
+        engine_session: the server's side of the connection.
+        connection: the connection in the model.
+        pid: the ``pid`` of its last session.
+        previous_pid: the ``pid`` of the session before that.
+        received: the positions of the events that it has read in its last session.
+        acks: the acks since the last check.
+        slow_waits: how often in a row the server's time for slow consumers has passed for it.
     """
 
     def __init__(self) -> None:
-        self.line: Line | None = None
-        self.engine: EngineSession | None = None
-        self.connection: Connection | None = None
+        self.transport: SimulatedTransport | None = None
+        self.engine_session: EngineSession | None = None
+        self.connection: ModelConnection | None = None
         self.pid: str | None = None
-        self.former: str | None = None
-        self.got: list[Position] = []
-        self.answers: list[Any] = []
-        self.patience = 0
-        self._heard = 0
-        self._noted = 0
+        self.previous_pid: str | None = None
+        self.received: list[Position] = []
+        self.acks: list[Any] = []
+        self.slow_waits = 0
+        self._checked_packets = 0
+        self._noted_packets = 0
 
-    def call(self, node: Node, how: How, auth: dict[str, Any]) -> None:
-        """Ask for a connection, once the loop runs."""
-        self.forget()
-        self.line = Line(how.bound)
-        self.engine = node.connect(self.line, auth)
+    def connect(
+        self, server: InProcessServer, options: ConnectOptions, auth: dict[str, Any]
+    ) -> None:
+        """Ask for a connection, which opens when the loop runs."""
+        self.forget_connection()
+        self.transport = SimulatedTransport(options.max_unread)
+        self.engine_session = server.connect(self.transport, auth)
 
-    def forget(self) -> None:
-        """Have no connection any more."""
-        self.line = self.engine = self.connection = None
-        self.patience = self._heard = self._noted = 0
+    def forget_connection(self) -> None:
+        """Be disconnected."""
+        self.transport = self.engine_session = self.connection = None
+        self.slow_waits = self._checked_packets = self._noted_packets = 0
 
-    def hear(self) -> list[Message]:
-        """Return what was written since the last time; note what was read."""
-        assert self.line is not None
-        new = self.line.written[self._heard :]
-        self._heard = len(self.line.written)
-        for message in self.line.written[self._noted : self.line.taken]:
-            if message.kind == "2" and len(message.data) == 3:
-                self.got.append(Position.parse(message.data[2]))
-        self._noted = self.line.taken
+    def new_packets(self) -> list[Packet]:
+        """Return the packets written since the last call; note the positions of read events."""
+        assert self.transport is not None
+        written = self.transport.written
+        new = written[self._checked_packets :]
+        self._checked_packets = len(written)
+        for packet in written[self._noted_packets : self.transport.read_count]:
+            if packet.type == "2" and len(packet.data) == 3:
+                self.received.append(Position.parse(packet.data[2]))
+        self._noted_packets = self.transport.read_count
         return new

@@ -1,66 +1,69 @@
-"""The consumers of a history, held to the model."""
+"""The clients of a history: their steps, each compared with the model."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from tests.histories.broker import LIFETIME, Broker, ran
 from tests.histories.client import Client
-from tests.histories.drawn import CLIENTS, Draft, How, Point
 from tests.histories.model import (
-    LOST,
-    Beginning,
-    Connection,
+    ONLY_FRESH,
+    ConnectionStart,
+    ModelConnection,
+    ModelSession,
+    Outcomes,
     Position,
-    Session,
-    Ways,
-    ways_back,
+    reconnect_outcomes,
 )
-from tests.histories.node import SLOW_SECONDS
+from tests.histories.server import SLOW_SECONDS
+from tests.histories.server_machine import LIFETIME_SECONDS, ServerMachine, counts
+from tests.histories.strategies import CLIENTS, ConnectOptions, Draft, OffsetChoice
+from tests.histories.transport import Packet
 
 
-class World(Broker):
-    """A server and its clients: what the rules are made of."""
+class ClientMachine(ServerMachine):
+    """A history with a server and its clients. The rules are made of these steps."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clients = [Client() for _ in range(CLIENTS)]
 
-    def position(self, point: Point | None, client: Client | None) -> Position | None:
-        """Return the position that a point names, for a client where that matters."""
-        if point is None:
+    # Connecting.
+
+    def position(self, choice: OffsetChoice | None, client: Client | None) -> Position | None:
+        """Return the position of an offset choice; some depend on the client."""
+        if choice is None:
             return None
-        log, number = self.log, point.number
-        if point.of == "elsewhere":
+        log, number = self.log, choice.number
+        if choice.base == "another epoch":
             return Position(self.epochs[-2], number)
-        if point.of == "got":
-            got = client.got if client is not None else []
-            return got[-1 - number] if number < len(got) else None
-        if point.of == "start":
+        if choice.base == "received":
+            received = client.received if client is not None else []
+            return received[-1 - number] if number < len(received) else None
+        if choice.base == "session start":
             session = self.sessions.get(client.pid or "") if client is not None else None
-            place = 0 if session is None else session.may_start + number
+            place = 0 if session is None else session.earliest_start + number
         else:
             place = {
                 "end": log.end - number,
                 "oldest": log.oldest + number,
                 "future": log.end + number,
-            }[point.of]
+            }[choice.base]
         return Position(log.epoch, max(0, place))
 
-    def ways(self, pid: str | None, claim: Position | None) -> Ways:
-        """Return what a client meets with that comes back with this ``pid``."""
+    def outcomes(self, pid: str | None, claim: Position | None) -> Outcomes:
+        """Return the allowed outcomes of a reconnect with this ``pid``."""
         session = self.sessions.get(pid or "")
         if session is None:
-            return LOST
-        if session.left is not None and self.loop.now - session.left > LIFETIME:
-            return LOST
-        return ways_back(self.log, session, claim)
+            return ONLY_FRESH
+        if session.left_at is not None and self.loop.now - session.left_at > LIFETIME_SECONDS:
+            return ONLY_FRESH
+        return reconnect_outcomes(self.log, session, claim)
 
-    def open(
+    def connect_client(
         self,
         client: Client,
-        how: How,
+        options: ConnectOptions,
         pid: str | None,
         claim: Position | None,
         since: Position | None,
@@ -68,223 +71,252 @@ class World(Broker):
         *,
         twin: Client | None = None,
     ) -> None:
-        """Let a client connect, while events are published; hold the answer to the model.
+        """Connect a client while events are published, and compare its start with the model.
 
         Args:
-            pid: what it comes back to; None: it doesn't.
-            claim: what it says that it got last.
-            since: after what it asks to be served.
-            twin: what has asked for the same, at the same time.
+            client: the client; an older connection of it may still be open.
+            options: how it connects.
+            pid: the session that it asks for; None: it asks for none.
+            claim: the offset of its last event, as it claims.
+            since: the offset after which it asks for events.
+            drafts: the events that are published meanwhile.
+            twin: a second client that sends the same handshake at the same time.
         """
-        ways = None if pid is None else self.ways(pid, claim)
-        beginning = Beginning(self.log.end, since, since is not None and self.log.has(since))
-        older = self._step_aside(client, pid)
+        outcomes = None if pid is None else self.outcomes(pid, claim)
+        since_was_in_log = since is not None and self.log.has_all_after(since)
+        start = ConnectionStart(self.log.end, since, since_was_in_log)
+        older = self._older_connection(client, pid)
         if pid is not None:
-            how = how._replace(recovery=True)
-        auth = _auth(how, pid, claim, since)
+            options = options._replace(recovery=True)
+        auth = _handshake_auth(options, pid, claim, since)
         events = [self.event(draft) for draft in drafts]
         if twin is not None:
-            twin.call(self.node, how, auth)
-        if how.published_first:
-            published = self.loop.create_task(self.node.publish(events))
-        client.call(self.node, how, auth)
-        if not how.published_first:
-            published = self.loop.create_task(self.node.publish(events))
-        self.loop.settle()
-        self.check_answers(events, published.result())
-        if ways is not None and pid is not None:
-            ways |= self.ways(pid, claim)
-        self._end_older(older)
+            twin.connect(self.server, options, auth)
+        if options.publish_first:
+            publish = self.loop.create_task(self.server.publish(events))
+        client.connect(self.server, options, auth)
+        if not options.publish_first:
+            publish = self.loop.create_task(self.server.publish(events))
+        self.loop.run_until_idle()
+        self.check_publish(events, publish.result())
+        if outcomes is not None and pid is not None:
+            outcomes |= self.outcomes(pid, claim)
+        self._check_older_connection(older)
         if twin is not None:
-            self._take_one_of(client, twin)
-        self._opened(client, how, pid, claim, ways, beginning)
-        self.hear(client)
+            self._keep_open_one(client, twin)
+        self._check_connect_answer(client, options, pid, claim, outcomes, start)
+        self.check(client)
 
-    def _step_aside(self, client: Client, pid: str | None) -> Client | None:
-        """Return a client's older connection to the same session; any other one ends."""
+    def _older_connection(self, client: Client, pid: str | None) -> Client | None:
+        """Return a client's open connection to the same session; end a connection to another."""
         connection = client.connection
         if connection is None:
             return None
         if connection.session is None or connection.session.pid != pid:
-            self.cut_off(client)
+            self.cut_client(client)
             return None
         older = Client()
-        vars(older).update(vars(client), got=[])  # what it still brings, nobody reads
+        vars(older).update(vars(client), received=[])  # the client reads no more of its packets
         return older
 
-    def _end_older(self, older: Client | None) -> None:
-        """Hold an older connection to its end, which nobody is told."""
+    def _check_older_connection(self, older: Client | None) -> None:
+        """Check that a superseded connection is closed, and that its events were right."""
         if older is None:
             return
-        assert older.line is not None
-        assert older.line.closed, "the older connection goes on"
+        assert older.transport is not None
+        assert older.transport.closed, "the superseded connection is still open"
         assert older.connection is not None
         assert older.connection.session is not None
-        older.connection.session.stood = None
-        older.connection.hear(_events(older.hear()), waits=True)
+        older.connection.session.complete_until = None
+        older.connection.check(_events(older.new_packets()), may_lag=True)
 
-    def _take_one_of(self, client: Client, twin: Client) -> None:
-        """Let a client have the one connection of two that goes on."""
-        assert client.line is not None
-        assert twin.line is not None
-        assert client.line.closed != twin.line.closed, "one session, two connections"
-        if client.line.closed:
-            client.line, client.engine = twin.line, twin.engine
+    def _keep_open_one(self, client: Client, twin: Client) -> None:
+        """Give the client the one of two connections that is still open."""
+        assert client.transport is not None
+        assert twin.transport is not None
+        assert client.transport.closed != twin.transport.closed, "one session, two connections"
+        if client.transport.closed:
+            client.transport, client.engine_session = twin.transport, twin.engine_session
 
-    def _opened(
+    def _check_connect_answer(
         self,
         client: Client,
-        how: How,
+        options: ConnectOptions,
         pid: str | None,
         claim: Position | None,
-        ways: Ways | None,
-        beginning: Beginning,
+        outcomes: Outcomes | None,
+        start: ConnectionStart,
     ) -> None:
-        assert client.line is not None
-        connect = client.line.written[0]
-        assert connect.kind == "0", connect
+        assert client.transport is not None
+        answer = client.transport.written[0]
+        assert answer.type == "0", answer
         session = self.sessions.get(pid or "")
-        if session is not None and connect.data.get("pid") == pid:
-            assert ways is not None
-            assert ways.after, "came back from nowhere"
-            assert connect.data == {"sid": session.sid, "pid": pid}
-            beginning.recovered = True
-            ran["recovered"] += 1
+        if session is not None and answer.data.get("pid") == pid:
+            assert outcomes is not None
+            assert outcomes.recovered_after, "the session must not be recovered"
+            assert answer.data == {"sid": session.sid, "pid": pid}
+            start.recovered = True
+            counts["recovered"] += 1
             if claim is not None and claim.epoch == self.log.epoch:
-                session.said = max(session.said, claim.place)
-            session.stood = session.left = None
-            client.connection = Connection(
+                session.claimed = max(session.claimed, claim.place)
+            session.complete_until = session.left_at = None
+            client.connection = ModelConnection(
                 self.log,
                 session.rooms,
-                beginning,
+                start,
                 session,
-                max(ways.after),
-                ways.after,
-                behind=True,
+                max(outcomes.recovered_after),
+                outcomes.recovered_after,
+                may_lag=True,
             )
             return
-        assert ways is None or ways.lost, "not let back in"
-        ran["fresh" if pid is None else "lost"] += 1
+        assert outcomes is None or outcomes.fresh, "the session was not recovered"
+        counts["fresh" if pid is None else "lost"] += 1
         if session is not None:
             session.ended = True
-        self._begin_session(client, how, connect.data, beginning)
-        if pid is not None and beginning.since is None:
-            low, end = beginning.low, self.log.end
-            near = claim is not None and claim.epoch == self.log.epoch and low <= claim.place <= end
-            beginning.lost = not near if low == end or not near else None
+        self._start_fresh(client, options, answer.data, start)
+        if pid is not None and start.since is None:
+            start.missed_events = self._may_have_missed(claim, start.log_end)
 
-    def _begin_session(
-        self, client: Client, how: How, connected: dict[str, str], beginning: Beginning
+    def _may_have_missed(self, claim: Position | None, log_end: int) -> bool | None:
+        """Tell whether a client without its session may have missed events; None: undecided.
+
+        It has missed none if it claims the log's end. The end may have moved while it connected.
+        """
+        end = self.log.end
+        claims_end = (
+            claim is not None and claim.epoch == self.log.epoch and log_end <= claim.place <= end
+        )
+        if claims_end and log_end != end:
+            return None
+        return not claims_end
+
+    def _start_fresh(
+        self,
+        client: Client,
+        options: ConnectOptions,
+        answer: dict[str, str],
+        start: ConnectionStart,
     ) -> None:
-        rooms = dict.fromkeys(["catalog"] if how.rooms is None else how.rooms, 0)
-        since, low = beginning.since, beginning.low
-        place = since.place if since is not None and since.epoch == self.log.epoch else low
+        rooms = dict.fromkeys(["catalog"] if options.rooms is None else options.rooms, 0)
+        since, log_end = start.since, start.log_end
+        place = since.place if since is not None and since.epoch == self.log.epoch else log_end
         session = None
-        if how.recovery:
-            start = since or Position(self.log.epoch, low)
-            session = Session(connected["pid"], connected["sid"], start, place, rooms)
+        if options.recovery:
+            position = since or Position(self.log.epoch, log_end)
+            session = ModelSession(answer["pid"], answer["sid"], position, place, rooms)
             self.sessions[session.pid] = session
-            client.former, client.pid, client.got = client.pid, session.pid, []
+            client.previous_pid, client.pid, client.received = client.pid, session.pid, []
         else:
-            assert connected.keys() == {"sid"}
-        client.connection = Connection(
-            self.log, rooms, beginning, session, place, behind=since is not None
+            assert answer.keys() == {"sid"}
+        client.connection = ModelConnection(
+            self.log, rooms, start, session, place, may_lag=since is not None
         )
 
+    # While connected.
+
     def change_rooms(self, client: Client, *changes: tuple[str, list[str]]) -> None:
-        """Ask for changes, at once; each answer tells all the rooms as they are then."""
+        """Send subscribes and unsubscribes at once; each ack has the rooms after its change."""
         if client.connection is None:
             return
-        mine = client.connection.rooms
-        answers = []
-        for verb, rooms in changes:
+        current = client.connection.rooms
+        acks = []
+        for command, rooms in changes:
             for room in rooms:
-                if verb == "subscribe":
-                    mine.setdefault(room, self.log.end)
+                if command == "subscribe":
+                    current.setdefault(room, self.log.end)
                 else:
-                    mine.pop(room, None)
-            self.node.receive(client.engine, f'2{len(answers)}["{verb}",{json.dumps(rooms)}]')
-            answers.append({"ok": True, "rooms": sorted(mine)})
-        self.loop.settle()
-        self.hear(client)
-        assert client.answers == answers
-
-    def hear(self, client: Client) -> None:
-        """Hold a connection to what it was written, and to its end if it has come to that."""
-        line, connection = client.line, client.connection
-        if line is None or connection is None:
-            return
-        messages = client.hear()
-        client.answers = [message.data[0] for message in messages if message.kind == "3"]
-        held = self.node.gate.hold is not None and connection.behind
-        connection.hear(_events(messages), waits=line.full or held or line.closed)
-        if line.closed:
-            slow = line.full and self.loop.now - line.read_at >= SLOW_SECONDS
-            overtaken = connection.behind and connection.passed < self.log.oldest
-            assert slow or overtaken, "closed for nothing"
-            ran["overtaken" if overtaken else "too slow"] += 1
-            self.note_leave(client)
-            client.forget()
-        connection.behind = line.full or held
-
-    def note_leave(self, client: Client) -> None:
-        """Note where a client stood that the server sees go."""
-        if client.connection is not None and client.connection.session is not None:
-            client.connection.session.stood = client.connection.passed
-            client.connection.session.left = self.loop.now
-
-    def cut_off(self, client: Client) -> None:
-        """Cut a client's transport, and let the server see it."""
-        if client.line is not None and client.engine is not None:
-            self.node.cut(client.engine)
-            self.loop.settle()
-            assert client.line.closed
-            self.note_leave(client)
-        client.forget()
+                    current.pop(room, None)
+            packet = f'2{len(acks)}["{command}",{json.dumps(rooms)}]'
+            self.server.receive(client.engine_session, packet)
+            acks.append({"ok": True, "rooms": sorted(current)})
+        self.loop.run_until_idle()
+        self.check(client)
+        assert client.acks == acks
 
     def read(self, client: Client, count: int | None) -> None:
-        """Let a client read so many packets; None: all, and those to come."""
-        if client.line is None:
+        """Let a client read so many packets; None: all packets, and later ones at once."""
+        if client.transport is None:
             return
-        client.patience = 0
+        client.slow_waits = 0
         if count is None:
-            client.line.read_on(self.loop.now)
+            client.transport.read_all(self.loop.now)
         else:
-            client.line.read(count, self.loop.now)
-        self.loop.settle()
-        self.hear(client)
+            client.transport.read(count, self.loop.now)
+        self.loop.run_until_idle()
+        self.check(client)
+
+    def release_reads(self) -> None:
+        """Let the log answer its held reads."""
+        self.server.reads.release()
+        self.loop.run_until_idle()
+        for client in self.clients:
+            self.check(client)
+            client.slow_waits = 0
 
     def is_parked(self, client: Client) -> bool:
-        """Tell whether a client is certainly being waited for."""
-        if client.line is None or client.connection is None or self.node.gate.hold is not None:
+        """Tell whether the server certainly waits for a client to read."""
+        if client.transport is None or client.connection is None:
             return False
-        owed = self.log.owed(client.connection.passed, client.connection.rooms)
-        return client.line.full and bool(owed)
+        if self.server.reads.point is not None:
+            return False
+        owed = self.log.owed(client.connection.received_until, client.connection.rooms)
+        return client.transport.full and bool(owed)
 
-    def let_reads_go(self) -> None:
-        """Let the log answer."""
-        self.node.gate.open()
-        self.loop.settle()
-        for client in self.clients:
-            self.hear(client)
-            client.patience = 0
+    # Disconnecting.
+
+    def note_disconnect(self, client: Client) -> None:
+        """Note the place of a client's disconnect, which the server sees."""
+        if client.connection is not None and client.connection.session is not None:
+            client.connection.session.complete_until = client.connection.received_until
+            client.connection.session.left_at = self.loop.now
+
+    def cut_client(self, client: Client) -> None:
+        """Cut a client's transport, and let the server see it."""
+        if client.transport is not None and client.engine_session is not None:
+            self.server.cut(client.engine_session)
+            self.loop.run_until_idle()
+            assert client.transport.closed
+            self.note_disconnect(client)
+        client.forget_connection()
+
+    # Checking.
+
+    def check(self, client: Client) -> None:
+        """Compare a client's new packets with the model. If its connection was closed, say why."""
+        transport, connection = client.transport, client.connection
+        if transport is None or connection is None:
+            return
+        packets = client.new_packets()
+        client.acks = [packet.data[0] for packet in packets if packet.type == "3"]
+        read_is_held = self.server.reads.point is not None and connection.may_lag
+        may_lag = transport.full or read_is_held
+        connection.check(_events(packets), may_lag=may_lag or transport.closed)
+        if transport.closed:
+            slow = transport.full and self.loop.now - transport.read_at >= SLOW_SECONDS
+            overtaken = connection.may_lag and connection.received_until < self.log.oldest
+            assert slow or overtaken, "the server closed the connection without a reason"
+            counts["overtaken" if overtaken else "too slow"] += 1
+            self.note_disconnect(client)
+            client.forget_connection()
+        connection.may_lag = may_lag
 
 
-def _auth(
-    how: How, pid: str | None, claim: Position | None, since: Position | None
+def _handshake_auth(
+    options: ConnectOptions, pid: str | None, claim: Position | None, since: Position | None
 ) -> dict[str, Any]:
-    auth: dict[str, Any] = {} if how.rooms is None else {"rooms": how.rooms}
+    auth: dict[str, Any] = {} if options.rooms is None else {"rooms": options.rooms}
     if pid is not None:
         auth["pid"] = pid
     if claim is not None:
         auth["offset"] = str(claim)
-    if not how.recovery:
+    if not options.recovery:
         auth["recovery"] = False
     if since is not None:
         auth["since"] = str(since)
     return auth
 
 
-def _events(messages: list[Any]) -> list[list[Any]]:
-    assert {message.kind for message in messages} <= {"0", "2", "3"}, messages
-    return [message.data for message in messages if message.kind == "2"]
+def _events(packets: list[Packet]) -> list[list[Any]]:
+    assert {packet.type for packet in packets} <= {"0", "2", "3"}, packets
+    return [packet.data for packet in packets if packet.type == "2"]

@@ -1,4 +1,4 @@
-"""The logs of the histories: the product's own, whose reads a test can hold."""
+"""The product's own event logs, whose reads a test can hold."""
 
 from __future__ import annotations
 
@@ -12,93 +12,93 @@ from sio_server.eventlog.contract import EventLog, Page, Retention
 from sio_server.eventlog.memory.log import MemoryLog
 from sio_server.eventlog.sqlite.jobs import Job
 from sio_server.eventlog.sqlite.log import SqliteLog
-from tests.histories.loop import QuietLoop
+from tests.histories.event_loop import SteppedLoop
 
-NEVER = 86_400
-"""Seconds between two looks for events that grew too old: they go when something is appended."""
+SWEEP_SECONDS = 86_400
+"""Seconds between two sweeps of old events: so long that only an append removes them."""
 
-Hold = Literal["asked", "answered"]
-"""Where a read is held: before it looks at the events, if it wants any, or after that."""
+HoldPoint = Literal["before", "after"]
+"""The moment at which a read is held: before it looks at the events, or after that."""
 
 
-class Gate:
-    """Holds the reads of a log while it is shut."""
+class ReadHold:
+    """Holds the reads of a log at one point, or at none."""
 
     def __init__(self) -> None:
-        self.hold: Hold | None = None
-        self._open = asyncio.Event()
+        self.point: HoldPoint | None = None
+        self._released = asyncio.Event()
 
-    def shut(self, hold: Hold) -> None:
-        """Hold reads from now on."""
-        self.hold = hold
-        self._open.clear()
+    def hold(self, point: HoldPoint) -> None:
+        """Hold reads at this point from now on."""
+        self.point = point
+        self._released.clear()
 
-    def open(self) -> None:
-        """Let them go."""
-        self.hold = None
-        self._open.set()
+    def release(self) -> None:
+        """Let held reads and later reads continue."""
+        self.point = None
+        self._released.set()
 
-    async def wait(self, hold: Hold) -> None:
-        """Wait while reads are held there."""
-        while self.hold == hold:
-            await self._open.wait()
+    async def wait(self, point: HoldPoint) -> None:
+        """Wait while reads are held at this point."""
+        while self.point == point:
+            await self._released.wait()
 
 
-class _Gated(EventLog):
-    """A log behind a gate."""
+class _HeldLog(EventLog):
+    """A log whose reads pass a ``ReadHold``."""
 
-    gate: Gate
+    reads: ReadHold
 
     async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
-        """Read, for the rooms that it was asked for."""
+        """Read. The rooms are those at the call, even if the caller changes them meanwhile."""
         wanted = None if rooms is None else frozenset(rooms)
         if limit:
-            await self.gate.wait("asked")
+            await self.reads.wait("before")
         page = await super().read(after, wanted, limit)
-        await self.gate.wait("answered")
+        await self.reads.wait("after")
         return page
 
 
-class GatedMemoryLog(_Gated, MemoryLog):
+class HeldMemoryLog(_HeldLog, MemoryLog):
     """The log in memory."""
 
 
-class GatedSqliteLog(_Gated, SqliteLog):
-    """The log in a file. The loop is not idle while its thread has a job."""
+class HeldSqliteLog(_HeldLog, SqliteLog):
+    """The log in a file. The event loop is not idle while the log's thread has a job."""
 
     async def open(self) -> None:
         """Open the file."""
-        await _counted(super().open())
+        await _while_not_idle(super().open())
 
     async def close(self) -> None:
-        """Close it."""
-        await _counted(super().close())
+        """Close the file."""
+        await _while_not_idle(super().close())
 
     def _submit(self, job: Job) -> None:
         super()._submit(job)
-        _loop().wait_for(job.answer)
+        _running_loop().wait_for_thread(job.answer)
 
 
-def _loop() -> QuietLoop:
+def _running_loop() -> SteppedLoop:
     loop = asyncio.get_running_loop()
-    assert isinstance(loop, QuietLoop)
+    assert isinstance(loop, SteppedLoop)
     return loop
 
 
-async def _counted(work: Coroutine[Any, Any, None]) -> None:
+async def _while_not_idle(work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.ensure_future(work)
-    _loop().wait_for(task)
+    _running_loop().wait_for_thread(task)
     await task
 
 
 def make_log(
-    path: Path | None, retention: Retention, clock: Callable[[], float], gate: Gate
+    path: Path | None, retention: Retention, clock: Callable[[], float], reads: ReadHold
 ) -> EventLog:
-    """Make a log in a file, or without one in memory; it is not open yet."""
-    log: GatedMemoryLog | GatedSqliteLog
+    """Return a log that is not open yet: in a file, or in memory if there is no path."""
+    log: HeldMemoryLog | HeldSqliteLog
     if path is None:
-        log = GatedMemoryLog(retention, clock=clock, sweep_seconds=NEVER)
+        log = HeldMemoryLog(retention, clock=clock, sweep_seconds=SWEEP_SECONDS)
     else:
-        log = GatedSqliteLog(path, retention, clock=clock, sweep_seconds=NEVER)
-    log.gate = gate
+        log = HeldSqliteLog(path, retention, clock=clock, sweep_seconds=SWEEP_SECONDS)
+    log.reads = reads
     return log

@@ -1,7 +1,30 @@
-"""What consumers are owed: delivery and recovery as rules over plain lists. Pure.
+"""What a consumer is owed: the rules of delivery and of recovery, over plain lists. Pure.
 
-Places are the events' numbers in the log: 1, 2, 3, … A consumer that stands at a place has got all
-that is for it up to there.
+The events of a log have the places 1, 2, 3, … in it. The rules in one page:
+
+**Events.** A consumer receives each event that is for one of its rooms: in the log's order, once,
+and no other event. The rooms of an event include those of its piece's last known state. A room
+counts from the place at which the consumer entered it.
+
+**Start.** A connection starts at the log's end. With ``since`` it starts at that offset: the missed
+events come first, then ``ready``, then the live events.
+
+**Recovery.** With a ``pid`` and the offset of its last event, a client continues its session after
+that event, in the rooms of the session. If the offset is not one of the session, the session
+continues from its start. The client gets a fresh session instead if its own has ended, if the log
+is another one, or if the retention may have removed events that it has not received.
+
+**Gap.** If a consumer may have missed events, its ``ready`` announces a gap, and it starts at the
+log's end. A consumer without rooms cannot miss an event, so it has no gap.
+
+**Slow consumers.** A consumer that does not read is owed the same events. It receives them when it
+reads again, or its connection is closed.
+
+Events are published while clients connect, so the server may see the log before or after them. If
+both are right, the model has both: see ``Outcomes`` and ``ModelConnection.possible_starts``.
+
+Reading order: ``ModelLog.owed`` says which events a consumer gets, ``reconnect_outcomes`` whether
+it recovers its session, and ``ModelConnection`` compares both with the packets of the server.
 """
 
 from __future__ import annotations
@@ -10,12 +33,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sio_server.contract.events import Event
+from sio_server.contract.events import EVENT_TYPES, Event
 from tests.chaos.order import rooms_of, same
 
 
 class Position(NamedTuple):
-    """A place in one of the logs that there have been."""
+    """A place in the log of an epoch. A history may have several logs, one after another."""
 
     epoch: str
     place: int
@@ -30,18 +53,18 @@ class Position(NamedTuple):
         return cls(epoch, int(place))
 
 
-class Answer(NamedTuple):
-    """What a publisher is told: the place, and whether that is an earlier append's."""
+class Acknowledgement(NamedTuple):
+    """The answer to a publish: the event's place, and whether an earlier publish appended it."""
 
     place: int
     duplicate: bool
 
 
-class Log:
-    """The log: all events that were ever appended, of which those up to ``oldest`` are gone.
+class ModelLog:
+    """All events that were ever appended. The retention has removed those up to ``oldest``.
 
     Args:
-        epoch: its name.
+        epoch: the name of the log, the first part of its offsets.
     """
 
     def __init__(self, epoch: str) -> None:
@@ -60,34 +83,36 @@ class Log:
         """The log's end, as a position."""
         return Position(self.epoch, self.end)
 
-    def append(self, events: list[Event]) -> list[Answer | None]:
-        """Append events; return the answers, None for an id that another event has."""
-        kept = {it.id: place for place, it in enumerate(self.events, 1) if place > self.oldest}
-        answers: list[Answer | None] = []
+    def append(self, events: list[Event]) -> list[Acknowledgement | None]:
+        """Append events; return the answers, with None for an id that another event has."""
+        places = {
+            event.id: place for place, event in enumerate(self.events, 1) if place > self.oldest
+        }
+        answers: list[Acknowledgement | None] = []
         for event in events:
-            place = kept.get(event.id)
+            place = places.get(event.id)
             if place is None:
                 self.events.append(event)
-                kept[event.id] = self.end
-                answers.append(Answer(self.end, duplicate=False))
+                places[event.id] = self.end
+                answers.append(Acknowledgement(self.end, duplicate=False))
             elif _is_same(event, self.events[place - 1]):
-                answers.append(Answer(place, duplicate=True))
+                answers.append(Acknowledgement(place, duplicate=True))
             else:
                 answers.append(None)
-        self.rooms = rooms_of(self.events)  # type: ignore[arg-type] - an event is as good as told
+        self.rooms = rooms_of(self.events)  # type: ignore[arg-type] - it needs type and furniture
         return answers
 
-    def has(self, since: Position) -> bool:
-        """Tell whether all that came after a position is there."""
+    def has_all_after(self, since: Position) -> bool:
+        """Tell whether every event after a position is in the log."""
         return since.epoch == self.epoch and self.oldest <= since.place <= self.end
 
     def owed(self, after: int, rooms: Mapping[str, int], until: int | None = None) -> list[int]:
-        """Return the places of the events that a consumer gets which stands at a place.
+        """Return the places of the events that a consumer gets after a place.
 
         Args:
-            after: where it stands.
-            rooms: its rooms, each with the place that it counts from.
-            until: the last place that counts; None: the end.
+            after: the place up to which the consumer has every event for it.
+            rooms: its rooms, each with the place from which it counts.
+            until: the last place to consider; None: the log's end.
         """
         last = self.end if until is None else until
         return [
@@ -102,208 +127,225 @@ def _is_same(one: Event, other: Event) -> bool:
 
 
 @dataclass
-class Session:
-    """What a client can come back to.
+class ModelSession:
+    """A session that a client may recover.
 
     Attributes:
-        start: where it began; what came before is not its own.
-        may_start: the earliest place that the server may have noted as its start.
-        rooms: each with the place that it counts from.
-        gap: it began with one, of which its client may not know.
-        said: the place of the last event that its client has said to have got.
+        start: its start; earlier events are not part of it.
+        earliest_start: the earliest place that the server may have stored as its start.
+        rooms: its rooms, each with the place from which it counts.
+        gap: it started with a gap, and its client may not know that.
+        claimed: the place of the last event that its client claimed to have.
         written: the place of the last event that was written to its consumer.
-        stood: up to where its consumer was written all that is for it, when the server saw it go.
-        left: when it was last connected; None: it is.
-        ended: for good.
+        complete_until: the place up to which its consumer had every event at a disconnect that the
+            server saw; None: the server saw none.
+        left_at: the time of its last disconnect; None: it is connected.
+        ended: it cannot be recovered any more.
     """
 
     pid: str
     sid: str
     start: Position
-    may_start: int
+    earliest_start: int
     rooms: dict[str, int]
     gap: bool = False
-    said: int = 0
+    claimed: int = 0
     written: int = 0
-    stood: int | None = None
-    left: float | None = None
+    complete_until: int | None = None
+    left_at: float | None = None
     ended: bool = False
 
 
 @dataclass(frozen=True)
-class Ways:
-    """What a client that comes back may meet with.
+class Outcomes:
+    """The allowed outcomes of a reconnect with a ``pid``.
 
     Attributes:
-        after: it goes on with its session after one of these places; none: it can't.
-        lost: it may get a fresh session.
+        recovered_after: the session may continue after each of these places; empty: it may not.
+        fresh: the client may get a fresh session.
     """
 
-    after: frozenset[int] = frozenset()
-    lost: bool = False
+    recovered_after: frozenset[int] = frozenset()
+    fresh: bool = False
 
-    def __or__(self, other: Ways) -> Ways:
-        return Ways(self.after | other.after, self.lost or other.lost)
-
-
-LOST = Ways(lost=True)
+    def __or__(self, other: Outcomes) -> Outcomes:
+        return Outcomes(self.recovered_after | other.recovered_after, self.fresh or other.fresh)
 
 
-def ways_back(log: Log, session: Session, claim: Position | None) -> Ways:
-    """Return what a client meets with that has this session, and says that it got this last."""
+ONLY_FRESH = Outcomes(fresh=True)
+
+
+def reconnect_outcomes(log: ModelLog, session: ModelSession, claim: Position | None) -> Outcomes:
+    """Return the allowed outcomes of a reconnect.
+
+    Args:
+        log: the log at the time of the reconnect.
+        session: the session of the client's ``pid``.
+        claim: the offset of the last event that the client claims to have; None: it claims none.
+    """
     start = session.start
     if session.ended or start.epoch != log.epoch:
-        return LOST
-    ways = Ways()
-    own = claim is not None and claim.epoch == start.epoch
-    if claim is not None and own and claim.place >= session.may_start:
-        ways |= _ways_from(log, session, claim.place, counts=True)
-    if claim is None or not own or claim.place < start.place:
-        ways |= _ways_from(log, session, start.place, counts=False)
-    return ways
+        return ONLY_FRESH
+    outcomes = Outcomes()
+    in_epoch = claim is not None and claim.epoch == start.epoch
+    if claim is not None and in_epoch and claim.place >= session.earliest_start:
+        outcomes |= _outcomes_after(log, session, claim.place, is_claim=True)
+    if claim is None or not in_epoch or claim.place < start.place:
+        outcomes |= _outcomes_after(log, session, start.place, is_claim=False)
+    return outcomes
 
 
-def _ways_from(log: Log, session: Session, place: int, *, counts: bool) -> Ways:
-    """Return the ways after a place: its client's own word, or where its session began."""
-    if not counts and session.gap:
-        return LOST  # it may not have been told yet
+def _outcomes_after(
+    log: ModelLog, session: ModelSession, place: int, *, is_claim: bool
+) -> Outcomes:
+    """Return the outcomes for a place: the client's claim, or otherwise the session's start."""
+    if not is_claim and session.gap:
+        return ONLY_FRESH  # the client may never have received the first ``ready``
     if place > log.end:
-        return LOST
+        return ONLY_FRESH
     if place >= log.oldest:
-        begins = {place} if counts else {place, session.may_start}
-        return Ways(frozenset(begins), lost=min(begins) < log.oldest)
-    # The retention has passed it. It is not told a gap because of events that were not for it,
-    # where the server saw it go.
-    got = max(place, session.said)
-    if log.owed(got, session.rooms, until=log.oldest):
-        return LOST
-    seen = session.stood is not None and session.stood >= log.oldest
-    # What was written for a room that it has left since may be missed all the same.
-    return Ways(frozenset((got,)), lost=not seen or session.written > place)
+        starts = {place} if is_claim else {place, session.earliest_start}
+        return Outcomes(frozenset(starts), fresh=min(starts) < log.oldest)
+    # The retention has removed events after this place. That is no gap if none of them was for the
+    # client, and the server knows so because it saw the disconnect.
+    received = max(place, session.claimed)
+    if log.owed(received, session.rooms, until=log.oldest):
+        return ONLY_FRESH
+    disconnect_was_seen = (
+        session.complete_until is not None and session.complete_until >= log.oldest
+    )
+    # An event that was written for a room that the client has left since may still be missing.
+    return Outcomes(
+        frozenset((received,)), fresh=not disconnect_was_seen or session.written > place
+    )
 
 
 @dataclass
-class Beginning:
-    """How a connection begins, as its ``ready`` has to say.
+class ConnectionStart:
+    """The circumstances of a new connection, which decide about its ``ready``.
 
     Attributes:
-        low: the log's end when it was opened.
-        since: what it asked for.
-        since_was_good: the log had all after that when it was opened.
-        recovered: it goes on with its session.
-        lost: it wanted to, and events may have been missed; None: either may be said.
+        log_end: the log's end when the client connected.
+        since: the offset after which the client asked for events; None: it did not ask.
+        since_was_in_log: the log had every event after ``since`` when the client connected.
+        recovered: the client recovered its session.
+        missed_events: the client asked for recovery, got a fresh session, and may have missed
+            events; None: both answers are allowed.
     """
 
-    low: int
+    log_end: int
     since: Position | None = None
-    since_was_good: bool = False
+    since_was_in_log: bool = False
     recovered: bool = False
-    lost: bool | None = False
+    missed_events: bool | None = False
 
 
 @dataclass
-class Connection:
-    """What one connection has to be written.
+class ModelConnection:
+    """The packets that one connection is owed.
 
     Attributes:
-        passed: up to here it was written all that is for it.
-        may_have: other places that it may have begun after.
-        behind: it may still have to catch up: it is served from the log.
-        replayed: how many events came before ``ready``.
-        ready: that has come.
+        received_until: every event for it up to this place was written to it.
+        possible_starts: other places after which it may have started.
+        may_lag: it may be served from the log, and so its events may still come.
+        replayed: the number of events before ``ready``.
+        is_ready: ``ready`` was written to it.
     """
 
-    log: Log
+    log: ModelLog
     rooms: dict[str, int]
-    beginning: Beginning
-    session: Session | None
-    passed: int
-    may_have: frozenset[int] = frozenset()
-    behind: bool = False
+    start: ConnectionStart
+    session: ModelSession | None
+    received_until: int
+    possible_starts: frozenset[int] = frozenset()
+    may_lag: bool = False
     replayed: int = 0
-    ready: bool = False
+    is_ready: bool = False
 
-    def hear(self, messages: list[list[Any]], *, waits: bool) -> None:
-        """Take the events that were written to it since the last time.
+    def check(self, events: list[list[Any]], *, may_lag: bool) -> None:
+        """Compare the Socket.IO events that were written since the last check with the model.
 
         Args:
-            messages: name and arguments.
-            waits: it may still wait for its client or for the log; otherwise nothing is missing.
+            events: name and arguments of each.
+            may_lag: the server may still wait for the client or for the log. Otherwise every event
+                must have been written.
         """
-        for name, *arguments in messages:
+        for name, *arguments in events:
             if name == "ready":
-                self._hear_ready(*arguments)
-            elif name.startswith("furniture_"):
-                self._hear_event(name, *arguments)
+                self._check_ready(*arguments)
+            elif name in EVENT_TYPES:
+                self._check_event(name, *arguments)
             else:
-                raise AssertionError(f"unexpected: {name} {arguments}")
-        if waits:
+                raise AssertionError(f"unexpected event: {name} {arguments}")
+        if may_lag:
             return
-        missing = self.log.owed(self.passed, self.rooms)
-        assert not missing, f"not delivered: {missing}"
-        assert self.ready, "no ready"
-        self.passed = self.log.end
+        missing = self.log.owed(self.received_until, self.rooms)
+        assert not missing, f"events are not delivered: {missing}"
+        assert self.is_ready, "ready is missing"
+        self.received_until = self.log.end
 
-    def _hear_event(self, name: str, event: dict[str, Any], offset: str | None = None) -> None:
-        self._settle_beginning(event["id"])
-        due = self.log.owed(self.passed, self.rooms)
-        assert due, f"not its event: {offset} {event}"
-        expected = self.log.events[due[0] - 1]
+    def _check_event(self, name: str, event: dict[str, Any], offset: str | None = None) -> None:
+        self._settle_start(event["id"])
+        owed = self.log.owed(self.received_until, self.rooms)
+        assert owed, f"the event is not for this consumer: {offset} {event}"
+        place = owed[0]
+        expected = self.log.events[place - 1]
         assert (name, event["type"]) == (expected.type, expected.type)
-        assert (event["id"], event["furniture"]) == (expected.id, expected.furniture), due
+        assert (event["id"], event["furniture"]) == (expected.id, expected.furniture), owed
         if self.session is not None:
-            self.session.written = max(self.session.written, due[0])
-            assert offset == str(Position(self.log.epoch, due[0]))
-        self.passed = due[0]
-        self.replayed += not self.ready
+            self.session.written = max(self.session.written, place)
+            assert offset == str(Position(self.log.epoch, place))
+        self.received_until = place
+        self.replayed += not self.is_ready
 
-    def _settle_beginning(self, id: str) -> None:
-        """Tell by the first event where it began."""
-        for after in self.may_have:
-            due = self.log.owed(after, self.rooms)
-            if due and self.log.events[due[0] - 1].id == id:
-                self.passed = after
-        self.may_have = frozenset()
+    def _settle_start(self, id: str) -> None:
+        """Choose the start by the first event: it is the first one after the start."""
+        for after in self.possible_starts:
+            owed = self.log.owed(after, self.rooms)
+            if owed and self.log.events[owed[0] - 1].id == id:
+                self.received_until = after
+        self.possible_starts = frozenset()
 
-    def _hear_ready(self, ready: dict[str, Any]) -> None:
-        assert not self.ready, "ready twice"
-        self.ready = True
+    def _check_ready(self, ready: dict[str, Any]) -> None:
+        assert not self.is_ready, "ready came twice"
+        self.is_ready = True
         position = Position.parse(ready["position"])
         assert position.epoch == self.log.epoch
-        assert self.beginning.low <= position.place <= self.log.end
-        assert ready["recovered"] == self.beginning.recovered
+        assert self.start.log_end <= position.place <= self.log.end
+        assert ready["recovered"] == self.start.recovered
         assert ready["rooms"] == sorted(self.rooms)
         assert ready["replayed"] == self.replayed
         gap = ready["gap"]
-        assert not (gap and self.replayed), "a gap, and a replay"
-        begins_here = self._begins_here(gap=gap, place=position.place)
-        if begins_here:
+        assert not (gap and self.replayed), "ready announces a gap after a replay"
+        starts_at_ready = self._starts_at_ready(gap=gap)
+        if starts_at_ready:
             assert not self.replayed
             if self.session is not None:
                 self.session.start, self.session.gap = position, gap
-                if self.beginning.since is not None and not self.beginning.since_was_good:
-                    self.session.may_start = position.place
+                if self.start.since is not None and not self.start.since_was_in_log:
+                    self.session.earliest_start = position.place
         else:
-            missing = self.log.owed(self.passed, self.rooms, until=position.place)
-            assert not missing, f"ready before {missing}"
-        assert begins_here or self.passed <= position.place
-        self.passed = position.place
+            missing = self.log.owed(self.received_until, self.rooms, until=position.place)
+            assert not missing, f"ready came before missed events: {missing}"
+        assert starts_at_ready or self.received_until <= position.place
+        self.received_until = position.place
 
-    def _begins_here(self, *, gap: bool, place: int) -> bool:
-        """Hold ``gap`` to what can have been; tell whether it begins at ``ready``'s position."""
-        how = self.beginning
-        if how.recovered:
-            assert not gap, "recovered, with a gap"
+    def _starts_at_ready(self, *, gap: bool) -> bool:
+        """Check ``gap``; tell whether the consumer starts at the position of ``ready``."""
+        start = self.start
+        if start.recovered:
+            assert not gap, "a recovered session has a gap"
             return False
-        if how.since is None:
-            assert gap in ((bool(how.lost and self.rooms),) if how.lost is not None else (0, 1))
+        if start.since is None:
+            if start.missed_events is not None:
+                assert gap == bool(start.missed_events and self.rooms)
             return True
-        good = self.log.has(how.since)
+        is_in_log = self.log.has_all_after(start.since)
         if not self.rooms:
-            assert not gap, "a gap without rooms"
-            return not (how.since_was_good and good)
+            assert not gap, "a consumer without rooms has a gap"
+            return not (start.since_was_in_log and is_in_log)
         if gap:
-            assert not (how.since_was_good and good), "a gap of nothing"
+            assert not (start.since_was_in_log and is_in_log), "a gap without missing events"
         else:
-            assert how.since_was_good or good, "a gap was not said"
+            assert start.since_was_in_log or is_in_log, "a gap was not announced"
         return bool(gap)

@@ -1,289 +1,343 @@
-"""Histories: what producers, consumers, faults and time may do, in any order."""
+"""The rules of a history: the steps of producers, consumers, faults and time, in any order."""
 
 from __future__ import annotations
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from tests.histories import drawn
-from tests.histories.broker import LIFETIME, ran
 from tests.histories.client import Client
-from tests.histories.drawn import Draft, How, Point
-from tests.histories.logs import Hold
-from tests.histories.node import SLOW_SECONDS
-from tests.histories.world import World
+from tests.histories.client_machine import ClientMachine
+from tests.histories.event_logs import HoldPoint
+from tests.histories.server import SLOW_SECONDS
+from tests.histories.server_machine import LIFETIME_SECONDS, counts
+from tests.histories.strategies import (
+    ConnectOptions,
+    Draft,
+    OffsetChoice,
+    claims,
+    client_indexes,
+    connect_options,
+    draft_lists,
+    drafts,
+    lifetime_shares,
+    mostly_no_drafts,
+    rarely,
+    room_lists,
+    since_choices,
+)
 
-WORTH_LOSING = 15
-"""Events that a log has when it may be lost: an empty one is of no interest."""
+MIN_EVENTS_TO_LOSE = 15
+"""The least number of events of a log that is lost: the loss of a short log proves little."""
 
 
-class Histories(World):
-    """The rules."""
+class Histories(ClientMachine):
+    """Hypothesis runs the rules in any order, and checks the invariant after each."""
 
     @initialize(
         on_disk=st.integers(0, 3).map(lambda number: number == 3),
-        events=st.sampled_from((3, 5, 10)),
-        recent=st.sampled_from((0, 2, 100)),
+        retained_events=st.sampled_from((3, 5, 10)),
+        recent_events=st.sampled_from((0, 2, 100)),
     )
-    def begin(self, on_disk: bool, events: int, recent: int) -> None:
-        """Start a server over a new log."""
-        self.begin_with(on_disk=on_disk, events=events, recent=recent)
+    def start(self, on_disk: bool, retained_events: int, recent_events: int) -> None:
+        """Start a server over an empty log."""
+        self.start_first(
+            on_disk=on_disk, retained_events=retained_events, recent_events=recent_events
+        )
 
     # Producers.
 
-    @rule(drafts=drawn.drafts)
+    @rule(drafts=draft_lists)
     def publish(self, drafts: list[Draft]) -> None:
-        """Append events in one step."""
-        self.publish_with(drafts)
+        """Publish events in one batch."""
+        self.publish_drafts(drafts)
 
-    @rule(draft=drawn.draft, number=st.integers(4, 10))
-    def publish_alike(self, draft: Draft, number: int) -> None:
-        """Append many events that most rooms get none of: the retention passes quiet consumers."""
-        self.publish_with([draft._replace(again=None)] * number)
+    @rule(draft=drafts, number=st.integers(4, 10))
+    def publish_many_for_few_rooms(self, draft: Draft, number: int) -> None:
+        """Publish many similar events, so that the retention passes consumers of other rooms."""
+        self.publish_drafts([draft._replace(reuses_id=None)] * number)
 
-    # Consumers come, and come back.
-
-    @rule(who=drawn.who, how=drawn.how, since=drawn.since, drafts=drawn.few_drafts)
-    def connect(self, who: int, how: How, since: Point | None, drafts: list[Draft]) -> None:
-        """Connect anew."""
-        client = self.clients[who]
-        self.cut_off(client)
-        self.open(client, how, None, None, self.position(since, None), drafts)
+    # Consumers connect and reconnect.
 
     @rule(
-        who=drawn.who,
-        how=drawn.how,
-        claim=drawn.claim,
-        since=drawn.rarely(drawn.since),
-        drafts=drawn.few_drafts,
+        index=client_indexes,
+        options=connect_options,
+        since=since_choices,
+        drafts=mostly_no_drafts,
     )
-    def come_back(
-        self, who: int, how: How, claim: Point | None, since: Point | None, drafts: list[Draft]
+    def connect(
+        self, index: int, options: ConnectOptions, since: OffsetChoice | None, drafts: list[Draft]
     ) -> None:
-        """Come back to a session, though its older connection may still be there."""
-        client = self.clients[who]
-        claimed, since_there = self.position(claim, client), self.position(since, None)
-        self.open(client, how, client.pid or "forged", claimed, since_there, drafts)
+        """Connect without a session."""
+        client = self.clients[index]
+        self.cut_client(client)
+        self.connect_client(client, options, None, None, self.position(since, None), drafts)
 
-    @rule(who=drawn.who, how=drawn.how, claim=drawn.claim, drafts=drawn.drafts)
-    def be_away(self, who: int, how: How, claim: Point | None, drafts: list[Draft]) -> None:
-        """Lose the transport, miss events, and come back to the session."""
-        client = self.clients[who]
-        self.cut_off(client)
-        self.publish_with(drafts)
-        self.open(client, how, client.pid or "forged", self.position(claim, client), None, [])
+    @rule(
+        index=client_indexes,
+        options=connect_options,
+        claim=claims,
+        since=rarely(since_choices),
+        drafts=mostly_no_drafts,
+    )
+    def reconnect(
+        self,
+        index: int,
+        options: ConnectOptions,
+        claim: OffsetChoice | None,
+        since: OffsetChoice | None,
+        drafts: list[Draft],
+    ) -> None:
+        """Reconnect to the session. Its older connection may still be open."""
+        client = self.clients[index]
+        claimed, since_position = self.position(claim, client), self.position(since, None)
+        pid = client.pid or "forged"
+        self.connect_client(client, options, pid, claimed, since_position, drafts)
 
-    @rule(who=drawn.who, how=drawn.how, claim=drawn.claim)
-    def come_back_twice(self, who: int, how: How, claim: Point | None) -> None:
-        """Come back over two connections at once, of which one has the session then."""
-        client = self.clients[who]
+    @rule(index=client_indexes, options=connect_options, claim=claims, drafts=draft_lists)
+    def miss_events(
+        self, index: int, options: ConnectOptions, claim: OffsetChoice | None, drafts: list[Draft]
+    ) -> None:
+        """Lose the transport, miss events, and reconnect to the session."""
+        client = self.clients[index]
+        self.cut_client(client)
+        self.publish_drafts(drafts)
+        self.reconnect(index, options, claim, None, [])
+
+    @rule(index=client_indexes, options=connect_options, claim=claims)
+    def reconnect_twice(
+        self, index: int, options: ConnectOptions, claim: OffsetChoice | None
+    ) -> None:
+        """Reconnect over two connections at once, of which only one keeps the session."""
+        client = self.clients[index]
         claimed = self.position(claim, client)
-        if not self.ways(client.pid, claimed).lost:
-            self.open(client, how, client.pid, claimed, None, [], twin=Client())
+        if not self.outcomes(client.pid, claimed).fresh:
+            self.connect_client(client, options, client.pid, claimed, None, [], twin=Client())
 
-    @rule(who=drawn.who, how=drawn.how, claim=drawn.claim)
-    def come_back_earlier(self, who: int, how: How, claim: Point | None) -> None:
-        """Come back to the session before the last, which may be one that was refused."""
-        client = self.clients[who]
-        client.pid, client.former, client.got = client.former, client.pid, []
-        self.come_back(who, how, claim, None, [])
+    @rule(index=client_indexes, options=connect_options, claim=claims)
+    def reconnect_to_previous_session(
+        self, index: int, options: ConnectOptions, claim: OffsetChoice | None
+    ) -> None:
+        """Reconnect to the session before the last, which may have been refused before."""
+        client = self.clients[index]
+        client.pid, client.previous_pid, client.received = client.previous_pid, client.pid, []
+        self.reconnect(index, options, claim, None, [])
 
-    # They change their rooms.
+    # Consumers change their rooms.
 
-    @rule(who=drawn.who, rooms=drawn.rooms)
-    def subscribe(self, who: int, rooms: list[str]) -> None:
-        """Ask for rooms, some of which it may have."""
-        self.change_rooms(self.clients[who], ("subscribe", rooms))
+    @rule(index=client_indexes, rooms=room_lists)
+    def subscribe(self, index: int, rooms: list[str]) -> None:
+        """Enter rooms. The client may be in some of them."""
+        self.change_rooms(self.clients[index], ("subscribe", rooms))
 
-    @rule(who=drawn.who, rooms=drawn.rooms)
-    def unsubscribe(self, who: int, rooms: list[str]) -> None:
-        """Leave rooms, some of which it may not be in."""
-        self.change_rooms(self.clients[who], ("unsubscribe", rooms))
+    @rule(index=client_indexes, rooms=room_lists)
+    def unsubscribe(self, index: int, rooms: list[str]) -> None:
+        """Leave rooms. The client need not be in all of them."""
+        self.change_rooms(self.clients[index], ("unsubscribe", rooms))
 
-    @rule(who=drawn.who, left=drawn.rooms, rooms=drawn.rooms)
-    def change_at_once(self, who: int, left: list[str], rooms: list[str]) -> None:
-        """Leave rooms and ask for others, without waiting for the first answer."""
-        self.change_rooms(self.clients[who], ("unsubscribe", left), ("subscribe", rooms))
+    @rule(index=client_indexes, left=room_lists, entered=room_lists)
+    def leave_and_enter(self, index: int, left: list[str], entered: list[str]) -> None:
+        """Leave rooms and enter others, without waiting for the first ack."""
+        self.change_rooms(self.clients[index], ("unsubscribe", left), ("subscribe", entered))
 
     @rule(
-        who=drawn.who,
-        how=drawn.how,
+        index=client_indexes,
+        options=connect_options,
         number=st.integers(1, 4),
-        rooms=drawn.rooms,
-        drafts=drawn.drafts,
+        rooms=room_lists,
+        drafts=draft_lists,
     )
-    def come_back_to_before(
-        self, who: int, how: How, number: int, rooms: list[str], drafts: list[Draft]
+    def reconnect_before_subscribe(
+        self,
+        index: int,
+        options: ConnectOptions,
+        number: int,
+        rooms: list[str],
+        drafts: list[Draft],
     ) -> None:
-        """Ask for rooms, and come back to a place before that: they count from when it asked."""
-        self.publish_with(drafts)
-        self.subscribe(who, rooms)
-        self.come_back(who, how, Point("end", number), None, [])
+        """Enter rooms, and reconnect from an older offset: they still count from the subscribe."""
+        self.publish_drafts(drafts)
+        self.subscribe(index, rooms)
+        self.reconnect(index, options, OffsetChoice("end", number), None, [])
 
     @rule(
-        who=drawn.who,
-        how=drawn.how,
+        index=client_indexes,
+        options=connect_options,
         number=st.integers(1, 4),
-        rooms=drawn.rooms,
-        drafts=drawn.drafts,
+        rooms=room_lists,
+        drafts=draft_lists,
     )
-    def replay(
-        self, who: int, how: How, number: int, rooms: list[str], drafts: list[Draft]
+    def subscribe_during_replay(
+        self,
+        index: int,
+        options: ConnectOptions,
+        number: int,
+        rooms: list[str],
+        drafts: list[Draft],
     ) -> None:
-        """Ask for a replay, then for rooms, which have events while the log is being read."""
-        self.hold_reads("asked")
-        self.connect(who, how, Point("end", number), [])
-        self.subscribe(who, rooms)
-        self.publish_with(drafts)
+        """Enter rooms while the log is read for a replay, and publish events for them."""
+        self.hold_reads("before")
+        self.connect(index, options, OffsetChoice("end", number), [])
+        self.subscribe(index, rooms)
+        self.publish_drafts(drafts)
 
-    # They are slow, and so is the log.
+    # Consumers are slow, and so is the log.
 
-    @rule(who=drawn.who, bound=st.integers(0, 3))
-    def stall(self, who: int, bound: int) -> None:
-        """Stop reading."""
-        line = self.clients[who].line
-        if line is not None:
-            line.stall(bound)
+    @rule(index=client_indexes, max_unread=st.integers(0, 3))
+    def stop_reading(self, index: int, max_unread: int) -> None:
+        """Read no packets until the next read."""
+        transport = self.clients[index].transport
+        if transport is not None:
+            transport.stop_reading(max_unread)
 
-    @rule(who=drawn.who, count=st.integers(1, 4))
-    def read_some(self, who: int, count: int) -> None:
+    @rule(index=client_indexes, count=st.integers(1, 4))
+    def read_some(self, index: int, count: int) -> None:
         """Read a few packets."""
-        self.read(self.clients[who], count)
+        self.read(self.clients[index], count)
 
-    @rule(who=drawn.who)
-    def read_on(self, who: int) -> None:
-        """Read all, and go on reading."""
-        self.read(self.clients[who], None)
+    @rule(index=client_indexes)
+    def read_all(self, index: int) -> None:
+        """Read every packet, and every later packet at once."""
+        self.read(self.clients[index], None)
 
-    @rule(who=drawn.who, bound=st.integers(0, 3), drafts=drawn.drafts, reads=st.booleans())
-    def be_slow(self, who: int, bound: int, drafts: list[Draft], reads: bool) -> None:
-        """Stop reading while events come; then read on, or never."""
-        self.stall(who, bound)
-        self.publish_with(drafts)
-        self.hear(self.clients[who])
+    @rule(
+        index=client_indexes,
+        max_unread=st.integers(0, 3),
+        drafts=draft_lists,
+        reads=st.booleans(),
+    )
+    def be_slow(self, index: int, max_unread: int, drafts: list[Draft], reads: bool) -> None:
+        """Stop reading while events come. Then read everything, or never again."""
+        self.stop_reading(index, max_unread)
+        self.publish_drafts(drafts)
+        self.check(self.clients[index])
         if reads:
-            self.read_on(who)
+            self.read_all(index)
         else:
-            self.wait()
-            self.wait()
+            self.wait_slow_seconds()
+            self.wait_slow_seconds()
 
-    @rule(hold=st.sampled_from(("asked", "answered")))
-    def hold_reads(self, hold: Hold) -> None:
-        """Let the log be slow to read."""
-        self.let_reads_go()
-        self.node.gate.shut(hold)
+    @rule(point=st.sampled_from(("before", "after")))
+    def hold_reads(self, point: HoldPoint) -> None:
+        """Let reads of the log wait."""
+        self.release_reads()
+        self.server.reads.hold(point)
 
-    @precondition(lambda self: self.node.gate.hold is not None)
+    @precondition(lambda self: self.server.reads.point is not None)
     @rule()
-    def let_go(self) -> None:
-        """Let the log answer."""
-        self.let_reads_go()
+    def release_held_reads(self) -> None:
+        """Let the held reads of the log continue."""
+        self.release_reads()
 
-    # They go.
+    # Consumers disconnect.
 
-    @rule(who=drawn.who)
-    def cut(self, who: int) -> None:
-        """Lose the transport, of which the server hears."""
-        self.cut_off(self.clients[who])
+    @rule(index=client_indexes)
+    def cut(self, index: int) -> None:
+        """Lose the transport, which the server sees."""
+        self.cut_client(self.clients[index])
 
-    @rule(who=drawn.who)
-    def disconnect(self, who: int) -> None:
-        """End the session for good."""
-        client = self.clients[who]
-        if client.connection is None or client.engine is None:
+    @rule(index=client_indexes)
+    def disconnect(self, index: int) -> None:
+        """Send a DISCONNECT, which ends the session permanently."""
+        client = self.clients[index]
+        if client.connection is None or client.engine_session is None:
             return
         if client.connection.session is not None:
             client.connection.session.ended = True
-        self.node.receive(client.engine, "1")
-        self.loop.settle()
-        self.node.cut(client.engine)
-        self.loop.settle()
-        client.forget()
+        self.server.receive(client.engine_session, "1")
+        self.loop.run_until_idle()
+        self.server.cut(client.engine_session)
+        self.loop.run_until_idle()
+        client.forget_connection()
 
     # Faults and time.
 
     @precondition(lambda self: self.is_on_disk)
     @rule()
-    def stop(self) -> None:
+    def restart(self) -> None:
         """Stop the server and start it again."""
-        self.let_reads_go()
+        self.release_reads()
         for client in self.clients:
-            self.note_leave(client)
-            client.forget()
-        self.node.stop()
-        self.start_again()
+            self.note_disconnect(client)
+            client.forget_connection()
+        self.server.stop()
+        self.start_with_same_log()
 
     @precondition(lambda self: self.is_on_disk)
     @rule()
     def kill(self) -> None:
         """Kill the server and start it again."""
-        self.node.kill()
+        self.server.kill()
         for client in self.clients:
-            self.note_leave(client)
+            self.note_disconnect(client)
             if client.connection is not None and client.connection.session is not None:
-                client.connection.session.stood = None  # nobody saw it
-            client.forget()
-        self.start_again()
+                client.connection.session.complete_until = None  # no server saw the disconnect
+            client.forget_connection()
+        self.start_with_same_log()
 
-    @precondition(lambda self: self.log.end > WORTH_LOSING)
+    @precondition(lambda self: self.log.end > MIN_EVENTS_TO_LOSE)
     @rule()
     def lose_log(self) -> None:
-        """Kill the server, and lose its log."""
-        self.node.kill()
+        """Kill the server, and start another one with an empty log."""
+        self.server.kill()
         for client in self.clients:
-            client.forget()
-        self.start_anew()
+            client.forget_connection()
+        self.start_with_new_log()
 
     @rule()
-    def wait(self) -> None:
-        """Let a slow consumer's time pass: at the second time it has no more."""
+    def wait_slow_seconds(self) -> None:
+        """Let the time for slow consumers pass. A consumer is closed by the second time."""
         slow = [client for client in self.clients if self.is_parked(client)]
-        patience = [client.patience for client in slow]
+        waits = [client.slow_waits for client in slow]
         self.loop.advance(SLOW_SECONDS + 1)
         for client in self.clients:
-            self.hear(client)
-            client.patience = client.patience + 1 if client in slow else 0
-        for client, waited in zip(slow, patience, strict=True):
-            assert client.line is None or not waited, "as slow as it likes"
+            self.check(client)
+            client.slow_waits = client.slow_waits + 1 if client in slow else 0
+        for client, count in zip(slow, waits, strict=True):
+            assert client.transport is None or not count, "a slow consumer was not closed"
 
-    @rule(share=drawn.share)
-    def age(self, share: float) -> None:
-        """Let much time pass."""
-        self.let_reads_go()
+    @rule(share=lifetime_shares)
+    def wait_long(self, share: float) -> None:
+        """Let a large share of the retention pass, or more than all of it."""
+        self.release_reads()
         for client in self.clients:
             self.read(client, None)
-        self.loop.advance(LIFETIME * share)
+        self.loop.advance(LIFETIME_SECONDS * share)
 
     @rule(
-        who=drawn.who,
-        how=drawn.how,
-        claim=drawn.claim,
-        share=drawn.share,
+        index=client_indexes,
+        options=connect_options,
+        claim=claims,
+        share=lifetime_shares,
         cut=st.sampled_from(("before", "after", "never")),
     )
-    def come_back_late(
-        self, who: int, how: How, claim: Point | None, share: float, cut: str
+    def reconnect_late(
+        self,
+        index: int,
+        options: ConnectOptions,
+        claim: OffsetChoice | None,
+        share: float,
+        cut: str,
     ) -> None:
-        """Come back after much time, for which it was away or connected."""
+        """Reconnect after a long time, in which the client was connected or not."""
         if cut == "before":
-            self.cut(who)
-        self.age(share)
+            self.cut(index)
+        self.wait_long(share)
         if cut == "after":
-            self.cut(who)
-        self.come_back(who, how, claim, None, [])
+            self.cut(index)
+        self.reconnect(index, options, claim, None, [])
 
-    # What must hold.
+    # The invariant.
 
     @invariant()
-    def holds(self) -> None:
-        """Hold each consumer to what it is owed."""
-        ran["steps"] += 1
-        self.look()
+    def every_consumer_has_its_events(self) -> None:
+        """Compare every client and the log with the model; the server has logged no error."""
+        counts["steps"] += 1
+        self.check_retention()
         for client in self.clients:
-            self.hear(client)
+            self.check(client)
         assert self.loop.failures == []
         assert self.errors == []
 
     def teardown(self) -> None:
-        """Let everything go."""
+        """Stop the server, and remove the log."""
         self.end()

@@ -1,6 +1,6 @@
-"""How many histories run, from which seed: what ``make test`` and ``make histories`` set apart.
+"""The number of histories and their seed, in which ``make test`` and ``make histories`` differ.
 
-``HISTORIES`` is their number, ``HISTORIES_SEED`` a number or ``random``. The same two give the same
+``HISTORIES`` is the number, ``HISTORIES_SEED`` a number or ``random``. Both together determine the
 histories.
 """
 
@@ -12,23 +12,23 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.fuzz.budget import ROUND
-from tests.histories.broker import ran
-from tests.histories.machine import Histories
+from tests.histories.rules import Histories
+from tests.histories.server_machine import counts
 from tests.support.seeds import seed_of
 
 HISTORIES = int(os.environ.get("HISTORIES", "200"))
 SEED = seed_of("HISTORIES_SEED")
-STEPS = 40
-"""Rules that a history has at most."""
+MAX_STEPS = 40
+"""The most rules of one history."""
 
 
 def run_histories() -> None:
-    """Run histories until so many have been."""
+    """Run ``HISTORIES`` histories, in rounds: Hypothesis remembers every history of a run."""
     number = 0
-    while ran["histories"] < HISTORIES:
+    while counts["histories"] < HISTORIES:
         options = settings(
-            max_examples=min(ROUND, HISTORIES - ran["histories"]),
-            stateful_step_count=STEPS,
+            max_examples=min(ROUND, HISTORIES - counts["histories"]),
+            stateful_step_count=MAX_STEPS,
             deadline=None,
             database=None,
             phases=(Phase.generate, Phase.shrink),

@@ -1,4 +1,4 @@
-"""A server in process, without sockets: all that lies between the log and the transports."""
+"""A server in process, without sockets: everything between the event log and the transports."""
 
 from __future__ import annotations
 
@@ -16,49 +16,50 @@ from sio_server.engine import EngineSession
 from sio_server.eventlog.contract import AppendResult, Bounds, Retention
 from sio_server.net.request import HttpRequest
 from sio_server.settings import Settings
-from tests.histories.line import Line
-from tests.histories.logs import Gate, make_log
-from tests.histories.loop import QuietLoop
+from tests.histories.event_logs import ReadHold, make_log
+from tests.histories.event_loop import SteppedLoop
+from tests.histories.transport import SimulatedTransport
 
 SLOW_SECONDS = 30
-EPOCH_SECONDS = 1_700_000_000
+START_TIME = 1_700_000_000
+"""The Unix time at the start of a history, in seconds."""
 PRODUCER = Principal("key", may_publish=True, may_consume=True)
 SETTINGS = Settings(
     _env_file=None, open_publish="anyone", rate_limit=1_000_000, slow_seconds=SLOW_SECONDS
 )
 
 
-class Node:
+class InProcessServer:
     """A running server.
 
     Args:
-        loop: that it runs in.
-        path: its log's file; None: it is in memory.
-        retention: its log's.
-        recent: how many of the latest events its fan-out holds.
+        loop: the event loop that it runs in.
+        path: the file of its log; None: the log is in memory.
+        retention: the retention of its log.
+        recent_events: the number of latest events that its fan-out holds in memory.
     """
 
     def __init__(
-        self, loop: QuietLoop, path: Path | None, retention: Retention, recent: int
+        self, loop: SteppedLoop, path: Path | None, retention: Retention, recent_events: int
     ) -> None:
-        self.gate = Gate()
+        self.reads = ReadHold()
         self._loop = loop
-        self._log = make_log(path, retention, lambda: EPOCH_SECONDS + loop.now, self.gate)
-        settings = SETTINGS.model_copy(update={"retention_events": recent})
+        self._log = make_log(path, retention, lambda: START_TIME + loop.now, self.reads)
+        settings = SETTINGS.model_copy(update={"retention_events": recent_events})
         _, self._hub, self._endpoint = make_app(settings, self._log)
         self._eio = self._endpoint.server.eio
         self._loop.finish(self._hub.start())
 
     def bounds(self) -> Bounds:
-        """Return what the log keeps."""
+        """Return the log's oldest and latest offset."""
         return self._loop.finish(self._log.bounds())
 
     def publish(self, events: Sequence[Event]) -> Coroutine[Any, Any, list[AppendResult]]:
-        """Append events as one step."""
+        """Publish events in one batch."""
         return self._hub.publish_many(PRODUCER, events)
 
-    def connect(self, line: Line, auth: dict[str, Any]) -> EngineSession:
-        """Let a client connect over a line, as the engine does after the handshake."""
+    def connect(self, transport: SimulatedTransport, auth: dict[str, Any]) -> EngineSession:
+        """Open an Engine.IO session on a transport, and send the client's Socket.IO CONNECT."""
         request = HttpRequest(
             "GET",
             "/socket.io/?EIO=4&transport=websocket",
@@ -72,38 +73,38 @@ class Node:
         release = self._eio._admit(request)
         assert callable(release)
         session: EngineSession = self._eio.make_session(self._eio, self._eio.generate_id(), request)
-        session.transport, session.release = line, release
+        session.transport, session.release = transport, release
         self._eio.sockets[session.sid] = session
         self._eio._call(session, "connect", session.environ)
         self.receive(session, f"0{json.dumps(auth)}")
         return session
 
     def receive(self, session: EngineSession, packet: str) -> None:
-        """Take a Socket.IO packet from a client, once the loop runs."""
+        """Receive a Socket.IO packet of a client, when the loop runs."""
 
-        async def take() -> None:
+        async def receive() -> None:
             waiting = session.message_received(f"4{packet}")
             if waiting is not None:
                 await waiting
 
-        self._loop.create_task(take())
+        self._loop.create_task(receive())
 
     def cut(self, session: EngineSession) -> None:
-        """Let the server see that a client's transport is gone, once the loop runs."""
+        """End a client's transport, so that the server sees it when the loop runs."""
         self._loop.call_soon(session.connection_closed, None)
 
     def stop(self) -> None:
-        """Stop, once the consumers are closed."""
-        self.gate.open()
-        self._loop.settle()
+        """Close all connections, then stop."""
+        self.reads.release()
+        self._loop.run_until_idle()
         for session in list(self._eio.sockets.values()):
             self._loop.call_soon(session.end, "transport close")
-        self._loop.settle()
+        self._loop.run_until_idle()
         self._loop.finish(self._hub.stop())
         self._loop.cancel_all()
 
     def kill(self) -> None:
-        """End at once: nothing more is noted of any consumer."""
+        """End at once, without storing anything about the open connections."""
         self._loop.finish(self._log.close())
         self._loop.cancel_all()
 

@@ -1,4 +1,4 @@
-"""The server of a history and its producers, beside the model's log."""
+"""The server and the producers of a history, and the model of the event log beside them."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from hypothesis.stateful import RuleBasedStateMachine
 from sio_server.contract.errors import IdConflict
 from sio_server.contract.events import Event, Receipt
 from sio_server.eventlog.contract import Retention
-from tests.histories.drawn import Draft
-from tests.histories.loop import QuietLoop
-from tests.histories.model import Answer, Log, Session
-from tests.histories.node import Node
+from tests.histories.event_loop import SteppedLoop
+from tests.histories.model import Acknowledgement, ModelLog, ModelSession
+from tests.histories.server import InProcessServer
+from tests.histories.strategies import Draft
 
-LIFETIME = 1000
-"""Seconds for which events and sessions are kept."""
+LIFETIME_SECONDS = 1000
+"""The retention of events and of sessions."""
 
-ran: Counter[str] = Counter()
-"""How many histories and steps there were, how clients connected, and how slow ones ended."""
+counts: Counter[str] = Counter()
+"""Histories and steps, connections by their start, and connections closed by the server."""
 
 SHARED_MEMORY = Path("/dev/shm")
-"""Where files are, if it is there: a disk would be the slowest part."""
+"""The folder of the log files, if the machine has it: a disk would be the slowest part."""
 
 
-class Broker(RuleBasedStateMachine):
-    """One server at a time.
+class ServerMachine(RuleBasedStateMachine):
+    """A history with one server at a time.
 
     Attributes:
-        errors: what the server has logged as its own failures.
-        epochs: the names of the logs that there have been.
+        errors: the errors that the server has logged.
+        epochs: the epochs of all logs of the history, after one that never existed.
     """
 
     errors: ClassVar[list[str]] = []
@@ -40,50 +40,51 @@ class Broker(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.errors.clear()
-        self.loop = QuietLoop()
-        self.sessions: dict[str, Session] = {}
-        self.node: Node
-        self.log: Log
-        self._times: list[float] = []
+        self.loop = SteppedLoop()
+        self.sessions: dict[str, ModelSession] = {}
+        self.server: InProcessServer
+        self.log: ModelLog
+        self._append_times: list[float] = []
         self.epochs: list[str] = ["elsewhere"]
         self._names = 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._path: Path | None = None
-        ran["histories"] += 1
+        counts["histories"] += 1
 
     # The server.
 
-    def begin_with(self, *, on_disk: bool, events: int, recent: int) -> None:
-        """Start a server over a new log."""
+    def start_first(self, *, on_disk: bool, retained_events: int, recent_events: int) -> None:
+        """Choose the kind of log and its bounds, and start a server over an empty log."""
         if on_disk:
             folder = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
             self._folder = tempfile.TemporaryDirectory(dir=folder)
-        self._retention, self._recent = Retention(LIFETIME, events), recent
-        self.start_anew()
+        self._retention = Retention(LIFETIME_SECONDS, retained_events)
+        self._recent_events = recent_events
+        self.start_with_new_log()
 
-    def start_anew(self) -> None:
-        """Start a server over a new log, without sessions."""
+    def start_with_new_log(self) -> None:
+        """Start a server over an empty log, without sessions."""
         if self._folder is not None:
             self._path = Path(self._folder.name) / f"{self._new_name()}.db"
         self.sessions.clear()
-        self._times.clear()
-        self.node = Node(self.loop, self._path, self._retention, self._recent)
-        self.log = Log(self.node.bounds().position.epoch)
+        self._append_times.clear()
+        self.start_with_same_log()
+        self.log = ModelLog(self.server.bounds().position.epoch)
         self.epochs.append(self.log.epoch)
+
+    def start_with_same_log(self) -> None:
+        """Start a server over the log of the last one."""
+        self.server = InProcessServer(self.loop, self._path, self._retention, self._recent_events)
 
     @property
     def is_on_disk(self) -> bool:
         """Whether the log outlives its server."""
         return self._path is not None
 
-    def start_again(self) -> None:
-        """Start a server over the last one's log."""
-        self.node = Node(self.loop, self._path, self._retention, self._recent)
-
     def end(self) -> None:
-        """Let everything go."""
-        if hasattr(self, "node"):
-            self.node.kill()
+        """Kill the server, and remove the log."""
+        if hasattr(self, "server"):
+            self.server.kill()
         self.loop.close()
         if self._folder is not None:
             self._folder.cleanup()
@@ -92,39 +93,41 @@ class Broker(RuleBasedStateMachine):
         self._names += 1
         return f"{self._names}"
 
-    def look(self) -> None:
-        """See what the log has let go: nothing but what it may, and all that it must."""
-        bounds = self.node.bounds()
+    def check_retention(self) -> None:
+        """Check that the log has removed all events that it must, and no other ones."""
+        bounds = self.server.bounds()
         assert bounds.position == (self.log.epoch, self.log.end)
         least = self.log.end - self._retention.events
         assert bounds.oldest.seq >= max(least, self.log.oldest)
         for place in range(max(least, self.log.oldest) + 1, bounds.oldest.seq + 1):
-            assert self._is_aged(place), f"{place} has gone"
+            assert self._is_expired(place), f"the log removed {place} too early"
         self.log.oldest = bounds.oldest.seq
 
-    def _is_aged(self, place: int) -> bool:
-        return self.loop.now - self._times[place - 1] > LIFETIME
+    def _is_expired(self, place: int) -> bool:
+        return self.loop.now - self._append_times[place - 1] > LIFETIME_SECONDS
 
-    # Producers.
+    # The producers.
 
-    def publish_with(self, drafts: list[Draft]) -> None:
-        """Append events in one step; hold the answers to the model's."""
+    def publish_drafts(self, drafts: list[Draft]) -> None:
+        """Publish events in one batch, and check the answers."""
         events = [self.event(draft) for draft in drafts]
-        self.check_answers(events, self.loop.finish(self.node.publish(events)))
+        self.check_publish(events, self.loop.finish(self.server.publish(events)))
 
-    def check_answers(self, events: list[Event], answers: list[Any]) -> None:
-        """Append events to the model's log too."""
-        told = [
-            Answer(answer.offset.seq, answer.duplicate) if isinstance(answer, Receipt) else None
+    def check_publish(self, events: list[Event], answers: list[Any]) -> None:
+        """Append published events to the model's log, and compare the answers."""
+        assert all(isinstance(answer, Receipt | IdConflict) for answer in answers)
+        acknowledgements = [
+            Acknowledgement(answer.offset.seq, answer.duplicate)
+            if isinstance(answer, Receipt)
+            else None
             for answer in answers
         ]
-        assert all(isinstance(answer, Receipt | IdConflict) for answer in answers)
-        assert told == self.log.append(events)
-        self._times += [self.loop.now] * (self.log.end - len(self._times))
-        self.look()
+        assert acknowledgements == self.log.append(events)
+        self._append_times += [self.loop.now] * (self.log.end - len(self._append_times))
+        self.check_retention()
 
     def event(self, draft: Draft) -> Event:
-        """Return the event that was drawn."""
+        """Return the event of a draft."""
         furniture = {
             "furniture_id": draft.piece,
             "nombre": "Mesa",
@@ -135,8 +138,8 @@ class Broker(RuleBasedStateMachine):
             "autor_username": draft.author,
         }
         event = Event(draft.type, furniture, f"event-{self._new_name()}")
-        place = self.log.end + 1 - (draft.again or 0)
-        if draft.again is None or place < 1 or self._is_aged(place):
+        place = self.log.end + 1 - (draft.reuses_id or 0)
+        if draft.reuses_id is None or place < 1 or self._is_expired(place):
             return event
         earlier = self.log.events[place - 1]
-        return earlier if draft.same else Event(event.type, furniture, earlier.id)
+        return earlier if draft.repeats else Event(event.type, furniture, earlier.id)

@@ -1,8 +1,8 @@
-"""What a history is drawn from: few names, so that events and consumers meet."""
+"""The strategies of the rules: few clients, rooms and pieces, so that events and consumers meet."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 
@@ -18,56 +18,62 @@ ROOMS = (
     *(f"type:{name}" for name in EVENT_TYPES),
 )
 
-Drawn = TypeVar("Drawn")
+Value = TypeVar("Value")
 
 
 class Draft(NamedTuple):
     """An event to publish.
 
     Attributes:
-        again: use the id of the event that came so long ago; None: a new one.
-        same: it is that event once more, otherwise another one.
+        reuses_id: take the id of the event so many places before the end; None: a new id.
+        repeats: with the id, take the whole event, so that it is a duplicate and no conflict.
     """
 
     type: str
     piece: str
     material: str
     author: str
-    again: int | None
-    same: bool
+    reuses_id: int | None
+    repeats: bool
 
 
-class Point(NamedTuple):
-    """A place to name: counted from the log's end or oldest, a session's start, or what was got."""
+class OffsetChoice(NamedTuple):
+    """An offset that a client sends, before the history tells its value.
 
-    of: str
+    Attributes:
+        base: the log's end or its oldest offset; a place in the future or in another epoch; an
+            event that the client received; the start of its session.
+        number: the distance from that, or the place in another epoch.
+    """
+
+    base: Literal["end", "oldest", "future", "another epoch", "received", "session start"]
     number: int
 
 
-class How(NamedTuple):
+class ConnectOptions(NamedTuple):
     """How a client connects.
 
     Attributes:
-        rooms: those that it names; None: none at all.
+        rooms: the rooms in its handshake; None: the handshake names no rooms.
         recovery: it wants offsets and a ``pid``.
-        bound: how many packets may be unread; None: it reads each at once.
-        published_first: what is published meanwhile is sent earlier, not later.
+        max_unread: the most unread packets within its buffer; None: it reads at once.
+        publish_first: events are published right before it connects, and not right after.
     """
 
     rooms: list[str] | None
     recovery: bool
-    bound: int | None
-    published_first: bool
+    max_unread: int | None
+    publish_first: bool
 
 
-def rarely(strategy: st.SearchStrategy[Drawn]) -> st.SearchStrategy[Drawn | None]:
-    """Draw None most of the time."""
+def rarely(strategy: st.SearchStrategy[Value]) -> st.SearchStrategy[Value | None]:
+    """Draw a value of the strategy in one of six cases, and None in the others."""
     return st.integers(0, 5).flatmap(lambda number: strategy if number == 5 else st.none())
 
 
-who = st.integers(0, CLIENTS - 1)
-rooms = st.lists(st.sampled_from(ROOMS), max_size=3, unique=True)
-draft = st.builds(
+client_indexes = st.integers(0, CLIENTS - 1)
+room_lists = st.lists(st.sampled_from(ROOMS), max_size=3, unique=True)
+drafts = st.builds(
     Draft,
     st.sampled_from(EVENT_TYPES),
     st.sampled_from(PIECES),
@@ -76,28 +82,28 @@ draft = st.builds(
     rarely(st.integers(1, 8)),
     st.booleans(),
 )
-drafts = st.lists(draft, min_size=1, max_size=5)
-few_drafts = rarely(drafts).map(lambda drawn: drawn or [])
-how = st.builds(
-    How,
-    st.none() | rooms | rooms,
+draft_lists = st.lists(drafts, min_size=1, max_size=5)
+mostly_no_drafts = rarely(draft_lists).map(lambda drawn: drawn or [])
+connect_options = st.builds(
+    ConnectOptions,
+    st.none() | room_lists | room_lists,
     st.integers(0, 7).map(lambda number: number < 7),
     rarely(st.integers(0, 3)),
     st.booleans(),
 )
-share = st.sampled_from((0.6, 1.1))
-_places = (
-    st.builds(Point, st.just("end"), st.integers(0, 4))
-    | st.builds(Point, st.just("oldest"), st.integers(-1, 1))
-    | st.builds(Point, st.just("future"), st.integers(1, 3))
-    | st.builds(Point, st.just("elsewhere"), st.integers(0, 3))
+lifetime_shares = st.sampled_from((0.6, 1.1))
+_log_offsets = (
+    st.builds(OffsetChoice, st.just("end"), st.integers(0, 4))
+    | st.builds(OffsetChoice, st.just("oldest"), st.integers(-1, 1))
+    | st.builds(OffsetChoice, st.just("future"), st.integers(1, 3))
+    | st.builds(OffsetChoice, st.just("another epoch"), st.integers(0, 3))
 )
-since = st.none() | st.none() | _places
-claim = (
-    st.builds(Point, st.just("got"), st.just(0))
-    | st.builds(Point, st.just("got"), st.just(0))
-    | st.builds(Point, st.just("got"), st.integers(0, 4))
-    | st.builds(Point, st.just("start"), st.integers(-1, 0))
+since_choices = st.none() | st.none() | _log_offsets
+claims = (
+    st.builds(OffsetChoice, st.just("received"), st.just(0))
+    | st.builds(OffsetChoice, st.just("received"), st.just(0))
+    | st.builds(OffsetChoice, st.just("received"), st.integers(0, 4))
+    | st.builds(OffsetChoice, st.just("session start"), st.integers(-1, 0))
     | st.none()
-    | _places
+    | _log_offsets
 )
