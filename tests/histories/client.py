@@ -22,7 +22,7 @@ class Client:
         previous_pid: the ``pid`` of the session before that.
         received: the positions of the events that it has read in its last session.
         acks: the acks since the last check.
-        slow_waits: how often in a row the server's time for slow consumers has passed for it.
+        slow_waits: how many times in a row it was slow for the whole ``SLOW_SECONDS``.
     """
 
     def __init__(self) -> None:

@@ -50,7 +50,7 @@ class _HeldLog(EventLog):
     reads: ReadHold
 
     async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
-        """Read. The rooms are those at the call, even if the caller changes them meanwhile."""
+        """Read for the rooms at the time of the call, even if the caller changes them meanwhile."""
         wanted = None if rooms is None else frozenset(rooms)
         if limit:
             await self.reads.wait("before")

@@ -1,6 +1,6 @@
 """What a consumer is owed: the rules of delivery and of recovery, over plain lists. Pure.
 
-The events of a log have the places 1, 2, 3, … in it. The rules in one page:
+The events of a log have the places 1, 2, 3, … These are the rules:
 
 **Events.** A consumer receives each event that is for one of its rooms: in the log's order, once,
 and no other event. The rooms of an event include those of its piece's last known state. A room
@@ -206,8 +206,8 @@ def _outcomes_after(
     if place >= log.oldest:
         starts = {place} if is_claim else {place, session.earliest_start}
         return Outcomes(frozenset(starts), fresh=min(starts) < log.oldest)
-    # The retention has removed events after this place. That is no gap if none of them was for the
-    # client, and the server knows so because it saw the disconnect.
+    # The retention has removed events after this place. That is no gap if they were all for
+    # other consumers, and if the server saw the disconnect and so knows this.
     received = max(place, session.claimed)
     if log.owed(received, session.rooms, until=log.oldest):
         return ONLY_FRESH

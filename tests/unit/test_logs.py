@@ -136,7 +136,7 @@ def test_a_value_is_bounded(log_format: str, configure: Configure) -> None:
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_a_librarys_message_is_bounded(log_format: str, configure: Configure) -> None:
-    """Escapes make the text longer, and count as well."""
+    """It is bounded even if escapes make it longer."""
     stream = configure(log_format)
     logging.getLogger("t.library").warning("%s", "\n" * 100_000)
     assert len(stream.getvalue()) < 5_000

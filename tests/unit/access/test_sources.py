@@ -13,7 +13,7 @@ from sio_server.access.sources import Source, locate, origin_allowed
 
 
 def source_of(peer: str = "127.0.0.1", trusted: Collection[str] = (), **headers: str) -> Source:
-    """Locate a request; ``_`` in a header's name stands for ``-``."""
+    """Return the source of a request; a ``_`` in a header's name stands for ``-``."""
     all_headers = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
     return locate(peer, "http", all_headers, trusted)
 

@@ -62,15 +62,15 @@ class Log(EventLog):
         self.before_read()
         if not self.available:
             raise LogUnavailable("the disk is away")
-        kept = reading.bounds(EPOCH, self.oldest, len(self.records))
-        seqs = reading.plan(after, wanted, limit, kept, self.examined)
+        bounds = reading.bounds(EPOCH, self.oldest, len(self.records))
+        seqs = reading.plan(after, wanted, limit, bounds, self.examined)
         if isinstance(seqs, Page):
             return seqs
         records = [self.records[seq - 1] for seq in seqs]
         found = [
             record for record in records if wanted is None or not wanted.isdisjoint(record.rooms)
         ]
-        return reading.page(found[:limit], seqs, limit, kept)
+        return reading.page(found[:limit], seqs, limit, bounds)
 
     async def bounds(self) -> Bounds:
         """Return the offsets between which events are stored."""
@@ -100,8 +100,6 @@ class Outlet:
         frames: the written frames.
         closed: the number of times it was dropped.
     """
-
-    encoded: list[Record]
 
     def __init__(self, bound: int = 1000) -> None:
         self.bound = bound

@@ -184,7 +184,7 @@ async def test_a_consumer_that_does_not_read_is_closed(monkeypatch: pytest.Monke
 
 
 async def test_a_failing_log_is_read_again(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reads are repeated until one succeeds, and no consumer is closed for it."""
+    """Reads are repeated until one succeeds, and no consumer is closed meanwhile."""
     monkeypatch.setattr(catchup, "RETRY_SECONDS", 0)
     cursor, outlet = node.join(outlet=Outlet(1))
     for _ in range(5):

@@ -147,7 +147,7 @@ async def test_a_consumer_over_its_bound_is_parked(bound: int, node: Node) -> No
 
 
 async def test_the_event_that_parks_a_consumer_is_delivered_to_it(node: Node) -> None:
-    """It counts the consumer as a recipient, if the consumer is alone in the room or not."""
+    """The consumer counts as a recipient, whether or not other consumers are in the room."""
     node.join(outlet=Outlet(0))
     assert node.publish("catalog") == 1
     assert node.delivered == 1

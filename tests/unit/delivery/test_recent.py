@@ -15,20 +15,20 @@ def record(seq: int, epoch: str = "epoch", body: str = "{}") -> Record:
 
 
 def seqs(
-    held: RecentEvents, after: int, count: int = 100, epoch: str = "epoch"
+    latest: RecentEvents, after: int, count: int = 100, epoch: str = "epoch"
 ) -> list[int] | None:
     """Return the numbers of the events after one, or None if they are not all in memory."""
-    entries = held.after(Offset(epoch, after), count)
+    entries = latest.after(Offset(epoch, after), count)
     return None if entries is None else [entry.record.offset.seq for entry in entries]
 
 
 def test_the_latest_events_are_in_memory() -> None:
     """Older events, and events that do not exist yet, are not in memory."""
-    held = RecentEvents(3)
-    assert seqs(held, 0) is None
+    latest = RecentEvents(3)
+    assert seqs(latest, 0) is None
     for seq in range(1, 6):
-        held.add(record(seq))
-    assert [seqs(held, after) for after in range(7)] == [
+        latest.add(record(seq))
+    assert [seqs(latest, after) for after in range(7)] == [
         None,
         None,
         [3, 4, 5],
@@ -37,29 +37,29 @@ def test_the_latest_events_are_in_memory() -> None:
         None,
         None,
     ]
-    assert seqs(held, 2, count=2) == [3, 4]
-    assert seqs(held, 2, epoch="another") is None
+    assert seqs(latest, 2, count=2) == [3, 4]
+    assert seqs(latest, 2, epoch="another") is None
 
 
 def test_memory_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """One event over the bound is not in memory either."""
     monkeypatch.setattr(recent, "MAX_RECENT_BYTES", 100)
-    held = RecentEvents()
+    latest = RecentEvents()
     for seq in range(1, 6):
-        held.add(record(seq, body="x" * 40))
-    assert seqs(held, 3) == [4, 5]
-    held.add(record(6, body="x" * 101))
-    assert seqs(held, 5) is None
+        latest.add(record(seq, body="x" * 40))
+    assert seqs(latest, 3) == [4, 5]
+    latest.add(record(6, body="x" * 101))
+    assert seqs(latest, 5) is None
 
 
 def test_the_events_in_memory_have_no_holes() -> None:
     """After a missing event, and in another epoch, only the new event is in memory."""
-    held = RecentEvents()
-    held.add(record(1))
-    held.add(record(3))
-    assert (seqs(held, 0), seqs(held, 2)) == (None, [3])
-    held.add(record(4, "another"))
-    assert (seqs(held, 2), seqs(held, 3, epoch="another")) == (None, [4])
+    latest = RecentEvents()
+    latest.add(record(1))
+    latest.add(record(3))
+    assert (seqs(latest, 0), seqs(latest, 2)) == (None, [3])
+    latest.add(record(4, "another"))
+    assert (seqs(latest, 2), seqs(latest, 3, epoch="another")) == (None, [4])
 
 
 class Plain:
@@ -74,20 +74,20 @@ class Plain:
 def test_missed_events_are_split_into_chunks_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """All consumers that missed the same events share the chunks."""
     monkeypatch.setattr(recent, "CHUNK_BYTES", 80)
-    held = RecentEvents()
+    latest = RecentEvents()
     for seq in range(1, 6):
-        held.add(record(seq, body="x" * 40))
+        latest.add(record(seq, body="x" * 40))
     offset = Offset("epoch", 0)
-    missed = held.after(offset, 100)
+    missed = latest.after(offset, 100)
     assert missed is not None
     assert missed.chunks(Plain) == [
         ([1, 2], Offset("epoch", 2)),
         ([3, 4], Offset("epoch", 4)),
         ([5], Offset("epoch", 5)),
     ]
-    assert held.after(offset, 100) is missed
+    assert latest.after(offset, 100) is missed
     assert missed.chunks(Plain) is missed.chunks(Plain)
-    held.add(record(6))
-    assert seqs(held, 0) == [1, 2, 3, 4, 5, 6]
-    held.add(record(1, "another"))
-    assert seqs(held, 0, epoch="another") == [1]
+    latest.add(record(6))
+    assert seqs(latest, 0) == [1, 2, 3, 4, 5, 6]
+    latest.add(record(1, "another"))
+    assert seqs(latest, 0, epoch="another") == [1]

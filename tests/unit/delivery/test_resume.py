@@ -1,4 +1,4 @@
-"""Where a consumer starts, whether it is recovered, and whether it is told of a gap.
+"""The start of a consumer: its position, whether it is recovered, and whether it has a gap.
 
 One row for each sentence of the contract about gaps and connection state recovery. The log of the
 tests keeps the events after 10 up to 20, and this server has delivered all of them.
@@ -108,7 +108,7 @@ ROWS = [
     Row("an offset that is no text counts as none", claim(["x"]), session(12), recovered(12)),
     Row("a session of an epoch that is gone is lost", claim(), session(12, epoch="other"), GAP),
     Row("a session that began in the future is lost", claim(), session(21), GAP),
-    Row("an offset of the future is a gap", claim(21), session(12), GAP),
+    Row("a claimed offset of the future is a gap", claim(21), session(12), GAP),
     Row(
         "a session that began with a gap tells it to a client that has no event of it",
         claim(),

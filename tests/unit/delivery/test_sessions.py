@@ -77,7 +77,7 @@ async def test_an_unknown_secret_names_no_session(sessions: ConsumerSessions, pi
 
 
 async def test_another_identity_does_not_get_the_session(sessions: ConsumerSessions) -> None:
-    """The session is ended, since its secret is known to somebody else."""
+    """The session is ended, because another client knows its secret."""
     session = new_session()
     await sessions.begin(session)
     assert await sessions.claim(session.pid, "key") is None

@@ -60,7 +60,7 @@ def test_other_schemes_are_no_credential(gate: Gate, header: str) -> None:
 
 @pytest.mark.parametrize("origin", [None, "http://here.example", "https://shop.example"])
 def test_an_allowed_origin_passes_and_may_read(gate: Gate, origin: str | None) -> None:
-    """The response names the origin, and says that it depends on it."""
+    """The response names the origin, and ``Vary`` keeps it out of other origins' caches."""
     request_with_origin = request() if origin is None else request(Origin=origin)
     gate.check_origin(request_with_origin)
     headers = gate.response_headers(request_with_origin)

@@ -1,4 +1,4 @@
-"""The ``auth`` of a Socket.IO handshake, and what it says about the client's past."""
+"""The ``auth`` of a Socket.IO handshake, and the client's past that it describes."""
 
 from __future__ import annotations
 
