@@ -142,7 +142,7 @@ def nested(levels: int) -> str:
 
 
 async def test_the_depth_of_json_is_bounded_on_every_transport(server: Server) -> None:
-    """64 levels of an event are accepted. Arguments and a batch around it do not count."""
+    """An event may have 64 levels. Arguments and a batch around it do not count."""
     deep, deeper = nested(64), nested(65)
     assert (await post(server.url, "/api/events", deep))[0] == 201
     assert (await post(server.url, "/api/events", deeper))[1]["code"] == "invalid_json"

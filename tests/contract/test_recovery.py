@@ -217,7 +217,7 @@ async def test_after_a_gap_a_session_starts_at_the_announced_position(
 
 
 async def test_a_session_without_rooms_starts_without_a_gap(server: Server, transport: str) -> None:
-    """So there is no gap to announce when the client recovers without an offset."""
+    """There is no gap to announce again when the client recovers without an offset."""
     auth = {"pid": "forged", "rooms": []}
     async with raw_socketio(server.url, transport, auth) as client:
         assert client.ready["gap"] is False

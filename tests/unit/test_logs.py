@@ -112,7 +112,7 @@ def test_a_value_stays_on_its_line(value: str, log_format: str, configure: Confi
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
 @pytest.mark.parametrize("value", HOSTILE)
-def test_a_librarys_message_stays_on_its_line(
+def test_a_message_of_a_library_stays_on_its_line(
     value: str, log_format: str, configure: Configure
 ) -> None:
     """A library may quote the text of a client."""
@@ -135,7 +135,7 @@ def test_a_value_is_bounded(log_format: str, configure: Configure) -> None:
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
-def test_a_librarys_message_is_bounded(log_format: str, configure: Configure) -> None:
+def test_a_message_of_a_library_is_bounded(log_format: str, configure: Configure) -> None:
     """It is bounded even if escapes make it longer."""
     stream = configure(log_format)
     logging.getLogger("t.library").warning("%s", "\n" * 100_000)

@@ -62,7 +62,7 @@ def keys(settings: Settings) -> list[str]:
     return [key.get_secret_value() for key in settings.producer_keys]
 
 
-def test_defaults_are_the_contracts() -> None:
+def test_the_defaults_are_those_of_the_contract() -> None:
     """Every setting is listed, and no other."""
     assert load([]).model_dump() == DEFAULTS
 
@@ -267,7 +267,7 @@ def test_a_bad_value_on_the_command_line_stops_the_start(field: str, value: str)
 
 
 def test_all_bad_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So one failed start shows all of them."""
+    """One failed start shows all of them."""
     monkeypatch.setenv("SIO_PORT", "x")
     monkeypatch.setenv("SIO_LOG_LEVEL", "loud")
     with pytest.raises(StartError) as caught:
@@ -304,7 +304,7 @@ def test_the_bounds_themselves_are_valid(
 def test_token_settings_are_refused_while_there_are_no_tokens(
     name: str, env_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No token would be checked, and the operator would not know it. The secret is not shown."""
+    """A start would hide that no token is checked. The secret is not shown."""
     env_file.write_text(f"{name}=hunter2\n")
     with pytest.raises(StartError, match=f"{name}: this version has no tokens"):
         load([])

@@ -49,7 +49,7 @@ def test_a_credential_that_is_no_key_is_refused(credential: str, source: Source)
 def test_every_key_is_compared_even_after_a_match(
     position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So the time of the check tells nothing about the keys."""
+    """Otherwise the time of the check would tell something about the keys."""
     compared: list[bytes] = []
     compare = hmac.compare_digest
 

@@ -355,7 +355,7 @@ def test_only_a_well_formed_offset_parses(value: Any) -> None:
     "text", ["k3jf9a0b1c2d", "k3jf9a0b1c2d-", "k3jf9a0b1c2d-01", "k3jf9a0b1c2d-1e1", "-", "-5", "7"]
 )
 def test_well_formed_text_that_is_no_offset_has_no_known_epoch(text: str) -> None:
-    """So it is a gap, even if it starts like the log's own offsets."""
+    """It is therefore a gap, even if it starts like the log's own offsets."""
     assert Offset.parse(text).epoch not in ("k3jf9a0b1c2d", "")
 
 

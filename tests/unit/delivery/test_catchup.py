@@ -240,7 +240,7 @@ async def test_recent_events_are_caught_up_from_memory() -> None:
 
 @pytest.mark.parametrize("rooms", [["catalog"], ["a"], ["nothing"]])
 async def test_a_cursor_that_missed_few_recent_events_is_live_at_once(rooms: list[str]) -> None:
-    """So the missed events can go out in one write with the frames around them."""
+    """The missed events can then go out in one write with the frames around them."""
     node = Node(recent_events=10)
     for _ in range(4):
         node.publish("catalog")

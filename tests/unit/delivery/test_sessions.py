@@ -58,7 +58,9 @@ async def test_a_claimed_session_is_the_stored_one(sessions: ConsumerSessions, g
     assert stored.past == SessionPast(session.start, gap, None)
 
 
-async def test_a_claimed_session_knows_where_its_consumer_was(sessions: ConsumerSessions) -> None:
+async def test_a_claimed_session_has_the_last_place_of_its_consumer(
+    sessions: ConsumerSessions,
+) -> None:
     """The last place is stored when the consumer leaves."""
     session = new_session()
     await sessions.begin(session)
@@ -110,7 +112,7 @@ async def test_a_superseded_connection_cannot_change_the_session(
     assert await sessions.claim(session.pid, IDENTITY) is not None
 
 
-async def test_a_failed_change_leaves_the_rooms(
+async def test_a_failed_change_does_not_change_the_rooms(
     sessions: ConsumerSessions, store: MemorySessions
 ) -> None:
     """If the store fails, the rooms in memory are those of the store."""

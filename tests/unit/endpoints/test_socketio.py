@@ -25,18 +25,18 @@ def parse(**auth: Any) -> ConnectAuth:
     return ConnectAuth.parse(auth, 5)
 
 
-def test_everything_is_optional() -> None:
+def test_every_key_is_optional() -> None:
     """A client that sends nothing is in ``catalog``, and can recover."""
     assert parse() == ConnectAuth(None, frozenset(("catalog",)), None, None, None, True)
     assert parse(token=None, rooms=None, since=None, pid=None, offset=None) == parse()
 
 
-def test_other_keys_are_the_applications() -> None:
-    """They are ignored."""
+def test_other_keys_are_ignored() -> None:
+    """An application may send its own data in ``auth``."""
     assert parse(usuario="Ana") == parse()
 
 
-def test_values_are_taken_over() -> None:
+def test_valid_values_are_used() -> None:
     """An empty list of rooms means no room."""
     auth = parse(token="t", rooms=["material:roble"], since=str(OFFSET), pid="p", offset="o")
     assert auth == ConnectAuth("t", frozenset(("material:roble",)), OFFSET, "p", "o", True)
