@@ -14,7 +14,7 @@ from benchmarks.figures import FURNITURE, LOAD, Figures, percentiles
 from sio_server.contract.events import parse_event
 from sio_server.eventlog.contract import Retention
 from sio_server.eventlog.sqlite.file import open_file
-from sio_server.eventlog.sqlite.store import Store
+from sio_server.eventlog.sqlite.store import SqliteStore
 from sio_server.eventlog.sqlite.writer import CHECKPOINT_PAGES
 
 BODY = json.dumps(
@@ -63,7 +63,7 @@ def measure_floor(name: str, events: int, seconds: float) -> Figures:
 def _sqlite(folder: Path) -> Iterator[Write]:
     """Append with the log's own statements, in one transaction with one sync."""
     connection = open_file(folder / "events.db")
-    with closing(Store(connection, Retention(86_400, 100_000), time.time)) as store:
+    with closing(SqliteStore(connection, Retention(86_400, 100_000), time.time)) as store:
 
         def write(events: int) -> None:
             plan = store.new_plan()

@@ -374,7 +374,7 @@ class SocketIO:
         start = client.resume(self._fanout.position)
         self._fanout.join(client.connection.cursor, start, client.caught_up)
 
-    async def left(
+    async def disconnected(
         self,
         session: EngineSession,
         namespace: str,

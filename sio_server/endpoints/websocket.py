@@ -107,7 +107,7 @@ class WebSocketClient:
         self.socket = WebSocket(
             settings.max_message_bytes,
             settings.max_buffer_bytes,
-            on_pong=lambda: heartbeat.beat(self),
+            on_pong=lambda: heartbeat.answered(self),
         )
         self._tasks = ConnectionTasks()
         self._close_reason = "client disconnect"

@@ -37,7 +37,7 @@ class Heartbeat:
         """Start pinging; the first ping is sent after one interval."""
         self._idle.add(member)
 
-    def beat(self, member: HeartbeatMember) -> None:
+    def answered(self, member: HeartbeatMember) -> None:
         """Note that the member has answered a ping; other answers are ignored."""
         if member in self._pinged:
             self._pinged.discard(member)

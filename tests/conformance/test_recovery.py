@@ -263,7 +263,7 @@ class SlowSessions(MemorySessions):
         await self.answers.wait()
         return opening
 
-    async def left(
+    async def disconnected(
         self,
         session: EngineSession,
         namespace: str,

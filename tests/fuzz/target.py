@@ -213,8 +213,8 @@ def _measure(owner: Any, name: str, into: dict[str, int]) -> None:
             into[where] = _count(value)
         elif isinstance(value, Sized) and not isinstance(value, str | bytes | type):
             if attribute not in (
-                "_quiet",
-                "_just_left",
+                "_recently_logged_addresses",
+                "_closing_sids",
             ):  # addresses and sids that are kept for a moment
                 into[where] = len(value)
         elif _is_ours(value) and where.count(".") < 3:

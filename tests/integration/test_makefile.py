@@ -1,4 +1,4 @@
-"""The Makefile: ``make help`` names every target, and ``make`` without a target starts the server."""
+"""The Makefile: ``make help`` names every target, and ``make`` alone starts the server."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ async def test_an_event_during_the_replacement_of_a_lost_session_is_a_gap(
         async with raw_socketio(far.url, "websocket", auth) as client:
             assert client.ready["gap"] is False
         async with plain(far.url) as live, asyncio.timeout(TIMEOUT):
-            proxy.hold = b"put"
+            proxy.hold = b"\r\ncreate\r\n"
             async with asyncio.TaskGroup() as tasks:
 
                 async def reconnect() -> dict[str, Any]:

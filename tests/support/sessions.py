@@ -51,7 +51,7 @@ class MemorySessions:
             sid=stored.sid, pid=pid, rooms=stored.rooms, missed_events=missed_events
         )
 
-    async def left(
+    async def disconnected(
         self,
         session: EngineSession,
         namespace: str,

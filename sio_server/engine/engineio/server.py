@@ -122,8 +122,10 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         self._upgrading: Deadlines[Upgrade] = Deadlines(
             connect_timeout, lambda upgrade: upgrade.fail()
         )
-        self._just_left: Deadlines[str] = Deadlines(LATE_POLL_SECONDS, lambda sid: None)
-        self._quiet: Deadlines[str] = Deadlines(QUIET_SECONDS, lambda address: None)
+        self._closing_sids: Deadlines[str] = Deadlines(LATE_POLL_SECONDS, lambda sid: None)
+        self._recently_logged_addresses: Deadlines[str] = Deadlines(
+            QUIET_SECONDS, lambda address: None
+        )
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
         """Serve all requests to the path, also those with a method that is not allowed.
@@ -211,8 +213,8 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         return bad_request("Bad request")
 
     def _answer_unknown_sid(self, request: HttpRequest, sid: str) -> HttpResponse:
-        if sid in self._just_left and request.method == "GET":  # it crossed the CLOSE packet
-            self._just_left.discard(sid)
+        if sid in self._closing_sids and request.method == "GET":  # it crossed the CLOSE packet
+            self._closing_sids.discard(sid)
             return HttpResponse(200, packets.NOOP.encode(), TEXT)
         return bad_request("Session ID unknown", UNKNOWN_SID)
 
@@ -311,18 +313,18 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
 
     def session_pong(self, session: EngineSession) -> None:
         """Note that the client has answered a ping."""
-        self._heartbeat.beat(session)
+        self._heartbeat.answered(session)
 
     def session_close_packet(self, session: EngineSession) -> None:
         """Expect a late GET: if none waits, a polling client has sent one already."""
         carrier = session.transport
         if isinstance(carrier, Polling) and not carrier.is_polled:
-            self._just_left.add(session.sid)
+            self._closing_sids.add(session.sid)
 
     def session_protocol_error(self, session: EngineSession, error: Exception) -> None:
         """Log the error, at most once in ``QUIET_SECONDS`` for each address."""
-        if session.peer not in self._quiet:
-            self._quiet.add(session.peer)
+        if session.peer not in self._recently_logged_addresses:
+            self._recently_logged_addresses.add(session.peer)
             logger.warning("protocol_error address=%s reason=%s", session.peer, error)
 
     def session_message(self, session: EngineSession, data: str | bytes) -> Awaitable[None] | None:

@@ -278,7 +278,7 @@ class Server(Application):
         try:
             if self._sessions is not None:
                 rooms = [room for room in self.manager.get_rooms(sid, namespace) if room != sid]
-                await self._sessions.left(
+                await self._sessions.disconnected(
                     session, namespace, sid, rooms, permanently=reason in _PERMANENT_REASONS
                 )
             await self._trigger_event("disconnect", namespace, sid, reason)

@@ -62,7 +62,7 @@ class SessionRegistry(Protocol):
             socketio.exceptions.ConnectionRefusedError: the client may not connect.
         """
 
-    async def left(
+    async def disconnected(
         self,
         session: EngineSession,
         namespace: str,

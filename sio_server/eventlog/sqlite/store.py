@@ -272,9 +272,6 @@ class SqliteStore:
         return self._connection.execute(sql).fetchall()[0]
 
 
-Store = SqliteStore  # the name that benchmarks/floors.py imports
-
-
 # The rooms of an event are stored as a JSON array, with each name on its own line. JSON escapes
 # line ends within names. So a search for a name with its line ends matches whole names only.
 

@@ -21,7 +21,7 @@ end
 
 -- Create a session. ARGV: ..., owner, data. A late request, from a connection that broke, must not
 -- undo a claim.
-function steps.put()
+function steps.create()
     if redis.call('EXISTS', KEY) == 0 or is_owned() then
         write(ARGV[4])
     end

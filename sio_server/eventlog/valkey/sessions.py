@@ -72,7 +72,7 @@ class ValkeySessions(SessionStore):
 
     @override
     async def create(self, key: str, owner: str, data: str) -> None:
-        await self._step("put", key, self._connected_milliseconds, owner, data)
+        await self._step("create", key, self._connected_milliseconds, owner, data)
         self._owners[key] = owner
 
     @override

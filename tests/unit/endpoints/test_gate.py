@@ -95,7 +95,7 @@ def test_the_connections_of_an_address_are_limited(gate: Gate) -> None:
 
 
 def test_refusals_count_for_the_address(gate: Gate, metrics: Metrics) -> None:
-    """Over the limit the answer is ``rate_limited``. Each refusal counts under the answer's code."""
+    """Over the limit the answer is ``rate_limited``. A refusal counts under the answer's code."""
     source = gate.source(request())
     codes = [gate.refuse(Unauthorized("no"), source).code for _ in range(3)]
     assert codes == ["unauthorized", "unauthorized", "rate_limited"]

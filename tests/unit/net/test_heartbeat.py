@@ -77,7 +77,7 @@ def test_a_member_that_answers_is_pinged_again(loop: FakeTime, heartbeat: Heartb
     loop.advance(0.1)
     assert member.pings == [25]
     loop.advance(5)
-    call(loop, heartbeat.beat, member)
+    call(loop, heartbeat.answered, member)
     loop.advance(24.9)
     assert member.pings == [25]
     loop.advance(0.1)
@@ -102,7 +102,7 @@ def test_an_answer_just_before_the_timeout_counts(loop: FakeTime, heartbeat: Hea
     member = Member(loop)
     call(loop, heartbeat.add, member)
     loop.advance(44.9)
-    call(loop, heartbeat.beat, member)
+    call(loop, heartbeat.answered, member)
     loop.advance(44.9)
     assert member.timeouts == []
     loop.advance(0.2)
@@ -133,7 +133,7 @@ def test_an_answer_does_not_add_a_discarded_member_again(
     call(loop, heartbeat.add, member)
     loop.advance(25)
     call(loop, heartbeat.discard, member)
-    call(loop, heartbeat.beat, member)
+    call(loop, heartbeat.answered, member)
     loop.advance(100)
     assert (member.pings, member.timeouts) == ([25], [])
 
@@ -158,7 +158,7 @@ def test_an_answer_during_the_ping_counts(loop: FakeTime, heartbeat: Heartbeat) 
     class Fast(Member):
         def ping(self) -> None:
             super().ping()
-            heartbeat.beat(self)
+            heartbeat.answered(self)
 
     member = Fast(loop)
     call(loop, heartbeat.add, member)
@@ -174,6 +174,6 @@ def test_each_member_has_its_own_times(loop: FakeTime, heartbeat: Heartbeat) -> 
     call(loop, heartbeat.add, silent)
     for _ in range(6):
         loop.advance(10)
-        call(loop, heartbeat.beat, lively)
+        call(loop, heartbeat.answered, lively)
     assert lively.timeouts == []
     assert (silent.pings, silent.timeouts) == ([26], [46])

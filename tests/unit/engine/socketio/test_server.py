@@ -188,7 +188,7 @@ async def test_only_a_disconnect_is_permanent(leave: str, permanently: bool) -> 
     left: list[tuple[str, list[str], bool]] = []
 
     class Sessions(MemorySessions):
-        async def left(
+        async def disconnected(
             self,
             session: EngineSession,
             namespace: str,
@@ -225,7 +225,7 @@ async def test_a_client_that_closes_during_its_connect_handler_leaves() -> None:
             session.end("transport close")
             return await super().open(session, namespace, auth)
 
-        async def left(
+        async def disconnected(
             self,
             session: EngineSession,
             namespace: str,
