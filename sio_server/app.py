@@ -97,12 +97,12 @@ def make_app(
 
     app = web.Application(client_max_size=settings.max_batch_bytes)
     Middleware(hub, gate).install(app)
-    socketio = SocketIO(hub, gate, event_log, fanout, sessions, connections, limits, settings)
-    sockets = PlainWebSocket(hub, gate, event_log, fanout, connections, limits, settings)
+    socketio = SocketIO(hub, gate, fanout, sessions, connections, limits, settings)
+    sockets = PlainWebSocket(hub, gate, fanout, connections, limits, settings)
     pages = Pages()
     socketio.add_routes(app)
     HttpApi(hub, gate, event_log, metrics, settings).add_routes(app)
-    SseApi(gate, event_log, fanout, connections, limits, settings).add_routes(app)
+    SseApi(gate, fanout, connections, limits, settings).add_routes(app)
     Ops(hub, event_log, metrics).add_routes(app)
     pages.add_routes(app)
 

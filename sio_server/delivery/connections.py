@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable
 from sio_server.access.limits import RateLimit
 from sio_server.access.principals import Principal
 from sio_server.access.sources import Source
+from sio_server.contract.events import Offset
 from sio_server.delivery.cursor import Cursor
-from sio_server.delivery.fanout import Fanout
+from sio_server.delivery.fanout import Fanout, OnCaughtUp
+from sio_server.delivery.resume import Start
 from sio_server.delivery.sessions import ConsumerSession
 from sio_server.eventlog.session_contract import Superseded
 from sio_server.logs import get_logger
@@ -56,7 +58,7 @@ class Connections:
     """The open connections of consumers.
 
     Args:
-        fanout: where a connection's cursor leaves when the connection ends.
+        fanout: a connection's cursor joins it, and leaves it when the connection ends.
         metrics: the counters.
     """
 
@@ -70,13 +72,25 @@ class Connections:
     def __len__(self) -> int:
         return len(self._closes)
 
-    def add(self, connection: Connection, close: Callable[[], None]) -> None:
-        """Add a connection. Its consumer receives nothing before ``Fanout.join``.
+    def open(
+        self,
+        connection: Connection,
+        close: Callable[[], None],
+        decide: Callable[[Offset], Start],
+        on_caught_up: OnCaughtUp,
+    ) -> None:
+        """Add a connection, and let its consumer begin.
 
         Args:
             connection: a new one.
             close: ends the transport in a way that lets the client connect again.
+            decide: returns the consumer's start, given the present head; see ``resume``.
+            on_caught_up: see ``Fanout.join``.
         """
+        self._add(connection, close)
+        self._fanout.join(connection.cursor, decide(self._fanout.position), on_caught_up)
+
+    def _add(self, connection: Connection, close: Callable[[], None]) -> None:
         self._closes[connection] = close
         if connection.session is not None:
             self._by_session[connection.session.key] = connection

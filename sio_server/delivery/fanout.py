@@ -32,8 +32,8 @@ from sio_server.delivery.catchup import CatchUp
 from sio_server.delivery.cursor import Cursor, Outlet, State, Write
 from sio_server.delivery.head import Head
 from sio_server.delivery.recent import MAX_RECENT_EVENTS, RecentEvents
-from sio_server.delivery.resume import LastSeen, Start
-from sio_server.eventlog.contract import EventLog
+from sio_server.delivery.resume import LastSeen, ResumeRequest, Start
+from sio_server.eventlog.contract import Bounds, EventLog
 
 logger = logging.getLogger(__name__)
 
@@ -115,14 +115,22 @@ class Fanout:
         """The head: the last delivered event of the log."""
         return self._head.position
 
-    async def reach_end(self) -> None:
+    async def prepare(self, request: ResumeRequest) -> Bounds | None:
         """Wait until every event that is acknowledged by now, on any server, is delivered here.
 
+        Returns:
+            The log's bounds, for ``resume``. None if they are not needed: the client has no past,
+            and the log is not shared, so that the tail delivers an event before its ack.
+
         Raises:
-            LogUnavailable: the log cannot be asked for its end.
+            LogUnavailable: the log cannot be asked for its bounds.
         """
-        if self._log.shared:  # otherwise the tail delivers an event before it is acknowledged
-            await self._head.reach((await self._log.bounds()).position)
+        if not (request.has_past or self._log.shared):
+            return None
+        bounds = await self._log.bounds()
+        if self._log.shared:
+            await self._head.reach(bounds.position)
+        return bounds
 
     def deliver(self, record: Record) -> int:
         """Write a record to every live cursor in its rooms. Return the number of recipients.

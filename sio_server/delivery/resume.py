@@ -30,6 +30,11 @@ class ResumeRequest:
     offset: object = None
     has_rooms: bool = True
 
+    @property
+    def has_past(self) -> bool:
+        """Whether the client says anything about its past."""
+        return self.since is not None or self.claims_session
+
 
 class LastSeen(NamedTuple):
     """The place of a session's consumer when the server saw it disconnect.
@@ -82,11 +87,12 @@ def resume(
     Args:
         request: what the client says about its past.
         session: the session that its ``pid`` names, or None if there is no such session.
-        bounds: the log's bounds. None only for a client that says nothing about its past.
+        bounds: the log's bounds, read after the client's request. None is enough for a client
+            without a past.
         head: the position up to which this server has delivered. A consumer without a past, or
             with a gap, starts here.
     """
-    if bounds is None or (request.since is None and not request.claims_session):
+    if bounds is None or not request.has_past:
         return Start(head)
     if session is not None:
         position = _recovery_position(session, _parse(request.offset), bounds)

@@ -41,7 +41,7 @@ from sio_server.engine import (
     SessionsUnavailable,
     ack_requested,
 )
-from sio_server.eventlog.contract import EventLog
+from sio_server.eventlog.contract import Bounds
 from sio_server.hub import Hub
 from sio_server.net.frames import Frame
 from sio_server.net.front import HttpFront
@@ -161,10 +161,10 @@ class SocketIOClient:
 
     Attributes:
         connection: None until the handshake has succeeded.
-        resume: decides where it starts, given the head; set by the handshake.
+        decide: returns its start, given the head; set by the handshake.
     """
 
-    __slots__ = ("_session", "connect_rate", "connection", "rate", "resume", "source")
+    __slots__ = ("_session", "connect_rate", "connection", "decide", "rate", "source")
 
     def __init__(
         self, session: EngineSession, source: Source, rate: RateLimit, connect_rate: RateLimit
@@ -174,7 +174,7 @@ class SocketIOClient:
         self.rate = rate
         self.connect_rate = connect_rate
         self.connection: Connection | None = None
-        self.resume: Callable[[Offset], Start]
+        self.decide: Callable[[Offset], Start]
 
     def caught_up(self, caught_up: CaughtUp) -> None:
         """Emit ``ready``, and note where a fresh session has begun."""
@@ -201,7 +201,6 @@ class SocketIO:
     Args:
         hub: executes commands.
         gate: identifies the client and counts its connection.
-        event_log: tells whether a client has missed events.
         fanout: delivers events to the clients.
         sessions: stores the sessions that clients can recover.
         connections: the open connections.
@@ -213,7 +212,6 @@ class SocketIO:
         self,
         hub: Hub,
         gate: Gate,
-        event_log: EventLog,
         fanout: Fanout,
         sessions: ConsumerSessions,
         connections: Connections,
@@ -222,7 +220,6 @@ class SocketIO:
     ) -> None:
         self._hub = hub
         self._gate = gate
-        self._event_log = event_log
         self._fanout = fanout
         self._sessions = sessions
         self._connections = connections
@@ -289,8 +286,8 @@ class SocketIO:
             self._hub.check_open()
             parsed = ConnectAuth.parse(auth, self._max_json_depth)
             principal = self._authorise(client, parsed)
-            await self._fanout.reach_end()
-            connection = await self._decide(client, session, parsed, principal)
+            bounds = await self._fanout.prepare(parsed.past)
+            connection = await self._decide(client, session, parsed, principal, bounds)
         except (LogUnavailable, ShuttingDown):
             # After a CONNECT_ERROR the client would not connect again.
             raise SessionsUnavailable from None
@@ -328,15 +325,14 @@ class SocketIO:
         session: EngineSession,
         auth: ConnectAuth,
         principal: Principal,
+        bounds: Bounds | None,
     ) -> Connection:
         """Return the client's connection, with the session that it recovers or begins."""
-        past, stored, bounds = auth.past, None, None
-        if past.claims_session and isinstance(auth.pid, str):
+        stored = None
+        if auth.recovery and isinstance(auth.pid, str):
             stored = await self._sessions.claim(auth.pid, principal.kind)
-        if past.claims_session or past.since is not None:
-            bounds = await self._event_log.bounds()
-        client.resume = partial(resume, past, stored and stored.past, bounds)
-        start = client.resume(self._fanout.position)
+        client.decide = partial(resume, auth.past, stored and stored.past, bounds)
+        start = client.decide(self._fanout.position)
         outlet = SocketIOOutlet(session) if auth.recovery else OneArgumentOutlet(session)
         cursor = Cursor(outlet, auth.rooms, start.position)
         consumer_session = None
@@ -370,9 +366,7 @@ class SocketIO:
         client = self._client(sid)
         if namespace != "/" or client is None or client.connection is None:
             return
-        self._connections.add(client.connection, client.close)
-        start = client.resume(self._fanout.position)
-        self._fanout.join(client.connection.cursor, start, client.caught_up)
+        self._connections.open(client.connection, client.close, client.decide, client.caught_up)
 
     async def disconnected(
         self,

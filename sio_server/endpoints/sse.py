@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from aiohttp import HttpVersion11, web
 
@@ -14,7 +15,6 @@ from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import CaughtUp, Fanout
 from sio_server.delivery.resume import ResumeRequest, Start, resume
 from sio_server.endpoints.gate import Gate, since_in
-from sio_server.eventlog.contract import EventLog
 from sio_server.net.connection import DETACHED, TcpConnection
 from sio_server.net.deadlines import Deadlines
 from sio_server.settings import Settings
@@ -105,7 +105,6 @@ class SseApi:
 
     Args:
         gate: identifies the client and counts its connection.
-        event_log: tells whether ``since`` is a gap.
         fanout: delivers events to the stream.
         connections: the open connections.
         limits: the rate limit of a connection.
@@ -115,14 +114,12 @@ class SseApi:
     def __init__(
         self,
         gate: Gate,
-        event_log: EventLog,
         fanout: Fanout,
         connections: Connections,
         limits: Limits,
         settings: Settings,
     ) -> None:
         self._gate = gate
-        self._event_log = event_log
         self._fanout = fanout
         self._connections = connections
         self._limits = limits
@@ -145,8 +142,7 @@ class SseApi:
         rooms = gate.rooms(query)
         last_id = request.headers.get("Last-Event-ID")
         past = ResumeRequest(since=Offset.parse(last_id) if last_id else since_in(query))
-        await self._fanout.reach_end()
-        bounds = None if past.since is None else await self._event_log.bounds()
+        bounds = await self._fanout.prepare(past)
         leave = gate.enter(source)
         try:
             stream = await self._open(request)
@@ -156,7 +152,7 @@ class SseApi:
         cursor = Cursor(stream, rooms, self._fanout.position)
         stream.leave = leave
         stream.connection = Connection("sse", principal, source, cursor, self._limits.new_rate())
-        self._serve(stream, resume(past, None, bounds, self._fanout.position))
+        self._serve(stream, partial(resume, past, None, bounds))
         return DETACHED
 
     async def _open(self, request: web.Request) -> EventStream:
@@ -177,10 +173,11 @@ class SseApi:
         stream.detach_from_aiohttp(request)
         return stream
 
-    def _serve(self, stream: EventStream, start: Start) -> None:
-        self._connections.add(stream.connection, lambda: stream.end("shutting down"))
+    def _serve(self, stream: EventStream, decide: Callable[[Offset], Start]) -> None:
         self._comments.add(stream)
-        self._fanout.join(stream.connection.cursor, start, stream.caught_up)
+        self._connections.open(
+            stream.connection, lambda: stream.end("shutting down"), decide, stream.caught_up
+        )
 
     def _ended(self, stream: EventStream, reason: str) -> None:
         self._comments.discard(stream)

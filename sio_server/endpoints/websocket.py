@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -28,7 +29,7 @@ from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import CaughtUp, Fanout
 from sio_server.delivery.resume import ResumeRequest, resume
 from sio_server.endpoints.gate import Gate, since_in
-from sio_server.eventlog.contract import Bounds, EventLog
+from sio_server.eventlog.contract import Bounds
 from sio_server.hub import Hub
 from sio_server.net.connection import DETACHED
 from sio_server.net.frames import PING, Frame
@@ -85,7 +86,6 @@ class WebSocketClient:
 
     Args:
         hub: executes commands.
-        fanout: delivers events.
         connections: the open connections.
         heartbeat: pings the client.
         settings: the bounds of a message and of the buffer.
@@ -94,13 +94,11 @@ class WebSocketClient:
     def __init__(
         self,
         hub: Hub,
-        fanout: Fanout,
         connections: Connections,
         heartbeat: Heartbeat,
         settings: Settings,
     ) -> None:
         self._hub = hub
-        self._fanout = fanout
         self._connections = connections
         self._heartbeat = heartbeat
         self._max_json_depth = settings.max_json_depth
@@ -121,10 +119,13 @@ class WebSocketClient:
         self._connection = connection
         self._wants_ready = past.since is not None
         self._leave = leave
-        self._connections.add(connection, lambda: self.close(GOING_AWAY, "shutting down"))
         self._heartbeat.add(self)
-        start = resume(past, None, handshake.bounds, self._fanout.position)
-        self._fanout.join(connection.cursor, start, self.caught_up)
+        self._connections.open(
+            connection,
+            lambda: self.close(GOING_AWAY, "shutting down"),
+            partial(resume, past, None, handshake.bounds),
+            self.caught_up,
+        )
         self.socket.set_receiver(self)
 
     def caught_up(self, caught_up: CaughtUp) -> None:
@@ -225,7 +226,6 @@ class PlainWebSocket:
     Args:
         hub: executes commands.
         gate: identifies the client and counts its connection.
-        event_log: tells whether ``since`` is a gap.
         fanout: delivers events to the clients.
         connections: the open connections.
         limits: the rate limit of a connection.
@@ -236,7 +236,6 @@ class PlainWebSocket:
         self,
         hub: Hub,
         gate: Gate,
-        event_log: EventLog,
         fanout: Fanout,
         connections: Connections,
         limits: Limits,
@@ -244,7 +243,6 @@ class PlainWebSocket:
     ) -> None:
         self._hub = hub
         self._gate = gate
-        self._event_log = event_log
         self._fanout = fanout
         self._connections = connections
         self._limits = limits
@@ -255,9 +253,7 @@ class PlainWebSocket:
         """Open one client's socket. The client misses no event after the answer to its upgrade."""
         gate = self._gate
         source = gate.source(request)
-        client = WebSocketClient(
-            self._hub, self._fanout, self._connections, self._heartbeat, self._settings
-        )
+        client = WebSocketClient(self._hub, self._connections, self._heartbeat, self._settings)
         try:
             leave = gate.enter(source)
         except RateLimited as full:
@@ -288,8 +284,7 @@ class PlainWebSocket:
             principal.check_consume()
             past = ResumeRequest(since=since_in(query))
             rooms = gate.rooms(query)
-            await self._fanout.reach_end()
-            bounds = None if past.since is None else await self._event_log.bounds()
+            bounds = await self._fanout.prepare(past)
         except ContractError as error:
             return error
         cursor = Cursor(client, rooms, self._fanout.position)

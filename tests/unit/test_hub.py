@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -96,10 +96,15 @@ def connection(hub: Hub) -> Connection:
     return Connection("websocket", PRODUCER, source, cursor, RateLimit(100))
 
 
+def open_connection(hub: Hub, opened: Connection, close: Callable[[], None]) -> None:
+    """Open a connection whose consumer starts at the head."""
+    hub._connections.open(opened, close, Start, lambda caught_up: None)
+
+
 async def test_a_stop_waits_for_publishes_in_flight(hub: Hub, log: SlowLog) -> None:
     """They are acknowledged before any transport is closed. New publishes are refused at once."""
     closed = asyncio.Event()
-    hub._connections.add(connection(hub), closed.set)
+    open_connection(hub, connection(hub), closed.set)
     publish = asyncio.ensure_future(
         hub.publish(PRODUCER, Event("furniture_created", FURNITURE, "in flight"))
     )
@@ -128,7 +133,7 @@ async def test_a_drain_ends_within_its_time(log: SlowLog) -> None:
     )
     await asyncio.sleep(0)
     closed = asyncio.Event()
-    hub._connections.add(connection(hub), closed.set)
+    open_connection(hub, connection(hub), closed.set)
     await hub.drain()
     assert closed.is_set()
     publish.cancel()
@@ -138,8 +143,8 @@ async def test_a_drain_ends_within_its_time(log: SlowLog) -> None:
 async def test_a_removed_connection_is_counted_once(hub: Hub) -> None:
     """A second removal does not count."""
     one, other = connection(hub), connection(hub)
-    hub._connections.add(one, lambda: None)
-    hub._connections.add(other, lambda: None)
+    open_connection(hub, one, lambda: None)
+    open_connection(hub, other, lambda: None)
     for _ in range(2):
         hub._connections.remove(one, "client disconnect")
     assert b'sio_connections{transport="websocket"} 1.0' in hub._metrics.render()
@@ -150,7 +155,7 @@ async def test_a_connection_that_opens_during_a_drain_is_closed(hub: Hub) -> Non
     """It was opening when the other connections were closed."""
     await hub.drain()
     closed = asyncio.Event()
-    hub._connections.add(connection(hub), closed.set)
+    open_connection(hub, connection(hub), closed.set)
     assert closed.is_set()
 
 

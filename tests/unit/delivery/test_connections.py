@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +13,7 @@ from sio_server.access.sources import Source
 from sio_server.delivery import connections as module
 from sio_server.delivery.connections import Connection, Connections
 from sio_server.delivery.cursor import Cursor
+from sio_server.delivery.resume import Start
 from sio_server.delivery.sessions import ConsumerSession
 from sio_server.eventlog.session_contract import Superseded
 from sio_server.metrics import Metrics
@@ -33,6 +35,13 @@ async def connections(node: Node, metrics: Metrics) -> Connections:
     return Connections(node.fanout, metrics)
 
 
+def open_connection(
+    connections: Connections, connection: Connection, close: Callable[[], None]
+) -> None:
+    """Open a connection whose consumer starts at the head."""
+    connections.open(connection, close, Start, lambda caught_up: None)
+
+
 def make_connection(session: ConsumerSession | None = None) -> Connection:
     """Return a consumer's connection."""
     cursor = Cursor(Outlet(), ["catalog"], offset(0))
@@ -43,7 +52,7 @@ async def test_open_connections_are_counted(connections: Connections, metrics: M
     """A second removal does not count."""
     first, second = make_connection(), make_connection()
     for connection in (first, second):
-        connections.add(connection, lambda: None)
+        open_connection(connections, connection, lambda: None)
     assert len(connections) == 2
     for _ in range(2):
         connections.remove(first, "client disconnect")
@@ -55,7 +64,7 @@ async def test_a_removed_connection_receives_nothing(connections: Connections, n
     """Its cursor leaves the fan-out."""
     cursor, outlet = node.join()
     connection = Connection("sse", PRINCIPAL, SOURCE, cursor, RateLimit(100))
-    connections.add(connection, lambda: None)
+    open_connection(connections, connection, lambda: None)
     node.publish("catalog")
     connections.remove(connection, "transport close")
     assert node.publish("catalog") == 0
@@ -66,8 +75,8 @@ async def test_a_superseded_connection_is_closed(connections: Connections) -> No
     """Its session has another owner now. A connection that still owns its session stays open."""
     session = ConsumerSession("sid", "anonymous", offset(0), {})
     closed: list[str] = []
-    connections.add(make_connection(session), lambda: closed.append("session"))
-    connections.add(make_connection(), lambda: closed.append("none"))
+    open_connection(connections, make_connection(session), lambda: closed.append("session"))
+    open_connection(connections, make_connection(), lambda: closed.append("none"))
     connections.close_superseded(
         [Superseded("unknown", "x"), Superseded(session.key, session.owner)]
     )
@@ -83,8 +92,8 @@ async def test_the_older_connection_of_a_session_does_not_remove_the_newer(
     session = ConsumerSession("sid", "anonymous", offset(0), {})
     older, newer = make_connection(session), make_connection(session)
     closed: list[str] = []
-    connections.add(older, lambda: closed.append("older"))
-    connections.add(newer, lambda: closed.append("newer"))
+    open_connection(connections, older, lambda: closed.append("older"))
+    open_connection(connections, newer, lambda: closed.append("newer"))
     connections.remove(older, "transport close")
     connections.close_superseded([Superseded(session.key, "a later connection")])
     assert closed == ["newer"]
@@ -101,7 +110,7 @@ async def test_a_drain_closes_every_connection(
 
     closed: list[int] = []
     for number in range(4):
-        connections.add(make_connection(), lambda number=number: closed.append(number))
+        open_connection(connections, make_connection(), lambda number=number: closed.append(number))
     monkeypatch.setattr(asyncio, "sleep", sleep)
     monkeypatch.setattr(module, "DRAIN_PAUSE_SECONDS", 1.0)
     await connections.close_all(2.0)
@@ -115,5 +124,5 @@ async def test_a_connection_that_opens_after_a_drain_is_closed_at_once(
     """It was opening when the others were closed."""
     await connections.close_all(0)
     closed: list[bool] = []
-    connections.add(make_connection(), lambda: closed.append(True))
+    open_connection(connections, make_connection(), lambda: closed.append(True))
     assert closed == [True]
