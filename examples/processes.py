@@ -72,5 +72,5 @@ class Processes:
             await process.wait()
         await asyncio.gather(*self._tasks)
         if ended:
-            print(f"{ended} has ended, and so has all else", flush=True)
+            print(f"{ended} has ended, so all other processes were stopped", flush=True)
         return 1 if ended else 0

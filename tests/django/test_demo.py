@@ -397,5 +397,5 @@ async def test_the_end_of_one_process_ends_the_demo(command: subprocess.Popen[st
     os.kill(gunicorn, signal.SIGKILL)
     output, _ = command.communicate(timeout=TIMEOUT)
     assert command.returncode == 1
-    assert output.splitlines()[-1] == "site has ended, and so has all else"
+    assert output.splitlines()[-1] == "site has ended, so all other processes were stopped"
     wait_until(lambda: not any(map(runs, started)), "all have ended")
