@@ -21,6 +21,12 @@ def load_vectors(name: str) -> list[dict[str, Any]]:
     return vectors
 
 
+def load_contract() -> dict[str, Any]:
+    """Read the contract as sets: event types, fields, rooms, errors, limits and settings."""
+    contract: dict[str, Any] = json.loads((VECTORS / "contract.json").read_text())
+    return contract
+
+
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Return a function that starts servers with given settings, and stop them after the test."""

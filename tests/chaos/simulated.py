@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from sio_server.contract.events import EVENT_TYPES
 from tests.chaos.history import (
     Acknowledged,
     Attempt,
@@ -31,12 +32,11 @@ from tests.chaos.history import (
 
 MATERIALS = ("roble", "haya", "pino")
 AUTHORS = ("Juan", "Eva")
-TYPES = ("furniture_created", "furniture_updated", "furniture_deleted")
 ROOMS = (
     "catalog",
     *(f"material:{material}" for material in MATERIALS),
     *(f"author:{author}" for author in AUTHORS),
-    *(f"type:{type}" for type in TYPES),
+    *(f"type:{type}" for type in EVENT_TYPES),
     "furniture:1",
     "furniture:2",
 )
@@ -110,7 +110,7 @@ class Simulation:
         fate = self._random.choice(
             ("ok", "ok", "ok", "retried", "lost", "refused", "unanswered", "repeated")
         )
-        type, furniture = self._random.choice(TYPES), piece(self._random)
+        type, furniture = self._random.choice(EVENT_TYPES), piece(self._random)
         began = self._time()
         event = None if fate in ("refused", "lost") else self._append(id, type, furniture)
 

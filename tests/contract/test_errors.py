@@ -10,19 +10,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.conftest import load_vectors
+from tests.conftest import load_contract, load_vectors
 from tests.contract.test_transports import events_after, position
 from tests.support.raw import Closed, plain, raw_socketio
 from tests.support.server import Server
 
 CASES = load_vectors("errors.json")
 GOOD = load_vectors("events.json")[0]["publish"]
-STATUS = {
-    "invalid_json": 400,
-    "invalid_message": 400,
-    "unknown_type": 422,
-    "invalid_furniture": 422,
-}
+STATUS = load_contract()["errors"]
 
 Error = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[Error]]

@@ -14,12 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sio_server.contract.errors import IdConflict, LogUnavailable
-from sio_server.contract.events import Event, Offset, Receipt, Record
+from sio_server.contract.events import EVENT_TYPES, Event, Offset, Receipt, Record
 from sio_server.eventlog.contract import AppendResult, EventLog, Page, Retention
 from tests.support.eventlogs import KINDS, Clock, new_place
 from tests.support.valkey import Valkey
 
-type_names = ("furniture_created", "furniture_updated", "furniture_deleted")
 numbers = itertools.count()
 
 
@@ -280,7 +279,7 @@ async def test_an_event_goes_to_its_own_rooms(log: EventLog) -> None:
 
 
 @pytest.mark.parametrize("one_call", [True, False])
-@pytest.mark.parametrize("type", type_names)
+@pytest.mark.parametrize("type", EVENT_TYPES)
 async def test_an_event_goes_to_the_rooms_of_the_last_state_too(
     log: EventLog, type: str, one_call: bool
 ) -> None:
@@ -674,7 +673,7 @@ events_strategy = st.builds(
         id, type=type, piece=piece, material=material, autor_username=author
     ),
     st.sampled_from("abcdefghij"),
-    st.sampled_from(type_names),
+    st.sampled_from(EVENT_TYPES),
     st.sampled_from(["p", "q"]) | names,
     st.sampled_from(["roble", "pino"]) | names,
     st.sampled_from(["Ana", "Juan"]) | names,

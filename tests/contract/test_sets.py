@@ -5,7 +5,6 @@ Every client is compared with the same file, so an addition on only one side fai
 
 from __future__ import annotations
 
-import json
 import string
 from collections.abc import Iterator
 from typing import Any
@@ -17,9 +16,9 @@ from sio_server.contract.errors import ContractError, UnknownRoom
 from sio_server.contract.events import FURNITURE_FIELDS, NumberRule, TextRule
 from sio_server.endpoints import http
 from sio_server.settings import PREFIX, Settings
-from tests.support.server import ROOT
+from tests.conftest import load_contract
 
-CONTRACT: dict[str, Any] = json.loads((ROOT / "tests/vectors/contract.json").read_text())
+CONTRACT = load_contract()
 
 
 def describe(rule: TextRule | NumberRule) -> dict[str, Any]:

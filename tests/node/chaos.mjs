@@ -2,8 +2,8 @@
 // happens to the clients, one JSON line each.
 import readline from "node:readline";
 import { io } from "socket.io-client";
+import { EVENT_TYPES } from "./contract.mjs";
 
-const TYPES = ["furniture_created", "furniture_updated", "furniture_deleted"];
 const clients = new Map();
 const now = () => Number(process.hrtime.bigint()) / 1e9; // the same monotonic clock that Python reads
 
@@ -42,7 +42,7 @@ function open({ name, url, transports, mode, rooms, since }) {
     since = ready.position;
     tell("ready", ready);
   });
-  for (const type of TYPES)
+  for (const type of EVENT_TYPES)
     socket.on(type, (event, offset) => {
       since = offset;
       tell("delivered", { offset, event });

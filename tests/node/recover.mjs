@@ -1,6 +1,7 @@
 // A real socket.io-client. Follows the commands on its input, and prints all that happens, one JSON line each.
 import readline from "node:readline";
 import { io } from "socket.io-client";
+import { EVENT_TYPES } from "./contract.mjs";
 
 const { url, options } = JSON.parse(process.argv[2]);
 const socket = io(url, { reconnectionDelay: 50, reconnectionDelayMax: 200, randomizationFactor: 0, ...options });
@@ -10,7 +11,7 @@ socket.on("connect", () => tell("connect", { sid: socket.id, recovered: socket.r
 socket.on("disconnect", (reason) => tell("disconnect", { reason }));
 socket.on("connect_error", (error) => tell("connect_error", { message: error.message, data: error.data }));
 socket.on("ready", (ready) => tell("ready", ready));
-for (const type of ["furniture_created", "furniture_updated", "furniture_deleted"])
+for (const type of EVENT_TYPES)
   socket.on(type, (event, offset) => tell("event", { id: event.id, offset }));
 
 const commands = {

@@ -12,10 +12,9 @@ import aiohttp
 import socketio
 from furniture_events import AsyncProducer, Producer
 
+from sio_server.contract.events import EVENT_TYPES
 from tests.support.raw import plain, raw_socketio
 from tests.support.server import ROOT, TIMEOUT
-
-EVENT_TYPES = ("furniture_created", "furniture_updated", "furniture_deleted")
 
 Event = dict[str, Any]
 Publish = Callable[[Event], Awaitable[dict[str, Any]]]

@@ -12,7 +12,7 @@ from sio_server.access.limits import RateLimit
 from sio_server.access.principals import Principal
 from sio_server.access.sources import Source
 from sio_server.app import make_app
-from sio_server.contract.commands import Ping, Subscribe
+from sio_server.contract.commands import Subscribe
 from sio_server.contract.errors import LogUnavailable, RateLimited, ShuttingDown, UnknownRoom
 from sio_server.contract.events import Event, Offset
 from sio_server.delivery.connections import Connection
@@ -138,25 +138,6 @@ async def test_a_drain_ends_within_its_time(log: SlowLog) -> None:
     assert closed.is_set()
     publish.cancel()
     await hub.stop()
-
-
-async def test_a_removed_connection_is_counted_once(hub: Hub) -> None:
-    """A second removal does not count."""
-    one, other = connection(hub), connection(hub)
-    open_connection(hub, one, lambda: None)
-    open_connection(hub, other, lambda: None)
-    for _ in range(2):
-        hub._connections.remove(one, "client disconnect")
-    assert b'sio_connections{transport="websocket"} 1.0' in hub._metrics.render()
-    assert (await hub.execute(other, Ping))["type"] == "pong"
-
-
-async def test_a_connection_that_opens_during_a_drain_is_closed(hub: Hub) -> None:
-    """It was opening when the other connections were closed."""
-    await hub.drain()
-    closed = asyncio.Event()
-    open_connection(hub, connection(hub), closed.set)
-    assert closed.is_set()
 
 
 async def test_refusals_are_counted_by_the_code_of_the_answer(hub: Hub) -> None:
