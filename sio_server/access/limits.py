@@ -108,7 +108,9 @@ class ConnectionLimits:
             RateLimited: the address has as many connections as it may have.
         """
         if self.total >= self._maximum:
-            raise TooManyConnections("the server has all the connections that it may have")
+            raise TooManyConnections(
+                "the server has as many connections as it may have; try again later"
+            )
         if self._maximum_per_address and self._by_address[address] >= self._maximum_per_address:
             raise RateLimited("too many connections from this address")
         self.total += 1

@@ -31,8 +31,8 @@ class CatchUp:
         log: the event log, for events that are not in memory.
         recent: the events right before the head.
         head: the position at which a cursor has caught up.
-        slow_seconds: the time that a consumer may make no progress.
-        delivered: called with the number of events that were written.
+        slow_seconds: after this time without progress, a consumer is dropped.
+        delivered: called with the number of written events.
     """
 
     def __init__(
@@ -54,16 +54,16 @@ class CatchUp:
         missed = self._recent.after(cursor.position, TURN_EVENTS)
         if missed is None:
             return 0
-        written, complete = self._write(cursor, missed)
-        if complete:
+        written, within_bound = self._write(cursor, missed)
+        if within_bound:
             cursor.position = missed.end
         return written
 
     async def run(self, cursor: Cursor) -> int | None:
         """Write the events between a cursor and the head.
 
-        On return the cursor is at the head, until the next ``await``. While the consumer reads
-        slowly, its buffer is all that is held for it.
+        If a number is returned, the cursor is at the head, until the next ``await``. While the
+        consumer reads slowly, its buffer is all that is held for it.
 
         Returns:
             The number of events, or None if the outlet was dropped or the consumer is gone.
@@ -77,16 +77,16 @@ class CatchUp:
                 return None
             if cursor.rooms_added:
                 continue  # the page was read without the new rooms
-            count, complete = self._write(cursor, entries)
+            count, within_bound = self._write(cursor, entries)
             written += count
-            if not complete:
-                del entries, page
+            if not within_bound:
+                del entries, page  # only the buffer is held while the consumer is slow
                 if not await self.drained(cursor):
                     return None
                 continue
             cursor.position = page.position
             if page.at_end and cursor.position.seq > self._head.position.seq:
-                await self._head.moved()
+                await self._head.moved()  # the log is ahead of the head, which passes this soon
         return written
 
     async def drained(self, cursor: Cursor) -> bool:
@@ -131,7 +131,7 @@ class CatchUp:
         """Write the entries that are for a cursor, until its buffer is full.
 
         Returns:
-            The number of written events, and whether all of them were written.
+            The number of written events, and False if the buffer is over its bound.
         """
         written = 0
         for frames, offset in _chunks(cursor, entries):
@@ -159,7 +159,7 @@ def _chunks(cursor: Cursor, entries: Iterable[Entry]) -> Iterable[Chunk]:
 
 
 def _consume(records: list[Record]) -> Iterator[Entry]:
-    """Yield the records as entries, and forget each: frames are several times larger."""
+    """Yield the records as entries, without keeping them: frames are larger than records."""
     records.reverse()
     while records:
         yield Entry(records.pop())

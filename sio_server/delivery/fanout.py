@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 class CaughtUp(NamedTuple):
-    """The end of a cursor's replay, right before its first live event.
+    """The end of a cursor's replay, right before the cursor becomes live.
 
     Attributes:
         start: where the cursor started.
@@ -51,7 +51,7 @@ class CaughtUp(NamedTuple):
     position: Offset
     replayed: int
 
-    def ready(self, rooms: Iterable[str]) -> dict[str, Any]:
+    def ready_message(self, rooms: Iterable[str]) -> dict[str, Any]:
         """Return the ``ready`` message for a consumer in these rooms."""
         return {
             "type": "ready",
@@ -85,9 +85,9 @@ class Fanout:
     """Writes each event once to every live cursor in one of its rooms.
 
     Args:
-        log: the event log, which cursors read that are not live.
-        slow_seconds: the time that a parked consumer may make no progress.
-        delivered: called with the number of events that were written.
+        log: the event log. Cursors that are not live read it.
+        slow_seconds: after this time without progress, a consumer that is not live is dropped.
+        delivered: called with the number of written frames, one for each recipient.
         parked: called when a slow consumer stops being live.
         recent_events: the number of latest events to hold in memory.
     """
@@ -102,8 +102,8 @@ class Fanout:
     ) -> None:
         self._delivered = delivered
         self._parked = parked
-        # The live cursors, by class of outlets and by room. Each object that an event touches on
-        # its way to a consumer costs time.
+        # The live cursors by class of outlets, because all outlets of a class write the same frame,
+        # and by room, with each outlet's ``write``: a lookup for each recipient costs time.
         self._rooms: defaultdict[type[Outlet], dict[str, _Room]] = defaultdict(dict)
         self._recent = RecentEvents(recent_events)
         self._head = Head()
@@ -119,8 +119,9 @@ class Fanout:
         """Wait until every event that is acknowledged by now, on any server, is delivered here.
 
         Returns:
-            The log's bounds, for ``resume``. None if they are not needed: the client has no past,
-            and the log is not shared, so that the tail delivers an event before its ack.
+            The log's bounds, for ``resume``. None if the client has no past and the log is not
+            shared. Such a log's tail delivers an event before its ack: there is nothing to wait
+            for.
 
         Raises:
             LogUnavailable: the log cannot be asked for its bounds.
@@ -153,12 +154,12 @@ class Fanout:
             frame = entry.frame(encoder)
             for cursor, write in recipients.items():
                 try:
-                    within = write(frame)
+                    within_bound = write(frame)
                 except Exception:  # one consumer's failure must not stop the others
                     logger.exception("outlet_failed")
                     failed.append(cursor)
                     continue
-                if not within:
+                if not within_bound:
                     full.append(cursor)
         for cursor in full:
             self._park(cursor)
@@ -170,9 +171,9 @@ class Fanout:
         return count
 
     def jump_to(self, position: Offset) -> None:
-        """Move the head to another place in the log, without the events in between.
+        """Move the head to another position, without the events in between.
 
-        Live consumers have missed those events. They are dropped, so that they connect again and
+        Live consumers may have missed events. They are dropped, so that they connect again and
         are told of a gap.
         """
         rooms = [room for by_name in self._rooms.values() for room in by_name.values()]
@@ -184,13 +185,13 @@ class Fanout:
     def join(self, cursor: Cursor, start: Start, on_caught_up: OnCaughtUp) -> None:
         """Let a cursor begin at its start.
 
-        If no events were missed, or if memory has all of them and the outlet takes them, the cursor
-        is live on return.
+        If no events were missed, or if memory has the few that were, the cursor is live on return.
 
         Args:
             cursor: a new one.
             start: the decision of ``resume``, made with the present head.
-            on_caught_up: called once, right before the cursor's first live event.
+            on_caught_up: called once, right before the cursor becomes live. Never called if the
+                consumer is gone before.
         """
         cursor.position = start.position
         replayed = self._catch_up.begin(cursor)
@@ -208,7 +209,7 @@ class Fanout:
             cursor.task = None
 
     def subscribe(self, cursor: Cursor, rooms: Iterable[str]) -> None:
-        """Add rooms. They count from the present position."""
+        """Add rooms. The consumer receives their events after the present head."""
         for room in rooms:
             if room not in cursor.rooms:
                 cursor.rooms[room] = self.position.seq
@@ -223,7 +224,7 @@ class Fanout:
             self._remove(cursor, removed)
 
     def last_seen(self, cursor: Cursor) -> LastSeen:
-        """Return the place of a cursor, for its session."""
+        """Return what a consumer has received so far, for its session."""
         if cursor.state is not State.LIVE:
             return LastSeen(cursor.position, cursor.last_written)
         rooms = self._rooms[type(cursor.outlet)]

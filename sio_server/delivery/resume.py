@@ -1,7 +1,7 @@
 """Where a consumer starts, and whether it is told of a gap. This is the only place that decides it.
 
-A gap says that events of the consumer's rooms may have been missed. A consumer that is told of no
-gap has missed nothing. Pure: no I/O and no asyncio.
+A gap says that events of the consumer's rooms may have been missed. A consumer that is not told of
+a gap has missed nothing. Pure: no I/O and no asyncio.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class ResumeRequest:
     Attributes:
         since: the offset after which it asks for events.
         claims_session: it presents a ``pid``, whether or not that names a session.
-        offset: the offset of the last event that it received in that session, unchecked.
+        last_offset: the offset of the last event that it received in that session, unchecked.
         has_rooms: it is in at least one room. Without rooms there is nothing to miss.
     """
 
     since: Offset | None = None
     claims_session: bool = False
-    offset: object = None
+    last_offset: object = None
     has_rooms: bool = True
 
     @property
@@ -37,7 +37,7 @@ class ResumeRequest:
 
 
 class LastSeen(NamedTuple):
-    """The place of a session's consumer when the server saw it disconnect.
+    """What a session's consumer had received when the server saw it disconnect.
 
     Attributes:
         position: every event for the consumer, up to this offset, was written to it.
@@ -53,8 +53,8 @@ class SessionPast(NamedTuple):
 
     Attributes:
         start: the offset at which the session began. Earlier events do not belong to it.
-        began_with_gap: the session began with a gap, of which its client may not know.
-        last_seen: None if no server saw the disconnect (a crash).
+        began_with_gap: the session began with a gap, and its client may not know it.
+        last_seen: None if the older connection is still open, or no server saw it end (a crash).
     """
 
     start: Offset
@@ -82,7 +82,7 @@ def resume(
 ) -> Start:
     """Decide where a consumer starts.
 
-    The server's contract, "Gap" and "Connection state recovery", has the rules.
+    The tests of this module have a row for each rule.
 
     Args:
         request: what the client says about its past.
@@ -95,14 +95,14 @@ def resume(
     if bounds is None or not request.has_past:
         return Start(head)
     if session is not None:
-        position = _recovery_position(session, _parse(request.offset), bounds)
+        position = _recovery_position(session, _parse(request.last_offset), bounds)
         if position is not None:
             return Start(position, recovered=True)
     if request.since is not None:
         if bounds.has_all_after(request.since):
             return Start(request.since)
         return Start(head, gap=request.has_rooms)
-    offset = _parse(request.offset)
+    offset = _parse(request.last_offset)
     missed_nothing = offset == head and bounds.has_all_after(head)
     return Start(head, gap=request.has_rooms and not missed_nothing)
 
@@ -129,7 +129,7 @@ def _recovery_position(
 
 
 def _parse(offset: object) -> Offset | None:
-    """Read the offset that a client claims; None if it is not one."""
+    """Read the offset that a client claims; None if it is not an offset."""
     try:
         return None if offset is None else Offset.parse(offset)
     except InvalidOffset:

@@ -29,7 +29,7 @@ class ConsumerSession:
         identity: the identity of the consumer. No other identity can recover the session.
         start: the offset at which the session began. Earlier events do not belong to it.
         rooms: its rooms, each with the ``seq`` from which it counts.
-        began_with_gap: the session began with a gap, of which its client may not know.
+        began_with_gap: the session began with a gap, and its client may not know it.
         pid: the secret with which the client recovers the session.
         owner: a random name for the connection that has the session now.
         rooms_lock: held while the rooms change, so that the last stored version is the current one.

@@ -1,4 +1,4 @@
-"""The gate: every endpoint asks it about a request before it serves the request.
+"""The gate. Every endpoint asks it before the endpoint serves a request.
 
 It knows the client's address, origin and identity, the headers of the response, and the limits.
 """
@@ -88,10 +88,10 @@ class Gate:
             Forbidden: the origin is not allowed.
         """
         if not self._has_allowed_origin(request):
-            raise Forbidden("this origin may not connect; SIO_CORS_ORIGINS would allow it")
+            raise Forbidden("this origin may not connect; add it to SIO_CORS_ORIGINS to allow it")
 
     def response_headers(self, request: AnyRequest) -> dict[str, str]:
-        """Return the headers of every response: the server's name, and who may read it."""
+        """Return the headers of every response: the server's name, and which origin may read."""
         headers = {"Server": SERVER_NAME, "Vary": "Origin"}
         origin = request.headers.get("Origin")
         if origin is not None and self._has_allowed_origin(request):
@@ -111,7 +111,7 @@ class Gate:
         """Return the client behind a request.
 
         Args:
-            request: its ``Authorization`` header goes before ``token``.
+            request: its ``Authorization`` header is used before ``token``.
             token: a credential that came in another way.
 
         Raises:
@@ -125,7 +125,8 @@ class Gate:
         """Count a consumer's connection. Return the function to call, once, when it ends.
 
         Raises:
-            TooManyConnections, RateLimited: the server or the address has all that it may have.
+            TooManyConnections, RateLimited: the server, or the address, has as many connections as
+                it may have.
         """
         return self._limits.connections.enter(source.address)
 
@@ -138,10 +139,11 @@ class Gate:
         self._limits.addresses.of(source.address).count()
 
     def refuse(self, error: ContractError, source: Source) -> ContractError:
-        """Count a refused request, and return the error to answer with.
+        """Count a refusal, against the address if the client is at fault.
 
         Returns:
-            The same error, or the rate limit's if the address has reached that.
+            The error to answer with: the same one, or ``RateLimited`` if the address is over its
+            limit.
         """
         answer = self._limits.addresses.of(source.address).count_failure(error)
         self._metrics.refused.labels(answer.code).inc()
@@ -160,7 +162,7 @@ class Gate:
 
     def _has_allowed_origin(self, request: AnyRequest) -> bool:
         origin = request.headers.get("Origin")
-        if origin is None:  # the request is not a browser's
+        if origin is None:  # no page of another origin sent it
             return True
         return origin_allowed(origin, self.source(request).base, self._allowed_origins)
 

@@ -51,13 +51,15 @@ from sio_server.settings import Settings
 logger = logging.getLogger("sio_server")
 
 _EVENT = "42"  # Engine.IO MESSAGE, Socket.IO EVENT, namespace /
-_DEAD = frozenset(("ping timeout", "transport error"))
+_DEAD_REASONS = frozenset(("ping timeout", "transport error"))
+"""The reasons for which a connection counts as dead, as python-engineio names them."""
+
 _CLIENT = "sio_server.client"
 """The key of the ``SocketIOClient`` in its Engine.IO session's dictionary."""
 
 
 class SocketIOOutlet:
-    """Writes events with the offset as the second argument, which a recovering client sends back.
+    """Writes events with the offset as the second argument. A recovering client sends it back.
 
     Args:
         session: the client's Engine.IO session.
@@ -109,7 +111,7 @@ class ConnectAuth(NamedTuple):
         token: the credential, or None.
         rooms: the rooms that the client names, or ``catalog``.
         since: the offset after which it asks for events, or None.
-        pid: the secret of a session that it wants to recover, unchecked; None: none.
+        pid: the secret of a session that it wants to recover, unchecked; or None.
         offset: the offset of its last event in that session, unchecked.
         recovery: whether it wants a session, and offsets with its events.
     """
@@ -155,7 +157,7 @@ class SocketIOClient:
 
     Args:
         session: its Engine.IO session.
-        source: the origin of its handshake.
+        source: the address from which it opened its Engine.IO session.
         rate: the limit for its commands.
         connect_rate: the limit for its CONNECT packets.
 
@@ -184,7 +186,7 @@ class SocketIOClient:
         if consumer_session is not None and not (start.recovered or caught_up.replayed):
             consumer_session.start = caught_up.position
             consumer_session.began_with_gap = start.gap
-        self.emit("ready", caught_up.ready(connection.cursor.rooms))
+        self.emit("ready", caught_up.ready_message(connection.cursor.rooms))
 
     def emit(self, event: str, argument: dict[str, Any]) -> None:
         """Emit an event with one argument."""
@@ -192,7 +194,7 @@ class SocketIOClient:
 
     def close(self) -> None:
         """End the transport. The client may connect again and recover its session."""
-        self._session.end("transport error")
+        self._session.end("transport close")
 
 
 class SocketIO:
@@ -201,7 +203,7 @@ class SocketIO:
     Args:
         hub: executes commands.
         gate: identifies the client and counts its connection.
-        fanout: delivers events to the clients.
+        fanout: writes events to the clients.
         sessions: stores the sessions that clients can recover.
         connections: the open connections.
         limits: the rate limit and the rooms of a connection.
@@ -287,12 +289,14 @@ class SocketIO:
             parsed = ConnectAuth.parse(auth, self._max_json_depth)
             principal = self._authorise(client, parsed)
             bounds = await self._fanout.prepare(parsed.past)
-            connection = await self._decide(client, session, parsed, principal, bounds)
+            connection = await self._make_connection(client, session, parsed, principal, bounds)
         except (LogUnavailable, ShuttingDown):
-            # After a CONNECT_ERROR the client would not connect again.
+            # This closes the transport, so the client connects again. After a CONNECT_ERROR it
+            # would not.
             raise SessionsUnavailable from None
         except ContractError as error:
-            # It counts for the address: a client could try many credentials over new connections.
+            # A refusal counts for the address. Otherwise a client could try many credentials, each
+            # over a new connection.
             error = self._gate.refuse(error, client.source)
             if isinstance(error, Flooding):
                 client.close()
@@ -319,7 +323,7 @@ class SocketIO:
         principal.check_consume()
         return principal
 
-    async def _decide(
+    async def _make_connection(
         self,
         client: SocketIOClient,
         session: EngineSession,
@@ -332,7 +336,7 @@ class SocketIO:
         if auth.recovery and isinstance(auth.pid, str):
             stored = await self._sessions.claim(auth.pid, principal.kind)
         client.decide = partial(resume, auth.past, stored and stored.past, bounds)
-        start = client.decide(self._fanout.position)
+        start = client.decide(self._fanout.position)  # and again once the connection is open
         outlet = SocketIOOutlet(session) if auth.recovery else OneArgumentOutlet(session)
         cursor = Cursor(outlet, auth.rooms, start.position)
         consumer_session = None
@@ -388,12 +392,12 @@ class SocketIO:
             else:
                 await self._sessions.leave(connection.session, last_seen)
         except LogUnavailable:
-            logger.warning("session_not_kept")
+            logger.warning("session_not_ended" if permanently else "session_not_stored")
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         client = self._client(sid)
         if client is not None and client.connection is not None:
-            self._connections.remove(client.connection, reason, dead=reason in _DEAD)
+            self._connections.remove(client.connection, reason, dead=reason in _DEAD_REASONS)
 
     def _client(self, sid: str) -> SocketIOClient | None:
         session = self.server.engine_session(sid)
@@ -401,12 +405,14 @@ class SocketIO:
 
     async def _event(self, name: Any, sid: str, *arguments: Any) -> Any:
         client = self._client(sid)
-        if client is None or client.connection is None:  # it has left
+        if client is None or client.connection is None:  # it has disconnected
             return None
 
         def parse() -> Command:
             if UNDECODABLE in arguments:
-                raise InvalidJson("not valid JSON, nested too deep, or numbers too long")
+                raise InvalidJson(
+                    "not valid JSON, nested too deeply, or a number has too many digits"
+                )
             return parse_event_arguments(name, arguments, self._max_json_depth)
 
         try:

@@ -73,7 +73,7 @@ class EventStream(TcpConnection):
 
     def caught_up(self, caught_up: CaughtUp) -> None:
         """Write the ``ready`` event."""
-        message = strictjson.dumps(caught_up.ready(self.connection.cursor.rooms))
+        message = strictjson.dumps(caught_up.ready_message(self.connection.cursor.rooms))
         self.write(self.frame(f"event: ready\nid: {caught_up.position}\ndata: {message}\n\n"))
 
     def end(self, reason: str) -> None:

@@ -131,7 +131,7 @@ class WebSocketClient:
     def caught_up(self, caught_up: CaughtUp) -> None:
         """Write ``ready``, if the client asked for missed events."""
         if self._wants_ready:
-            self.send(caught_up.ready(self._connection.cursor.rooms))
+            self.send(caught_up.ready_message(self._connection.cursor.rooms))
 
     def message_received(self, message: str | bytes) -> Awaitable[None] | None:
         """Execute a command; see ``Receiver``."""

@@ -100,7 +100,7 @@ class Bounds:
 
 
 TRIM_PAUSE_FACTOR = 4
-"""A trimming step is followed by a pause of so many times its own duration, for the appends."""
+"""A trimming step is followed by a pause of this many times its own duration, for the appends."""
 
 
 class EventLog(ABC):

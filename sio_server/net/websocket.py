@@ -1,4 +1,4 @@
-"""A WebSocket over a detached TCP connection: no task, no queue and no compression (RFC 6455)."""
+"""A WebSocket over a detached TCP connection: no queue and no compression (RFC 6455)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WebSocket(TcpConnection):
         on_pong: called when the client answers a WebSocket ping.
     """
 
-    __slots__ = ("_close_sent", "_finished", "_frame_task", "_on_pong", "_reader", "_receiver")
+    __slots__ = ("_close_sent", "_finished", "_on_pong", "_reader", "_receiver", "_receiver_task")
 
     name = "websocket"
 
@@ -60,7 +60,7 @@ class WebSocket(TcpConnection):
         self._reader = FrameReader(max_message_bytes)
         self._on_pong = on_pong
         self._receiver: Receiver | None = None
-        self._frame_task: asyncio.Task[None] | None = None  # while a message is awaited
+        self._receiver_task: asyncio.Task[None] | None = None  # while it handles a message
         self._close_sent = False
         self._finished = False  # the receiver was told of the end
 
@@ -81,7 +81,7 @@ class WebSocket(TcpConnection):
         self.write_bytes(response if first is None else response + first.websocket)
 
     def set_receiver(self, receiver: Receiver) -> None:
-        """Deliver all further messages to this receiver."""
+        """Pass all further messages to this receiver, beginning with those that have arrived."""
         is_first, self._receiver = self._receiver is None, receiver
         if is_first:  # a later one is set within message_received, while frames are being processed
             self._process_received()
@@ -99,7 +99,7 @@ class WebSocket(TcpConnection):
         self.close_after(close_frame(reader.NORMAL))
 
     def close_with(self, code: int, reason: str = "") -> None:
-        """Send a close frame, and wait ``CLOSE_SECONDS`` for the client's close frame.
+        """Send a close frame. Abort if the client has not closed after ``CLOSE_SECONDS``.
 
         The client sees the code only if the server does not close the TCP connection first. Nothing
         is written after the close frame (RFC 6455, 5.5.1).
@@ -121,10 +121,10 @@ class WebSocket(TcpConnection):
 
     def data_received(self, data: bytes) -> None:
         """Process received bytes; stop reading while the receiver is too far behind."""
-        if self._finished:  # after a framing error, further bytes have no meaning
+        if self._finished:  # nothing follows a close frame or a framing error
             return
         self._reader.feed(data)
-        if self._frame_task is None and self._receiver is not None:
+        if self._receiver_task is None and self._receiver is not None:
             self._process_received()
         elif len(self._reader) > self.max_buffer_bytes:
             self._transport.pause_reading()
@@ -132,13 +132,13 @@ class WebSocket(TcpConnection):
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the receiver, after it has got all messages that arrived before."""
         super().connection_lost(error)
-        if self._frame_task is None:
+        if self._receiver_task is None:
             self._finish(None)
 
     def _process_received(self) -> None:
         wait = self._process_frames()
         if wait is not None:
-            self._frame_task = self._loop.create_task(self._process_in_task(wait))
+            self._receiver_task = self._loop.create_task(self._process_in_task(wait))
 
     async def _process_in_task(self, wait: Awaitable[None] | None) -> None:
         try:
@@ -146,7 +146,7 @@ class WebSocket(TcpConnection):
                 await wait
                 wait = self._process_frames()
         finally:
-            self._frame_task = None
+            self._receiver_task = None
             if self._lost:
                 self._finish(None)
             else:
@@ -209,7 +209,7 @@ def _accept_handshake(request: HttpRequest) -> bytes:
         valid = False
     if not valid:
         raise BadHandshake("Sec-WebSocket-Key must be 16 bytes in base64")
-    accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest())  # noqa: S324 - the RFC's
+    accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest())  # noqa: S324 - RFC 6455 requires it
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept

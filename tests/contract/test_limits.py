@@ -25,7 +25,7 @@ Start = Callable[..., Server]
 
 
 def event_of(size: int, around: str = "{}") -> str:
-    """Return an event as JSON text that makes ``around`` exactly so many bytes long."""
+    """Return an event as JSON text that makes ``around`` exactly this many bytes long."""
     furniture = {**GOOD["furniture"], "relleno": ""}
     empty = json.dumps({**GOOD, "furniture": furniture})
     missing = size - len(around.replace("{}", empty, 1).encode())
@@ -136,7 +136,7 @@ async def test_a_polling_body_is_bounded_in_bytes_not_in_packets(server: Server)
 
 
 def nested(levels: int) -> str:
-    """Return an event with so many levels. The event itself is the first level."""
+    """Return an event with this many levels. The event itself is the first level."""
     event = {**GOOD, "furniture": {**GOOD["furniture"], "extra": "@"}}
     return json.dumps(event).replace('"@"', "[" * (levels - 2) + "]" * (levels - 2))
 

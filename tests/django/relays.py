@@ -64,7 +64,7 @@ class Relay:
         return "".join(list(self.lines))
 
     def wait_for(self, text: str, times: int = 1) -> list[str]:
-        """Wait until this text was printed so many times; return its lines."""
+        """Wait until this text was printed this many times; return its lines."""
 
         def find() -> list[str]:
             found = [line for line in list(self.lines) if text in line]
@@ -122,7 +122,7 @@ def published(server: Server) -> list[dict[str, Any]]:
 
 
 def wait_for_events(server: Server, count: int) -> list[dict[str, Any]]:
-    """Wait until the broker's log has so many events; return them."""
+    """Wait until the broker's log has this many events; return them."""
     events: list[dict[str, Any]] = wait_until(
         lambda: len(events := published(server)) >= count and events, f"{count} events are there"
     )

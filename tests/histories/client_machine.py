@@ -235,7 +235,7 @@ class ClientMachine(ServerMachine):
         assert client.acks == acks
 
     def read(self, client: Client, count: int | None) -> None:
-        """Let a client read so many packets; None: all packets, and later ones at once."""
+        """Let a client read this many packets; None: all packets, and later ones at once."""
         if client.transport is None:
             return
         client.slow_waits = 0

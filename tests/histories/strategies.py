@@ -25,7 +25,7 @@ class Draft(NamedTuple):
     """An event to publish.
 
     Attributes:
-        reuses_id: take the id of the event so many places before the end; None: a new id.
+        reuses_id: take the id of the event this many places before the end; None: a new id.
         repeats: with the id, take the whole event, so that it is a duplicate and no conflict.
     """
 

@@ -101,7 +101,7 @@ class SimulatedTransport:
     # The client's side.
 
     def read(self, count: int, now: float) -> None:
-        """Read so many packets."""
+        """Read this many packets."""
         self.read_count = min(self.read_count + count, len(self.written))
         self.read_at = now
         if self.read_count == len(self.written):

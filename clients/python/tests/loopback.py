@@ -74,7 +74,7 @@ class Broker:
         self._recorded.notify_all()
 
     def wait_for_requests(self, count: int) -> list[Seen]:
-        """Wait until so many requests have arrived; return all that have.
+        """Wait until this many requests have arrived; return all that have.
 
         A client that gives up early may do so before its request is read here.
         """

@@ -43,10 +43,10 @@ logger = logging.getLogger("sio_server.engine")
 logger.setLevel(logging.WARNING)  # at INFO, python-engineio logs packets unescaped
 
 QUIET_SECONDS = 10
-"""How long protocol errors of an address are not logged after one of them was logged."""
+"""After a protocol error of an address is logged, its further errors are not logged this long."""
 
 LATE_POLL_SECONDS = 0.2
-"""How late a GET may arrive that a client has sent before the CLOSE packet of its session."""
+"""How long after a client's CLOSE packet a GET is answered that the client had sent before it."""
 
 
 class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
@@ -55,11 +55,12 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
     Args:
         ping_interval: seconds from a pong to the next ping.
         ping_timeout: seconds within which a pong is due.
-        max_message_bytes: the bound for one packet; a larger one closes the session.
+        max_message_bytes: the bound for one packet (a WebSocket message); a larger one closes the
+            session.
         max_payload_bytes: the bound for a polling body.
         max_buffer_bytes: the bound for unsent bytes, over which a session's ``drain`` waits.
         connect_timeout: seconds for a request to arrive, for an upgrade to complete, and for a
-            session to be ``joined``.
+            client to connect to a namespace (see ``joined``).
         guard: see ``Guard``.
         admit: see ``Admit``.
         transports: the names of the served transports.
@@ -128,7 +129,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         )
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
-        """Serve all requests to the path, also those with a method that is not allowed.
+        """Serve all requests to the path, also those with another method than GET and POST.
 
         Args:
             app: the application.
@@ -143,7 +144,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         """Return a protocol factory for ``loop.create_server``; see ``HttpFront``.
 
         Args:
-            make_handler: makes aiohttp's protocol, of the application that has this server.
+            make_handler: makes the protocol of the aiohttp application that serves this server.
             engineio_path: the same path as for ``attach``.
         """
         return HttpFront(self, f"/{engineio_path.strip('/')}/", make_handler)
@@ -213,13 +214,13 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         return bad_request("Bad request")
 
     def _answer_unknown_sid(self, request: HttpRequest, sid: str) -> HttpResponse:
-        if sid in self._closing_sids and request.method == "GET":  # it crossed the CLOSE packet
+        if sid in self._closing_sids and request.method == "GET":  # sent before the CLOSE packet
             self._closing_sids.discard(sid)
             return HttpResponse(200, packets.NOOP.encode(), TEXT)
         return bad_request("Session ID unknown", UNKNOWN_SID)
 
     def joined(self, eio_sid: str) -> None:
-        """Note that a client uses the session. An unused session is closed."""
+        """Note that a client has connected to a namespace. Without that, its session ends soon."""
         session = self.sockets.get(eio_sid)
         if session is not None:
             self._unjoined.discard(session)
@@ -264,7 +265,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
     def _answer_handshake(
         self, request: HttpRequest, session: EngineSession, accepted: Any
     ) -> HttpResponse | Awaitable[HttpResponse] | None:
-        """Answer by the connect handler's result; see python-engineio's ``connect`` event."""
+        """Answer as the connect handler decides; see python-engineio's ``connect`` event."""
         carrier = session.transport
         if accepted is not None and accepted is not True:
             del self.sockets[session.sid]
@@ -316,7 +317,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         self._heartbeat.answered(session)
 
     def session_close_packet(self, session: EngineSession) -> None:
-        """Expect a late GET: if none waits, a polling client has sent one already."""
+        """Expect a late GET: a polling client always has one waiting here or on its way."""
         carrier = session.transport
         if isinstance(carrier, Polling) and not carrier.is_polled:
             self._closing_sids.add(session.sid)

@@ -31,7 +31,7 @@ MAX_ROOM_COMPARISONS = 20_000
 """How many times one read compares an event's rooms with a requested room, about, at most."""
 
 _SPARE_PAGES = 1_000
-"""The file keeps at least so many unused pages for the next events, if it has them."""
+"""The file keeps at least this many unused pages for the next events, if it has them."""
 
 _MAX_SHRINK_PAGES = 200
 """How many unused pages one step gives back to the disk at most."""

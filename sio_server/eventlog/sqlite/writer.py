@@ -1,10 +1,10 @@
 """The thread of the SQLite event log: only it accesses the file, and it appends in groups.
 
-The appends that wait when the thread is free form one group: one transaction, one commit, and one
+When the thread is free, it takes the waiting appends as one group: one transaction, one commit, one
 hand-over of all answers to the event loop. Queries and trimming take their turns between groups.
-After a failure the thread opens the file again and again until that succeeds. It refuses an append
-only if none of its events can be in the file. If the outcome of a commit is unknown, its appends
-wait until the file shows the outcome.
+After a failure the thread tries to open the file until it succeeds. It refuses an append only if none
+of its events can be in the file. If the outcome of a commit is unknown, its appends wait until the
+file shows the outcome.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from sio_server.eventlog.sqlite.store import SqliteStore
 logger = logging.getLogger(__name__)
 
 GROUP_EVENTS = 1_000
-"""A group accepts further appends until it holds so many events."""
+"""A group accepts further appends until it holds this many events."""
 
 MAX_GROUP_SESSION_JOBS = 1_000
 """How many session jobs a group holds at most."""
 
 MAX_QUERIES_BETWEEN_GROUPS = 4
-"""How many queries the thread answers between two groups, so that neither waits for long."""
+"""How many queries the thread answers between two groups. Neither queries nor appends wait long."""
 
 CHECKPOINT_PAGES = 1_000
-"""The thread writes the journal into the database when it has grown to so many pages."""
+"""The thread writes the journal into the database when it has this many pages."""
 
 RETRY_SECONDS = 0.5
 """How long the thread waits before it tries again to open the file or to write a checkpoint."""
@@ -53,12 +53,12 @@ CLOSE_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(eq=False, slots=True)
-class _UnknownCommit:
-    """A group whose commit has begun, and whose outcome is not known (yet).
+class _GroupCommit:
+    """A group whose commit has begun, until its outcome is known.
 
     Attributes:
         records: the new records of the group.
-        results: the results of its jobs, if the commit was stored.
+        results: the results of its jobs, if the file has the commit.
     """
 
     records: list[Record]
@@ -90,7 +90,7 @@ class SqliteWriter:
         self._append_jobs: deque[AppendJob] = deque()
         self._session_jobs: deque[SessionJob] = deque()
         self._query_jobs: deque[QueryJob] = deque()
-        self._unknown_commit: _UnknownCommit | None = None
+        self._unknown_commit: _GroupCommit | None = None
         self._end_before_failure: Offset | None = None
         self._stop_at: float | None = None
         self._failing = False
@@ -102,7 +102,7 @@ class SqliteWriter:
         try:
             while not self._is_done():
                 self._collect_jobs()
-                if self._is_file_open():
+                if self._ensure_file_open():
                     self._write_group()
                     self._answer_queries()
                     self._maintain_file()
@@ -171,7 +171,7 @@ class SqliteWriter:
             self._remove_from_queues(appends, changes)
             self._post([], [*map(refusal, appends), *map(refusal, changes)])
             return
-        commit = _UnknownCommit(list(plan.records.values()), results)
+        commit = _GroupCommit(list(plan.records.values()), results)
         if plan.records:
             self._unknown_commit = commit
         self._remove_from_queues(appends, changes)
@@ -260,7 +260,7 @@ class SqliteWriter:
             logger.info("event_log_recovered")
         self._failing = False
 
-    def _is_file_open(self) -> bool:
+    def _ensure_file_open(self) -> bool:
         """Tell whether the file is open; after a failure, try to open it and settle the commit."""
         if self._store is None and monotonic() >= self._reopen_at:
             store = None
@@ -286,7 +286,10 @@ class SqliteWriter:
             results = commit.results if commit else []
             self._post([], [JobResult(result.answer, unavailable()) for result in results])
         else:
-            raise OSError("the file was replaced, or another server has used it")
+            raise OSError(
+                "the file was replaced, or another server has used it: stop that server, "
+                "or restart this one"
+            )
 
     def _refuse_all(self) -> None:
         self._post([], self._refusals())

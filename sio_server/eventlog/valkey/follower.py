@@ -1,4 +1,4 @@
-"""Follow the stream of events on a connection of its own, and keep the position over every cut."""
+"""Follows Valkey's stream of events on its own connection. A cut does not change the position."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MAX_READ_EVENTS = 200
 """How many events one request reads at most."""
 
 BLOCK_SECONDS = 1.0
-"""How long the server waits for a new event before it answers that there is none."""
+"""How long Valkey waits for a new event before it answers that there is none."""
 
 RETRY_SECONDS = 0.2
-"""How long the follower waits before it tries again to reach the server."""
+"""How long the follower waits before it tries again to reach Valkey."""
 
 
 class Follower:
@@ -30,25 +30,25 @@ class Follower:
     Args:
         script: encodes the calls of the log's script.
         connection: used only by the follower.
-        publish: receives records, in order.
-        on_break: called when the tail breaks, with the position at which it continues. The tail
-            also breaks when it reaches the server for the first time after ``open`` could not.
+        on_records: called with new records, in order.
+        on_break: called when the tail breaks, with the position at which it continues. If ``open``
+            could not reach Valkey, the tail also breaks when it first reaches Valkey.
 
     Attributes:
-        position: the last event that was published; None until the server was reached once.
+        position: the offset after which the follower reads. None until Valkey was reached once.
     """
 
     def __init__(
         self,
         script: LogScript,
         connection: ValkeyConnection,
-        publish: Callable[[Sequence[Record]], None],
+        on_records: Callable[[Sequence[Record]], None],
         on_break: Callable[[Offset], None],
     ) -> None:
         self.position: Offset | None = None
         self._script = script
         self._connection = connection
-        self._publish = publish
+        self._on_records = on_records
         self._on_break = on_break
         self._request: asyncio.Future[list[Any]] | None = None
         self._must_check_state = False
@@ -59,8 +59,8 @@ class Follower:
         """Find the log's end and take it as the position.
 
         Raises:
-            StartError: the server cannot be used, and waiting does not help.
-            ValkeyError: the server cannot be reached, or cannot answer yet.
+            StartError: Valkey cannot be used, and waiting does not help.
+            ValkeyError: Valkey cannot be reached, or cannot answer yet.
         """
         await check_server(self._connection)
         state = await self._fetch_state()
@@ -79,15 +79,15 @@ class Follower:
             await asyncio.sleep(RETRY_SECONDS)
 
     def note_failure(self, error: Exception) -> None:
-        """Log that the server cannot be reached, and only once until it can be reached again."""
+        """Log a failure of Valkey, unless one was logged since Valkey was last reached."""
         if not self._failing:
             logger.error("event_log_unreachable error=%s", error)
         self._failing = True
 
     def check_epoch(self, epoch: str) -> None:
-        """End the present read and check the log's state, if an answer came from another epoch."""
+        """If an answer has another epoch, end the present read, so that the state is checked."""
         if self.position is not None and self.position.epoch != epoch:
-            self._must_check_state = True  # a request may not be under way at this moment
+            self._must_check_state = True  # there may be no request at the moment
             if self._request is not None:
                 self._request.cancel()
 
@@ -124,7 +124,7 @@ class Follower:
                 if self._must_check_state
                 else await self._request_cancellably(read_events, read_state)
             )
-            if answers is None or not self._publish_events(*answers):
+            if answers is None or not self._take_events(*answers):
                 self._must_check_state = False
                 await self._check_position(await self._fetch_state())
 
@@ -141,8 +141,8 @@ class Follower:
             request.cancel()
         return None if request.cancelled() else request.result()
 
-    def _publish_events(self, streams: Any, state: Sequence[Any]) -> bool:
-        """Publish the events of an answer; return False if they do not follow the position."""
+    def _take_events(self, streams: Any, state: Sequence[Any]) -> bool:
+        """Pass on the events of an answer. Return False if they do not follow the position."""
         position = self.position
         assert position is not None
         epoch, _, oldest, last = state
@@ -155,11 +155,11 @@ class Follower:
         if records[0].offset.seq != position.seq + 1:
             return False
         self._move_to(records[-1].offset)
-        self._publish(records)
+        self._on_records(records)
         return True
 
     async def _check_position(self, state: LogState) -> None:
-        """Keep the position if the log still has it; otherwise break and move to the new events."""
+        """Keep the position if the log has all later events. Otherwise move and report a break."""
         position = self.position
         assert position is not None
         if state.epoch == position.epoch and state.oldest <= position.seq:

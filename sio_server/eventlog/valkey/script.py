@@ -19,7 +19,7 @@ MAX_EXAMINED_EVENTS = 1_000
 """How many events a read examines at most: the server does nothing else meanwhile."""
 
 MAX_EXTRA_TRIMMED_EVENTS = 100
-"""An append removes at most so many more events than it adds, if they exceed the retention."""
+"""An append removes at most this many more events than it adds, if they exceed the retention."""
 
 MAX_SWEPT_EVENTS = 500
 """How many events beyond the retention one sweep removes at most."""

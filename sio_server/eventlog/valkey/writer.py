@@ -1,10 +1,10 @@
 """Append in groups, one request at a time, and find out the outcome of each.
 
-The appends that wait when an answer arrives form the next group: one request, one step of the
-script. The writer answers a group when the tail has passed it. If the connection breaks before the
-answer, the writer repeats the request until it gets an answer: the script remembers the last append
-of a node by its number, and answers a repeated append as it did the first time. The writer refuses
-an append only if it was not sent, or if the server refused it.
+When an answer has arrived, the writer takes the waiting appends as the next group: one request, one
+step of the script. It answers a group when the tail has passed it. If the connection breaks before
+the answer, the writer repeats the request until it gets an answer: the script remembers the last
+append of a node by its number, and answers a repeated append as it did the first time. The writer
+refuses an append only if it was not sent, or if the server refused it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sio_server.eventlog.valkey.script import LOG_SCRIPT, AppendedEvents, LogScr
 logger = logging.getLogger(__name__)
 
 GROUP_EVENTS = 1_000
-"""A group accepts further appends until it holds so many events."""
+"""A group accepts further appends until it holds this many events."""
 
 RETRY_SECONDS = 0.2
 """How long the writer waits before it asks again for the outcome of a group."""

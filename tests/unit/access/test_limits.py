@@ -29,7 +29,7 @@ def clock() -> Clock:
 
 
 def outcomes(rate: RateLimit, times: int) -> list[str]:
-    """Count so many commands, and return the outcome of each."""
+    """Count this many commands, and return the outcome of each."""
     results = []
     for _ in range(times):
         try:

@@ -65,7 +65,7 @@ nearly_messages = st.fixed_dictionaries(
 
 
 def nested(depth: int) -> Any:
-    """Return so many nested lists."""
+    """Return this many nested lists."""
     value: Any = []
     for _ in range(depth - 1):
         value = [value]

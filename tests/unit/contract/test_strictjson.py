@@ -80,7 +80,7 @@ def is_json(text: str) -> bool:
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]") -> str:
-    """Return so many nested arrays or objects."""
+    """Return this many nested arrays or objects."""
     return opening * depth + "1" + closing * depth
 
 

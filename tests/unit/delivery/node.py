@@ -198,7 +198,7 @@ class Node:
 
 
 async def turns(count: int = 30) -> None:
-    """Run the event loop so many times, so that ready tasks make progress."""
+    """Run the event loop this many times, so that ready tasks make progress."""
     for _ in range(count):
         await asyncio.sleep(0)
 

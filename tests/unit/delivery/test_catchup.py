@@ -15,7 +15,7 @@ from tests.unit.delivery.node import Node, Outlet, is_live, offset, turns, until
 
 
 async def test_a_long_replay_is_read_in_pages(node: Node) -> None:
-    """A page may have fewer events than its limit, because the log examines only so many."""
+    """A page may have fewer events than its limit, because the log examines a limited number."""
     for number in range(1050):
         node.log.add("catalog", f"hundredth:{number % 100}")
     node.deliver()

@@ -46,7 +46,7 @@ def since(seq: int, epoch: str = "epoch", **options: Any) -> ResumeRequest:
 def claim(offset: object = None, **options: Any) -> ResumeRequest:
     """Present a ``pid``, and the offset of the last received event."""
     offset = str(at(offset)) if isinstance(offset, int) else offset
-    return ResumeRequest(claims_session=True, offset=offset, **options)
+    return ResumeRequest(claims_session=True, last_offset=offset, **options)
 
 
 def session(
@@ -82,13 +82,13 @@ ROWS = [
     Row("a client that has everything has no gap", claim(20), session(12), recovered(20)),
     Row(
         "offset wins over since",
-        ResumeRequest(since=at(11), claims_session=True, offset=str(at(15))),
+        ResumeRequest(since=at(11), claims_session=True, last_offset=str(at(15))),
         session(12),
         recovered(15),
     ),
     Row(
         "on a recovered connection since is ignored, even if it is a gap",
-        ResumeRequest(since=at(1), claims_session=True, offset=None),
+        ResumeRequest(since=at(1), claims_session=True),
         session(12),
         recovered(12),
     ),
@@ -161,13 +161,13 @@ ROWS = [
     Row("an unknown pid without rooms is no gap", claim(has_rooms=False), None, AT_HEAD),
     Row(
         "an unknown pid with since starts there",
-        ResumeRequest(since=at(15), claims_session=True, offset=str(at(12))),
+        ResumeRequest(since=at(15), claims_session=True, last_offset=str(at(12))),
         None,
         Start(at(15)),
     ),
     Row(
         "a lost session with since starts there",
-        ResumeRequest(since=at(15), claims_session=True, offset=str(at(5))),
+        ResumeRequest(since=at(15), claims_session=True, last_offset=str(at(5))),
         session(2),
         Start(at(15)),
     ),
@@ -195,7 +195,7 @@ requests = st.builds(
     ResumeRequest,
     since=st.none() | st.builds(at, seqs),
     claims_session=st.booleans(),
-    offset=st.none() | st.builds(lambda seq: str(at(seq)), seqs),
+    last_offset=st.none() | st.builds(lambda seq: str(at(seq)), seqs),
     has_rooms=st.booleans(),
 )
 pasts = st.none() | st.builds(

@@ -71,7 +71,7 @@ def test_a_bad_value_is_refused(auth: dict[str, Any], error: type[ContractError]
         ({}, ResumeRequest()),
         ({"since": str(OFFSET)}, ResumeRequest(since=OFFSET)),
         ({"pid": "p"}, ResumeRequest(claims_session=True)),
-        ({"pid": 5, "offset": "o"}, ResumeRequest(claims_session=True, offset="o")),
+        ({"pid": 5, "offset": "o"}, ResumeRequest(claims_session=True, last_offset="o")),
         ({"rooms": []}, ResumeRequest(has_rooms=False)),
         ({"pid": "p", "recovery": False}, ResumeRequest()),
     ],

@@ -143,7 +143,7 @@ async def test_the_tail_checks_the_epoch_although_no_request_is_under_way(
     monkeypatch.setattr(valkey_follower, "BLOCK_SECONDS", 60.0)
     log = await open_valkey_log(own_valkey.url)
     observer = TailObserver(log)
-    publish = log._follower._publish
+    publish = log._follower._on_records
 
     def lose(records: Sequence[Record]) -> None:
         publish(records)
@@ -151,7 +151,7 @@ async def test_the_tail_checks_the_epoch_although_no_request_is_under_way(
             client.flushall()
         log._follower.check_epoch("another")
 
-    monkeypatch.setattr(log._follower, "_publish", lose)
+    monkeypatch.setattr(log._follower, "_on_records", lose)
     await append(log, event("a"))
     await until(lambda: len(observer.breaks) == 1)
 

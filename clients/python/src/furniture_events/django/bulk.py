@@ -29,7 +29,7 @@ Piece = TypeVar("Piece", bound=Model)
 Read = TypeVar("Read")
 Rows: TypeAlias = "Manager[Any] | QuerySet[Any]"
 
-_CHUNK_ROWS = 500  # a database takes so many keys in one IN (...)
+_CHUNK_ROWS = 500  # a database takes this many keys in one IN (...)
 
 
 def bulk_create(
