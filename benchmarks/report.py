@@ -11,7 +11,7 @@ OURS = "ours"
 FLOOR_OF = {"valkey": "stream"}
 """More pairs to compare: another server of ours, and the floor of its storage."""
 
-BUSY = 90
+BUSY_PERCENT = 90
 """Above this percentage of its core, the load may be the limit instead of the server."""
 
 
@@ -39,7 +39,7 @@ def table(title: str, rows: Mapping[str, Figures]) -> str:
             for column in columns
         ]
         lines.append(_line(f"{name}/{other}", ratios, widths))
-    busy = [name for name, figures in rows.items() if figures[LOAD] > BUSY]
+    busy = [name for name, figures in rows.items() if figures[LOAD] > BUSY_PERCENT]
     if busy:
         lines.append(f"The load's core was saturated with: {', '.join(busy)}. Their rates and ")
         lines[-1] += "latencies are limited by the load; the CPU time is the server's own."

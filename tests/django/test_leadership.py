@@ -49,7 +49,7 @@ def test_a_standby_becomes_active_after_the_active_relay_is_killed(
     active = start_relay(URL=server.url, LEASE_SECONDS=lease)
     active.wait_for("relay_active")
     standby = start_relay(URL=server.url, LEASE_SECONDS=lease)
-    standby.wait_for("relay_stands_by")
+    standby.wait_for("relay_standby")
     save_and_see_each(autor, server)
     assert "relay_active" not in standby.output
     active.kill()
@@ -66,7 +66,7 @@ def test_a_standby_becomes_active_at_once_after_a_stopped_relay(
     active = start_relay(URL=server.url, LEASE_SECONDS=NEVER)
     active.wait_for("relay_active")
     standby = start_relay(URL=server.url, LEASE_SECONDS=NEVER)
-    standby.wait_for("relay_stands_by")
+    standby.wait_for("relay_standby")
     assert active.stop() == 0
     standby.wait_for("relay_active")
     save_and_see_each(autor, server)
@@ -80,12 +80,12 @@ def test_a_standby_can_be_stopped(start_server: StartServer, start_relay: StartR
     active = start_relay(URL=server.url)
     active.wait_for("relay_active")
     standby = start_relay(URL=server.url)
-    standby.wait_for("relay_stands_by")
+    standby.wait_for("relay_standby")
     assert standby.stop() == 0
     third = start_relay(URL=server.url)
-    third.wait_for("relay_stands_by")
+    third.wait_for("relay_standby")
     assert len(active.wait_for("relay_active")) == 1
-    assert "relay_stands_by" not in active.output
+    assert "relay_standby" not in active.output
 
 
 @on_postgres
@@ -103,7 +103,7 @@ def test_a_relay_whose_connection_is_ended_connects_again(
             relay.wait_for("relay_waits", times)
             relay.wait_for("relay_active", times + 1)
         save_and_see_each(autor, server, before=6)
-    start_relay(URL=server.url).wait_for("relay_stands_by")
+    start_relay(URL=server.url).wait_for("relay_standby")
     assert relay.stop() == 0
 
 
@@ -151,13 +151,13 @@ def test_a_relay_that_slept_through_its_lease_stands_by(
     first.wait_for("relay_active")
     save_and_see_each(autor, server)
     second = start_relay(URL=server.url, LEASE_SECONDS=NEVER)
-    second.wait_for("relay_stands_by")
+    second.wait_for("relay_standby")
     first.signal(signal.SIGSTOP)
     mueble(autor).save()
     second.wait_for("relay_active")
     wait_for_events(server, 4)
     first.signal(signal.SIGCONT)
-    first.wait_for("relay_stands_by")
+    first.wait_for("relay_standby")
     save_and_see_each(autor, server, before=4)
     wait_until_sent()
 
@@ -177,7 +177,7 @@ def test_a_relay_that_loses_its_lease_during_a_request_sends_no_more(
     RelayLease.objects.update(holder="another", expires_at=expires_at + timedelta(days=1))
     wait_until(lambda: timezone.now() > expires_at, "the lease is over")
     answer_now.set()
-    relay.wait_for("relay_stands_by")
+    relay.wait_for("relay_standby")
     assert len(broker.log) == len(broker.seen) == 1
     assert OutboxEvent.objects.count() == 1
 
@@ -205,13 +205,13 @@ def test_a_relay_that_seldom_polls_keeps_its_lease(
     active.wait_for("relay_active")
     expiries = [RelayLease.objects.get().expires_at]
     standby = start_relay(LEASE_SECONDS=1)
-    standby.wait_for("relay_stands_by")
+    standby.wait_for("relay_standby")
     while expiries[-1] < expiries[0] + timedelta(seconds=2):
         lease = RelayLease.objects.get()
         if lease.expires_at != expiries[-1]:
             expiries.append(lease.expires_at)
     assert "relay_active" not in standby.output
-    assert "relay_stands_by" not in active.output
+    assert "relay_standby" not in active.output
 
 
 def test_a_lease_has_one_holder_until_it_is_over() -> None:

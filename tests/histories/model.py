@@ -214,7 +214,7 @@ def _outcomes_after(
     disconnect_was_seen = (
         session.complete_until is not None and session.complete_until >= log.oldest
     )
-    # An event that was written for a room that the client has left since may still be missing.
+    # The client may still miss an event of a room that it has unsubscribed in the meantime.
     return Outcomes(
         frozenset((received,)), fresh=not disconnect_was_seen or session.written > place
     )
@@ -230,7 +230,7 @@ class ConnectionStart:
         since_was_in_log: the log had every event after ``since`` when the client connected.
         recovered: the client recovered its session.
         missed_events: the client asked for recovery, got a fresh session, and may have missed
-            events; None: both answers are allowed.
+            events; None: `gap` may be true or false.
     """
 
     log_end: int

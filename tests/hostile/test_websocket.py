@@ -112,7 +112,7 @@ def buffered(transport: Any) -> int:
 async def test_a_message_over_the_bound_closes_the_session(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The stock server closes it, too."""
+    """The stock server also closes the session."""
 
     async def observe(stack: Stack) -> bool:
         caplog.clear()

@@ -2,9 +2,9 @@
 
 When the thread is free, it takes the waiting appends as one group: one transaction, one commit, one
 hand-over of all answers to the event loop. Queries and trimming take their turns between groups.
-After a failure the thread tries to open the file until it succeeds. It refuses an append only if none
-of its events can be in the file. If the outcome of a commit is unknown, its appends wait until the
-file shows the outcome.
+After a failure the thread tries to open the file until it succeeds. It refuses an append only if
+none of its events can be in the file. If the outcome of a commit is unknown, its appends wait until
+the file shows the outcome.
 """
 
 from __future__ import annotations

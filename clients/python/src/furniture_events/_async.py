@@ -75,14 +75,14 @@ class AsyncProducer(ProducerBase):
     ) -> list[Published | FurnitureEventsError]:
         """Publish events in order; return the ``Published`` or the error of each, in order.
 
-        No event's error is raised, and no failure of the broker, so that no result is lost. From a
-        batch, only the events that failed temporarily are sent again. If a whole batch fails
-        permanently, or its retries are used up, the later batches are not sent and their events get
-        ``NotAttempted``.
+        Errors of events and failures of the broker are returned, not raised, so no result is lost.
+        From a batch, only the events that failed temporarily are sent again. If a batch fails for
+        another reason than its content, or its retries are used up, the later batches are not sent
+        and their events get ``NotAttempted``.
 
         Args:
-            events: mappings as for ``publish``. An ``EncodedEvent`` is sent without a check;
-                an outbox stores its text.
+            events: mappings as for ``publish``. An ``EncodedEvent``, which the Django outbox makes,
+                was checked when it was made, and is not checked again.
 
         Raises:
             ProducerClosed: the producer is closed.

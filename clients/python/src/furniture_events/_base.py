@@ -36,7 +36,7 @@ class ProducerBase:
 
         Args:
             url: the broker's base URL, such as ``http://127.0.0.1:8765``. A path is a prefix.
-            key: a producer key, or a JWT that may publish.
+            key: one of the broker's producer keys.
             timeout: seconds without a byte of the answer. Also the seconds to send, and to get a
                 free connection.
             connect_timeout: seconds to connect.

@@ -6,7 +6,7 @@
     ├── ConfigurationError           a bad argument of the constructor (also a ValueError)
     ├── ProducerClosed               the producer was used after close()
     ├── NotAttempted                 publish_many stopped before it sent this event
-    ├── Refused                      the contract refuses; `code` says why (an unknown code: this)
+    ├── Refused                      the broker refuses; `code` says why (an unknown code: this)
     │   ├── InvalidJson              invalid_json            400
     │   ├── InvalidMessage           invalid_message         400
     │   ├── UnknownRoom              unknown_room            400
@@ -102,7 +102,7 @@ class NotAttempted(FurnitureEventsError):
 
 
 class Refused(FurnitureEventsError):
-    """The broker refuses the request or the event, or the client does by the same contract.
+    """The broker refuses the request or the event. The client also raises this, before it sends.
 
     Attributes:
         code: the contract's code.
@@ -110,7 +110,7 @@ class Refused(FurnitureEventsError):
         status: the HTTP status of the answer. None if the error came inside the answer to a batch,
             or from the client.
         retry_after: seconds after which to try again. None if the broker named no time.
-        http_status: the HTTP status that the contract gives the code. 0 for an unknown code.
+        http_status: the HTTP status that the contract gives to the code. 0 for an unknown code.
     """
 
     code: str = ""
@@ -142,14 +142,14 @@ class Refused(FurnitureEventsError):
 
 
 class InvalidJson(Refused):
-    """The body is not JSON, or nested too deeply."""
+    """The body is not JSON, or is nested too deeply."""
 
     code = "invalid_json"
     http_status = 400
 
 
 class InvalidMessage(Refused):
-    """The message is no event: it is no object, has no ``type``, or has a bad ``id``."""
+    """The message is not an event: it is not an object, has no ``type``, or has a bad ``id``."""
 
     code = "invalid_message"
     http_status = 400

@@ -37,7 +37,7 @@ class SupersededObserver:
 async def test_every_session_has_a_time_to_live(
     own_valkey: Valkey, open_valkey_log: MakeLog
 ) -> None:
-    """A session lives for the retention after its leave; a little longer while it is connected."""
+    """A session lives for the retention after its client has left, and a connected one longer."""
     log = await open_valkey_log(own_valkey.url, Retention(100))
     sessions = log.sessions
     with own_valkey.client as client:
@@ -59,7 +59,7 @@ async def test_every_session_has_a_time_to_live(
 async def test_a_session_lives_while_its_node_lives(
     own_valkey: Valkey, open_valkey_log: MakeLog
 ) -> None:
-    """The node touches its sessions, however short the retention. They end after the node has."""
+    """The node touches its sessions, however short the retention. They outlive the node briefly."""
     log = await open_valkey_log(own_valkey.url, Retention(0.4))
     for number in range(500):  # more than are touched at a time
         await log.sessions.create(f"key{number}", "owner", "data")
@@ -125,7 +125,7 @@ async def test_a_claim_during_a_cut_is_noticed_after_it(
 async def test_a_silent_channel_is_opened_again(
     own_valkey: Valkey, open_valkey_log: MakeLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A claim is noticed although the connection lives and carries no data."""
+    """A claim is noticed even if the connection is open but silent."""
     monkeypatch.setattr(valkey_sessions, "PING_SECONDS", 0.02)
     monkeypatch.setattr(valkey_sessions, "TOUCH_SECONDS", 3_600)
     proxy = LossyProxy(own_valkey.port)

@@ -37,7 +37,7 @@ def bulk_create(
 ) -> list[Piece]:
     """Do ``rows.bulk_create(pieces)`` and publish ``furniture_created`` for each piece.
 
-    There are no options for conflicts, because Django does not tell which rows it has written then.
+    There are no options for conflicts: Django does not say which rows it wrote in that case.
 
     Args:
         rows: a manager or queryset of a mapped model.

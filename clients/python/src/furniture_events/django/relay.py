@@ -149,7 +149,9 @@ class Relay:
             raise failure
         if undecided:
             self._max_events = max(1, len(undecided) // 2)
-            _logger.warning("batch_refused reason=%r most=%d", str(undecided[0]), self._max_events)
+            _logger.warning(
+                "batch_refused reason=%r next_batch_events=%d", str(undecided[0]), self._max_events
+            )
         return not undecided
 
     def _had_own_request(self, row: OutboxEvent) -> bool:
@@ -159,7 +161,7 @@ class Relay:
     def _become_active(self) -> bool:
         active = self._leadership.hold()
         if active != self._active:
-            state = "relay_active" if active else "relay_stands_by"
+            state = "relay_active" if active else "relay_standby"
             _logger.info("%s database=%s", state, self._using)
             self._close_wake_sources()
             if active:
@@ -211,7 +213,7 @@ class Relay:
 def rounds(rows: Iterable[OutboxEvent]) -> list[list[OutboxEvent]]:
     """Divide rows into batches with at most one event of each piece, in the order of the rows.
 
-    One event of a batch can fail while the others are taken. Then the next event of its piece must
+    One event of a batch can fail while the others are appended. Then the piece's next event must
     not be sent yet.
     """
     batches: list[list[OutboxEvent]] = []

@@ -4,10 +4,10 @@ Without an open transaction, Django commits a save before it sends ``post_save``
 wraps ``save_base``, which every save calls, on each mapped model. One transaction then has the read
 before, the save, the read after, and the outbox's row. A delete is one transaction already.
 
-This module does not see ``bulk_create``, ``bulk_update``, ``QuerySet.update`` and fixtures: see
+This module does not publish ``bulk_create``, ``bulk_update``, ``QuerySet.update`` and fixtures: see
 ``bulk``. Nor does it see a change through another row (an author who is renamed, or deleted with
-``SET_NULL``), or a migration's historical models. The piece's next save publishes such a change, or
-``publish`` does.
+``SET_NULL``), or a migration's historical models. No later save publishes such a
+change by itself: use ``publish``.
 """
 
 import logging
@@ -53,7 +53,7 @@ class _Change:
     piece: Model
     using: str
     created: bool | None = None
-    """The argument of ``post_save``. None before it."""
+    """The ``created`` argument of ``post_save``. None until ``post_save`` is sent."""
     is_over: bool = False
     """True at its end. A receiver's thread or task may still have this context afterwards."""
 
@@ -134,7 +134,9 @@ def _watch_deletes(mapper: Mapper) -> None:
     original = mapper.model.delete
 
     @wraps(original)
-    def delete(self: Model, *args: Any, **options: Any) -> Any:  # a project may override it
+    def delete(
+        self: Model, *args: Any, **options: Any
+    ) -> Any:  # any arguments: a project may override `delete`
         parent = parent_of(mapper) if options.get("keep_parents") else None
         if parent is None:
             return original(self, *args, **options)
@@ -203,7 +205,7 @@ def _same(one: Model, other: Model) -> bool:
 
 
 def _connect(mapper: Mapper) -> None:
-    # Only the mapped models: with a receiver for all, Django would delete no model fast.
+    # Only the mapped models: with a receiver for all models, Django could not use its fast delete.
     for model in apps.get_models(include_auto_created=True):
         if issubclass(model, mapper.model) and model._meta.concrete_model is mapper.model:
             for signal, receiver in _RECEIVERS:
