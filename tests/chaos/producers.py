@@ -12,8 +12,9 @@ from typing import Any
 import aiohttp
 from furniture_events import AsyncProducer, FurnitureEventsError, Published
 
+from sio_server.contract.events import EVENT_TYPES
 from tests.chaos.history import Acknowledged, Attempt, Outcome, Refused, Unanswered
-from tests.chaos.simulated import TYPES, piece
+from tests.chaos.simulated import piece
 
 ANSWER_SECONDS = 2.0
 """Seconds that a raw producer waits for an answer."""
@@ -71,7 +72,7 @@ class Production:
         furniture = piece(random) | {"nombre": f"{name} {self.intents} ñ€😀"}
         return {
             "id": f"{name}-{self.intents}",
-            "type": random.choice(TYPES),
+            "type": random.choice(EVENT_TYPES),
             "furniture": furniture,
         }
 
