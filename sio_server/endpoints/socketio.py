@@ -4,35 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiohttp import web
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from sio_server.access.limits import Limits, RateLimit
+from sio_server.access.limits import Limits
 from sio_server.access.principals import Principal
-from sio_server.access.sources import Source
-from sio_server.contract import strictjson
 from sio_server.contract.commands import Command, parse_event_arguments
 from sio_server.contract.errors import (
     ContractError,
     Flooding,
     InvalidJson,
-    InvalidMessage,
     LogUnavailable,
     ShuttingDown,
 )
-from sio_server.contract.events import Offset, Record
-from sio_server.contract.rooms import CATALOG, parse_rooms
 from sio_server.delivery.connections import Connection, Connections
 from sio_server.delivery.cursor import Cursor
-from sio_server.delivery.fanout import CaughtUp, Fanout
-from sio_server.delivery.resume import ResumeRequest, Start, resume
+from sio_server.delivery.fanout import Fanout
+from sio_server.delivery.resume import Start, resume
 from sio_server.delivery.sessions import ConsumerSession, ConsumerSessions
 from sio_server.endpoints.gate import Gate
 from sio_server.endpoints.responses import problem_response
+from sio_server.endpoints.socketio_client import (
+    ConnectAuth,
+    OneArgumentOutlet,
+    SocketIOClient,
+    SocketIOOutlet,
+)
 from sio_server.engine import (
     UNDECODABLE,
     AcceptedSession,
@@ -43,158 +44,17 @@ from sio_server.engine import (
 )
 from sio_server.eventlog.contract import Bounds
 from sio_server.hub import Hub
-from sio_server.net.frames import Frame
 from sio_server.net.front import HttpFront
 from sio_server.net.request import HttpRequest, HttpResponse
 from sio_server.settings import Settings
 
 logger = logging.getLogger("sio_server")
 
-_EVENT = "42"  # Engine.IO MESSAGE, Socket.IO EVENT, namespace /
 _DEAD_REASONS = frozenset(("ping timeout", "transport error"))
 """The reasons for which a connection counts as dead, as python-engineio names them."""
 
 _CLIENT = "sio_server.client"
 """The key of the ``SocketIOClient`` in its Engine.IO session's dictionary."""
-
-
-class SocketIOOutlet:
-    """Writes events with the offset as the second argument. A recovering client sends it back.
-
-    Args:
-        session: the client's Engine.IO session.
-    """
-
-    __slots__ = ("_session", "write")
-
-    def __init__(self, session: EngineSession) -> None:
-        self._session = session
-        self.write = session.write
-
-    @staticmethod
-    def encode(record: Record) -> Frame:
-        """Return the frame of an event."""
-        return Frame(_EVENT + record.event_arguments)
-
-    def write_all(self, frames: Sequence[Frame]) -> bool:
-        """Write several frames in one piece."""
-        return self._session.write_all(frames)
-
-    def unacknowledged_bytes(self) -> int:
-        """Return how many written bytes the client's machine has not acknowledged."""
-        return self._session.unacknowledged_bytes()
-
-    async def drain(self) -> None:
-        """Wait until the session's buffer is well below its bound."""
-        await self._session.drain()
-
-    def drop(self) -> None:
-        """End the transport. The client may connect again."""
-        self._session.end("transport error")
-
-
-class OneArgumentOutlet(SocketIOOutlet):
-    """Writes events without the offset, for clients whose handlers take one argument."""
-
-    __slots__ = ()
-
-    @staticmethod
-    def encode(record: Record) -> Frame:
-        """Return the frame of an event."""
-        return Frame(_EVENT + record.event_argument)
-
-
-class ConnectAuth(NamedTuple):
-    """The ``auth`` of a handshake, checked.
-
-    Attributes:
-        token: the credential, or None.
-        rooms: the rooms that the client names, or ``catalog``.
-        since: the offset after which it asks for events, or None.
-        pid: the secret of a session that it wants to recover, unchecked; or None.
-        offset: the offset of its last event in that session, unchecked.
-        recovery: whether it wants a session, and offsets with its events.
-    """
-
-    token: str | None
-    rooms: frozenset[str]
-    since: Offset | None
-    pid: object
-    offset: object
-    recovery: bool
-
-    @classmethod
-    def parse(cls, auth: Mapping[str, Any], max_json_depth: int) -> ConnectAuth:
-        """Check the ``auth`` of a handshake.
-
-        Raises:
-            ContractError: a value is bad.
-        """
-        strictjson.check(auth, max_json_depth)
-        token, rooms, since = auth.get("token"), auth.get("rooms"), auth.get("since")
-        if token is not None and not isinstance(token, str):
-            raise InvalidMessage("auth.token must be a string")
-        if rooms is not None and not isinstance(rooms, list):
-            raise InvalidMessage("auth.rooms must be a list")
-        return cls(
-            token,
-            frozenset((CATALOG,)) if rooms is None else parse_rooms(rooms),
-            None if since is None else Offset.parse(since),
-            auth.get("pid"),
-            auth.get("offset"),
-            auth.get("recovery") is not False,
-        )
-
-    @property
-    def past(self) -> ResumeRequest:
-        """What the client says about its past."""
-        claims_session = self.recovery and self.pid is not None
-        return ResumeRequest(self.since, claims_session, self.offset, bool(self.rooms))
-
-
-class SocketIOClient:
-    """One Socket.IO client.
-
-    Args:
-        session: its Engine.IO session.
-        source: the address from which it opened its Engine.IO session.
-        rate: the limit for its commands.
-        connect_rate: the limit for its CONNECT packets.
-
-    Attributes:
-        connection: None until the handshake has succeeded.
-        decide: returns its start, given the head; set by the handshake.
-    """
-
-    __slots__ = ("_session", "connect_rate", "connection", "decide", "rate", "source")
-
-    def __init__(
-        self, session: EngineSession, source: Source, rate: RateLimit, connect_rate: RateLimit
-    ) -> None:
-        self._session = session
-        self.source = source
-        self.rate = rate
-        self.connect_rate = connect_rate
-        self.connection: Connection | None = None
-        self.decide: Callable[[Offset], Start]
-
-    def caught_up(self, caught_up: CaughtUp) -> None:
-        """Emit ``ready``, and note where a fresh session has begun."""
-        connection, start = self.connection, caught_up.start
-        assert connection is not None
-        consumer_session = connection.session
-        if consumer_session is not None and not (start.recovered or caught_up.replayed):
-            consumer_session.start = caught_up.position
-            consumer_session.began_with_gap = start.gap
-        self.emit("ready", caught_up.ready_message(connection.cursor.rooms))
-
-    def emit(self, event: str, argument: dict[str, Any]) -> None:
-        """Emit an event with one argument."""
-        self._session.write(Frame(f'{_EVENT}["{event}",{strictjson.dumps(argument)}]'))
-
-    def close(self) -> None:
-        """End the transport. The client may connect again and recover its session."""
-        self._session.end("transport close")
 
 
 class SocketIO:

@@ -1,82 +1,47 @@
-"""The ``auth`` of a Socket.IO handshake, and the client's past that it describes."""
+"""The Socket.IO endpoint: which ended connections count as dead."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-import pytest
+from sio_server.access.limits import RateLimit
+from sio_server.access.sources import Source
+from sio_server.endpoints import socketio
+from sio_server.endpoints.socketio_client import SocketIOClient, SocketIOOutlet
 
-from sio_server.contract.errors import (
-    ContractError,
-    InvalidJson,
-    InvalidMessage,
-    InvalidOffset,
-    UnknownRoom,
-)
-from sio_server.contract.events import Offset
-from sio_server.delivery.resume import ResumeRequest
-from sio_server.endpoints.socketio import ConnectAuth
-
-OFFSET = Offset("epoch", 3)
+SOURCE = Source("127.0.0.1", "http://localhost", is_local=True)
 
 
-def parse(**auth: Any) -> ConnectAuth:
-    """Check an ``auth``."""
-    return ConnectAuth.parse(auth, 5)
+class Session:
+    """An Engine.IO session that records the reason of its end."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def write(self, frame: object) -> bool:
+        """Take the frame."""
+        return True
+
+    def end(self, reason: str) -> None:
+        """Record the reason."""
+        self.reasons.append(reason)
 
 
-def test_every_key_is_optional() -> None:
-    """A client that sends nothing is in ``catalog``, and can recover."""
-    assert parse() == ConnectAuth(None, frozenset(("catalog",)), None, None, None, True)
-    assert parse(token=None, rooms=None, since=None, pid=None, offset=None) == parse()
+def is_dead(session: Session) -> bool:
+    """Tell whether the log calls the connection dead."""
+    (reason,) = session.reasons
+    return reason in socketio._DEAD_REASONS
 
 
-def test_other_keys_are_ignored() -> None:
-    """An application may send its own data in ``auth``."""
-    assert parse(usuario="Ana") == parse()
+def test_a_connection_that_the_server_closes_is_not_dead() -> None:
+    """In a drain, or because a later connection supersedes it, the client was alive."""
+    session = Session()
+    SocketIOClient(cast("Any", session), SOURCE, RateLimit(1), RateLimit(1)).close()
+    assert not is_dead(session)
 
 
-def test_valid_values_are_used() -> None:
-    """An empty list of rooms means no room."""
-    auth = parse(token="t", rooms=["material:roble"], since=str(OFFSET), pid="p", offset="o")
-    assert auth == ConnectAuth("t", frozenset(("material:roble",)), OFFSET, "p", "o", True)
-    assert parse(rooms=[]).rooms == frozenset()
-    assert parse(recovery=False).recovery is False
-
-
-@pytest.mark.parametrize(
-    ("auth", "error"),
-    [
-        ({"token": 5}, InvalidMessage),
-        ({"rooms": {}}, InvalidMessage),
-        ({"rooms": "catalog"}, InvalidMessage),
-        ({"rooms": ["nowhere"]}, UnknownRoom),
-        ({"rooms": [["catalog"]]}, UnknownRoom),
-        ({"since": 5}, InvalidOffset),
-        ({"since": "no offset!"}, InvalidOffset),
-        ({"deep": [[[[[1]]]]]}, InvalidJson),
-        ({"bytes": b"x"}, InvalidMessage),
-    ],
-    ids=str,
-)
-def test_a_bad_value_is_refused(auth: dict[str, Any], error: type[ContractError]) -> None:
-    """This includes values that the server does not use."""
-    with pytest.raises(error):
-        parse(**auth)
-
-
-@pytest.mark.parametrize(
-    ("auth", "past"),
-    [
-        ({}, ResumeRequest()),
-        ({"since": str(OFFSET)}, ResumeRequest(since=OFFSET)),
-        ({"pid": "p"}, ResumeRequest(claims_session=True)),
-        ({"pid": 5, "offset": "o"}, ResumeRequest(claims_session=True, last_offset="o")),
-        ({"rooms": []}, ResumeRequest(has_rooms=False)),
-        ({"pid": "p", "recovery": False}, ResumeRequest()),
-    ],
-    ids=str,
-)
-def test_auth_describes_the_clients_past(auth: dict[str, Any], past: ResumeRequest) -> None:
-    """Without recovery, a ``pid`` is ignored."""
-    assert parse(**auth).past == past
+def test_a_consumer_without_progress_is_dead() -> None:
+    """It has stopped reading, and nobody closed it."""
+    session = Session()
+    SocketIOOutlet(cast("Any", session)).drop()
+    assert is_dead(session)
