@@ -129,7 +129,7 @@ def _is_loopback(address: str) -> bool:
 def _names_loopback(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises where what follows the name is no port
+        _ = parts.port  # raises if the text after the name is not a port
     except ValueError:
         return False
     return parts.hostname in LOOPBACK_NAMES

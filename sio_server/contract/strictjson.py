@@ -38,7 +38,7 @@ def loads(text: str | bytes, max_depth: int) -> Any:
         max_depth: the levels of nesting that are allowed. The outermost object or array is level 1.
 
     Raises:
-        InvalidJson: the text is not JSON as the contract defines it, or is nested too deep.
+        InvalidJson: the text is not JSON as the contract defines it, or is nested too deeply.
     """
     try:
         value = json.loads(

@@ -210,7 +210,7 @@ def test_an_invalid_mapping_is_found(mapping: object) -> None:
     ],
 )
 def test_a_lookup_that_leads_to_no_column_is_found(lookups: dict[str, str], name: str) -> None:
-    """E006 names the field. A relation to many rows is no column, either."""
+    """E006 names the field. A relation to many rows is not a column, either."""
     with override_setting(MODELS={"catalog.Mueble": lookups}):
         id, message, hint = only(check_setting())
     assert (id, f"{name} is not mapped" in message) == ("E006", True)

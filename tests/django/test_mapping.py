@@ -150,7 +150,7 @@ def test_a_mapped_generated_column_may_change_with_any_field() -> None:
     [
         (Mueble, "tests.django.catalog.models.nothing", "cannot be imported"),
         (Mueble, "nothing", "cannot be imported"),
-        (Mueble, "tests.django.test_mapping.VALUES", "is no function"),
+        (Mueble, "tests.django.test_mapping.VALUES", "is not a function"),
         (Mueble, {"nombre": 7}, "must be a dict of lookups"),
         (Mueble, None, "must be a dict of lookups"),
         (Destacado, {}, "is a proxy: map catalog.Mueble"),

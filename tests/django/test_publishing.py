@@ -33,7 +33,7 @@ FURNITURE: dict[str, Any] = {
 
 @dataclass
 class Taburete:
-    """A piece that is no model, with one field that the contract does not have."""
+    """A piece that is not a model, with one field that the contract does not have."""
 
     furniture_id: str = "x-1"
     nombre: str = "Mesa"

@@ -24,7 +24,7 @@ _MAX_ACK_ID_DIGITS = 16  # JavaScript's largest safe integer has 16
 class Undecodable:
     """The placeholder for event arguments that are not decoded.
 
-    The arguments are nested too deep, hold a number that is too long, or hold ``NaN``.
+    The arguments are nested too deeply, hold a number that is too long, or hold ``NaN``.
     """
 
 
@@ -132,7 +132,7 @@ class Packet(stock.Packet):  # type: ignore[misc]
         try:
             return replace_placeholders(data)
         except RecursionError:
-            raise ProtocolError("binary packet is nested too deep") from None
+            raise ProtocolError("binary packet is nested too deeply") from None
 
 
 def _is_number(text: str, max_digits: int) -> bool:

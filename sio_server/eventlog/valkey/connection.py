@@ -1,7 +1,7 @@
 """Connections to a Valkey or Redis server, and three errors that say what a failure means.
 
-A request fails in one of three ways: it was not sent, the server refused it, or the connection
-broke before the answer. Only in the last case is it possible that the server has executed it.
+A request fails in one of three ways: it was not sent, Valkey refused it, or the connection
+broke before the answer. Only in the last case is it possible that Valkey has executed it.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ class ValkeyError(Exception):
 
 
 class NotSentError(ValkeyError):
-    """The server cannot be reached. It has received no request."""
+    """Valkey cannot be reached. It has received no request."""
 
 
 class RefusedError(ValkeyError):
-    """The server refused the request and changed nothing."""
+    """Valkey refused the request and changed nothing."""
 
 
 class CutOffError(ValkeyError):
-    """The connection broke before the answer. The server may have executed the request."""
+    """The connection broke before the answer. Valkey may have executed the request."""
 
 
 class ValkeyAddress:
@@ -93,7 +93,7 @@ class ValkeyAddress:
 
 
 class LuaScript:
-    """A Lua script; the server caches it.
+    """A Lua script; Valkey caches it.
 
     Args:
         file_name: the name of its file, in this module's folder.
@@ -115,8 +115,8 @@ class ValkeyConnection:
         """Open the connection, unless it is open and healthy.
 
         Raises:
-            NotSentError: the server cannot be reached.
-            RefusedError: the server refuses the connection, or its password.
+            NotSentError: Valkey cannot be reached.
+            RefusedError: Valkey refuses the connection, or its password.
         """
         if self._connection is not None:
             try:
@@ -129,7 +129,7 @@ class ValkeyConnection:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]
-                # A proxy may accept the connection although the server behind it is gone.
+                # A proxy may accept the connection although Valkey behind it is gone.
                 await connection.send_command("PING")
                 await connection.read_response()
         except _REFUSALS as error:
@@ -152,7 +152,7 @@ class ValkeyConnection:
 
         Raises:
             NotSentError: nothing was sent.
-            RefusedError: the server refused one of the commands. It may have executed the others.
+            RefusedError: Valkey refused one of the commands. It may have executed the others.
             CutOffError: there was no answer.
         """
         await self.connect()
@@ -210,7 +210,7 @@ class ValkeyConnection:
             raise CutOffError(str(error) or type(error).__name__) from error
 
     async def receive(self, seconds: float) -> Any:
-        """Wait for the server's next message; return None if none comes within that time.
+        """Wait for Valkey's next message; return None if none comes within that time.
 
         Raises:
             CutOffError: the connection is broken.
@@ -248,8 +248,8 @@ class ValkeyPool:
         """Run a script and return its answer. If the connection breaks, run it once more.
 
         Raises:
-            NotSentError: the server cannot be reached.
-            RefusedError: the server refused the script.
+            NotSentError: Valkey cannot be reached.
+            RefusedError: Valkey refused the script.
             CutOffError: the connection broke again.
         """
         async with self._borrow() as connection:
@@ -274,12 +274,12 @@ class ValkeyPool:
 
 
 async def check_server(connection: ValkeyConnection) -> None:
-    """Check that the server can keep a log.
+    """Check that Valkey can keep a log.
 
     Raises:
-        StartError: the server refuses the password or the database, or deletes keys when its
+        StartError: Valkey refuses the password or the database, or deletes keys when its
             memory is full.
-        ValkeyError: the server cannot be reached, or cannot answer yet.
+        ValkeyError: Valkey cannot be reached, or cannot answer yet.
     """
     try:
         (memory,) = await connection.request(("INFO", "memory"))

@@ -48,7 +48,7 @@ PREFIX = "{furniture}"
 class ValkeyLog(EventLog):
     """An event log in a Valkey or Redis server, as durable as that server is configured to be.
 
-    If the server cannot be reached yet, the log opens and is unavailable until it can. If the
+    If Valkey cannot be reached yet, the log opens and is unavailable until it can. If the
     outcome of an append is still unknown when closing times out, that append is cancelled: it gets
     no answer.
 

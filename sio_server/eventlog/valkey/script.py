@@ -16,7 +16,7 @@ from sio_server.eventlog.valkey.connection import LuaScript
 LOG_SCRIPT = LuaScript("log.lua")
 
 MAX_EXAMINED_EVENTS = 1_000
-"""How many events a read examines at most: the server does nothing else meanwhile."""
+"""How many events a read examines at most: Valkey does nothing else meanwhile."""
 
 MAX_EXTRA_TRIMMED_EVENTS = 100
 """An append removes at most this many more events than it adds, if they exceed the retention."""

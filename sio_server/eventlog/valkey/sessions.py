@@ -40,7 +40,7 @@ PING_SECONDS = 5.0
 """After so much silence on the channel, the node checks whether the connection is alive."""
 
 RETRY_SECONDS = 0.2
-"""How long the store waits before it tries again to reach the server."""
+"""How long the store waits before it tries again to reach Valkey."""
 
 
 class ValkeySessions(SessionStore):
@@ -107,7 +107,7 @@ class ValkeySessions(SessionStore):
         """Subscribe to the channel on a new connection.
 
         Raises:
-            ValkeyError: the server cannot be reached, or refuses.
+            ValkeyError: Valkey cannot be reached, or refuses.
         """
         await self._connection.close()
         await self._connection.request(("SUBSCRIBE", self._channel))

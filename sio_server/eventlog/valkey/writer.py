@@ -4,7 +4,7 @@ When an answer has arrived, the writer takes the waiting appends as the next gro
 step of the script. It answers a group when the tail has passed it. If the connection breaks before
 the answer, the writer repeats the request until it gets an answer: the script remembers the last
 append of a node by its number, and answers a repeated append as it did the first time. The writer
-refuses an append only if it was not sent, or if the server refused it.
+refuses an append only if it was not sent, or if Valkey refused it.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ def _results(document: object, count: int) -> list[object] | None:
 
 
 def _published(document: object, id: str) -> Published | None:
-    """Read a result. A result with another event's id is no answer to this event."""
+    """Read a result. A result with another event's id does not answer this event."""
     offset = _offset(document, "offset")
     if not isinstance(document, dict) or offset is None or document.get("id") != id:
         return None

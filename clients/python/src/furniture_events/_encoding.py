@@ -67,7 +67,7 @@ def encode_event(event: object, new_id: Callable[[], str]) -> EncodedEvent:
         new_id: makes the id if the event has none, or None.
 
     Raises:
-        InvalidMessage: the event is no such mapping.
+        InvalidMessage: the event is not such a mapping.
         InvalidFurniture: a field is missing, or JSON cannot hold a value.
     """
     if not isinstance(event, Mapping):

@@ -184,7 +184,7 @@ def _check_model(
     except (LookupError, ValueError) as error:
         reason = error if isinstance(error, LookupError) else "it is not of the form app.Model."
         yield _error(
-            4, f"{where} is no model: {reason}", "Name it as in AUTH_USER_MODEL: app.Model."
+            4, f"{where} is not a model: {reason}", "Name it as in AUTH_USER_MODEL: app.Model."
         )
         return
     if model in mappers:
@@ -208,12 +208,12 @@ def _check_lookup(where: str, model: type[Model], name: str, lookup: str) -> Ite
     try:
         model._base_manager.values_list(lookup)
         many = any(field.one_to_many or field.many_to_many for field in fields)
-    except (FieldError, ValueError):  # a ValueError if it is no identifier
+    except (FieldError, ValueError):  # a ValueError if it is not an identifier
         many = True
     if many:
         yield _error(
             6,
-            f"{where}: {name} is not mapped: {lookup!r} is no column of {model.__name__}.",
+            f"{where}: {name} is not mapped: {lookup!r} is not a column of {model.__name__}.",
             f"Map it, such as {{{name!r}: 'another_column'}}, or use a function.",
         )
     elif name in FURNITURE_FIELDS and any(field.null for field in fields):

@@ -207,7 +207,7 @@ def _secret_or_none(value: object) -> str:
 
 
 def _encoded(value: object) -> bytes:
-    """Return a string's UTF-8. Empty if it is no string, or holds a lone surrogate."""
+    """Return a string's UTF-8. Empty if it is not a string, or holds a lone surrogate."""
     try:
         return value.encode() if isinstance(value, str) else b""
     except UnicodeEncodeError:

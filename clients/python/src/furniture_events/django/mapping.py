@@ -122,7 +122,7 @@ def make_mapper(model: type[Model], mapping: object) -> Mapper:
                 raise MappingError(f"{mapping!r} cannot be imported: {reason}") from error
             if callable(function):
                 return Function(model, function)
-            raise MappingError(f"{mapping!r} is no function")
+            raise MappingError(f"{mapping!r} is not a function")
     raise MappingError("must be a dict of lookups, or a function's dotted name")
 
 
