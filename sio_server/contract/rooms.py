@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from sio_server.contract.errors import UnknownRoom
-from sio_server.contract.events import EVENT_TYPES
+from sio_server.contract.events import EVENT_TYPES, FURNITURE_FIELDS, TextRule
 
 CATALOG = "catalog"
-_KINDS = ("furniture", "material", "author", "type")
+_FIELDS: Final = {"furniture": "furniture_id", "material": "material", "author": "autor_username"}
+"""The kinds of rooms that are named after a field of the furniture."""
 
 
 def parse_room(name: Any) -> str:
     """Return the name if it is the name of a room.
 
     Raises:
-        UnknownRoom: the name is neither ``catalog`` nor ``kind:value`` with a known kind.
+        UnknownRoom: the name is neither ``catalog`` nor ``kind:value``, with a known kind and a
+            value that its field may have.
     """
-    if isinstance(name, str):
-        kind, _, value = name.partition(":")
-        if name == CATALOG or (
-            kind in _KINDS and value and (kind != "type" or value in EVENT_TYPES)
-        ):
-            return name
+    if isinstance(name, str) and (name == CATALOG or _is_kind_and_value(name)):
+        return name
     shown = repr(name)[:80]
     raise UnknownRoom(
         f"{shown} is not a room; rooms are catalog, furniture:<id>, material:<material>, "
         f"author:<username> and type:<event type>"
     )
+
+
+def _is_kind_and_value(name: str) -> bool:
+    kind, _, value = name.partition(":")
+    if kind == "type":
+        return value in EVENT_TYPES
+    rule = FURNITURE_FIELDS.get(_FIELDS.get(kind, ""))
+    return isinstance(rule, TextRule) and rule.min_length <= len(value) <= rule.max_length
 
 
 def parse_rooms(names: Any) -> frozenset[str]:

@@ -148,3 +148,14 @@ def test_arbitrary_text_is_a_room_or_is_refused(name: str) -> None:
     """No other error is raised, and a room's name is never changed."""
     with suppress(UnknownRoom):
         assert parse_room(name) == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "longest"), [("furniture", 128), ("material", 255), ("author", 255)]
+)
+def test_a_room_is_as_long_as_its_field_may_be(kind: str, longest: int) -> None:
+    """Lengths are in code points. A longer room could never receive an event."""
+    for letter in ("x", "é", "😀"):
+        assert parse_room(f"{kind}:{letter * longest}")
+        with pytest.raises(UnknownRoom):
+            parse_room(f"{kind}:{letter * (longest + 1)}")
