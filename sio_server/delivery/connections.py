@@ -110,7 +110,7 @@ class Connections:
         """Remove a connection. A second call does nothing.
 
         Args:
-            connection: the one that has ended.
+            connection: the ended connection.
             reason: the server's word for the reason, never text of a client.
             dead: the connection was found dead; neither side closed it.
         """

@@ -36,7 +36,7 @@ def error_kinds(parent: type[ContractError] = ContractError) -> Iterator[type[Co
 
 
 def test_the_event_types_are_those_of_the_contract() -> None:
-    """The order counts as well: messages name the types in this order."""
+    """The order is the same as well, so that both lists can be read side by side."""
     assert list(events.EVENT_TYPES) == CONTRACT["event_types"]
 
 

@@ -17,6 +17,7 @@ from furniture_events import (
     Published,
     Unreachable,
 )
+from furniture_events._contract import EVENT_TYPES
 from loopback import Broker, append_then_hang_up, hang, raw, refuse
 
 Make = Callable[..., dict[str, Any]]
@@ -29,15 +30,15 @@ async def producer(broker: Broker) -> AsyncIterator[AsyncProducer]:
         yield producer
 
 
-@pytest.mark.parametrize("kind", ["created", "updated", "deleted"])
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
 async def test_publishes_each_type(
-    kind: str, producer: AsyncProducer, broker: Broker, furniture: dict[str, Any]
+    event_type: str, producer: AsyncProducer, broker: Broker, furniture: dict[str, Any]
 ) -> None:
     """The event arrives in the contract's form, and its result is typed."""
-    published = await getattr(producer, f"furniture_{kind}")(furniture, id="mine")
+    published = await getattr(producer, event_type)(furniture, id="mine")
     assert (published.id, published.offset, published.duplicate) == ("mine", "e-1", False)
     (seen,) = broker.seen
-    assert seen.json == {"type": f"furniture_{kind}", "furniture": furniture, "id": "mine"}
+    assert seen.json == {"type": event_type, "furniture": furniture, "id": "mine"}
     assert seen.headers["authorization"] == "Bearer sesame"
 
 

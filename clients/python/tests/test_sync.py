@@ -26,6 +26,7 @@ from furniture_events import (
     UnexpectedAnswer,
     Unreachable,
 )
+from furniture_events._contract import EVENT_TYPES
 from loopback import Broker, answer, append_then_hang_up, hang, raw, refuse
 
 Make = Callable[..., dict[str, Any]]
@@ -47,19 +48,19 @@ def closed_port() -> int:
         return port
 
 
-@pytest.mark.parametrize("kind", ["created", "updated", "deleted"])
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
 def test_publishes_each_type(
-    kind: str, producer: Producer, broker: Broker, furniture: dict[str, Any]
+    event_type: str, producer: Producer, broker: Broker, furniture: dict[str, Any]
 ) -> None:
     """The event arrives in the contract's form, and its result is typed."""
-    method = getattr(producer, f"furniture_{kind}")
+    method = getattr(producer, event_type)
     published = method(furniture, id="mine")
     assert published == Published(
         "mine", "e-1", datetime(2024, 1, 15, 14, 30, tzinfo=UTC), duplicate=False
     )
     (seen,) = broker.seen
     assert (seen.method, seen.path) == ("POST", "/api/events")
-    assert seen.json == {"type": f"furniture_{kind}", "furniture": furniture, "id": "mine"}
+    assert seen.json == {"type": event_type, "furniture": furniture, "id": "mine"}
     assert seen.headers["authorization"] == "Bearer sesame"
     assert seen.headers["content-type"] == "application/json"
 

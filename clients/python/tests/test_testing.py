@@ -21,6 +21,7 @@ from furniture_events import (
     UnknownType,
     Unreachable,
 )
+from furniture_events._contract import EVENT_TYPES
 from furniture_events.testing import AsyncInMemoryProducer, InMemoryProducer, RecordedEvent
 
 Make = Callable[..., dict[str, Any]]
@@ -47,12 +48,12 @@ def test_records_events_as_a_consumer_gets_them(
 
 
 def test_every_method_works(producer: InMemoryProducer, furniture: dict[str, Any]) -> None:
-    """The other two event types, ``ping`` and ``position`` answer like the broker."""
+    """Each event type, ``ping`` and ``position`` answer like the broker."""
     assert producer.position() == "memory-0"
-    producer.furniture_updated(furniture)
-    producer.furniture_deleted(furniture)
-    assert [event.type for event in producer.events] == ["furniture_updated", "furniture_deleted"]
-    assert producer.position() == "memory-2"
+    for event_type in EVENT_TYPES:
+        getattr(producer, event_type)(furniture)
+    assert tuple(event.type for event in producer.events) == EVENT_TYPES
+    assert producer.position() == f"memory-{len(EVENT_TYPES)}"
     assert producer.ping() >= 0
 
 

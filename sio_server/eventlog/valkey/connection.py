@@ -266,7 +266,7 @@ class ValkeyPool:
     @asynccontextmanager
     async def _borrow(self) -> AsyncIterator[ValkeyConnection]:
         async with self._free:
-            connection = self._idle.pop()  # the one that was used last
+            connection = self._idle.pop()  # the most recently used
             try:
                 yield connection
             finally:

@@ -35,7 +35,7 @@ def publish(
     The broker checks the contract's other rules later. The admin shows the events that it refuses.
 
     Args:
-        type: one of the three event types.
+        type: one of the contract's event types.
         furniture: an instance of a mapped model, whose database row is published. Or a mapping with
             the seven fields, a dataclass instance, or an object with the seven attributes.
         id: the idempotency key; made if None.
@@ -43,7 +43,7 @@ def publish(
             and the default database for all else.
 
     Raises:
-        ValueError: the type is not one of the three.
+        ValueError: there is no such event type.
         InvalidFurniture: the instance is not in the database, a field is missing, or JSON cannot
             hold a value.
     """
