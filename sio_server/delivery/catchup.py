@@ -18,7 +18,8 @@ PAGE_EVENTS = 100
 """The number of events that a cursor reads from the log at a time."""
 
 TURN_EVENTS = 200
-"""The number of events that a cursor gets from memory before the other tasks have a turn."""
+"""The number of events that a cursor gets from memory before the other tasks have a turn. However
+many cursors catch up, they take their turns in different iterations of the event loop."""
 
 RETRY_SECONDS = 1.0
 """The time that a cursor waits before it asks an unavailable log again."""
@@ -48,6 +49,7 @@ class CatchUp:
         self._head = head
         self._slow_seconds = slow_seconds
         self._delivered = delivered
+        self._turn = asyncio.Lock()
 
     def begin(self, cursor: Cursor) -> int:
         """Write the first missed events at once if memory has them. Return their number."""
@@ -111,11 +113,12 @@ class CatchUp:
 
     async def _next_page(self, cursor: Cursor) -> tuple[Iterable[Entry], Page]:
         """Return the next events for a cursor, from memory if they are there."""
+        async with self._turn:  # in one iteration of the loop, only one of all catch-ups continues
+            await asyncio.sleep(0)
         missed = self._recent.after(cursor.position, TURN_EVENTS)
         if missed is None:
             page = await self._read(cursor)
             return _consume(page.records), page
-        await asyncio.sleep(0)  # a turn for the other tasks
         return missed, Page([], missed.end, at_end=missed.end == self._head.position)
 
     async def _read(self, cursor: Cursor) -> Page:

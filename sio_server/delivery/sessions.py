@@ -17,7 +17,7 @@ from typing import NamedTuple
 from sio_server.contract.errors import LogUnavailable
 from sio_server.contract.events import Offset
 from sio_server.delivery.resume import LastSeen, SessionPast
-from sio_server.eventlog.session_contract import SessionStore
+from sio_server.eventlog.session_contract import SessionContent, SessionStore
 
 
 @dataclass(slots=True)
@@ -32,7 +32,8 @@ class ConsumerSession:
         began_with_gap: the session began with a gap, and its client may not know it.
         pid: the secret with which the client recovers the session.
         owner: a random name for the connection that has the session now.
-        rooms_lock: held while the rooms change, so that the last stored version is the current one.
+        rooms_lock: held while the rooms change, so that changes are stored in their order.
+        unsettled_rooms: rooms whose change may not be stored. The next call stores them again.
         key: the session's key in the store, a hash: a reader of the store cannot recover sessions.
     """
 
@@ -44,10 +45,16 @@ class ConsumerSession:
     pid: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     owner: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     rooms_lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    unsettled_rooms: set[str] = field(default_factory=set)
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.key = _key(self.pid)
+
+    def room_changes(self) -> tuple[dict[str, int], list[str]]:
+        """Return the unsettled rooms as the added and the removed ones."""
+        added = {room: self.rooms[room] for room in self.unsettled_rooms if room in self.rooms}
+        return added, [room for room in self.unsettled_rooms if room not in self.rooms]
 
 
 class StoredSession(NamedTuple):
@@ -69,9 +76,11 @@ class ConsumerSessions:
     def __init__(self, store: SessionStore) -> None:
         self._store = store
 
-    async def begin(self, session: ConsumerSession) -> None:
-        """Store a new session."""
-        await self._store.create(session.key, session.owner, _encode(session, None))
+    async def begin(self, session: ConsumerSession) -> bool:
+        """Store a new session; return False if the store has no space for it."""
+        return await self._store.create(
+            session.key, session.owner, session.identity, _encode(session, None), session.rooms
+        )
 
     async def claim(self, pid: str, identity: str) -> StoredSession | None:
         """Make the present connection the owner of a session.
@@ -83,39 +92,37 @@ class ConsumerSessions:
             identity: the identity of the client now.
 
         Returns:
-            None if there is no such session. A session of another identity is ended, and counts as
-            none.
+            None if the identity has no such session.
         """
         owner = secrets.token_urlsafe(12)
-        data = await self._store.claim(_key(pid), owner)
-        if data is None:
-            return None
-        stored = _decode(data, pid, owner)
-        if stored.session.identity != identity:
-            await self.end(stored.session)
-            return None
-        return stored
+        content = await self._store.claim(_key(pid), owner, identity)
+        return None if content is None else _decode(content, identity, pid, owner)
 
     async def save(self, session: ConsumerSession, rooms: Mapping[str, int]) -> None:
-        """Store a change of a session's rooms.
+        """Store a change of a session's rooms: only the rooms that differ.
 
         Raises:
+            SessionsFull: the store has no space for more rooms.
             LogUnavailable: the change may not be stored; or a later connection supersedes this one,
                 which ends then.
         """
         before, session.rooms = session.rooms, dict(rooms)
+        session.unsettled_rooms.update(room for room, _ in before.items() ^ session.rooms.items())
         stored = False
         try:
-            stored = await self._store.change(session.key, session.owner, _encode(session, None))
+            stored = await self._store.change(session.key, session.owner, *session.room_changes())
         finally:
             if not stored:
                 session.rooms = before
         if not stored:
-            raise LogUnavailable("the session continues over another connection")
+            raise LogUnavailable("the session has ended, or continues over another connection")
+        session.unsettled_rooms.clear()
 
     async def leave(self, session: ConsumerSession, last_seen: LastSeen) -> None:
         """Store where the consumer was when it disconnected. It may come back."""
-        await self._store.leave(session.key, session.owner, _encode(session, last_seen))
+        await self._store.leave(
+            session.key, session.owner, _encode(session, last_seen), *session.room_changes()
+        )
 
     async def end(self, session: ConsumerSession) -> None:
         """Remove a session permanently."""
@@ -130,20 +137,16 @@ def _encode(session: ConsumerSession, last_seen: LastSeen | None) -> str:
     return json.dumps(
         {
             "sid": session.sid,
-            "identity": session.identity,
             "start": session.start,
-            "rooms": session.rooms,
             "began_with_gap": session.began_with_gap,
             "last_seen": last_seen,
         }
     )
 
 
-def _decode(data: str, pid: str, owner: str) -> StoredSession:
-    fields = json.loads(data)
+def _decode(content: SessionContent, identity: str, pid: str, owner: str) -> StoredSession:
+    fields = json.loads(content.data)
     start, gap, seen = Offset(*fields["start"]), fields["began_with_gap"], fields["last_seen"]
-    session = ConsumerSession(
-        fields["sid"], fields["identity"], start, fields["rooms"], gap, pid, owner
-    )
+    session = ConsumerSession(fields["sid"], identity, start, content.rooms, gap, pid, owner)
     last_seen = None if seen is None else LastSeen(Offset(*seen[0]), seen[1])
     return StoredSession(session, SessionPast(start, gap, last_seen))

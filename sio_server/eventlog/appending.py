@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from sio_server.contract import strictjson
 from sio_server.contract.errors import IdConflict
 from sio_server.contract.events import Event, Offset, Receipt, Record, format_timestamp
 from sio_server.contract.rooms import event_rooms, state_rooms
 from sio_server.eventlog.contract import AppendResult
+
+
+class NewState(NamedTuple):
+    """The state of a piece after an append.
+
+    Attributes:
+        seq: the piece's last event.
+        rooms: its ``state_rooms``; None: the piece was deleted.
+    """
+
+    seq: int
+    rooms: tuple[str, ...] | None
 
 
 class AppendPlan:
@@ -29,7 +42,8 @@ class AppendPlan:
     Attributes:
         milliseconds: the timestamp of the new records.
         records: the new records by their ids, in order.
-        states: the new last states of the pieces by their ``furniture_id``; None: deleted.
+        states: the new last states of the pieces by their ``furniture_id``, in the order of their
+            last events.
     """
 
     def __init__(
@@ -42,7 +56,7 @@ class AppendPlan:
     ) -> None:
         self.milliseconds = milliseconds
         self.records: dict[str, Record] = {}
-        self.states: dict[str, tuple[str, ...] | None] = {}
+        self.states: dict[str, NewState] = {}
         self._position = position
         self._timestamp = format_timestamp(milliseconds)
         self._find = find
@@ -54,7 +68,8 @@ class AppendPlan:
         if earlier is not None:
             return _result_of_known_id(event, earlier)
         piece = event.furniture["furniture_id"]
-        last_state = self.states[piece] if piece in self.states else self._last_state(piece)
+        earlier_state = self.states.pop(piece, None)
+        last_state = self._last_state(piece) if earlier_state is None else earlier_state.rooms
         offset = Offset(self._position.epoch, self._position.seq + len(self.records) + 1)
         self.records[event.id] = Record(
             offset,
@@ -62,12 +77,8 @@ class AppendPlan:
             event_rooms(event.type, event.furniture, last_state or ()),
             event.body(self._timestamp),
         )
-        deleted = event.deletes_piece
-        self.states[piece] = (
-            None
-            if deleted
-            else state_rooms(event.furniture["material"], event.furniture["autor_username"])
-        )
+        rooms = state_rooms(event.furniture["material"], event.furniture["autor_username"])
+        self.states[piece] = NewState(offset.seq, None if event.deletes_piece else rooms)
         return Receipt(event.id, offset, self._timestamp)
 
 

@@ -15,9 +15,14 @@ Every log keeps every sentence below, and one test suite checks every log agains
 * **Rooms.** A record carries the rooms of its event and the rooms of the piece's last known state.
   The log knows that state until the piece is deleted, even if its events are beyond the retention.
   State and record change in one step. A duplicate changes nothing.
+* **Pieces.** The log knows the last states of a bounded number of pieces. Beyond it, it forgets the
+  pieces whose last event is the oldest, soon after they exceed it. The next event of a forgotten
+  piece does not go to the rooms of its former state.
 * **Retention.** The log removes events that are beyond the maximum number or older than the
   maximum age, soon after they exceed it. It removes the oldest events first, so that the
   remaining events are always the end of the order. Trimming delays no append noticeably.
+* **Reads.** Reads delay no append noticeably, however many there are, and whatever they ask for.
+  One read examines a bounded number of events and bytes, and appends go before waiting reads.
 * **Tail.** Every record reaches the tail once and in order; on the node that appended it, not later
   than ``append`` returns. If this is impossible, the tail **breaks**. There are four causes:
 
@@ -48,15 +53,22 @@ AppendResult = Receipt | ContractError
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """The bounds of a log: the maximum age and the maximum number of its events.
+    """The bounds of a log: of its events, of its pieces, and of the sessions beside them.
 
     Attributes:
-        seconds: the maximum age of an event.
+        seconds: the maximum age of an event, and how long a session lives after its owner has left.
         events: the maximum number of events.
+        pieces: the maximum number of pieces whose last state is known.
+        sessions: the maximum number of sessions whose owners have left.
+        session_bytes: the maximum length of these sessions together. The sessions of connected
+            owners may have as many bytes again; see ``session_contract``.
     """
 
     seconds: float = 86_400
     events: int = 100_000
+    pieces: int = 1_000_000
+    sessions: int = 200_000
+    session_bytes: int = 268_435_456
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +179,15 @@ class EventLog(ABC):
 
         Raises:
             LogUnavailable: the log cannot be read now.
+        """
+
+    @abstractmethod
+    async def check_writable(self) -> None:
+        """Try a write that changes no event, no piece and no session, as an append would write.
+
+        Raises:
+            LogUnavailable: the log would not take an append now.
+            asyncio.CancelledError: the log was closed before it could find out the outcome.
         """
 
     @abstractmethod

@@ -7,10 +7,11 @@ import string
 from collections.abc import Collection, Iterable
 
 from sio_server.contract.events import Offset, Record
+from sio_server.contract.rooms import CATALOG
 from sio_server.eventlog.contract import Bounds, Page
 
-MAX_EXAMINED_EVENTS = 5_000
-"""How many events one read examines at most, so that no read blocks the log for long."""
+MAX_EXAMINED_EVENTS = 250
+"""How many events one read examines at most. An append that comes meanwhile waits about 1 ms."""
 
 PAGE_BYTES = 262_144
 """A page ends after so much JSON, so that no reader holds much memory at a time."""
@@ -29,19 +30,23 @@ def bounds(epoch: str, oldest: int, end: int) -> Bounds:
     return Bounds(Offset(epoch, oldest), Offset(epoch, end))
 
 
+def selecting(rooms: Collection[str] | None) -> frozenset[str] | None:
+    """Return the rooms by which a read selects events, or None if it reads all events.
+
+    Every event is in the catalog. The caller of the read may change its own collection meanwhile.
+    """
+    return None if rooms is None or CATALOG in rooms else frozenset(rooms)
+
+
 def plan(
-    after: Offset | None,
-    rooms: Collection[str] | None,
-    limit: int,
-    log_bounds: Bounds,
-    max_examined_events: int = MAX_EXAMINED_EVENTS,
+    after: Offset | None, rooms: frozenset[str] | None, limit: int, log_bounds: Bounds
 ) -> Page | range:
-    """Return the seqs that a read examines; or its page, if it needs to examine no event.
+    """Return the seqs that a read may examine; or its page, if it needs to examine no event.
 
     Args:
-        after: as in the log's ``read``; so are ``rooms`` and ``limit``.
+        after: as in the log's ``read``; so is ``limit``.
+        rooms: from ``selecting``.
         log_bounds: the log's bounds.
-        max_examined_events: how many events the read examines at most.
     """
     oldest, end = log_bounds.oldest.seq, log_bounds.position.seq
     if after is not None and not log_bounds.has_all_after(after):
@@ -49,25 +54,32 @@ def plan(
     start = oldest if after is None else after.seq
     if start == end or limit == 0 or (rooms is not None and not rooms):
         return Page([], log_bounds.position, at_end=True)
-    return range(start + 1, min(start + max_examined_events, end) + 1)
+    return range(start + 1, min(start + max_examined(rooms, limit), end) + 1)
 
 
-def page(found: Iterable[Record], seqs: range, limit: int, log_bounds: Bounds) -> Page:
+def max_examined(rooms: frozenset[str] | None, limit: int) -> int:
+    """Return how many events a read examines at most; its arguments are those of ``plan``."""
+    return min(MAX_EXAMINED_EVENTS, limit) if rooms is None else MAX_EXAMINED_EVENTS
+
+
+def page(examined: Iterable[Record | None], seqs: range, limit: int, log_bounds: Bounds) -> Page:
     """Make a page of at most ``limit`` records, and of about ``PAGE_BYTES`` at most.
 
     Args:
-        found: the matching records among ``seqs``, in order.
-        seqs: the seqs that the read examined.
+        examined: for each of the ``seqs`` its record, or None if its event is for other rooms. It
+            may end early; the page examines no more of it than it needs.
+        seqs: from ``plan``.
         limit: as in the log's ``read``.
         log_bounds: the log's bounds.
     """
     records: list[Record] = []
     size = 0
-    position = Offset(log_bounds.position.epoch, seqs[-1])
-    for record in found:
-        records.append(record)
-        size += len(record.body)
-        if len(records) == limit or size >= PAGE_BYTES:
-            position = record.offset
-            break
+    last = seqs[0] - 1
+    for last, record in zip(seqs, examined, strict=False):  # noqa: B007 - it is the position
+        if record is not None:
+            records.append(record)
+            size += len(record.body)
+            if len(records) == limit or size >= PAGE_BYTES:
+                break
+    position = Offset(log_bounds.position.epoch, last)
     return Page(records, position, at_end=position == log_bounds.position)

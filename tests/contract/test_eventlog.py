@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from sio_server.contract.errors import IdConflict, LogUnavailable
 from sio_server.contract.events import EVENT_TYPES, Event, Offset, Receipt, Record
+from sio_server.eventlog import reading
 from sio_server.eventlog.contract import AppendResult, EventLog, Page, Retention
 from tests.support.eventlogs import KINDS, Clock, new_place
 from tests.support.valkey import Valkey
@@ -344,6 +345,53 @@ async def test_pieces_have_states_of_their_own(log: EventLog) -> None:
         assert materials == {f"material:m{n}", "material:pino"}
 
 
+# Pieces.
+
+
+async def has_former_state(log: EventLog, piece: str) -> bool:
+    """Tell whether the log knows the last state of a piece; let the piece move for that."""
+    (receipt,) = await append(log, event(type="furniture_updated", piece=piece, material="pino"))
+    return "material:roble" in await rooms_of(log, receipt)
+
+
+@pytest.mark.parametrize("one_call", [True, False])
+async def test_the_longest_unchanged_pieces_are_forgotten(
+    make_log: MakeLog, one_call: bool
+) -> None:
+    """The log knows as many pieces as the retention says; one more, and it forgets the first."""
+    for pieces, is_known in ((4, True), (5, False)):
+        log = await make_log(Retention(pieces=4))
+        events = [event(piece=f"{number}") for number in range(pieces)]
+        if one_call:
+            await append(log, *events)
+        else:
+            for each in events:
+                await append(log, each)
+        assert await has_former_state(log, f"{pieces - 1}")
+        assert await has_former_state(log, "0") is is_known
+
+
+async def test_an_event_keeps_its_piece_known(make_log: MakeLog) -> None:
+    """It counts as a change, even if the rooms stay the same. A duplicate does not."""
+    log = await make_log(Retention(pieces=3))
+    await append(log, event("a", piece="a"), event("b", piece="b"), event("c", piece="c"))
+    await append(log, event(piece="a"))
+    await append(log, event("b", piece="b"))
+    await append(log, event(piece="d"))
+    assert [await has_former_state(log, piece) for piece in "acd"] == [True, True, True]
+    assert not await has_former_state(log, "b")
+
+
+async def test_a_deleted_piece_makes_room_for_another(make_log: MakeLog) -> None:
+    """Only pieces whose state is known count."""
+    log = await make_log(Retention(pieces=2))
+    await append(log, event(piece="a"), event(piece="b"))
+    await append(log, event(type="furniture_deleted", piece="b"))
+    await append(log, event(piece="c"))
+    assert await has_former_state(log, "a")
+    assert await has_former_state(log, "c")
+
+
 # Reading.
 
 
@@ -428,6 +476,20 @@ async def test_rare_rooms_are_found_among_many_events(log: EventLog) -> None:
     assert len(page.records) < 12
     assert ids(await read_all(log, None, ["material:ébano"])) == rare
     assert ids(await read_all(log, None, ["material:ébano", "author:Ana"], limit=1)) == rare
+
+
+@pytest.mark.parametrize("descripcion", ["", "x" * 10_000])
+async def test_a_read_examines_a_bounded_number_of_events(log: EventLog, descripcion: str) -> None:
+    """The bound depends neither on the requested rooms nor on the limit."""
+    for _ in range(6):
+        await append(log, *(event(descripcion=descripcion) for _ in range(100)))
+    many = [f"material:{number:03}{'ñ' * 252}" for number in range(100)]
+    for rooms in (["material:pino"], many):
+        page = await log.read(None, rooms, 1_000)
+        assert 0 < page.position.seq <= reading.MAX_EXAMINED_EVENTS
+        assert (page.records, page.at_end) == ([], False)
+    page = await log.read(None, None, 1_000)
+    assert 0 < len(page.records) <= reading.MAX_EXAMINED_EVENTS
 
 
 @pytest.mark.parametrize(
@@ -623,6 +685,33 @@ async def test_a_tail_ends_when_the_log_is_closed(log: EventLog) -> None:
     assert [records async for records in log.tail()] == []
 
 
+# Whether the log takes appends.
+
+
+async def test_a_check_of_a_writable_log_changes_nothing(log: EventLog) -> None:
+    """It appends no event, and no tail gets anything."""
+    tail = log.tail()
+    (receipt,) = await append(log, event("a"))
+    bounds = await log.bounds()
+    await asyncio.gather(*(log.check_writable() for _ in range(5)))
+    assert await log.bounds() == bounds
+    (next_receipt,) = await append(log, event("b"))
+    assert next_receipt.offset.seq == receipt.offset.seq + 1
+    assert ids(await take(tail, 2)) == ["a", "b"]
+
+
+async def test_a_check_does_not_move_the_time(make_log: MakeLog) -> None:
+    """A node whose clock is ahead must not date the events of the others, if it appends none."""
+    clock = Clock()
+    log = await make_log(clock=clock)
+    (first,) = await append(log, event())
+    clock.now += 60
+    await log.check_writable()
+    clock.now -= 60
+    (second,) = await append(log, event())
+    assert second.timestamp == first.timestamp
+
+
 # Closing and cancelling.
 
 
@@ -637,17 +726,21 @@ async def test_a_closed_log_is_unavailable(log: EventLog) -> None:
         await log.read(None, None, 10)
     with pytest.raises(LogUnavailable):
         await log.bounds()
+    with pytest.raises(LogUnavailable):
+        await log.check_writable()
 
 
 async def test_close_finishes_the_calls_that_have_started(log: EventLog) -> None:
     """Every call before ``close`` returns its usual result."""
     appends = [asyncio.create_task(log.append([event(), event()])) for _ in range(20)]
     queries = [asyncio.create_task(log.bounds()) for _ in range(20)]
+    checks = [asyncio.create_task(log.check_writable()) for _ in range(2)]
+    reads = [asyncio.create_task(log.read(None, ["none"], 10)) for _ in range(20)]
     await asyncio.sleep(0)
     await asyncio.gather(log.close(), log.close())
     results = await asyncio.gather(*appends)
     assert sorted(itertools.chain(*map(seqs, results))) == list(range(1, 41))
-    await asyncio.gather(*queries)
+    await asyncio.gather(*queries, *checks, *reads)
 
 
 async def test_a_cancelled_append_harms_no_other(log: EventLog) -> None:

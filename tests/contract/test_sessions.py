@@ -5,62 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from sio_server.contract.errors import LogUnavailable
-from sio_server.eventlog.contract import EventLog, Retention
-from sio_server.eventlog.session_contract import SessionStore, Superseded
-from tests.support import eventlogs
-from tests.support.eventlogs import KINDS, Clock, Place, new_place
-from tests.support.valkey import Valkey
-
-DURABLE = ["sqlite", "valkey"]
-"""The stores that outlive their server."""
-SHARED = ["valkey"]
-"""The stores that several nodes share."""
-
-LIFETIME_SECONDS = 60
-
-
-class Kind:
-    """Makes the logs of one kind at one place, with one clock."""
-
-    def __init__(self, name: str, place: Place) -> None:
-        self.clock = Clock()
-        self.logs: list[EventLog] = []
-        self._name = name
-        self._place = place
-
-    async def node(self) -> EventLog:
-        """Return the log of one more node; if the kind cannot be shared, the log that is open."""
-        if self.logs and self._name not in SHARED:
-            return self.logs[0]
-        return await self.open()
-
-    async def open(self) -> EventLog:
-        """Open a log with the data of the logs before it."""
-        log = KINDS[self._name](self._place, Retention(LIFETIME_SECONDS), self.clock)
-        self.logs.append(log)
-        await log.open()
-        return log
-
-    async def wait(self, seconds: float) -> None:
-        """Let time pass."""
-        await eventlogs.pass_time(seconds, self.clock, *self.logs)
-
-
-@pytest.fixture(params=KINDS)
-async def kind(
-    request: pytest.FixtureRequest, tmp_path: Path, valkey: Valkey
-) -> AsyncIterator[Kind]:
-    """Return each kind in turn."""
-    made = Kind(request.param, new_place(tmp_path, valkey))
-    yield made
-    for log in made.logs:
-        await log.close()
+from sio_server.eventlog.session_contract import SessionContent, SessionStore, Superseded
+from tests.contract.session_kinds import DURABLE, LIFETIME_SECONDS, Kind
+from tests.support.stores import DATA, ROOMS, change, claim, create, leave
 
 
 class Stores(NamedTuple):
@@ -85,78 +37,129 @@ async def receive(batches: AsyncIterator[list[Superseded]], count: int) -> list[
     return received
 
 
-# Data.
+# Data and rooms.
 
 
-@pytest.mark.parametrize("data", ["", "{}", "\0\r\n\U0001fa91\u2028'\"\\", "x" * 100_000])
-async def test_a_claim_returns_the_data_of_the_session(stores: Stores, data: str) -> None:
-    """Data is text, and every node gets it back unchanged."""
-    await stores.one.create("key", "first", data)
-    assert await stores.other.claim("key", "second") == data
+@pytest.mark.parametrize("text", ["", "{}", "\0\r\n\U0001fa91\u2028'\"\\", "x" * 100_000])
+async def test_a_claim_returns_the_content_of_the_session(stores: Stores, text: str) -> None:
+    """Data and the names of rooms are text, and every node gets them back unchanged."""
+    rooms = {text: 5, f"/{text}": 2**53, "owner": 0}
+    await create(stores.one, "key", "first", text, rooms)
+    assert await claim(stores.other, "key", "second") == SessionContent(text, rooms)
+
+
+async def test_a_session_may_have_any_number_of_rooms(stores: Stores) -> None:
+    """They can be added and removed in one call."""
+    rooms = {f"material:{number}": number for number in range(3_000)}
+    await create(stores.one, "key", "first", DATA, {})
+    assert await change(stores.one, "key", "first", *rooms)
+    assert await stores.one.change("key", "first", rooms, ())
+    assert await claim(stores.other, "key", "second") == SessionContent(DATA, rooms)
+    assert await change(stores.other, "key", "second", removed=rooms)
+    assert await claim(stores.one, "key", "third") == SessionContent(DATA, {})
 
 
 async def test_keys_match_whole_and_exactly(stores: Stores) -> None:
     """Sessions with similar keys are different sessions."""
     names = ["key", "KEY", "key ", "key\0", "ke", "key:1", "{key}", "*", "ñ"]
     for name in names:
-        await stores.one.create(name, "first", f"data of {name}")
+        await create(stores.one, name, "first", f"data of {name}", {name: 0})
     for name in names:
-        assert await stores.other.claim(name, "second") == f"data of {name}"
+        content = SessionContent(f"data of {name}", {name: 0})
+        assert await claim(stores.other, name, "second") == content
 
 
 async def test_a_session_that_was_never_created_has_no_owner(stores: Stores) -> None:
     """No call succeeds, and no call creates the session."""
-    assert await stores.one.claim("key", "first") is None
-    assert not await stores.one.change("key", "first", "data")
-    assert not await stores.one.leave("key", "first", "data")
+    assert await claim(stores.one, "key", "first") is None
+    assert not await change(stores.one, "key", "first", "catalog")
+    assert not await leave(stores.one, "key", "first")
     assert not await stores.one.end("key", "first")
-    assert await stores.other.claim("key", "second") is None
+    assert await claim(stores.other, "key", "second") is None
 
 
-async def test_a_change_replaces_the_data(stores: Stores) -> None:
-    """A leave replaces the data too; a claim returns the last version."""
-    await stores.one.create("key", "first", "a")
-    assert await stores.one.change("key", "first", "b")
-    assert await stores.other.claim("key", "second") == "b"
-    assert await stores.other.leave("key", "second", "c")
-    assert await stores.one.claim("key", "third") == "c"
+async def test_a_change_adds_and_removes_rooms(stores: Stores) -> None:
+    """A room that is added again gets the new number. Other rooms stay as they are."""
+    await create(stores.one, "key", "first", DATA, {"a": 1, "b": 2, "c": 3})
+    assert await stores.one.change("key", "first", {"b": 20, "d": 4}, ["a", "never"])
+    rooms = {"b": 20, "c": 3, "d": 4}
+    assert await claim(stores.other, "key", "second") == SessionContent(DATA, rooms)
+    assert await stores.other.change("key", "second", {}, ["c"])
+    assert await stores.other.change("key", "second", {"c": 5}, ())
+    assert await claim(stores.one, "key", "third") == SessionContent(DATA, rooms | {"c": 5})
+
+
+async def test_a_leave_replaces_the_data_and_changes_the_rooms(stores: Stores) -> None:
+    """A leave without a change of rooms leaves them as they are."""
+    await create(stores.one, "key", "first", "a", {"a": 1, "b": 2})
+    assert await leave(stores.one, "key", "first", "b")
+    assert await claim(stores.other, "key", "second") == SessionContent("b", {"a": 1, "b": 2})
+    assert await stores.other.leave("key", "second", "", {"a": 5, "c": 3}, ["b"])
+    assert await claim(stores.one, "key", "third") == SessionContent("", {"a": 5, "c": 3})
 
 
 async def test_an_ended_session_is_deleted_permanently(stores: Stores) -> None:
-    """It cannot be claimed or changed."""
-    await stores.one.create("key", "first", "data")
+    """It cannot be claimed or changed. A new session with its key has nothing of it."""
+    await create(stores.one, "key")
     assert await stores.one.end("key", "first")
-    assert await stores.other.claim("key", "second") is None
-    assert not await stores.one.change("key", "first", "data")
+    assert await claim(stores.other, "key", "second") is None
+    assert not await change(stores.one, "key", "first", "catalog")
     assert not await stores.one.end("key", "first")
+    await create(stores.one, "key", "first", DATA, {"type:furniture_created": 1})
+    content = SessionContent(DATA, {"type:furniture_created": 1})
+    assert await claim(stores.other, "key", "second") == content
 
 
-# Owner.
+# Owner and identity.
 
 
 @pytest.mark.parametrize("left", [False, True])
 async def test_only_the_owner_changes_a_session(stores: Stores, left: bool) -> None:
     """A former owner cannot undo the changes of the newer owner, on whichever node that is."""
-    await stores.one.create("key", "first", "a")
+    await create(stores.one, "key", "first", "a", {})
     if left:
-        await stores.one.leave("key", "first", "a")
-    await stores.other.claim("key", "second")
-    assert await stores.other.change("key", "second", "b")
-    assert not await stores.one.change("key", "first", "undone")
-    assert not await stores.one.leave("key", "first", "undone")
+        await leave(stores.one, "key", "first", "a")
+    await claim(stores.other, "key", "second")
+    assert await change(stores.other, "key", "second", "b")
+    assert not await create(stores.one, "key", "first", "undone")
+    assert not await change(stores.one, "key", "first", "undone", removed=["b"])
+    assert not await stores.one.leave("key", "first", "undone", {"undone": 1}, ["b"])
     assert not await stores.one.end("key", "first")
-    assert await stores.one.claim("key", "third") == "b"
+    assert await claim(stores.one, "key", "third") == SessionContent("a", {"b": 1})
+
+
+async def test_an_owner_that_has_left_changes_no_rooms(stores: Stores) -> None:
+    """A late change, whose client has gone, has no effect."""
+    await create(stores.one, "key")
+    await leave(stores.one, "key")
+    assert not await change(stores.one, "key", "first", "late")
+    assert await claim(stores.other, "key", "second") == SessionContent(DATA, ROOMS)
+
+
+@pytest.mark.parametrize("identity", ["", "key", "ANONYMOUS", "anonymous ", "anonymous\0", "ñ"])
+@pytest.mark.parametrize("left", [False, True])
+async def test_another_identity_finds_no_session(stores: Stores, left: bool, identity: str) -> None:
+    """Its claim changes nothing, and no node learns of it."""
+    claims = stores.one.superseded()
+    await create(stores.one, "key")
+    if left:
+        await leave(stores.one, "key")
+    assert await claim(stores.other, "key", "second", identity) is None
+    assert not await change(stores.other, "key", "second", "stolen")
+    assert await change(stores.one, "key", "first", "more") is not left
+    assert await claim(stores.one, "key", "third") is not None
+    assert await receive(claims, 1) == [Superseded("key", "third")]
 
 
 async def test_one_of_many_concurrent_claims_wins(stores: Stores) -> None:
-    """Each claim gets the data, and one of the claimants owns the session afterwards."""
-    await stores.one.create("key", "first", "data")
+    """Each claim gets the content, and one of the claimants owns the session afterwards."""
+    await create(stores.one, "key")
     owners = [f"owner-{number}" for number in range(20)]
     claimed = await asyncio.gather(
-        *(stores[number % 2].claim("key", owner) for number, owner in enumerate(owners))
+        *(claim(stores[number % 2], "key", owner) for number, owner in enumerate(owners))
     )
-    assert claimed == ["data"] * 20
-    changed = [await stores.one.change("key", owner, "new") for owner in owners]
+    assert claimed == [SessionContent(DATA, ROOMS)] * 20
+    changed = [await change(stores.one, "key", owner, "new") for owner in owners]
     assert changed.count(True) == 1
 
 
@@ -166,17 +169,17 @@ async def test_one_of_many_concurrent_claims_wins(stores: Stores) -> None:
 async def test_a_repeated_call_does_no_harm(stores: Stores) -> None:
     """A caller that does not know the outcome of a call may repeat it."""
     for _ in range(2):
-        await stores.one.create("key", "first", "a")
+        assert await create(stores.one, "key", "first", "a", {"a": 1})
     for _ in range(2):
-        assert await stores.other.claim("key", "second") == "a"
+        assert await claim(stores.other, "key", "second") == SessionContent("a", {"a": 1})
     for _ in range(2):
-        assert await stores.other.change("key", "second", "b")
+        assert await change(stores.other, "key", "second", "b", removed=["a"])
     for _ in range(2):
-        assert await stores.other.leave("key", "second", "c")
-    assert await stores.one.claim("key", "third") == "c"
+        assert await stores.other.leave("key", "second", "c", {"c": 1}, ["b"])
+    assert await claim(stores.one, "key", "third") == SessionContent("c", {"c": 1})
     await stores.one.end("key", "third")
     await stores.one.end("key", "third")
-    assert await stores.one.claim("key", "fourth") is None
+    assert await claim(stores.one, "key", "fourth") is None
 
 
 # Lifetime.
@@ -186,67 +189,81 @@ async def test_a_session_lives_for_the_retention_after_its_leave(
     kind: Kind, stores: Stores
 ) -> None:
     """It lives for all of that time, and not longer."""
-    await stores.one.create("short", "first", "data")
-    await stores.one.create("long", "first", "data")
+    await create(stores.one, "short", "first", "data")
+    await create(stores.one, "long", "first", "data")
     await kind.wait(LIFETIME_SECONDS / 2)
-    await stores.one.leave("short", "first", "data")
-    await stores.one.leave("long", "first", "data")
+    await leave(stores.one, "short", "first", "data")
+    await leave(stores.one, "long", "first", "data")
     await kind.wait(LIFETIME_SECONDS - 1)
-    assert await stores.other.claim("short", "second") == "data"
+    assert await claim(stores.other, "short", "second") is not None
     await kind.wait(2)
-    assert await stores.other.claim("long", "second") is None
+    assert await claim(stores.other, "long", "second") is None
 
 
 async def test_a_session_lives_while_its_owner_is_connected(kind: Kind, stores: Stores) -> None:
     """This holds for any time, for created and for claimed sessions."""
-    await stores.one.create("created", "first", "data")
-    await stores.one.create("claimed", "first", "data")
-    await stores.one.leave("claimed", "first", "data")
-    await stores.other.claim("claimed", "second")
+    await create(stores.one, "created", "first", "data")
+    await create(stores.one, "claimed", "first", "data")
+    await leave(stores.one, "claimed", "first", "data")
+    await claim(stores.other, "claimed", "second")
     await kind.wait(LIFETIME_SECONDS * 3)
-    assert await stores.one.change("created", "first", "new")
-    assert await stores.other.change("claimed", "second", "new")
-    assert await stores.other.claim("created", "third") == "new"
+    assert await change(stores.one, "created", "first", "new")
+    assert await change(stores.other, "claimed", "second", "new")
+    assert await claim(stores.other, "created", "third") is not None
 
 
 async def test_each_leave_starts_the_whole_lifetime(kind: Kind, stores: Stores) -> None:
     """A claim in between ends the earlier lifetime."""
-    await stores.one.create("key", "owner-0", "data")
+    await create(stores.one, "key", "owner-0", "data")
     for number in range(3):
-        await stores.one.leave("key", f"owner-{number}", "data")
+        await leave(stores.one, "key", f"owner-{number}", "data")
         await kind.wait(LIFETIME_SECONDS - 1)
-        assert await stores.one.claim("key", f"owner-{number + 1}") == "data"
-    await stores.one.leave("key", "owner-3", "data")
+        assert await claim(stores.one, "key", f"owner-{number + 1}") is not None
+    await leave(stores.one, "key", "owner-3", "data")
     await kind.wait(LIFETIME_SECONDS + 1)
-    assert await stores.one.claim("key", "owner-4") is None
+    assert await claim(stores.one, "key", "owner-4") is None
+
+
+async def test_an_expired_session_does_not_exist_for_its_owner(kind: Kind, stores: Stores) -> None:
+    """This holds for every call. A new session may have its key."""
+    for key in ("change", "leave", "end", "create"):
+        await create(stores.one, key)
+        await leave(stores.one, key)
+    await kind.wait(LIFETIME_SECONDS + 1)
+    assert not await change(stores.one, "change", "first", "room")
+    assert not await leave(stores.one, "leave", "first")
+    assert not await stores.one.end("end", "first")
+    assert await create(stores.one, "create", "second", "new", {"new": 1})
+    assert await claim(stores.one, "create", "third") == SessionContent("new", {"new": 1})
+    assert await claim(stores.one, "leave", "third") is None
 
 
 @pytest.mark.parametrize("kind", DURABLE, indirect=True)
 async def test_sessions_outlive_their_server(kind: Kind) -> None:
     """This holds for sessions that were left, and for those still connected at the end."""
     log = await kind.open()
-    await log.sessions.create("left", "first", "a")
-    await log.sessions.leave("left", "first", "b")
-    await log.sessions.create("connected", "first", "c")
+    await create(log.sessions, "left", "first", "a")
+    await leave(log.sessions, "left", "first", "b")
+    await create(log.sessions, "connected", "first", "c")
     await log.close()
     again = (await kind.open()).sessions
-    assert await again.claim("left", "second") == "b"
-    assert await again.claim("connected", "second") == "c"
+    assert await claim(again, "left", "second") == SessionContent("b", ROOMS)
+    assert await claim(again, "connected", "second") == SessionContent("c", ROOMS)
 
 
 @pytest.mark.parametrize("kind", DURABLE, indirect=True)
 async def test_without_a_leave_a_session_lives_from_its_servers_end(kind: Kind) -> None:
     """It lives for about the retention from then, and not forever."""
     log = await kind.open()
-    await log.sessions.create("short", "first", "data")
-    await log.sessions.create("long", "first", "data")
+    await create(log.sessions, "short", "first", "data")
+    await create(log.sessions, "long", "first", "data")
     await kind.wait(LIFETIME_SECONDS * 2)
     await log.close()
     again = (await kind.open()).sessions
     await kind.wait(LIFETIME_SECONDS - 1)
-    assert await again.claim("short", "second") == "data"
+    assert await claim(again, "short", "second") is not None
     await kind.wait(LIFETIME_SECONDS)
-    assert await again.claim("long", "second") is None
+    assert await claim(again, "long", "second") is None
 
 
 # Superseded.
@@ -256,9 +273,9 @@ async def test_every_node_learns_of_a_claim(stores: Stores) -> None:
     """Both nodes get the key and the new owner, whichever node claimed the session."""
     one, other = stores.one.superseded(), stores.other.superseded()
     for name in ("a", "b"):
-        await stores.one.create(name, "first", "data")
-    await stores.one.claim("a", "second")
-    await stores.other.claim("b", "third")
+        await create(stores.one, name, "first", "data")
+    await claim(stores.one, "a", "second")
+    await claim(stores.other, "b", "third")
     expected = {Superseded("a", "second"), Superseded("b", "third")}
     for batches in (one, other):
         assert set(await receive(batches, 2)) == expected
@@ -267,24 +284,24 @@ async def test_every_node_learns_of_a_claim(stores: Stores) -> None:
 async def test_claims_of_one_session_arrive_in_order(stores: Stores) -> None:
     """The last one names the present owner."""
     batches = stores.one.superseded()
-    await stores.one.create("key", "first", "data")
+    await create(stores.one, "key", "first", "data")
     owners = [f"owner-{number}" for number in range(10)]
     for number, owner in enumerate(owners):
-        await stores[number % 2].claim("key", owner)
+        await claim(stores[number % 2], "key", owner)
     assert await receive(batches, 10) == [Superseded("key", owner) for owner in owners]
 
 
 async def test_a_node_learns_only_of_claims_and_only_of_new_ones(stores: Stores) -> None:
     """Other changes of a session, and claims before the call of ``superseded``, do not count."""
     early = stores.one.superseded()
-    await stores.one.create("key", "first", "data")
-    await stores.one.change("key", "first", "data")
-    await stores.one.leave("key", "first", "data")
-    await stores.one.claim("never", "second")
-    await stores.one.claim("key", "second")
+    await create(stores.one, "key", "first", "data")
+    await change(stores.one, "key", "first", "room")
+    await leave(stores.one, "key", "first", "data")
+    await claim(stores.one, "never", "second")
+    await claim(stores.one, "key", "second")
     assert await receive(early, 1) == [Superseded("key", "second")]
     late = stores.one.superseded()
-    await stores.one.claim("key", "third")
+    await claim(stores.one, "key", "third")
     await stores.one.end("key", "third")
     assert await receive(late, 1) == await receive(early, 1) == [Superseded("key", "third")]
 
@@ -307,10 +324,10 @@ async def _all(batches: AsyncIterator[list[Superseded]]) -> list[Superseded]:
 
 
 CALLS: list[Callable[[SessionStore], Awaitable[object]]] = [
-    lambda store: store.create("secret-key", "owner", "secret-data"),
-    lambda store: store.claim("secret-key", "owner"),
-    lambda store: store.change("secret-key", "owner", "secret-data"),
-    lambda store: store.leave("secret-key", "owner", "secret-data"),
+    lambda store: create(store, "secret-key", "owner", "secret-data"),
+    lambda store: claim(store, "secret-key", "owner", "secret-identity"),
+    lambda store: change(store, "secret-key", "owner", "secret-room"),
+    lambda store: leave(store, "secret-key", "owner", "secret-data"),
     lambda store: store.end("secret-key", "owner"),
 ]
 

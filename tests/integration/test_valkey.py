@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import load_vectors
+from tests.support.history import read_history
 from tests.support.proxy import Proxy, proxied
 from tests.support.raw import TIMEOUT, Closed, plain, raw_socketio
 from tests.support.server import Server, start_expecting_failure, wait_until
@@ -102,6 +103,27 @@ async def test_servers_share_a_log(own_valkey: Valkey, start_server: Start) -> N
     again, receipt = await publish(servers[1].url, id="0")
     assert (again, receipt["offset"], receipt["duplicate"]) == (200, offsets[0], True)
     assert [server.stop() for server in servers] == [0, 0]
+
+
+async def test_a_server_is_not_ready_while_its_valkey_is_full(
+    own_valkey: Valkey, start_server: Start
+) -> None:
+    """It refuses publishes then, and still answers reads. No restart is needed afterwards."""
+    own_valkey.start()
+    server = start_server(event_log=own_valkey.url)
+    server.wait_until_ready()
+    _, receipt = await publish(server.url)
+    with own_valkey.client as client:
+        client.config_set("maxmemory", "1mb")
+        refused, answer = await publish(server.url)
+        assert (refused, answer["code"]) == (503, "log_unavailable")
+        server.wait_until_ready(503)
+        assert [event["offset"] for event in await read_history(server.url)] == [receipt["offset"]]
+        assert await status(f"{server.url}/healthz") == 200
+        client.config_set("maxmemory", "0")
+    server.wait_until_ready()
+    assert (await publish(server.url))[0] == 201
+    assert server.stop() == 0
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import NamedTuple
 
@@ -49,12 +50,13 @@ class MemoryLog(EventLog):
         self._epoch = reading.new_epoch()
         self._events: dict[int, _StoredEvent] = {}
         self._seqs: dict[str, int] = {}
-        self._states: dict[str, tuple[str, ...]] = {}
+        self._states: OrderedDict[str, tuple[str, ...]] = OrderedDict()  # the latest change last
         self._oldest = self._end = self._milliseconds = 0
         self._tails: Tails[Record] = Tails()
-        self._sessions = self.sessions = MemorySessions(retention.seconds, clock)
+        self._sessions = self.sessions = MemorySessions(retention, clock)
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_open = False
+        self._read_turn = asyncio.Lock()
 
     @override
     async def open(self) -> None:
@@ -66,6 +68,8 @@ class MemoryLog(EventLog):
         self._is_open = False
         if self._sweeper is not None:
             self._sweeper.cancel()
+        async with self._read_turn:  # the reads that have started come first
+            pass
         for contents in (self._events, self._seqs, self._states):
             contents.clear()
         self._tails.end()
@@ -91,22 +95,36 @@ class MemoryLog(EventLog):
 
     @override
     async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
-        bounds = await self.bounds()
-        seqs = reading.plan(after, rooms, limit, bounds)
+        self._check_open()
+        wanted = reading.selecting(rooms)
+        async with self._read_turn:  # many reads at once take one short turn after another
+            await asyncio.sleep(0)
+            return self._read(after, wanted, limit)
+
+    def _read(self, after: Offset | None, wanted: frozenset[str] | None, limit: int) -> Page:
+        bounds = self._bounds()
+        seqs = reading.plan(after, wanted, limit, bounds)
         if isinstance(seqs, Page):
             return seqs
-        wanted = None if rooms is None else frozenset(rooms)
         records = (self._events[seq].record for seq in seqs)
-        found = (
-            record for record in records if wanted is None or not wanted.isdisjoint(record.rooms)
+        examined = (
+            record if wanted is None or not wanted.isdisjoint(record.rooms) else None
+            for record in records
         )
-        return reading.page(found, seqs, limit, bounds)
+        return reading.page(examined, seqs, limit, bounds)
 
     @override
     async def bounds(self) -> Bounds:
         self._check_open()
+        return self._bounds()
+
+    def _bounds(self) -> Bounds:
         self._trim(MAX_TRIMMED_EVENTS)
         return reading.bounds(self._epoch, self._oldest, self._end)
+
+    @override
+    async def check_writable(self) -> None:
+        self._check_open()
 
     @override
     def tail(self) -> AsyncIterator[list[Record]]:
@@ -127,10 +145,11 @@ class MemoryLog(EventLog):
             self._seqs[event_id] = self._end
             self._events[self._end] = _StoredEvent(record, event_id, plan.milliseconds)
         for piece, state in plan.states.items():
-            if state is None:
-                self._states.pop(piece, None)
-            else:
-                self._states[piece] = state
+            self._states.pop(piece, None)
+            if state.rooms is not None:
+                self._states[piece] = state.rooms
+        while len(self._states) > self._retention.pieces:
+            self._states.popitem(last=False)
 
     def _trim(self, max_events: int) -> bool:
         """Remove the oldest events beyond the retention; return whether there may be more."""

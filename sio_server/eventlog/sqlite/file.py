@@ -7,7 +7,9 @@ the process ends, and leaves nothing to clean up. It also spares SQLite the shar
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,16 +17,25 @@ import apsw
 
 from sio_server.contract.errors import StartError
 from sio_server.eventlog import reading
-from sio_server.eventlog.sqlite import sessions as sqlite_sessions
+from sio_server.eventlog.sqlite import pieces, session_schema
+
+logger = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x53494F4C
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 BUSY_TIMEOUT_MILLISECONDS = 1_000
 """How long a server that starts waits for the lock of a server that is ending."""
 
 IDLE_JOURNAL_BYTES = 16 * 1024 * 1024
 """SQLite cuts the journal file to this size when it starts to reuse the file."""
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+"""Only the owner may read the events, and the sessions beside them."""
+
+OTHER_USERS = 0o077
+"""The rights of the group and of all other users."""
 
 _SCHEMA = """
     CREATE TABLE log (epoch TEXT NOT NULL, seq INTEGER NOT NULL, milliseconds INTEGER NOT NULL)
@@ -37,9 +48,12 @@ _SCHEMA = """
         rooms TEXT NOT NULL,
         body TEXT NOT NULL
     ) STRICT;
-    CREATE TABLE piece (furniture_id TEXT NOT NULL PRIMARY KEY, rooms TEXT NOT NULL)
-        STRICT, WITHOUT ROWID;
 """
+_PROBE_SCHEMA = """
+    CREATE TABLE probe (milliseconds INTEGER NOT NULL, filler BLOB NOT NULL) STRICT;
+    INSERT INTO probe VALUES (0, x'');
+"""
+"""A row that only shows whether the file takes writes."""
 
 _OR_ANOTHER_PATH = "or choose another path in SIO_EVENT_LOG"
 
@@ -56,6 +70,7 @@ def open_file(path: Path, vfs: str | None = None) -> apsw.Connection:
         connection = _connect(path, vfs)
         try:
             _check_or_create_schema(connection, path)
+            _narrow_permissions(path)
             _configure(connection)
             _test_write(connection)
         except BaseException:
@@ -86,23 +101,44 @@ def reopen_file(path: Path, vfs: str | None = None) -> apsw.Connection:
 def _create_file(path: Path) -> bool:
     """Create an empty file; return False if the path exists already."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
         raise StartError(
             f"the folder {path.parent} of the event log cannot be created ({error.strerror}): "
             f"create it, {_OR_ANOTHER_PATH}"
         ) from error
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
     except FileExistsError:
         return False
     return True
 
 
+def _narrow_permissions(path: Path) -> None:
+    """Take the rights to the files of a log from everyone but the owner, if that is this user."""
+    if os.name != "posix":
+        return
+    narrowed = False
+    for file in _files(path):
+        with suppress(FileNotFoundError):
+            status = file.stat()
+            mode = stat.S_IMODE(status.st_mode)
+            if mode & OTHER_USERS and status.st_uid == os.geteuid():
+                file.chmod(mode & ~OTHER_USERS)
+                narrowed = True
+    if narrowed:
+        logger.warning("event_log_was_readable_by_others path=%s now=owner_only", path)
+
+
 def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-journal"):
+    for file in _files(path):
         with suppress(OSError):
-            path.with_name(path.name + suffix).unlink()
+            file.unlink()
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the paths of the database and of its journals."""
+    return [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-journal")]
 
 
 def _connect(path: Path, vfs: str | None) -> apsw.Connection:
@@ -130,10 +166,8 @@ def _check_or_create_schema(connection: apsw.Connection, path: Path) -> None:
         )
     if is_empty:
         _create_schema(connection)
-    elif version == 1:  # version 1 had no sessions
-        with connection:
-            connection.execute(sqlite_sessions.SCHEMA)
-            _pragma(connection, f"user_version={SCHEMA_VERSION}")
+    elif version < SCHEMA_VERSION:
+        _upgrade_schema(connection, version)
 
 
 def _create_schema(connection: apsw.Connection) -> None:
@@ -141,9 +175,22 @@ def _create_schema(connection: apsw.Connection) -> None:
     _use_journal(connection)
     with connection:
         connection.execute(_SCHEMA)
-        connection.execute(sqlite_sessions.SCHEMA)
+        connection.execute(pieces.SCHEMA)
+        connection.execute(_PROBE_SCHEMA)
+        connection.execute(session_schema.SCHEMA)
         connection.execute("INSERT INTO log VALUES (?, 0, 0)", (reading.new_epoch(),))
         _pragma(connection, f"application_id={APPLICATION_ID}")
+        _pragma(connection, f"user_version={SCHEMA_VERSION}")
+
+
+def _upgrade_schema(connection: apsw.Connection, version: int) -> None:
+    with connection:
+        if version == 1:  # it had no sessions
+            connection.execute(session_schema.SCHEMA)
+        else:
+            session_schema.upgrade_from_2(connection)
+        connection.execute(pieces.UPGRADE_FROM_2)
+        connection.execute(_PROBE_SCHEMA)
         _pragma(connection, f"user_version={SCHEMA_VERSION}")
 
 

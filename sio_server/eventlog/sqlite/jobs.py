@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,13 @@ class QueryJob:
 
 
 @dataclass(eq=False, slots=True)
+class ProbeJob:
+    """Find out whether the file takes writes, in a transaction of its own."""
+
+    answer: asyncio.Future[None]
+
+
+@dataclass(eq=False, slots=True)
 class StopJob:
     """The last job: finish the jobs before it, and end the thread."""
 
@@ -68,7 +76,47 @@ class JobResult:
     known: bool = True
 
 
-Job = AppendJob | SessionJob | QueryJob
+Job = AppendJob | SessionJob | QueryJob | ProbeJob
+
+
+class JobQueues:
+    """The waiting jobs, in one queue for each kind.
+
+    Attributes:
+        appends: each kind has its own queue; the oldest job is the first.
+        sessions: see ``appends``.
+        queries: see ``appends``.
+        probes: see ``appends``.
+    """
+
+    def __init__(self) -> None:
+        self.appends: deque[AppendJob] = deque()
+        self.sessions: deque[SessionJob] = deque()
+        self.queries: deque[QueryJob] = deque()
+        self.probes: deque[ProbeJob] = deque()
+
+    def __bool__(self) -> bool:
+        return any((self.appends, self.sessions, self.queries, self.probes))
+
+    def add(self, job: Job) -> None:
+        """Put a job at the end of its queue."""
+        match job:
+            case AppendJob():
+                self.appends.append(job)
+            case SessionJob():
+                self.sessions.append(job)
+            case QueryJob():
+                self.queries.append(job)
+            case ProbeJob():
+                self.probes.append(job)
+
+    def refuse_all(self) -> list[JobResult]:
+        """Remove all jobs and return their refusals."""
+        results: list[JobResult] = []
+        for queue in (self.appends, self.sessions, self.queries, self.probes):
+            results += map(refusal, queue)
+            queue.clear()
+        return results
 
 
 def refusal(job: Job) -> JobResult:

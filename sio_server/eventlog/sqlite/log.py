@@ -21,12 +21,14 @@ from typing_extensions import override
 
 from sio_server.contract.errors import LogUnavailable, StartError
 from sio_server.contract.events import Event, Offset, Record
+from sio_server.eventlog import reading
 from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page, Retention
 from sio_server.eventlog.sqlite.file import open_file, reopen_file, start_error
 from sio_server.eventlog.sqlite.jobs import (
     AppendJob,
     Job,
     JobResult,
+    ProbeJob,
     QueryJob,
     SessionJob,
     StopJob,
@@ -72,7 +74,7 @@ class SqliteLog(EventLog):
         self._sweep_seconds = sweep_seconds
         self._vfs = vfs
         self._tails: Tails[Record] = Tails()
-        self._sessions = self.sessions = SqliteSessions(retention.seconds, self._change_sessions)
+        self._sessions = self.sessions = SqliteSessions(self._change_sessions)
         self._jobs: SimpleQueue[Job | StopJob] = SimpleQueue()
         self._accepting = False
         self._ended: asyncio.Future[None] | None = None
@@ -104,12 +106,18 @@ class SqliteLog(EventLog):
 
     @override
     async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
-        wanted = None if rooms is None else frozenset(rooms)  # the caller may change its own
+        wanted = reading.selecting(rooms)
         return await self._query(lambda store: store.read(after, wanted, limit))
 
     @override
     async def bounds(self) -> Bounds:
         return await self._query(SqliteStore.bounds)
+
+    @override
+    async def check_writable(self) -> None:
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._submit(ProbeJob(answer))
+        await answer
 
     @override
     def tail(self) -> AsyncIterator[list[Record]]:

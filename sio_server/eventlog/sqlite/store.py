@@ -6,29 +6,31 @@ file. The store answers no caller and retries nothing.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import apsw
 
 from sio_server.contract.events import Offset, Record
-from sio_server.contract.rooms import CATALOG
 from sio_server.eventlog import reading
 from sio_server.eventlog.appending import AppendPlan
 from sio_server.eventlog.contract import Bounds, Page, Retention
-from sio_server.eventlog.sqlite.sessions import (
-    MAX_DELETED_SESSIONS,
-    SessionChange,
-    delete_expired,
-    mark_all_left,
-)
+from sio_server.eventlog.sqlite import pieces as pieces_table
+from sio_server.eventlog.sqlite.session_table import SessionTable
+from sio_server.eventlog.sqlite.sessions import SessionChange
 
 MAX_TRIMMED_EVENTS = 500
 """How many events beyond the retention one trimming step deletes at most."""
 
-MAX_ROOM_COMPARISONS = 20_000
-"""How many times one read compares an event's rooms with a requested room, about, at most."""
+MAX_TRIMMED_PIECES = 500
+"""How many pieces beyond the retention one trimming step forgets at most."""
+
+MAX_EXAMINED_CHARACTERS = 131_072
+"""How long the rooms are that one read examines, about, at most: decoding them takes time."""
+
+PROBE_BYTES = 131_072
+"""The size of the first probe of an open file: a disk with room for it has room for any event."""
 
 _SPARE_PAGES = 1_000
 """The file keeps at least this many unused pages for the next events, if it has them."""
@@ -36,31 +38,33 @@ _SPARE_PAGES = 1_000
 _MAX_SHRINK_PAGES = 200
 """How many unused pages one step gives back to the disk at most."""
 
-_READ = """
-    SELECT seq, type, rooms, body FROM event
-    WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?
-"""
-_READ_ROOMS = """
-    WITH requested AS MATERIALIZED (SELECT value FROM json_each(?))
-    SELECT seq, type, rooms, body FROM event
-    WHERE seq BETWEEN ? AND ? AND EXISTS (SELECT 1 FROM requested WHERE instr(rooms, value))
-    ORDER BY seq LIMIT ?
-"""
+_READ_BY = "SELECT seq, type, rooms, body FROM event WHERE"
+_READ = f"{_READ_BY} seq BETWEEN ? AND ? ORDER BY seq"
+_READ_ROOMS = "SELECT seq, rooms FROM event WHERE seq BETWEEN ? AND ? ORDER BY seq"
+"""This reads no page of a long body, because the body is the last column."""
 
 
 class _LogState(NamedTuple):
-    """The state of the log in the file: the bounds of its seqs and its last timestamp."""
+    """The state of the log in the file.
+
+    Attributes:
+        oldest: the log holds the events after this seq.
+        end: the last seq.
+        milliseconds: the last timestamp.
+        pieces: the number of pieces whose last state is known.
+    """
 
     oldest: int
     end: int
     milliseconds: int
+    pieces: int
 
 
 class SqliteStore:
     """The log in an open file.
 
-    To change it, call ``begin``; then ``write`` with a plan of ``new_plan``, or
-    ``change_sessions``, or both; then ``commit``.
+    To change it, call ``begin``; then ``write`` with a plan of ``new_plan``, ``change_sessions`` or
+    ``write_probe``, or several of them; then ``commit``.
 
     Args:
         connection: from ``open_file`` or ``reopen_file``.
@@ -79,10 +83,13 @@ class SqliteStore:
         self._clock = clock
         self._epoch, end, milliseconds = self._row("SELECT epoch, seq, milliseconds FROM log")
         (first,) = self._row("SELECT min(seq) FROM event")
-        self._state = _LogState(end if first is None else first - 1, end, milliseconds)
+        pieces = pieces_table.count(connection)
+        self._state = _LogState(end if first is None else first - 1, end, milliseconds, pieces)
         self._next_state = self._state
+        self._sessions = SessionTable(connection, retention)
         self.journal_pages = 0
         self._synced = True  # as the file was opened
+        self._was_probed = False
         connection.set_wal_hook(self._count_journal)
 
     @property
@@ -93,7 +100,7 @@ class SqliteStore:
     def mark_sessions_left(self) -> None:
         """Mark the owners of all sessions as gone, because the server has just started."""
         self.begin()
-        mark_all_left(self._connection, self._now())
+        self._sessions.mark_all_left(self._now())
         self.commit()
 
     def close(self) -> None:
@@ -125,7 +132,19 @@ class SqliteStore:
 
     def change_sessions(self, change: SessionChange) -> Any:
         """Change the sessions and return the result of the change."""
-        return change(self._connection, self._now())
+        return change(self._sessions, self._now())
+
+    def write_probe(self) -> None:
+        """Write something that nobody reads, to see that the file takes writes.
+
+        After a failure the file is opened again. So its first probe finds out whether the disk has
+        room for an event, and not only for the few bytes of later probes.
+        """
+        size = 0 if self._was_probed else PROBE_BYTES
+        self._was_probed = True
+        self._execute(
+            "UPDATE probe SET milliseconds = ?, filler = randomblob(?)", self._now(), size
+        )
 
     def new_plan(self) -> AppendPlan:
         """Return an empty plan for an append at the log's end."""
@@ -133,12 +152,13 @@ class SqliteStore:
             self.position,
             max(self._state.milliseconds, self._now()),
             find=self._find,
-            last_state=self._last_state,
+            last_state=partial(pieces_table.last_state, self._connection),
         )
 
     def write(self, plan: AppendPlan) -> None:
-        """Write a plan, and delete at most as many events as it adds, if beyond the retention."""
+        """Write a plan, and delete at most as much as it adds, if beyond the retention."""
         milliseconds = plan.milliseconds
+        end = self._state.end + len(plan.records)
         self._connection.executemany(
             "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)",
             [
@@ -147,24 +167,17 @@ class SqliteStore:
                     milliseconds,
                     event_id,
                     record.type,
-                    _encode(record.rooms),
+                    pieces_table.encode_rooms(record.rooms),
                     record.body,
                 )
                 for event_id, record in plan.records.items()
             ],
         )
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO piece VALUES (?, ?)",
-            [(piece, _encode(rooms)) for piece, rooms in plan.states.items() if rooms is not None],
-        )
-        self._connection.executemany(
-            "DELETE FROM piece WHERE furniture_id = ?",
-            [(piece,) for piece, rooms in plan.states.items() if rooms is None],
-        )
-        end = self._state.end + len(plan.records)
+        pieces = self._state.pieces + pieces_table.write_states(self._connection, plan)
         self._execute("UPDATE log SET seq = ?, milliseconds = ?", end, milliseconds)
         deleted = self._delete_old_events(len(plan.records), end)
-        self._next_state = _LogState(self._state.oldest + deleted, end, milliseconds)
+        pieces -= self._delete_old_pieces(len(plan.records), pieces)
+        self._next_state = _LogState(self._state.oldest + deleted, end, milliseconds, pieces)
 
     def commit(self) -> None:
         """Commit the transaction.
@@ -182,35 +195,42 @@ class SqliteStore:
         self._execute("SELECT seq FROM event ORDER BY seq DESC LIMIT 1")
         return self._bounds()
 
-    def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
-        """Read as the log's ``read`` does."""
+    def read(self, after: Offset | None, rooms: frozenset[str] | None, limit: int) -> Page:
+        """Read as the log's ``read`` does; ``rooms`` are from ``reading.selecting``."""
         bounds = self._bounds()
-        if rooms is not None and CATALOG in rooms:
-            rooms = None
-        max_examined_events = min(
-            reading.MAX_EXAMINED_EVENTS,
-            MAX_ROOM_COMPARISONS // len(rooms) + 1 if rooms else limit,
-        )
-        seqs = reading.plan(after, rooms, limit, bounds, max_examined_events)
+        seqs = reading.plan(after, rooms, limit, bounds)
         if isinstance(seqs, Page):
             return seqs
-        parameters = seqs[0], seqs[-1], limit
         if rooms is None:
-            rows = self._connection.execute(_READ, parameters)
-        else:
-            rows = self._connection.execute(_READ_ROOMS, (_encode_requested(rooms), *parameters))
-        return reading.page(map(self._record, rows), seqs, limit, bounds)
+            examined = map(self._record, self._connection.execute(_READ, (seqs[0], seqs[-1])))
+            return reading.page(examined, seqs, limit, bounds)
+        return reading.page(self._examine(rooms, seqs), seqs, limit, bounds)
+
+    def _examine(self, rooms: frozenset[str], seqs: range) -> Iterator[Record | None]:
+        """Yield the record of each event, or None if it has none of the rooms."""
+        characters = 0
+        for seq, names in self._connection.execute(_READ_ROOMS, (seqs[0], seqs[-1])):
+            is_selected = not rooms.isdisjoint(pieces_table.decode_rooms(names))
+            yield self._record(self._row(f"{_READ_BY} seq = ?", seq)) if is_selected else None
+            characters += len(names)
+            if characters >= MAX_EXAMINED_CHARACTERS:
+                return
 
     # Keeping the file small.
 
     def trim(self) -> bool:
-        """Delete some events and sessions beyond the retention; tell whether there may be more."""
+        """Delete some rows beyond the retention; tell whether there may be more."""
         self.begin()
         events = self._delete_old_events(MAX_TRIMMED_EVENTS, self._state.end)
-        self._next_state = self._state._replace(oldest=self._state.oldest + events)
-        sessions = delete_expired(self._connection, self._oldest_milliseconds())
+        pieces = self._delete_old_pieces(MAX_TRIMMED_PIECES, self._state.pieces)
+        self._next_state = self._state._replace(
+            oldest=self._state.oldest + events, pieces=self._state.pieces - pieces
+        )
+        may_have_more_sessions = self._sessions.trim(self._now())
         self.commit()
-        return events == MAX_TRIMMED_EVENTS or sessions == MAX_DELETED_SESSIONS
+        return (
+            events == MAX_TRIMMED_EVENTS or pieces == MAX_TRIMMED_PIECES or may_have_more_sessions
+        )
 
     def shrink(self) -> bool:
         """Give some unused pages back to the disk, if there are many; tell whether it did."""
@@ -236,6 +256,14 @@ class SqliteStore:
         )
         return self._connection.changes()
 
+    def _delete_old_pieces(self, max_pieces: int, pieces: int) -> int:
+        """Delete at most ``max_pieces`` of this number of pieces, if they exceed the retention."""
+        excess = min(pieces - self._retention.pieces, max_pieces)
+        if excess <= 0:
+            return 0
+        pieces_table.forget_longest_unchanged(self._connection, excess)
+        return excess
+
     def _bounds(self) -> Bounds:
         return reading.bounds(self._epoch, self._state.oldest, self._state.end)
 
@@ -246,20 +274,12 @@ class SqliteStore:
         return int((self._clock() - self._retention.seconds) * 1000)
 
     def _find(self, id: str) -> Record | None:
-        row = self._connection.execute(
-            "SELECT seq, type, rooms, body FROM event WHERE id = ?", (id,)
-        ).fetchone()
+        row = self._connection.execute(f"{_READ_BY} id = ?", (id,)).fetchone()
         return None if row is None else self._record(row)
-
-    def _last_state(self, piece: str) -> Iterable[str]:
-        row = self._connection.execute(
-            "SELECT rooms FROM piece WHERE furniture_id = ?", (piece,)
-        ).fetchone()
-        return () if row is None else _decode(row[0])
 
     def _record(self, row: tuple[Any, ...]) -> Record:
         seq, event_type, rooms, body = row
-        return Record(Offset(self._epoch, seq), event_type, _decode(rooms), body)
+        return Record(Offset(self._epoch, seq), event_type, pieces_table.decode_rooms(rooms), body)
 
     def _count_journal(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         self.journal_pages = pages
@@ -268,25 +288,5 @@ class SqliteStore:
     def _execute(self, sql: str, *values: int) -> None:
         self._connection.execute(sql, values).fetchall()
 
-    def _row(self, sql: str) -> tuple[Any, ...]:
-        return self._connection.execute(sql).fetchall()[0]
-
-
-# The rooms of an event are stored as a JSON array, with each name on its own line. JSON escapes
-# line ends within names. So a search for a name with its line ends matches whole names only.
-
-
-def _encode(rooms: Iterable[str]) -> str:
-    return "[" + ",".join(map(_line, rooms)) + "]"
-
-
-def _decode(rooms: str) -> tuple[str, ...]:
-    return tuple(json.loads(rooms))
-
-
-def _encode_requested(rooms: Iterable[str]) -> str:
-    return json.dumps([_line(name) for name in rooms])
-
-
-def _line(name: str) -> str:
-    return f"\n{json.dumps(name)}\n"
+    def _row(self, sql: str, *values: int) -> tuple[Any, ...]:
+        return self._connection.execute(sql, values).fetchall()[0]

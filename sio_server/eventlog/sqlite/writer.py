@@ -10,7 +10,6 @@ the file shows the outcome.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -22,8 +21,8 @@ from sio_server.eventlog.contract import TRIM_PAUSE_FACTOR
 from sio_server.eventlog.sqlite.jobs import (
     AppendJob,
     Job,
+    JobQueues,
     JobResult,
-    QueryJob,
     SessionJob,
     StopJob,
     refusal,
@@ -39,8 +38,9 @@ GROUP_EVENTS = 1_000
 MAX_GROUP_SESSION_JOBS = 1_000
 """How many session jobs a group holds at most."""
 
-MAX_QUERIES_BETWEEN_GROUPS = 4
-"""How many queries the thread answers between two groups. Neither queries nor appends wait long."""
+QUERY_SECONDS_BETWEEN_GROUPS = 0.001
+"""How long the thread answers queries between two groups; it answers at least one. So an append
+waits for the running query only, however many queries wait, and queries are answered meanwhile."""
 
 CHECKPOINT_PAGES = 1_000
 """The thread writes the journal into the database when it has this many pages."""
@@ -87,9 +87,7 @@ class SqliteWriter:
         self._reopen = reopen
         self._sweep_seconds = sweep_seconds
         self._store: SqliteStore | None = None
-        self._append_jobs: deque[AppendJob] = deque()
-        self._session_jobs: deque[SessionJob] = deque()
-        self._query_jobs: deque[QueryJob] = deque()
+        self._waiting = JobQueues()
         self._unknown_commit: _GroupCommit | None = None
         self._end_before_failure: Offset | None = None
         self._stop_at: float | None = None
@@ -104,10 +102,11 @@ class SqliteWriter:
                 self._collect_jobs()
                 if self._ensure_file_open():
                     self._write_group()
+                    self._probe()
                     self._answer_queries()
                     self._maintain_file()
                 else:
-                    self._refuse_all()
+                    self._post([], self._waiting.refuse_all())
         except BaseException:
             if self._store is not None:
                 self._store.discard()
@@ -120,34 +119,27 @@ class SqliteWriter:
         unknown = self._unknown_commit.results if self._unknown_commit else []
         return [
             *(JobResult(result.answer, known=False) for result in unknown),
-            *self._refusals(),
+            *self._waiting.refuse_all(),
         ]
 
     def _is_done(self) -> bool:
-        if self._stop_at is None or self._has_jobs():
+        if self._stop_at is None or self._waiting:
             return False
         return self._unknown_commit is None or monotonic() > self._stop_at
 
-    def _has_jobs(self) -> bool:
-        return bool(self._append_jobs or self._session_jobs or self._query_jobs)
-
     def _collect_jobs(self) -> None:
-        """Sort the new jobs into their queues; if there is nothing to do, wait for a job."""
+        """Put the new jobs into their queues; if there is nothing to do, wait for a job."""
         wait_seconds = 0.0
-        if not self._has_jobs():
+        if not self._waiting:
             next_at = self._sweep_at if self._store else self._reopen_at
             wait_seconds = max(0.0, next_at - monotonic())
         try:
             job = self._jobs.get(wait_seconds > 0, wait_seconds)
             while True:
-                if isinstance(job, AppendJob):
-                    self._append_jobs.append(job)
-                elif isinstance(job, SessionJob):
-                    self._session_jobs.append(job)
-                elif isinstance(job, QueryJob):
-                    self._query_jobs.append(job)
-                else:
+                if isinstance(job, StopJob):
                     self._stop_at = monotonic() + CLOSE_TIMEOUT_SECONDS
+                else:
+                    self._waiting.add(job)
                 job = self._jobs.get_nowait()
         except Empty:
             pass
@@ -190,7 +182,7 @@ class SqliteWriter:
     def _next_append_jobs(self) -> list[AppendJob]:
         group: list[AppendJob] = []
         events = 0
-        for job in self._append_jobs:
+        for job in self._waiting.appends:
             group.append(job)
             events += len(job.events)
             if events >= GROUP_EVENTS:
@@ -198,28 +190,47 @@ class SqliteWriter:
         return group
 
     def _next_session_jobs(self) -> list[SessionJob]:
-        return list(islice(self._session_jobs, MAX_GROUP_SESSION_JOBS))
+        return list(islice(self._waiting.sessions, MAX_GROUP_SESSION_JOBS))
 
     def _remove_from_queues(
         self, appends: Sequence[AppendJob], changes: Sequence[SessionJob]
     ) -> None:
         for _ in appends:
-            self._append_jobs.popleft()
+            self._waiting.appends.popleft()
         for _ in changes:
-            self._session_jobs.popleft()
+            self._waiting.sessions.popleft()
+
+    def _probe(self) -> None:
+        """Write one probe, if one waits. It shares no transaction with an append: it may fail."""
+        if self._store is None or not self._waiting.probes:
+            return
+        job = self._waiting.probes[0]
+        try:
+            self._store.begin()
+            self._store.write_probe()
+            self._store.commit()
+        except Exception as error:
+            self._handle_failure(error)
+            result = refusal(job)
+        else:
+            self._handle_success()
+            result = JobResult(job.answer)
+        self._waiting.probes.popleft()
+        self._post([], [result])
 
     def _answer_queries(self) -> None:
-        for _ in range(MAX_QUERIES_BETWEEN_GROUPS):
-            if self._store is None or not self._query_jobs:
-                return
-            job = self._query_jobs[0]
+        stop_at = monotonic() + QUERY_SECONDS_BETWEEN_GROUPS
+        while self._store is not None and self._waiting.queries:
+            job = self._waiting.queries[0]
             try:
                 result = JobResult(job.answer, job.query(self._store))
             except Exception as error:
                 self._handle_failure(error)
                 result = refusal(job)
-            self._query_jobs.popleft()
+            self._waiting.queries.popleft()
             self._post([], [result])
+            if monotonic() >= stop_at:
+                return
 
     def _maintain_file(self) -> None:
         """Take one small step of trimming or shrinking, and write a checkpoint, if due."""
@@ -290,12 +301,3 @@ class SqliteWriter:
                 "the file was replaced, or another server has used it: stop that server, "
                 "or restart this one"
             )
-
-    def _refuse_all(self) -> None:
-        self._post([], self._refusals())
-        for queue in (self._append_jobs, self._session_jobs, self._query_jobs):
-            queue.clear()
-
-    def _refusals(self) -> list[JobResult]:
-        jobs: list[Job] = [*self._append_jobs, *self._session_jobs, *self._query_jobs]
-        return [refusal(job) for job in jobs]

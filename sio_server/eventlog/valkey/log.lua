@@ -1,17 +1,30 @@
 -- The steps of the event log in Valkey or Redis. Each call does one step, completely or not at all.
 --
--- KEYS: the log, its events, their ids, the pieces; for `append`, also the node's last append.
+-- KEYS: the log, its events, their ids, the pieces, their seqs; for `append`, also the node's last
+--       append.
 -- ARGV: the step; a name for a new epoch, used only if one begins now; the epoch and the seq of the
 --       last event that the node has seen; the step's own arguments.
 --
 -- The log is a hash: its epoch; the seq at which the epoch began (start); the bounds of its seqs
 -- (after oldest, up to last); the last timestamp in milliseconds (at). An event is an entry <seq>-0
 -- of a stream: type, rooms (one JSON string a line), head (the body before its timestamp), at (the
--- timestamp), id. Answers are JSON.
+-- timestamp), id. A piece is a field of the hash PIECES with the rooms of its last known state, and a
+-- member of the sorted set PIECE_SEQS with the seq of its last event. Answers are JSON.
+--
+-- Valkey does nothing else while a step runs, so every step examines a bounded number of entries and
+-- of bytes. When Valkey's memory is full, it refuses the first write of a step if that write could
+-- need memory; after another first write it refuses none. So `append` begins with such a write.
 
-local LOG, EVENTS, IDS, PIECES, LAST_APPEND = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local LOG, EVENTS, IDS, PIECES, PIECE_SEQS, LAST_APPEND =
+    KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local STEP, NEW_EPOCH, SEEN_EPOCH, SEEN_SEQ = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local MAX_CHUNK_ENTRIES = 100
+
+-- How many entries one XRANGE returns, at first and at most, because their size is known only
+-- afterwards; and how many bytes of entries one step examines, about, at most.
+local FIRST_CHUNK_ENTRIES, MAX_CHUNK_ENTRIES, MAX_EXAMINED_BYTES = 8, 32, 1048576
+
+-- How many pieces one step looks at to find those of a log of an earlier version, at most.
+local MAX_SAMPLED_PIECES = 50
 
 local function digits(number)
     return string.format('%.0f', number)
@@ -31,6 +44,33 @@ local function event(entry)
     return fields
 end
 
+-- Call `visit` with each entry after a seq up to `stop`, in order, until it returns true or the
+-- entries have `max_bytes`. Return the seq of the last entry that was visited; nil if entries are
+-- missing.
+local function visit_entries(after, stop, max_bytes, visit)
+    local bytes, chunk = 0, FIRST_CHUNK_ENTRIES
+    while after < stop and bytes < max_bytes do
+        local entries = redis.call(
+            'XRANGE', EVENTS, entry_id(after + 1), entry_id(stop), 'COUNT', chunk)
+        if #entries == 0 then
+            return nil
+        end
+        local bytes_before = bytes
+        for _, entry in ipairs(entries) do
+            local found = event(entry)
+            if visit(found) then
+                return found.seq
+            end
+            after = found.seq
+            bytes = bytes + #found.head + #found.rooms
+        end
+        -- The next entries are probably as long as these.
+        local mean = (bytes - bytes_before) / #entries
+        chunk = math.min(MAX_CHUNK_ENTRIES, math.ceil((max_bytes - bytes) / mean))
+    end
+    return after
+end
+
 -- Return the log. If there is none, or if its events are lost, start a new log. If the log ends
 -- before the last event that the node has seen, an older state was restored: its events stay, and a
 -- new epoch begins, so that no new event gets the offset of a lost event.
@@ -41,11 +81,13 @@ local function find_log()
         log[names[n]] = n == 1 and value or tonumber(value)
     end
     if not log.epoch or redis.call('XLEN', EVENTS) ~= log.last - log.oldest then
-        redis.call('UNLINK', EVENTS, IDS, PIECES)
+        redis.call('UNLINK', EVENTS, IDS, PIECES, PIECE_SEQS)
         log = {epoch = NEW_EPOCH, start = 0, oldest = 0, last = 0, at = 0}
         redis.call('HSET', LOG, 'epoch', NEW_EPOCH, 'start', 0, 'oldest', 0, 'last', 0, 'at', 0)
     elseif log.epoch == SEEN_EPOCH and log.last < SEEN_SEQ then
         log.epoch, log.start = NEW_EPOCH, log.last
+        -- Reads need the new epoch, even when Valkey's memory is full. It never refuses this write.
+        redis.call('HDEL', LOG, 'nothing')
         redis.call('HSET', LOG, 'epoch', log.epoch, 'start', digits(log.start))
     end
     return log
@@ -57,35 +99,63 @@ local function save(log)
 end
 
 -- Remove the oldest events beyond the retention: those that are neither among the newest
--- `max_events` nor have a timestamp of `oldest_at` or later. Stop after `max_removed` events, and
--- before the first event that the node has not seen, because that event is on its way to the node's
--- tail. Return how many were removed.
-local function trim(log, max_removed, max_events, oldest_at)
-    local seen = log.epoch == SEEN_EPOCH and SEEN_SEQ or 0
-    local removed, chunk, may_have_more = 0, 2, true
-    while may_have_more and removed < max_removed do
-        chunk = math.min(chunk * 2, MAX_CHUNK_ENTRIES, max_removed - removed)
-        local entries = redis.call(
-            'XRANGE', EVENTS, entry_id(log.oldest + 1), '+', 'COUNT', chunk)
-        local ids = {}
-        for _, entry in ipairs(entries) do
-            local old = event(entry)
-            if old.seq > seen or (old.seq > log.last - max_events and old.at >= oldest_at) then
-                break
-            end
-            table.insert(ids, old.id)
-            log.oldest = old.seq
+-- `max_events` nor have a timestamp of `oldest_at` or later. Stop after `max_removed` events or about
+-- `max_bytes`, and before the first event that the node has not seen, because that event is on its
+-- way to the node's tail. Return whether there may be more to remove.
+local function trim(log, max_removed, max_bytes, max_events, oldest_at)
+    local last_seen = log.epoch == SEEN_EPOCH and SEEN_SEQ or 0
+    local first, ids, may_have_more = log.oldest + 1, {}, true
+    -- Most often there is nothing to remove, so the first entry is looked at alone.
+    for _, stop in ipairs({first, first + max_removed - 1}) do
+        if may_have_more then
+            visit_entries(log.oldest, math.min(stop, log.last), max_bytes, function(old)
+                local is_kept = old.seq > log.last - max_events and old.at >= oldest_at
+                if old.seq > last_seen or is_kept then
+                    may_have_more = false
+                    return true
+                end
+                table.insert(ids, old.id)
+                log.oldest = old.seq
+            end)
         end
-        if #ids > 0 then
-            redis.call('HDEL', IDS, unpack(ids))
-        end
-        removed = removed + #ids
-        may_have_more = #ids == chunk
     end
-    if removed > 0 then
+    if #ids > 0 then
+        redis.call('HDEL', IDS, unpack(ids))
         redis.call('XTRIM', EVENTS, 'MINID', entry_id(log.oldest + 1))
     end
-    return removed
+    return may_have_more and log.oldest < log.last
+end
+
+-- Forget the pieces whose last event is the oldest, if there are more than `max_pieces`; at most
+-- `max_forgotten` of them. Return whether there may be more to forget.
+local function forget_pieces(max_pieces, max_forgotten)
+    local pieces = redis.call('HLEN', PIECES)
+    local excess = pieces - max_pieces
+    local count = math.min(excess, max_forgotten)
+    if count <= 0 then
+        return false
+    end
+    local forgotten = {}
+    if redis.call('ZCARD', PIECE_SEQS) < pieces then
+        -- An earlier version of the server stored some pieces without a seq. They go first, so far
+        -- as a sample finds them.
+        local sample = redis.call('HRANDFIELD', PIECES, math.max(count, MAX_SAMPLED_PIECES))
+        for _, piece in ipairs(sample) do
+            if #forgotten < count and not redis.call('ZSCORE', PIECE_SEQS, piece) then
+                table.insert(forgotten, piece)
+            end
+        end
+    end
+    if #forgotten < count then
+        for _, piece in ipairs(redis.call('ZRANGE', PIECE_SEQS, 0, count - #forgotten - 1)) do
+            table.insert(forgotten, piece)
+        end
+    end
+    if #forgotten > 0 then
+        redis.call('HDEL', PIECES, unpack(forgotten))
+        redis.call('ZREM', PIECE_SEQS, unpack(forgotten))
+    end
+    return excess > count
 end
 
 -- Return the rooms of an event and of its piece's last known state, each room once.
@@ -102,12 +172,13 @@ end
 -- Append events, and remove about as many if they exceed the retention. A repeated append changes
 -- nothing and gets the first answer again.
 -- ARGV: the append's number; how long to remember the append, in milliseconds; the time now; the
--- retention's max_events and oldest_at; how many events to remove beyond the number that it adds, at
--- most; and for each event its id, type, piece, rooms, state ('' if the piece is deleted) and head.
+-- retention's max_events, oldest_at and max_pieces; how many events to remove beyond the number that
+-- it adds, at most; and for each event its id, type, piece, rooms, state ('' if the piece is deleted)
+-- and head. Without a new event, this only remembers the append.
 local function append()
-    local number, memory, now, max_events, oldest_at, max_extra =
+    local number, memory, now, max_events, oldest_at, max_pieces, max_extra =
         tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]),
-        tonumber(ARGV[10])
+        tonumber(ARGV[10]), tonumber(ARGV[11])
     local before = redis.call('HMGET', LAST_APPEND, 'number', 'answer')
     if before[1] and tonumber(before[1]) >= number then
         if tonumber(before[1]) > number then
@@ -116,9 +187,9 @@ local function append()
         return before[2]
     end
     local log = find_log()
-    log.at = math.max(log.at, now)
-    local answer = {epoch = log.epoch, first = log.last + 1, at = log.at, earlier = {}}
-    for n = 11, #ARGV, 6 do
+    local at, added_bytes = math.max(log.at, now), 0
+    local answer = {epoch = log.epoch, first = log.last + 1, at = at, earlier = {}}
+    for n = 12, #ARGV, 6 do
         local id, type, piece, rooms, state, head = unpack(ARGV, n, n + 5)
         local seq = redis.call('HGET', IDS, id)
         local entry = seq and redis.call('XRANGE', EVENTS, entry_id(seq), entry_id(seq))[1]
@@ -129,17 +200,25 @@ local function append()
             log.last = log.last + 1
             redis.call('XADD', EVENTS, entry_id(log.last), 'type', type,
                 'rooms', all_rooms(rooms, redis.call('HGET', PIECES, piece)),
-                'head', head, 'at', digits(log.at), 'id', id)
+                'head', head, 'at', digits(at), 'id', id)
             redis.call('HSET', IDS, id, digits(log.last))
             if state == '' then
                 redis.call('HDEL', PIECES, piece)
+                redis.call('ZREM', PIECE_SEQS, piece)
             else
                 redis.call('HSET', PIECES, piece, state)
+                redis.call('ZADD', PIECE_SEQS, digits(log.last), piece)
             end
+            added_bytes = added_bytes + #rooms + #head
         end
     end
-    trim(log, log.last - answer.first + 1 + max_extra, max_events, oldest_at)
-    save(log)
+    local added = log.last - answer.first + 1
+    if added > 0 then
+        log.at = at
+        trim(log, added + max_extra, added_bytes + MAX_EXAMINED_BYTES, max_events, oldest_at)
+        forget_pieces(max_pieces, added + max_extra)
+        save(log)
+    end
     local encoded = cjson.encode(answer)
     redis.call('HSET', LAST_APPEND, 'number', digits(number), 'answer', encoded)
     redis.call('PEXPIRE', LAST_APPEND, memory)
@@ -147,20 +226,24 @@ local function append()
 end
 
 local function has_any(rooms, requested)
-    for room in string.gmatch(rooms, '[^\n]+') do
-        if requested[room] then
+    local start = 1
+    while true do
+        local line_end = string.find(rooms, '\n', start, true)
+        if requested[string.sub(rooms, start, (line_end or 0) - 1)] then
             return true
+        elseif not line_end then
+            return false
         end
+        start = line_end + 1
     end
-    return false
 end
 
 -- Read events and the log's state. ARGV: the epoch and the seq after which to read (epoch '': from
 -- the oldest event); the maximum number of events; how many to examine at most; after how many
--- bytes to stop; and the requested rooms (none: all). In the answer, `examined` is the last seq
--- that the read examined.
+-- bytes of found events to stop; and the requested rooms (none: all). In the answer, `examined` is
+-- the last seq that the read examined.
 local function read()
-    local epoch, after, limit, max_examined, bytes_left =
+    local epoch, after, limit, max_examined, page_bytes =
         ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
     local reads_all_rooms = #ARGV < 10
     local log = find_log()
@@ -176,42 +259,38 @@ local function read()
     for n = 10, #ARGV do
         requested[ARGV[n]] = true
     end
-    local stop = math.min(after + max_examined, log.last)
-    while after < stop and #answer.events < limit and bytes_left > 0 do
-        local count = MAX_CHUNK_ENTRIES
-        if reads_all_rooms then
-            count = math.min(count, limit - #answer.events)
+    local bytes = 0
+    local function add_if_requested(found)
+        if reads_all_rooms or has_any(found.rooms, requested) then
+            table.insert(answer.events, {found.seq, found.at, found.type, found.rooms, found.head})
+            bytes = bytes + #found.head
         end
-        local entries = redis.call(
-            'XRANGE', EVENTS, entry_id(after + 1), entry_id(stop), 'COUNT', count)
-        if #entries == 0 then
+        return #answer.events == limit or bytes >= page_bytes
+    end
+    if limit > 0 then
+        local stop = math.min(after + max_examined, log.last)
+        local max_bytes = reads_all_rooms and page_bytes or MAX_EXAMINED_BYTES
+        after = visit_entries(after, stop, max_bytes, add_if_requested)
+        if not after then
             return redis.error_reply('ERR events are missing from the log')
-        end
-        for _, entry in ipairs(entries) do
-            local found = event(entry)
-            after = found.seq
-            if reads_all_rooms or has_any(found.rooms, requested) then
-                table.insert(answer.events, {after, found.at, found.type, found.rooms, found.head})
-                bytes_left = bytes_left - #found.head
-                if #answer.events == limit or bytes_left <= 0 then
-                    break
-                end
-            end
         end
     end
     answer.examined = after
     return cjson.encode(answer)
 end
 
--- Remove events beyond the retention. ARGV: the retention's max_events and oldest_at; how many
--- events to remove at most. Return how many were removed.
+-- Remove events beyond the retention, and forget pieces. ARGV: the retention's max_events, oldest_at
+-- and max_pieces; how many events, and how many pieces, to remove at most. Return 1 if there may be
+-- more, otherwise 0.
 local function sweep()
     local log = find_log()
-    local removed = trim(log, tonumber(ARGV[7]), tonumber(ARGV[5]), tonumber(ARGV[6]))
-    if removed > 0 then
+    local oldest, max_removed = log.oldest, tonumber(ARGV[8])
+    local may_have_more = trim(
+        log, max_removed, MAX_EXAMINED_BYTES, tonumber(ARGV[5]), tonumber(ARGV[6]))
+    if log.oldest > oldest then
         save(log)
     end
-    return digits(removed)
+    return (forget_pieces(tonumber(ARGV[7]), max_removed) or may_have_more) and 1 or 0
 end
 
 return ({append = append, read = read, sweep = sweep})[STEP]()

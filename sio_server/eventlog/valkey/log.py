@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from typing_extensions import override
@@ -36,7 +36,7 @@ from sio_server.eventlog.valkey.connection import (
     ValkeyPool,
 )
 from sio_server.eventlog.valkey.follower import Follower
-from sio_server.eventlog.valkey.script import LOG_SCRIPT, MAX_SWEPT_EVENTS, LogScript, ScriptCall
+from sio_server.eventlog.valkey.script import LOG_SCRIPT, LogScript, ScriptCall
 from sio_server.eventlog.valkey.sessions import ValkeySessions
 from sio_server.eventlog.valkey.writer import CLOSE_TIMEOUT_SECONDS, ValkeyWriter, unavailable
 
@@ -89,10 +89,11 @@ class ValkeyLog(EventLog):
             self._follower.check_epoch,
         )
         self._sessions = self.sessions = ValkeySessions(
-            prefix, retention.seconds, ValkeyConnection(address), self._run_script
+            prefix, retention, ValkeyConnection(address), self._run_script
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._accepting = False
+        self._read_turn = asyncio.Lock()
         self._running_scripts = 0
         self._no_running_scripts = asyncio.Event()
         self._closing: asyncio.Future[None] | None = None
@@ -112,6 +113,7 @@ class ValkeyLog(EventLog):
             self._follower.run(),
             self._sessions.listen(),
             self._sessions.keep_alive(),
+            self._sessions.sweep(),
             self._sweep(),
         )
         self._tasks = [asyncio.create_task(each) for each in work]
@@ -130,8 +132,11 @@ class ValkeyLog(EventLog):
 
     @override
     async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
-        wanted = None if rooms is None else frozenset(rooms)  # the caller may change its own
-        answer = await self._call(self._script.read_call(after, wanted, limit))
+        wanted = reading.selecting(rooms)
+        with self._running_script():
+            async with self._read_turn:  # so an append waits for one read of this node at most
+                call = self._script.read_call(after, wanted, limit)
+                answer = await self._pool.run_script(LOG_SCRIPT, call.keys, *call.arguments)
         page = self._script.decode_page(after, wanted, limit, answer)
         self._follower.check_epoch(page.position.epoch)
         return page
@@ -142,6 +147,10 @@ class ValkeyLog(EventLog):
         bounds = self._script.decode_state(answer).bounds
         self._follower.check_epoch(bounds.position.epoch)
         return bounds
+
+    @override
+    async def check_writable(self) -> None:
+        await self.append([])  # it has the whole way of an append, and Valkey refuses it likewise
 
     @override
     def tail(self) -> AsyncIterator[list[Record]]:
@@ -159,10 +168,16 @@ class ValkeyLog(EventLog):
 
     async def _run_script(self, script: LuaScript, keys: Sequence[str], *arguments: Any) -> Any:
         """Run a script that may run twice; raise ``LogUnavailable`` if it fails."""
+        with self._running_script():
+            return await self._pool.run_script(script, keys, *arguments)
+
+    @contextmanager
+    def _running_script(self) -> Iterator[None]:
+        """Count a script that runs or waits, so that closing lets it finish; translate errors."""
         self._check_available()
         self._running_scripts += 1
         try:
-            return await self._pool.run_script(script, keys, *arguments)
+            yield
         except ValkeyError as error:
             if isinstance(error, RefusedError):
                 logger.warning("event_log_refused error=%s", error)
@@ -183,12 +198,12 @@ class ValkeyLog(EventLog):
         self._writer.tail_broke(position)
 
     async def _sweep(self) -> None:
-        """Remove events beyond the retention, in small steps, until cancelled."""
+        """Remove events beyond the retention and forget pieces, in small steps, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             began, pause = loop.time(), self._sweep_seconds
             with suppress(LogUnavailable):
-                if int(await self._call(self._script.sweep_call())) == MAX_SWEPT_EVENTS:
+                if int(await self._call(self._script.sweep_call())):
                     pause = TRIM_PAUSE_FACTOR * (loop.time() - began)
             await asyncio.sleep(pause)
 

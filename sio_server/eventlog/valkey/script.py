@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sio_server.contract.events import Event, Offset, Record, format_timestamp
-from sio_server.contract.rooms import CATALOG, event_rooms, state_rooms
+from sio_server.contract.rooms import event_rooms, state_rooms
 from sio_server.eventlog import reading
 from sio_server.eventlog.appending import AppendPlan
 from sio_server.eventlog.contract import AppendResult, Bounds, Page, Retention
@@ -15,14 +15,11 @@ from sio_server.eventlog.valkey.connection import LuaScript
 
 LOG_SCRIPT = LuaScript("log.lua")
 
-MAX_EXAMINED_EVENTS = 1_000
-"""How many events a read examines at most: Valkey does nothing else meanwhile."""
-
 MAX_EXTRA_TRIMMED_EVENTS = 100
 """An append removes at most this many more events than it adds, if they exceed the retention."""
 
-MAX_SWEPT_EVENTS = 500
-"""How many events beyond the retention one sweep removes at most."""
+MAX_SWEPT = 500
+"""How many events, and how many pieces, beyond the retention one sweep removes at most."""
 
 APPEND_MEMORY_MILLISECONDS = 86_400_000
 """How long the script remembers a node's last append, so that the node can ask for it again."""
@@ -87,7 +84,8 @@ class LogScript:
         self.log_key = f"{prefix}:log"
         self.events_key = f"{prefix}:events"
         self.last_seen = Offset("", 0)
-        self._keys = self.log_key, self.events_key, f"{prefix}:ids", f"{prefix}:pieces"
+        others = (f"{prefix}:{name}" for name in ("ids", "pieces", "piece_seqs"))
+        self._keys = self.log_key, self.events_key, *others
         self._last_append_key = f"{prefix}:appended:{node}"
         self._retention = retention
         self._clock = clock
@@ -106,7 +104,7 @@ class LogScript:
             unique.setdefault(event.id, event)
         encoded = [part for event in unique.values() for part in _encode(event)]
         now = int(self._clock() * 1000)
-        trimming = self._retention.events, self._oldest_milliseconds(), MAX_EXTRA_TRIMMED_EVENTS
+        trimming = *self._bounds(), MAX_EXTRA_TRIMMED_EVENTS
         call = self._call("append", number, APPEND_MEMORY_MILLISECONDS, now, *trimming, *encoded)
         return call._replace(keys=(*call.keys, self._last_append_key))
 
@@ -130,19 +128,23 @@ class LogScript:
     # Reading.
 
     def read_call(
-        self, after: Offset | None, rooms: Collection[str] | None, limit: int
+        self, after: Offset | None, rooms: frozenset[str] | None, limit: int
     ) -> ScriptCall:
-        """Return the call that reads as the log's ``read`` does."""
+        """Return the call that reads as the log's ``read`` does.
+
+        Args:
+            after: as in the log's ``read``; so is ``limit``.
+            rooms: from ``reading.selecting``.
+        """
         epoch, seq = after or ("", 0)
-        names: Iterable[str] = ()
-        if rooms is not None and CATALOG not in rooms:
-            names = map(json.dumps, rooms)
-            limit = limit if rooms else 0
-        max_examined = limit if rooms is None else MAX_EXAMINED_EVENTS
+        if rooms is not None and not rooms:
+            limit = 0
+        max_examined = reading.max_examined(rooms, limit)
+        names = map(json.dumps, rooms or ())
         return self._call("read", epoch, seq, limit, max_examined, reading.PAGE_BYTES, *names)
 
     def decode_page(
-        self, after: Offset | None, rooms: Collection[str] | None, limit: int, answer: str
+        self, after: Offset | None, rooms: frozenset[str] | None, limit: int, answer: str
     ) -> Page:
         """Decode the answer to a read with these arguments."""
         decoded = json.loads(answer)
@@ -150,12 +152,14 @@ class LogScript:
         seqs = reading.plan(after, rooms, limit, bounds)
         if isinstance(seqs, Page):
             return seqs
-        records = [
-            Record(Offset(bounds.position.epoch, seq), type, _decode_rooms(rooms), _body(head, at))
-            for seq, at, type, rooms, head in decoded["events"]
-        ]
+        records = {
+            seq: Record(
+                Offset(bounds.position.epoch, seq), type, _decode_rooms(names), _body(head, at)
+            )
+            for seq, at, type, names, head in decoded["events"]
+        }
         examined = range(seqs[0], int(decoded["examined"]) + 1)
-        return reading.page(records, examined, limit, bounds)
+        return reading.page(map(records.get, examined), examined, limit, bounds)
 
     def state_call(self) -> ScriptCall:
         """Return the call that reads the log's state: a read of no events."""
@@ -181,16 +185,17 @@ class LogScript:
     # Trimming.
 
     def sweep_call(self) -> ScriptCall:
-        """Return the call that removes some events beyond the retention; it returns how many."""
-        trimming = self._retention.events, self._oldest_milliseconds(), MAX_SWEPT_EVENTS
-        return self._call("sweep", *trimming)
+        """Return the call that trims a little; it returns whether there may be more to trim."""
+        return self._call("sweep", *self._bounds(), MAX_SWEPT)
 
     def _call(self, step: str, *arguments: str | int) -> ScriptCall:
         seen = self.last_seen
         return ScriptCall(self._keys, (step, reading.new_epoch(), seen.epoch, seen.seq, *arguments))
 
-    def _oldest_milliseconds(self) -> int:
-        return int((self._clock() - self._retention.seconds) * 1000)
+    def _bounds(self) -> tuple[int, int, int]:
+        retention = self._retention
+        oldest_milliseconds = int((self._clock() - retention.seconds) * 1000)
+        return retention.events, oldest_milliseconds, retention.pieces
 
 
 def _state(decoded: dict[str, Any]) -> LogState:

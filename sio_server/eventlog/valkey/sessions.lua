@@ -1,75 +1,341 @@
--- The steps of the session store in Valkey or Redis. A session is a hash with its owner and its
--- data, which only the owner changes; the field `left` is set while the owner is gone.
+-- The steps of the session store in Valkey or Redis. After its own work, each step moves and drops a
+-- bounded number of other sessions; see `settle`.
 --
--- KEYS: the session's key; for `touch`, the keys of many sessions.
--- ARGV: the step; how long the session lives from now, in milliseconds; the step's own arguments,
---       of which the first is the owner.
+-- KEYS: the totals, and the three indexes of sessions: connected, brief, long.
+-- ARGV: the step; the prefix of the sessions' keys; the length of a lease, the lifetime and the
+--       limit for brief sessions, in microseconds; the bounds for the number and the bytes of left
+--       sessions; the bytes that count for a session and for a room besides their texts; how many
+--       sessions to move and how many to drop at most; and the step's own arguments.
+--
+-- A session is a hash: its owner, identity and data; when it was created; its bytes; its group;
+-- `left`, if its owner has left it; and for each room the field `/<room>` with the room's number. It
+-- is in one index, the one of its group. Times are microseconds on Valkey's clock. The score in
+-- `connected` is the end of the session's lease, which its node extends. The score in the other two
+-- is the time since which the owner is gone. The totals are a hash with the bytes of the connected
+-- sessions and of the left ones. They change in the same step as the indexes.
 
-local STEP, LIFETIME, OWNER = ARGV[1], ARGV[2], ARGV[3]
-local KEY = KEYS[1]
+local TOTALS = KEYS[1]
+local INDEXES = {connected = KEYS[2], brief = KEYS[3], long = KEYS[4]}
+local STEP, PREFIX = ARGV[1], ARGV[2]
+local LEASE, LIFETIME, BRIEF, MAX_SESSIONS, MAX_BYTES, SESSION_BYTES, ROOM_BYTES, MAX_SETTLED =
+    tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]),
+    tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local KEY, OWNER, FIRST = ARGV[11], ARGV[12], 13
+local FIELDS = {'owner', 'identity', 'data', 'created', 'bytes', 'group', 'left'}
+local MAX_WORDS = 1000 -- of one command
+local time = redis.call('TIME')
+local NOW = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local steps = {}
 
-local function write(data)
-    redis.call('HSET', KEY, 'owner', OWNER, 'data', data)
-    redis.call('PEXPIRE', KEY, LIFETIME)
+local function digits(number)
+    return string.format('%.0f', number)
+end
+
+-- Let a step succeed although Valkey's memory is full. Valkey refuses a step's first write if that
+-- may need memory, but not the later writes. This write changes nothing.
+local function allow_if_full()
+    redis.call('ZREM', INDEXES.connected, '')
+end
+
+-- The indexes and the totals.
+
+local function total_name(group)
+    return group == 'connected' and group or 'left'
+end
+
+local function take_out(session)
+    if redis.call('ZREM', INDEXES[session.group], session.key) == 1 then
+        redis.call('HINCRBY', TOTALS, total_name(session.group), digits(-session.bytes))
+    end
+end
+
+local function put_in(session, group, score)
+    session.group = group
+    redis.call('HSET', PREFIX .. session.key, 'group', group, 'bytes', digits(session.bytes))
+    redis.call('ZADD', INDEXES[group], digits(score), session.key)
+    redis.call('HINCRBY', TOTALS, total_name(group), digits(session.bytes))
+end
+
+local function put_in_connected(session)
+    put_in(session, 'connected', NOW + LEASE)
+end
+
+local function put_in_left(session, since)
+    put_in(session, since - session.created < BRIEF and 'brief' or 'long', since)
+end
+
+local function drop(session)
+    take_out(session)
+    redis.call('UNLINK', PREFIX .. session.key)
+end
+
+-- Return a session, or nil. An expired session is dropped.
+local function find(key)
+    local session = {key = key}
+    for n, value in ipairs(redis.call('HMGET', PREFIX .. key, unpack(FIELDS))) do
+        session[FIELDS[n]] = value
+    end
+    if not session.group then
+        return nil
+    end
+    session.created, session.bytes = tonumber(session.created), tonumber(session.bytes)
+    local score = tonumber(redis.call('ZSCORE', INDEXES[session.group], key) or 0)
+    if score < NOW - LIFETIME then
+        drop(session)
+        return nil
+    end
+    return session
+end
+
+local function find_owned()
+    local session = find(KEY)
+    return session and session.owner == OWNER and session or nil
+end
+
+-- The bounds.
+
+local most -- of each of the two groups, once it is known
+
+local function max_bytes()
+    if not most then
+        local maxmemory = tonumber(string.match(redis.call('INFO', 'memory'), 'maxmemory:(%d+)'))
+        most = maxmemory > 0 and math.min(MAX_BYTES, maxmemory / 8) or MAX_BYTES
+    end
+    return most
+end
+
+local function total(name)
+    return tonumber(redis.call('HGET', TOTALS, name) or 0)
+end
+
+-- Tell whether the connected sessions may grow by a number of bytes. Until the left sessions are
+-- within their bound, all sessions together count too.
+local function has_space(connected_growth, growth)
+    local connected = total('connected')
+    return connected + connected_growth <= max_bytes()
+        and connected + total('left') + growth <= 2 * max_bytes()
+end
+
+local function head(group)
+    local key, score = unpack(redis.call('ZRANGE', INDEXES[group], 0, 0, 'WITHSCORES'))
+    return key, key and tonumber(score) < NOW - LIFETIME
+end
+
+-- Return the key of the next session to drop and its group; nil if there is none.
+local function next_to_drop()
+    local brief, brief_is_expired = head('brief')
+    local long, long_is_expired = head('long')
+    if brief_is_expired or not long then
+        long = nil
+    elseif long_is_expired then
+        brief = nil
+    end
+    local sessions = redis.call('ZCARD', INDEXES.brief) + redis.call('ZCARD', INDEXES.long)
+    if brief_is_expired or long_is_expired
+        or sessions > MAX_SESSIONS or (sessions > 0 and total('left') > max_bytes()) then
+        return brief or long, brief and 'brief' or 'long'
+    end
+end
+
+-- Move the sessions whose lease has ended to the left ones: their node has ended. Then drop the
+-- sessions that are expired or beyond the bounds. Return how many of either kind, at most.
+local function settle()
+    local lapsed = redis.call('ZRANGEBYSCORE', INDEXES.connected, '-inf', digits(NOW),
+        'WITHSCORES', 'LIMIT', 0, MAX_SETTLED)
+    for n = 1, #lapsed, 2 do
+        local session = find(lapsed[n])
+        if session then
+            take_out(session)
+            put_in_left(session, tonumber(lapsed[n + 1]))
+        else
+            redis.call('ZREM', INDEXES.connected, lapsed[n])
+        end
+    end
+    local dropped = 0
+    while dropped < MAX_SETTLED do
+        local key, group = next_to_drop()
+        if not key then
+            break
+        end
+        local session = find(key)
+        if session then
+            drop(session)
+        else
+            redis.call('ZREM', INDEXES[group], key)
+        end
+        dropped = dropped + 1
+    end
+    return math.max(#lapsed / 2, dropped)
+end
+
+-- Rooms.
+
+local function call_with(command, words)
+    for n = 1, #words, MAX_WORDS do
+        redis.call(command, PREFIX .. KEY, unpack(words, n, math.min(n + MAX_WORDS - 1, #words)))
+    end
+end
+
+-- Write the rooms and numbers from ARGV[first] to ARGV[last].
+local function write_rooms(first, last)
+    local words = {}
+    for n = first, last, 2 do
+        table.insert(words, '/' .. ARGV[n])
+        table.insert(words, ARGV[n + 1])
+    end
+    call_with('HSET', words)
+end
+
+-- Return by how many bytes a change of rooms makes the session longer. Its arguments from `first`:
+-- the number of added rooms, these rooms with their numbers, the removed rooms.
+local function growth_by(first)
+    local bytes, first_removed = 0, first + 1 + 2 * tonumber(ARGV[first])
+    for n = first + 1, first_removed - 1, 2 do
+        if not redis.call('HGET', PREFIX .. KEY, '/' .. ARGV[n]) then
+            bytes = bytes + ROOM_BYTES + #ARGV[n]
+        end
+    end
+    for n = first_removed, #ARGV do
+        if redis.call('HGET', PREFIX .. KEY, '/' .. ARGV[n]) then
+            bytes = bytes - ROOM_BYTES - #ARGV[n]
+        end
+    end
+    return bytes
+end
+
+-- Change rooms; the arguments are those of `growth_by`.
+local function change_rooms(first)
+    local first_removed = first + 1 + 2 * tonumber(ARGV[first])
+    write_rooms(first + 1, first_removed - 1)
+    local removed = {}
+    for n = first_removed, #ARGV do
+        table.insert(removed, '/' .. ARGV[n])
+    end
+    call_with('HDEL', removed)
+end
+
+-- The steps. ARGV: ..., the key, the owner, and the arguments that are named here. If memory is full,
+-- only `create` and added rooms are refused, by their first write.
+
+-- Create a session. ARGV: ..., identity, data, the rooms with their numbers. A late request, from a
+-- connection that broke, must not undo a claim. Return 1 if the owner has the session now.
+function steps.create()
+    local session = find(KEY)
+    if session then
+        return session.owner == OWNER and 1 or 0
+    end
+    local identity, data = ARGV[FIRST], ARGV[FIRST + 1]
+    local bytes = SESSION_BYTES + #identity + #data
+    for n = FIRST + 2, #ARGV, 2 do
+        bytes = bytes + ROOM_BYTES + #ARGV[n]
+    end
+    if not has_space(bytes, bytes) then
+        return 0
+    end
+    session = {key = KEY, created = NOW, bytes = bytes}
+    redis.call('HSET', PREFIX .. KEY,
+        'owner', OWNER, 'identity', identity, 'data', data, 'created', digits(NOW))
+    write_rooms(FIRST + 2, #ARGV)
+    put_in_connected(session)
     return 1
 end
 
-local function is_owned()
-    return redis.call('HGET', KEY, 'owner') == OWNER
-end
-
--- Create a session. ARGV: ..., owner, data. A late request, from a connection that broke, must not
--- undo a claim.
-function steps.create()
-    if redis.call('EXISTS', KEY) == 0 or is_owned() then
-        write(ARGV[4])
-    end
-end
-
--- Give a session a new owner, and return its data. ARGV: ..., owner, the channel of superseded
--- sessions, the message to publish there.
+-- Give a session a new owner. ARGV: ..., identity, the channel of superseded sessions, the message
+-- to publish there. Return its data, and its rooms with their numbers; or nil.
 function steps.claim()
-    local data = redis.call('HGET', KEY, 'data')
-    if data then
-        write(data)
-        redis.call('HDEL', KEY, 'left')
-        redis.call('PUBLISH', ARGV[4], ARGV[5])
+    local identity, channel, message = unpack(ARGV, FIRST)
+    local session = find(KEY)
+    if not session or session.identity ~= identity
+        or (session.group ~= 'connected' and not has_space(session.bytes, 0)) then
+        return false
     end
-    return data
+    take_out(session)
+    redis.call('HSET', PREFIX .. KEY, 'owner', OWNER)
+    redis.call('HDEL', PREFIX .. KEY, 'left')
+    put_in_connected(session)
+    redis.call('PUBLISH', channel, message)
+    local answer = {session.data}
+    local fields = redis.call('HGETALL', PREFIX .. KEY)
+    for n = 1, #fields, 2 do
+        if string.sub(fields[n], 1, 1) == '/' then
+            table.insert(answer, string.sub(fields[n], 2))
+            table.insert(answer, fields[n + 1])
+        end
+    end
+    return answer
 end
 
--- Replace the data. ARGV: ..., owner, data.
+-- Change the rooms. ARGV: ..., the arguments of `growth_by`. Return 1, or 0 if the session is another
+-- owner's, or 'full'.
 function steps.change()
-    return is_owned() and write(ARGV[4]) or 0
-end
-
--- Replace the data, and start the lifetime. ARGV: ..., owner, data.
-function steps.leave()
-    if not is_owned() then
+    local session = find_owned()
+    if not session or session.left then
         return 0
     end
-    redis.call('HSET', KEY, 'left', '')
-    return write(ARGV[4])
+    local growth = growth_by(FIRST)
+    local connected_growth = growth + (session.group == 'connected' and 0 or session.bytes)
+    if connected_growth > 0 and not has_space(connected_growth, growth) then
+        return 'full'
+    end
+    change_rooms(FIRST)
+    take_out(session)
+    session.bytes = session.bytes + growth
+    put_in_connected(session)
+    return 1
 end
 
--- Delete the session. ARGV: ..., owner.
+-- Replace the data, change the rooms and start the lifetime. ARGV: ..., data, the arguments of
+-- `growth_by`.
+function steps.leave()
+    local session = find_owned()
+    if not session then
+        return 0
+    end
+    take_out(session)
+    session.bytes = session.bytes + #ARGV[FIRST] - #session.data + growth_by(FIRST + 1)
+    redis.call('HSET', PREFIX .. KEY, 'data', ARGV[FIRST], 'left', '')
+    change_rooms(FIRST + 1)
+    put_in_left(session, NOW)
+    return 1
+end
+
+-- Delete the session.
 steps['end'] = function()
-    return is_owned() and redis.call('DEL', KEY) or 0
+    local session = find_owned()
+    if session then
+        drop(session)
+    end
+    return session and 1 or 0
 end
 
--- Extend the life of the sessions that still have their owner and were not left.
--- ARGV: ..., an owner for each key. Return the present owner of each session ('': no session).
+-- Extend the leases of sessions that still have their owner, unless it has left them. A session whose
+-- lease has ended is connected again, if there is space. ARGV: ..., keys, each with an owner. Return
+-- the present owner of each session ('': no session).
 function steps.touch()
+    allow_if_full()
     local owners = {}
-    for n, key in ipairs(KEYS) do
-        local owner, left = unpack(redis.call('HMGET', key, 'owner', 'left'))
-        if owner and owner == ARGV[n + 2] and not left then
-            redis.call('PEXPIRE', key, LIFETIME)
+    for n = FIRST - 2, #ARGV, 2 do
+        local session = find(ARGV[n])
+        if session and session.owner == ARGV[n + 1] and not session.left then
+            if session.group == 'connected' then
+                redis.call('ZADD', INDEXES.connected, digits(NOW + LEASE), session.key)
+            elseif has_space(session.bytes, 0) then
+                take_out(session)
+                put_in_connected(session)
+            end
         end
-        owners[n] = owner or ''
+        table.insert(owners, session and session.owner or '')
     end
     return owners
 end
 
-return steps[STEP]()
+-- Only settle. Return how much there was to do.
+function steps.sweep()
+    return settle()
+end
+
+local answer = steps[STEP]()
+if STEP ~= 'sweep' then
+    settle()
+end
+return answer

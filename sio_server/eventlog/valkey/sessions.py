@@ -1,4 +1,6 @@
-"""The session store of the Valkey log: a hash for each session, with a time to live.
+"""The session store of the Valkey log: a hash for each session, and indexes that count them.
+
+A node extends the leases of its sessions regularly. A session whose lease has ended counts as left.
 
 A claim is published on a channel, from which the former owner's node learns of it. A message may be
 lost. So a node compares the owners of its own sessions regularly, and each time the channel was
@@ -10,14 +12,30 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from itertools import islice
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from itertools import chain, islice
 from typing import Any
 
 from typing_extensions import override
 
-from sio_server.contract.errors import LogUnavailable
-from sio_server.eventlog.session_contract import SessionStore, Superseded
+from sio_server.contract.errors import LogUnavailable, SessionsFull
+from sio_server.eventlog.contract import TRIM_PAUSE_FACTOR, Retention
+from sio_server.eventlog.session_contract import (
+    BRIEF_SECONDS,
+    ROOM_OVERHEAD_BYTES,
+    SESSION_OVERHEAD_BYTES,
+    SessionContent,
+    SessionStore,
+    Superseded,
+)
 from sio_server.eventlog.tails import Tails
 from sio_server.eventlog.valkey.connection import (
     CutOffError,
@@ -31,7 +49,14 @@ logger = logging.getLogger(__name__)
 SESSION_SCRIPT = LuaScript("sessions.lua")
 
 TOUCH_SECONDS = 15.0
-"""The longest time between two touches of this node's sessions. A touch extends their life."""
+"""The longest time between two touches of this node's sessions. A touch extends their leases."""
+
+LEASE_TOUCHES = 3
+"""A lease ends after this many times the time between two touches."""
+
+MAX_SETTLED_SESSIONS = 100
+"""How many sessions with an ended lease one request moves at most, and how many sessions that are
+expired or beyond the bounds it drops: Valkey does nothing else meanwhile."""
 
 MAX_TOUCHED_SESSIONS = 200
 """How many sessions one request touches at most."""
@@ -48,7 +73,7 @@ class ValkeySessions(SessionStore):
 
     Args:
         prefix: of every key, one hash tag.
-        seconds: how long a session lives after its owner has left.
+        retention: how long a session lives after its owner has left, and the bounds.
         connection: used only for the channel.
         run_script: runs a script with keys and arguments; raises ``LogUnavailable``.
     """
@@ -56,48 +81,75 @@ class ValkeySessions(SessionStore):
     def __init__(
         self,
         prefix: str,
-        seconds: float,
+        retention: Retention,
         connection: ValkeyConnection,
         run_script: Callable[..., Awaitable[Any]],
     ) -> None:
         self._prefix = f"{prefix}:session:"
         self._channel = f"{prefix}:superseded"
-        self._touch_seconds = min(TOUCH_SECONDS, seconds / 4)
-        self._left_milliseconds = int(seconds * 1000)
-        self._connected_milliseconds = int((seconds + self._touch_seconds) * 1000)
+        self._keys = [f"{prefix}:sessions{name}" for name in ("", ":connected", ":brief", ":long")]
+        self._touch_seconds = min(TOUCH_SECONDS, retention.seconds / 4)
+        self._common_arguments = (
+            self._prefix,
+            _microseconds(self._touch_seconds * LEASE_TOUCHES),
+            _microseconds(retention.seconds),
+            _microseconds(BRIEF_SECONDS),
+            retention.sessions,
+            retention.session_bytes,
+            SESSION_OVERHEAD_BYTES,
+            ROOM_OVERHEAD_BYTES,
+            MAX_SETTLED_SESSIONS,
+        )
         self._connection = connection
         self._run_script = run_script
         self._owners: dict[str, str] = {}  # of this node's sessions
         self._tails: Tails[Superseded] = Tails()
 
     @override
-    async def create(self, key: str, owner: str, data: str) -> None:
-        await self._step("create", key, self._connected_milliseconds, owner, data)
-        self._owners[key] = owner
-
-    @override
-    async def claim(self, key: str, owner: str) -> str | None:
-        message = json.dumps([key, owner])
-        data: str | None = await self._step(
-            "claim", key, self._connected_milliseconds, owner, self._channel, message
-        )
-        if data is not None:
+    async def create(
+        self, key: str, owner: str, identity: str, data: str, rooms: Mapping[str, int]
+    ) -> bool:
+        created = bool(await self._run("create", key, owner, identity, data, *_pairs(rooms)))
+        if created:
             self._owners[key] = owner
-        return data
+        return created
 
     @override
-    async def change(self, key: str, owner: str, data: str) -> bool:
-        return bool(await self._step("change", key, self._connected_milliseconds, owner, data))
+    async def claim(self, key: str, owner: str, identity: str) -> SessionContent | None:
+        message = json.dumps([key, owner])
+        content = await self._run("claim", key, owner, identity, self._channel, message)
+        if content is None:
+            return None
+        self._owners[key] = owner
+        data, *rooms = content
+        return SessionContent(data, dict(zip(rooms[::2], map(int, rooms[1::2]), strict=True)))
 
     @override
-    async def leave(self, key: str, owner: str, data: str) -> bool:
+    async def change(
+        self, key: str, owner: str, added: Mapping[str, int], removed: Collection[str]
+    ) -> bool:
+        changed = await self._run("change", key, owner, *_room_changes(added, removed))
+        if changed == "full":
+            raise SessionsFull
+        return bool(changed)
+
+    @override
+    async def leave(
+        self,
+        key: str,
+        owner: str,
+        data: str,
+        added: Mapping[str, int],
+        removed: Collection[str],
+    ) -> bool:
         self._forget(key, owner)  # before the request, so that no touch extends its life again
-        return bool(await self._step("leave", key, self._left_milliseconds, owner, data))
+        changes = _room_changes(added, removed)
+        return bool(await self._run("leave", key, owner, data, *changes))
 
     @override
     async def end(self, key: str, owner: str) -> bool:
         self._forget(key, owner)
-        return bool(await self._step("end", key, 0, owner))
+        return bool(await self._run("end", key, owner))
 
     @override
     def superseded(self) -> AsyncIterator[list[Superseded]]:
@@ -139,6 +191,20 @@ class ValkeySessions(SessionStore):
             except Exception:
                 logger.exception("event_log_sessions_failed")
 
+    async def sweep(self) -> None:
+        """Drop sessions that are expired or beyond the bounds, in small steps, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began, pause = loop.time(), self._touch_seconds
+            try:
+                if int(await self._run("sweep")) >= MAX_SETTLED_SESSIONS:
+                    pause = TRIM_PAUSE_FACTOR * (loop.time() - began)
+            except LogUnavailable:
+                pass
+            except Exception:
+                logger.exception("event_log_sessions_failed")
+            await asyncio.sleep(pause)
+
     async def close(self) -> None:
         """End the tails of superseded sessions and close the connection."""
         self._tails.end()
@@ -169,14 +235,10 @@ class ValkeySessions(SessionStore):
         self._tails.publish(superseded)
 
     async def _touch(self) -> None:
-        """Extend the life of this node's sessions, and find those that another node has claimed."""
+        """Extend the leases of this node's sessions; find those that another node has claimed."""
         sessions = iter(list(self._owners.items()))
         while batch := list(islice(sessions, MAX_TOUCHED_SESSIONS)):
-            keys = [self._prefix + key for key, _ in batch]
-            owners = [owner for _, owner in batch]
-            present_owners = await self._run_script(
-                SESSION_SCRIPT, keys, "touch", self._connected_milliseconds, *owners
-            )
+            present_owners = await self._run("touch", *chain.from_iterable(batch))
             for (key, owner), present_owner in zip(batch, present_owners, strict=True):
                 if present_owner == owner or self._owners.get(key) != owner:
                     continue
@@ -185,10 +247,23 @@ class ValkeySessions(SessionStore):
                 else:
                     del self._owners[key]
 
-    async def _step(self, step: str, key: str, milliseconds: int, *arguments: str) -> Any:
-        keys = [self._prefix + key]
-        return await self._run_script(SESSION_SCRIPT, keys, step, milliseconds, *arguments)
+    async def _run(self, step: str, *arguments: str | int) -> Any:
+        return await self._run_script(
+            SESSION_SCRIPT, self._keys, step, *self._common_arguments, *arguments
+        )
 
     def _forget(self, key: str, owner: str) -> None:
         if self._owners.get(key) == owner:
             del self._owners[key]
+
+
+def _microseconds(seconds: float) -> int:
+    return int(seconds * 1_000_000)
+
+
+def _pairs(rooms: Mapping[str, int]) -> Iterable[str | int]:
+    return chain.from_iterable(rooms.items())
+
+
+def _room_changes(added: Mapping[str, int], removed: Iterable[str]) -> tuple[str | int, ...]:
+    return len(added), *_pairs(added), *removed

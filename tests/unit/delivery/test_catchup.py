@@ -286,3 +286,20 @@ async def test_events_that_left_memory_are_read_from_the_log() -> None:
         await turns()
     assert outlet.seqs == list(range(1, 9))
     assert node.log.reads > 0
+
+
+async def test_many_consumers_take_one_turn_of_the_event_loop_after_another(node: Node) -> None:
+    """However many consumers catch up from memory, the other tasks run between two of them."""
+    for _ in range(2 * catchup.TURN_EVENTS):
+        node.publish("catalog")
+    consumers = [node.join(since=0, outlet=Outlet(1_000)) for _ in range(50)]
+
+    def written() -> int:
+        return sum(len(outlet.seqs) for _, outlet in consumers)
+
+    async with asyncio.timeout(20):
+        while not all(is_live(cursor) for cursor, _ in consumers):
+            before = written()
+            await turns(1)
+            assert written() <= before + catchup.TURN_EVENTS
+    assert written() == 50 * 2 * catchup.TURN_EVENTS

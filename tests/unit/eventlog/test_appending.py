@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sio_server.contract.errors import IdConflict
 from sio_server.contract.events import Event, Offset, Receipt, Record, format_timestamp
-from sio_server.eventlog.appending import AppendPlan
+from sio_server.eventlog.appending import AppendPlan, NewState
 
 MakeEvent = Callable[..., Event]
 
@@ -77,14 +77,26 @@ def test_a_record_has_the_rooms_of_the_last_state(event: MakeEvent) -> None:
     assert "material:pino" in rooms[0]
     assert "material:roble" in rooms[1]
     assert "material:pino" not in rooms[1]
-    assert plan.states == {"mesa": ("material:haya", "author:Juan")}
+    assert plan.states == {"mesa": NewState(9, ("material:haya", "author:Juan"))}
+
+
+def test_states_have_the_order_of_their_last_events(event: MakeEvent) -> None:
+    """By this order a log knows which pieces are the longest unchanged."""
+    plan = new_plan()
+    for piece in ("a", "b", "c", "a"):
+        plan.add(event(furniture_id=piece))
+    assert [(piece, state.seq) for piece, state in plan.states.items()] == [
+        ("b", 9),
+        ("c", 10),
+        ("a", 11),
+    ]
 
 
 def test_a_deleted_piece_has_no_state(event: MakeEvent) -> None:
     """The plan marks it as deleted, and its next event has no earlier rooms."""
     plan = new_plan(states={"mesa": ("material:pino",)})
     plan.add(Event("furniture_deleted", event().furniture, "a"))
-    assert plan.states == {"mesa": None}
+    assert plan.states == {"mesa": NewState(8, None)}
     plan.add(event("b", material="haya"))
     assert "material:pino" not in plan.records["b"].rooms
     assert json.loads(plan.records["b"].body)["id"] == "b"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from collections.abc import Callable
 
 from sio_server.contract.events import Event, Record
-from sio_server.eventlog.contract import Retention
+from sio_server.eventlog.contract import Page, Retention
 from sio_server.eventlog.memory.log import MAX_TRIMMED_EVENTS, MemoryLog
 from tests.unit.eventlog.waiting import until
 
@@ -50,3 +51,35 @@ async def test_a_closed_log_holds_no_event(event: Callable[..., Event]) -> None:
     assert record() is not None
     await log.close()
     assert record() is None
+
+
+async def test_many_readers_take_one_turn_of_the_event_loop_after_another(
+    event: Callable[..., Event],
+) -> None:
+    """However many there are, the other tasks run between two reads."""
+    log = MemoryLog(Retention())
+    await log.open()
+    await log.append([event() for _ in range(10)])
+    pages: list[Page] = []
+
+    async def read() -> None:
+        pages.append(await log.read(None, ["material:none"], 10))
+
+    readers = [asyncio.create_task(read()) for _ in range(50)]
+    while len(pages) < 50:
+        before = len(pages)
+        await asyncio.sleep(0)
+        assert len(pages) <= before + 1
+    await asyncio.gather(*readers)
+    await log.close()
+
+
+async def test_closing_lets_the_reads_finish_that_have_started(event: Callable[..., Event]) -> None:
+    """They see the events that closing then frees."""
+    log = MemoryLog(Retention())
+    await log.open()
+    await log.append([event()])
+    readers = [asyncio.create_task(log.read(None, None, 10)) for _ in range(20)]
+    await asyncio.sleep(0)
+    await log.close()
+    assert [len(page.records) for page in await asyncio.gather(*readers)] == [1] * 20

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import stat
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,13 @@ import apsw
 import pytest
 
 from sio_server.contract.errors import StartError
-from sio_server.contract.events import Event
+from sio_server.contract.events import Event, Offset
 from sio_server.eventlog.contract import Retention
+from sio_server.eventlog.session_contract import SessionContent, session_bytes
+from sio_server.eventlog.sqlite import session_schema
+from sio_server.eventlog.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 from sio_server.eventlog.sqlite.log import SqliteLog
+from tests.support.stores import claim, create, leave
 
 MakeEvent = Callable[..., Event]
 OpenLog = Callable[..., Awaitable[SqliteLog]]
@@ -103,7 +110,7 @@ async def test_a_newer_schema_is_refused(path: Path, open_log: OpenLog) -> None:
     """After a downgrade, the message says that the server is too old for the file."""
     await (await open_log()).close()
     connection = apsw.Connection(str(path))
-    connection.execute("PRAGMA user_version=3")
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
     connection.close()
     assert re.search(f"{path} .*newer version.*upgrade the server", await refusal(path))
 
@@ -215,17 +222,164 @@ async def test_a_refused_log_can_be_opened_later(path: Path, event: MakeEvent) -
     await log.close()
 
 
-async def test_a_log_of_schema_1_gets_the_table_of_sessions(
-    path: Path, open_log: OpenLog, event: MakeEvent
+def write_old_log(path: Path, version: int) -> None:
+    """Write a log of an earlier schema, with two pieces and one event."""
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        f"""
+        PRAGMA auto_vacuum=INCREMENTAL;
+        PRAGMA journal_mode=WAL;
+        CREATE TABLE log (epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+            milliseconds INTEGER NOT NULL) STRICT;
+        CREATE TABLE event (seq INTEGER PRIMARY KEY, milliseconds INTEGER NOT NULL,
+            id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, rooms TEXT NOT NULL, body TEXT NOT NULL
+        ) STRICT;
+        CREATE TABLE piece (furniture_id TEXT NOT NULL PRIMARY KEY, rooms TEXT NOT NULL)
+            STRICT, WITHOUT ROWID;
+        INSERT INTO log VALUES ('epoch', 7, 0);
+        PRAGMA application_id={APPLICATION_ID};
+        PRAGMA user_version={version};
+        """
+    ).fetchall()
+    if version == 2:
+        connection.execute(
+            """
+            CREATE TABLE session (key TEXT NOT NULL PRIMARY KEY, owner TEXT NOT NULL,
+                data TEXT NOT NULL, gone INTEGER) STRICT, WITHOUT ROWID;
+            CREATE INDEX session_gone ON session (gone) WHERE gone IS NOT NULL;
+            """
+        )
+    # Until schema 2, each name had its own line, and other characters than ASCII were escaped.
+    rooms = '[\n"catalog"\n,\n"material:\\u00e9bano"\n]'
+    connection.execute("INSERT INTO event VALUES (7, 0, 'a', 't', ?, '{}')", (rooms,))
+    for piece in ("mesa", "silla"):
+        connection.execute("INSERT INTO piece VALUES (?, ?)", (piece, rooms))
+    connection.close()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_an_older_log_is_upgraded(
+    path: Path, open_log: OpenLog, event: MakeEvent, version: int
 ) -> None:
-    """Its events stay."""
-    log = await open_log()
-    await log.append([event()])
+    """Its events and its pieces stay; its pieces count as the longest unchanged."""
+    write_old_log(path, version)
+    retention = Retention(seconds=1e12, pieces=2)
+    log = await open_log(retention)
+    page = await log.read(None, ["material:ébano"], 10)
+    assert [record.rooms for record in page.records] == [("catalog", "material:ébano")]
+    assert (await log.bounds()).position == Offset("epoch", 7)
+    await create(log.sessions, "key")
+    assert await claim(log.sessions, "key", "another") is not None
+    await log.append([event(furniture_id="mesa"), event(furniture_id="new")])
+    await log.check_writable()
+    await log.close()
+    log = await open_log(retention)
+    moved = [event(furniture_id=piece, material="pino") for piece in ("mesa", "silla")]
+    await log.append(moved)
+    mesa, silla = (await log.read(Offset("epoch", 9), None, 10)).records
+    assert "material:roble" in mesa.rooms
+    assert "material:ébano" not in silla.rooms  # forgotten, because it was unchanged the longest
+
+
+async def test_a_log_of_schema_2_keeps_its_last_sessions(
+    path: Path, open_log: OpenLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their content stays. They count as left in the order in which their owners left."""
+    monkeypatch.setattr(session_schema, "MAX_UPGRADED_SESSIONS", 4)
+    write_old_log(path, 2)
+    connection = apsw.Connection(str(path))
+    rooms = {"catalog": 0, 'author:"\\ñ\U0001fa91\n': 9}
+    old = {
+        "sid": "s",
+        "identity": "anonymous",
+        "start": ["e", 3],
+        "rooms": rooms,
+        "last_seen": None,
+    }
+    sessions = [("a", 999_000), ("b", 997_000), ("c", 996_000), ("d", 998_000), ("connected", None)]
+    for key, gone in sessions:
+        row = (key, f"owner of {key}", json.dumps(old), gone)
+        connection.execute("INSERT INTO session VALUES (?, ?, ?, ?)", row)
+    connection.close()
+    data = '{"sid":"s","start":["e",3],"last_seen":null}'
+    length = session_bytes("anonymous", data, rooms)
+    retention = Retention(session_bytes=2 * length)
+    log = await open_log(retention, clock=lambda: 1_000.0)
+    await create(log.sessions, "brief")
+    await leave(log.sessions, "brief")  # it is dropped, and so is all that exceeds the bound
+    assert await claim(log.sessions, "brief", "another") is None
+    for key in ("connected", "a"):
+        assert await claim(log.sessions, key, "another") == SessionContent(data, rooms)
+    for key in "bcd":
+        assert await claim(log.sessions, key, "another") is None
+    await log.sessions.end("a", "another")
+    await log.sessions.end("connected", "another")
     await log.close()
     connection = apsw.Connection(str(path))
-    connection.execute("DROP TABLE session; PRAGMA user_version=1")
+    for table in ("session", "session_room"):
+        assert connection.execute(f"SELECT count(*) FROM {table}").get == 0
     connection.close()
-    log = await open_log()
-    await log.sessions.create("key", "owner", "data")
-    assert await log.sessions.claim("key", "another") == "data"
-    assert (await log.bounds()).position.seq == 1
+
+
+# Who may read the file.
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """Return the rights to each file of a folder."""
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+
+
+@pytest.fixture
+def _open_umask() -> Iterator[None]:
+    """Let new files have all the rights that their program asks for."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("_open_umask")
+async def test_only_its_owner_may_read_a_new_log(
+    tmp_path: Path, event: MakeEvent, caplog: pytest.LogCaptureFixture
+) -> None:
+    """This holds for its journal and for a folder that the server creates, from the beginning."""
+    folder = tmp_path / "var"
+    log = SqliteLog(folder / "events.db", Retention())
+    await log.open()
+    await log.append([event()])
+    assert modes(folder) == {"events.db": 0o600, "events.db-wal": 0o600}
+    assert modes(tmp_path) == {"var": 0o700}
+    await log.close()
+    assert modes(folder) == {"events.db": 0o600}
+    assert caplog.records == []  # there was nothing to change
+
+
+@pytest.mark.usefixtures("_open_umask")
+async def test_a_log_that_others_could_read_becomes_its_owners(
+    path: Path, open_log: OpenLog, event: MakeEvent, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says so once. The rights to a folder that exists stay."""
+    path.parent.chmod(0o755)
+    write_old_log(path, 2)
+    for name, mode in (("events.db", 0o644), ("events.db-wal", 0o664)):
+        path.with_name(name).touch()
+        path.with_name(name).chmod(mode)
+    for _ in range(2):
+        log = await open_log()
+        await log.append([event()])
+        assert set(modes(path.parent).values()) == {0o600}
+        await log.close()
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o755
+    assert [record.message.split()[0] for record in caplog.records] == [
+        "event_log_was_readable_by_others"
+    ]
+
+
+@pytest.mark.usefixtures("_open_umask")
+async def test_the_rights_to_another_programs_file_stay(path: Path) -> None:
+    """A mistaken path in the settings must not lock others out of their database."""
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE tree (leaf)")
+    connection.close()
+    path.chmod(0o664)
+    await refusal(path)
+    assert modes(path.parent) == {"events.db": 0o664}

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from sio_server.contract.errors import LogUnavailable
-from sio_server.eventlog.sqlite.jobs import AppendJob, QueryJob, SessionJob, refusal
+from sio_server.eventlog.sqlite.jobs import AppendJob, ProbeJob, QueryJob, SessionJob, refusal
 
 
 async def test_every_kind_of_job_can_be_refused_with_its_own_error() -> None:
@@ -19,8 +19,9 @@ async def test_every_kind_of_job_can_be_refused_with_its_own_error() -> None:
         AppendJob([], new_future()),
         SessionJob(lambda connection, now: None, new_future(), synced=True),
         QueryJob(lambda store: None, new_future()),
+        ProbeJob(new_future()),
     ]
     results = [refusal(job) for job in jobs]
     assert [result.answer for result in results] == [job.answer for job in jobs]
     assert all(isinstance(result.value, LogUnavailable) and result.known for result in results)
-    assert len({id(result.value) for result in results}) == 3
+    assert len({id(result.value) for result in results}) == len(jobs)

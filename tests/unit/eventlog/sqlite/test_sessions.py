@@ -8,27 +8,26 @@ from typing import Any
 import apsw
 import pytest
 
-from sio_server.contract.errors import LogUnavailable
+from sio_server.contract.errors import LogUnavailable, SessionsFull
+from sio_server.eventlog.contract import Retention
+from sio_server.eventlog.session_contract import SessionContent, session_bytes
 from sio_server.eventlog.sqlite import sessions as sqlite_sessions
-from sio_server.eventlog.sqlite.sessions import (
-    MAX_DELETED_SESSIONS,
-    SCHEMA,
-    SessionChange,
-    SqliteSessions,
-    delete_expired,
-    mark_all_left,
-)
+from sio_server.eventlog.sqlite.session_schema import SCHEMA
+from sio_server.eventlog.sqlite.session_table import SessionTable
+from sio_server.eventlog.sqlite.sessions import SessionChange, SqliteSessions
+from tests.support.stores import DATA, ROOMS, change, claim, create, leave
 from tests.unit.eventlog.waiting import until
 
 
 class Thread:
     """Stands for the log's thread: makes a batch of changes when the test says so."""
 
-    def __init__(self) -> None:
-        self.store = SqliteSessions(60, self.submit)
+    def __init__(self, retention: Retention | None = None) -> None:
+        self.store = SqliteSessions(self.submit)
         self.batches: list[tuple[SessionChange, bool, asyncio.Future[Any]]] = []
         self._connection = apsw.Connection(":memory:")
         self._connection.execute(SCHEMA)
+        self._table = SessionTable(self._connection, retention or Retention())
 
     async def submit(self, change: SessionChange, synced: bool) -> Any:
         """Wait until the change is made."""
@@ -44,16 +43,16 @@ class Thread:
         """Wait for the next batch and make its changes; return whether it must be synced."""
         await until(lambda: bool(self.batches))
         change, synced, answer = self.batches.pop()
-        answer.set_result(change(self._connection, 0))
+        answer.set_result(change(self._table, 0))
         return synced
 
 
 async def test_simultaneous_changes_form_one_batch() -> None:
     """Changes that arrive while the thread works form the next batch."""
     thread = Thread()
-    first = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "abc"]
+    first = [asyncio.ensure_future(create(thread.store, key, "owner")) for key in "abc"]
     await until(lambda: bool(thread.batches))
-    later = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "de"]
+    later = [asyncio.ensure_future(create(thread.store, key, "owner")) for key in "de"]
     await asyncio.sleep(0)
     assert not await thread.make_next_batch()
     await asyncio.gather(*first)
@@ -68,39 +67,86 @@ async def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """So a batch of sessions delays no event for long."""
     monkeypatch.setattr(sqlite_sessions, "MAX_BATCH_CHANGES", 2)
     thread = Thread()
-    creating = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "abc"]
+    creating = [asyncio.ensure_future(create(thread.store, key, "owner")) for key in "abc"]
     await thread.make_next_batch()
     assert thread.keys() == ["a", "b"]
     await thread.make_next_batch()
     await asyncio.gather(*creating)
 
 
+async def test_the_texts_of_a_batch_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rooms are texts, too. A batch ends with the change that reaches the bound."""
+    monkeypatch.setattr(sqlite_sessions, "MAX_BATCH_BYTES", 10_000)
+    thread = Thread()
+    rooms = {"r" * 4_000: 0}
+    calls = [asyncio.ensure_future(create(thread.store, key, rooms=rooms)) for key in "abcdefg"]
+    for stored in ("abc", "abcdef", "abcdefg"):
+        await thread.make_next_batch()
+        assert thread.keys() == list(stored)
+    assert await asyncio.gather(*calls) == [True] * 7
+    assert not thread.batches
+
+
+async def test_a_refused_change_harms_no_other_of_its_batch() -> None:
+    """Each call gets its own answer, or its own error."""
+    thread = Thread(Retention(session_bytes=session_bytes("anonymous", DATA, ["a"])))
+    created = asyncio.ensure_future(create(thread.store, "key", rooms={"a": 1}))
+    other = asyncio.ensure_future(create(thread.store, "other"))
+    refused = asyncio.ensure_future(change(thread.store, "key", "first", "b"))
+    changed = asyncio.ensure_future(change(thread.store, "key", "first", "b", removed=["a"]))
+    await thread.make_next_batch()
+    with pytest.raises(SessionsFull):
+        await refused
+    assert await asyncio.gather(created, other, changed) == [True, False, True]
+
+
 async def test_one_change_that_must_be_synced_syncs_its_batch() -> None:
     """Each call of the batch gets its own answer."""
     thread = Thread()
-    created = asyncio.ensure_future(thread.store.create("a", "owner", "data"))
+    created = asyncio.ensure_future(create(thread.store, "a", "owner"))
     ended = asyncio.ensure_future(thread.store.end("b", "owner"))
-    claimed = asyncio.ensure_future(thread.store.claim("a", "second"))
+    claimed = asyncio.ensure_future(claim(thread.store, "a", "second"))
     assert await thread.make_next_batch()
-    assert await asyncio.gather(created, ended, claimed) == [None, False, "data"]
+    assert await asyncio.gather(created, ended, claimed) == [
+        True,
+        False,
+        SessionContent(DATA, dict(ROOMS)),
+    ]
+
+
+async def test_only_a_change_and_an_end_are_synced() -> None:
+    """The other calls need not survive a power cut."""
+    thread = Thread()
+    synced = {}
+    for name, call in {
+        "create": create(thread.store, "key"),
+        "claim": claim(thread.store, "key", "second"),
+        "change": change(thread.store, "key", "second", "room"),
+        "leave": leave(thread.store, "key", "second"),
+        "end": thread.store.end("key", "second"),
+    }.items():
+        answer = asyncio.ensure_future(call)
+        synced[name] = await thread.make_next_batch()
+        assert await answer
+    assert [name for name, is_synced in synced.items() if is_synced] == ["change", "end"]
 
 
 async def test_every_call_of_a_failed_batch_is_answered() -> None:
     """The calls are refused, or cancelled if the thread died; the next batch works."""
     thread = Thread()
-    refused = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "ab"]
+    refused = [asyncio.ensure_future(create(thread.store, key, "owner")) for key in "ab"]
     await until(lambda: bool(thread.batches))
     thread.batches.pop()[2].set_exception(LogUnavailable("not now"))
     for call in refused:
         with pytest.raises(LogUnavailable):
             await call
-    cancelled = [asyncio.ensure_future(thread.store.create(key, "owner", "")) for key in "ab"]
+    cancelled = [asyncio.ensure_future(create(thread.store, key, "owner")) for key in "ab"]
     await until(lambda: bool(thread.batches))
     thread.batches.pop()[2].cancel()
     for call in cancelled:
         with pytest.raises(asyncio.CancelledError):
             await call
-    created = asyncio.ensure_future(thread.store.create("c", "owner", ""))
+    created = asyncio.ensure_future(create(thread.store, "c", "owner"))
     await thread.make_next_batch()
     await created
     assert thread.keys() == ["c"]
@@ -109,24 +155,10 @@ async def test_every_call_of_a_failed_batch_is_answered() -> None:
 async def test_a_cancelled_call_harms_no_other() -> None:
     """Its change may be made; the other calls of the batch get their answers."""
     thread = Thread()
-    cancelled = asyncio.ensure_future(thread.store.create("a", "owner", ""))
-    created = asyncio.ensure_future(thread.store.create("b", "owner", ""))
+    cancelled = asyncio.ensure_future(create(thread.store, "a", "owner"))
+    created = asyncio.ensure_future(create(thread.store, "b", "owner"))
     await until(lambda: bool(thread.batches))
     cancelled.cancel()
     await thread.make_next_batch()
     await created
     assert thread.keys() == ["a", "b"]
-
-
-def test_expired_sessions_are_deleted_in_bounded_steps() -> None:
-    """A step deletes a limited number of sessions, and only those that were left before a time."""
-    connection = apsw.Connection(":memory:")
-    connection.execute(SCHEMA)
-    rows = [(f"{number}", "owner", "data") for number in range(MAX_DELETED_SESSIONS + 1)]
-    connection.executemany("INSERT INTO session VALUES (?, ?, ?, NULL)", rows)
-    assert delete_expired(connection, 1_000) == 0
-    mark_all_left(connection, 500)
-    assert delete_expired(connection, 500) == 0
-    connection.execute("INSERT INTO session VALUES ('connected', 'owner', 'data', NULL)")
-    assert [delete_expired(connection, 501) for _ in range(3)] == [MAX_DELETED_SESSIONS, 1, 0]
-    assert connection.execute("SELECT key FROM session").get == "connected"

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 
 from sio_server.contract.events import Event
@@ -13,7 +14,13 @@ from sio_server.eventlog import reading
 from sio_server.eventlog.contract import Retention
 from sio_server.eventlog.sqlite import store as sqlite_store
 from sio_server.eventlog.sqlite.file import open_file, reopen_file
-from sio_server.eventlog.sqlite.store import MAX_TRIMMED_EVENTS, SqliteStore
+from sio_server.eventlog.sqlite.pieces import encode_rooms
+from sio_server.eventlog.sqlite.store import (
+    MAX_TRIMMED_EVENTS,
+    MAX_TRIMMED_PIECES,
+    PROBE_BYTES,
+    SqliteStore,
+)
 
 MakeEvent = Callable[..., Event]
 OpenStore = Callable[..., SqliteStore]
@@ -93,26 +100,56 @@ def test_timestamps_do_not_go_back_with_the_clock(open_store: OpenStore, event: 
     assert open_store(now=1_000.0).new_plan().milliseconds == 2_000_000
 
 
-def test_a_read_of_many_rooms_examines_fewer_events(
-    open_store: OpenStore, event: MakeEvent, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The number of comparisons is bounded: events times requested rooms."""
-    monkeypatch.setattr(sqlite_store, "MAX_ROOM_COMPARISONS", 20)
-    store = open_store()
-    append(store, *(event() for _ in range(30)))
-    for rooms, position in ((["no:1"], 21), (["no:1", "no:2"], 11), (["no:1", "catalog"], 30)):
-        assert store.read(None, rooms, 100).position.seq == position
+MANY_ROOMS = frozenset(f"material:{number:03}{'ñ' * 252}" for number in range(100))
 
 
 def test_a_read_examines_a_bounded_number_of_events(
     open_store: OpenStore, event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A read of a room without events ends at the bound, and says that it is not at the end."""
+    """The number does not depend on the rooms. The page says that it is not at the end."""
     monkeypatch.setattr(reading, "MAX_EXAMINED_EVENTS", 7)
     store = open_store()
     append(store, *(event() for _ in range(30)))
-    page = store.read(None, ["no:1"], 100)
-    assert (page.position.seq, page.at_end) == (7, False)
+    for rooms in (frozenset(["no:1"]), MANY_ROOMS, None):
+        page = store.read(None, rooms, 100)
+        assert (page.position.seq, page.at_end) == (7, False)
+
+
+def test_a_read_decodes_rooms_of_a_bounded_length(
+    open_store: OpenStore, event: MakeEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stops after the event whose rooms reach the bound."""
+    store = open_store()
+    append(store, *(event(furniture_id=f"{number}") for number in range(10, 40)))
+    length = len(encode_rooms(store.read(None, None, 1).records[0].rooms))
+    for bound, position in ((5 * length, 5), (5 * length + 1, 6)):
+        monkeypatch.setattr(sqlite_store, "MAX_EXAMINED_CHARACTERS", bound)
+        page = store.read(None, MANY_ROOMS, 100)
+        assert (page.position.seq, page.at_end) == (position, False)
+
+
+def pages_read(store: SqliteStore, rooms: frozenset[str]) -> int:
+    """Read once, and return how many pages of the file that took."""
+    connection = store._connection
+    for counter in (apsw.SQLITE_DBSTATUS_CACHE_HIT, apsw.SQLITE_DBSTATUS_CACHE_MISS):
+        connection.status(counter, True)
+    store.read(None, rooms, 100)
+    return sum(
+        connection.status(counter)[0]
+        for counter in (apsw.SQLITE_DBSTATUS_CACHE_HIT, apsw.SQLITE_DBSTATUS_CACHE_MISS)
+    )
+
+
+def test_a_read_touches_no_body_of_an_event_that_does_not_match(
+    open_store: OpenStore, event: MakeEvent
+) -> None:
+    """Large events cost it about as much as small ones, and the page's size bounds the rest."""
+    store = open_store()
+    append(store, *(event(descripcion="x" * 60_000) for _ in range(250)))
+    pages_of_a_body = 60_000 // store._row("PRAGMA page_size")[0]
+    assert pages_read(store, MANY_ROOMS) < 2 * 250
+    found = reading.PAGE_BYTES // 60_000 + 1
+    assert pages_read(store, frozenset(["material:roble"])) < found * (pages_of_a_body + 10)
 
 
 def test_an_append_deletes_at_most_as_many_events_as_it_adds(
@@ -137,6 +174,61 @@ def test_trimming_takes_bounded_steps(open_store: OpenStore, event: MakeEvent) -
     assert store.bounds().oldest.seq == MAX_TRIMMED_EVENTS
     assert not store.trim()
     assert store.bounds().oldest.seq == MAX_TRIMMED_EVENTS + 5
+
+
+def pieces(store: SqliteStore) -> list[str]:
+    """Return the pieces whose state is known, in the order in which they are forgotten."""
+    rows = store._connection.execute("SELECT furniture_id FROM piece ORDER BY seq").fetchall()
+    assert len(rows) == store._state.pieces
+    return [name for (name,) in rows]
+
+
+def test_pieces_beyond_the_retention_are_forgotten_in_bounded_steps(
+    open_store: OpenStore, event: MakeEvent
+) -> None:
+    """An append forgets at most as many as it adds events; trimming forgets the rest in steps."""
+    store = open_store()
+    names = [f"{number}" for number in range(MAX_TRIMMED_PIECES + 20)]
+    append(store, *(event(furniture_id=name) for name in names))
+    store.close()
+    store = open_store(Retention(pieces=5))
+    append(store, event(furniture_id="new"), event(furniture_id="0"))
+    assert pieces(store) == [*names[3:], "new", "0"]
+    assert store.trim()
+    assert pieces(store) == [*names[3 + MAX_TRIMMED_PIECES :], "new", "0"]
+    assert not store.trim()
+    assert pieces(store) == [*names[-3:], "new", "0"]
+
+
+def test_a_failed_append_forgets_no_piece(
+    path: Path, open_store: OpenStore, event: MakeEvent
+) -> None:
+    """The number of pieces is counted again when the file is opened again."""
+    store = open_store(Retention(pieces=1))
+    append(store, event(furniture_id="first"))
+    plan = store.new_plan()
+    plan.add(event(furniture_id="second"))
+    store.begin()
+    store.write(plan)
+    store.discard()
+    reopened = SqliteStore(reopen_file(path), Retention(pieces=1), lambda: 1_000_000.0)
+    assert pieces(reopened) == ["first"]
+    reopened.close()
+
+
+def test_only_the_first_probe_of_an_open_file_is_large(open_store: OpenStore) -> None:
+    """It finds out whether the disk has room for an event. Every probe writes something."""
+    store = open_store()
+    written = []
+    for _ in range(3):
+        before = store.journal_pages
+        store.begin()
+        store.write_probe()
+        store.commit()
+        written.append(store.journal_pages - before)
+    page_size = store._row("PRAGMA page_size")[0]
+    assert written[0] >= PROBE_BYTES // page_size
+    assert all(0 < pages < 10 for pages in written[2:])
 
 
 def test_shrinking_keeps_spare_pages(

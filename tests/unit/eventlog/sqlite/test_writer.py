@@ -18,6 +18,7 @@ from sio_server.contract.events import Event
 from sio_server.eventlog.contract import Retention
 from sio_server.eventlog.sqlite import writer as sqlite_writer
 from sio_server.eventlog.sqlite.file import open_file
+from sio_server.eventlog.sqlite.jobs import QueryJob
 from sio_server.eventlog.sqlite.log import SqliteLog
 from sio_server.eventlog.sqlite.store import MAX_TRIMMED_EVENTS, SqliteStore
 from sio_server.eventlog.sqlite.writer import SqliteWriter
@@ -90,6 +91,67 @@ async def test_a_full_file_system_refuses_appends_until_it_has_space(
     await append_when_possible(log, event("after"))
     assert await ids(log) == [*acknowledged, "after"]
     await log.close()
+
+
+async def test_a_log_on_a_full_disk_is_not_writable(
+    disk: Any, open_log: OpenLog, event: MakeEvent
+) -> None:
+    """It says so without an append, and is writable as soon as the disk has space."""
+    log = await open_log(vfs=disk.vfs)
+    await log.check_writable()
+    disk.full = True
+    for _ in range(2):
+        with pytest.raises(LogUnavailable):
+            await log.check_writable()
+    disk.full = False
+    await eventually(lambda: is_writable(log))
+    assert (await append_when_possible(log, event())).offset.seq == 1
+
+
+async def is_writable(log: SqliteLog) -> bool:
+    """Tell whether a log takes appends."""
+    try:
+        await log.check_writable()
+    except LogUnavailable:
+        return False
+    return True
+
+
+async def test_a_log_is_not_writable_while_its_disk_has_room_for_small_writes_only(
+    small_disk: Path, event: MakeEvent
+) -> None:
+    """After a refused append, a probe needs as much room as an event."""
+    log = SqliteLog(small_disk / "events.db", Retention(), sweep_seconds=0.01)
+    await log.open()
+    try:
+        filler = small_disk / "filler"
+        filler.write_bytes(bytes(750_000))
+        with pytest.raises(LogUnavailable):
+            for _ in range(100):
+                await log.append([event(descripcion="x" * 9_000)])
+        assert not any([await is_writable(log) for _ in range(20)])
+        filler.unlink()
+        await eventually(lambda: is_writable(log))
+        await log.append([event(descripcion="x" * 9_000)])
+    finally:
+        await log.close()
+
+
+async def test_a_probe_shares_no_transaction_with_an_append(
+    disk: Any, open_log: OpenLog, event: MakeEvent
+) -> None:
+    """A probe that fails must not refuse the appends that come at the same time."""
+    log = await open_log(vfs=disk.vfs)
+    disk.gate.clear()
+    disk.waiting.clear()
+    disk.syncs = 0
+    first = asyncio.create_task(log.append([event()]))
+    await asyncio.to_thread(disk.waiting.wait)
+    others = [asyncio.create_task(call) for call in (log.check_writable(), log.append([event()]))]
+    await asyncio.sleep(0)
+    disk.gate.set()
+    await asyncio.gather(first, *others)
+    assert disk.syncs == 3
 
 
 # Other failures.
@@ -228,3 +290,28 @@ async def test_trimming_leaves_most_of_the_time_to_appends(
         oldest.append(store.bounds().oldest.seq)
     store.close()
     assert oldest == [MAX_TRIMMED_EVENTS] * 4 + [2 * MAX_TRIMMED_EVENTS]
+
+
+async def test_queries_leave_most_of_the_time_to_appends(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two groups the thread answers queries for 1 ms, but at least one, however long."""
+    store = SqliteStore(open_file(path), Retention(), lambda: 0.0)
+    writer = SqliteWriter(SimpleQueue(), lambda records, results: None, lambda: store, 1.0)
+    writer._store = store
+    now = 0.0
+    monkeypatch.setattr(sqlite_writer, "monotonic", lambda: now)
+    loop = asyncio.get_running_loop()
+
+    def take(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    for seconds, answered in ((0.0003, 4), (0.001, 1), (5.0, 1)):
+        writer._waiting.queries.clear()
+        for _ in range(100):
+            job = QueryJob(lambda store, seconds=seconds: take(seconds), loop.create_future())
+            writer._waiting.add(job)
+        writer._answer_queries()
+        assert 100 - len(writer._waiting.queries) == answered
+    store.close()

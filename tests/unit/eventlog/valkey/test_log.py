@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import redis
 
 from sio_server.contract.errors import LogUnavailable
 from sio_server.contract.events import Event, Receipt
@@ -16,6 +18,7 @@ from sio_server.eventlog.valkey import script as valkey_script
 from sio_server.eventlog.valkey import writer as valkey_writer
 from sio_server.eventlog.valkey.log import PREFIX, ValkeyLog
 from tests.support.server import ROOT
+from tests.support.stores import change, claim, create, leave
 from tests.support.valkey import Valkey
 from tests.unit.eventlog.valkey.observing import TailObserver, append, is_subscribed
 from tests.unit.eventlog.waiting import append_when_possible, eventually, until
@@ -105,7 +108,7 @@ async def test_a_log_opens_before_its_server_runs(
         log.append([event("refused")]),
         log.read(None, None, 1),
         log.bounds(),
-        log.sessions.create("key", "owner", "data"),
+        create(log.sessions, "key", "owner", "data"),
     ):
         with pytest.raises(LogUnavailable):
             await call
@@ -114,9 +117,9 @@ async def test_a_log_opens_before_its_server_runs(
     await until(lambda: observer.ids == ["a"])
     assert observer.breaks == [receipt.offset._replace(seq=0)]
     superseded = log.sessions.superseded()
-    await log.sessions.create("key", "owner", "data")
+    await create(log.sessions, "key", "owner", "data")
     await eventually(lambda: is_subscribed(own_valkey))
-    await log.sessions.claim("key", "new")
+    await claim(log.sessions, "key", "new")
     async with asyncio.timeout(20):
         assert await anext(superseded) == [("key", "new")]
 
@@ -136,25 +139,121 @@ async def test_a_log_that_was_never_reached_closes_at_once(
 # The server's limits.
 
 
+def contents(client: redis.Redis) -> dict[str, bytes]:
+    """Return the value of every key, as the server would write it to a snapshot."""
+    binary = redis.Redis(port=client.connection_pool.connection_kwargs["port"])
+    with binary:
+        return {str(key): binary.dump(key) for key in client.scan_iter()}
+
+
 async def test_a_full_server_refuses_appends_and_loses_nothing(
     own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent, ids: Ids
 ) -> None:
-    """If the server has no memory, it stores no event of the append. Reads still work."""
-    log = await open_valkey_log(own_valkey.url)
-    await append(log, event("a"))
+    """If the server has no memory, no key changes. Reads still work."""
+    retention = Retention(events=3, pieces=2)
+    log = await open_valkey_log(own_valkey.url, retention, sweep_seconds=3_600)
+    await append(log, *(event(f"{number}", furniture_id=f"{number}") for number in range(3)))
+    deletion = Event("furniture_deleted", event(furniture_id="2").furniture, "deletion")
     with own_valkey.client as client:
         client.config_set("maxmemory", "1mb")
+        before = contents(client)
+        for call in ([event(), event()], [deletion], [event("2", furniture_id="2"), event()]):
+            with pytest.raises(LogUnavailable):
+                await log.append(call)
         with pytest.raises(LogUnavailable):
-            await log.append([event("b"), event("c")])
-        assert await ids(log) == ["a"]
+            await log.check_writable()
+        assert contents(client) == before
+        assert await ids(log) == ["0", "1", "2"]
+        assert (await log.bounds()).position.seq == 3
         client.config_set("maxmemory", "0")
+    await log.check_writable()
     (receipt,) = await append(log, event("c"))
-    assert (receipt.offset.seq, receipt.duplicate) == (2, False)
+    assert (receipt.offset.seq, receipt.duplicate) == (4, False)
+
+
+async def test_a_full_server_is_trimmed_and_not_writable(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """Old events are removed, which frees memory; a check removes none and so shows the truth."""
+    now = 1_700_000_000.0
+    log = await open_valkey_log(own_valkey.url, clock=lambda: now, sweep_seconds=3_600)
+    await append(log, *(event() for _ in range(10)))
+    with own_valkey.client as client:
+        client.config_set("maxmemory", "1mb")
+        now += 100_000
+        with pytest.raises(LogUnavailable):
+            await log.check_writable()
+        await log._call(log._script.sweep_call())
+        assert (await log.bounds()).oldest.seq == 10
+
+
+async def test_a_restored_older_state_is_noticed_on_a_full_server(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """Reads get a new epoch, although the server has no memory for new data."""
+    log = await open_valkey_log(own_valkey.url)
+    receipts = await append(log, event("a"), event("b"))
+    epoch = receipts[0].offset.epoch
+    with own_valkey.client as client:
+        client.config_set("maxmemory", "1mb")
+        client.eval(
+            "redis.call('XDEL', KEYS[1], '2-0'); redis.call('HINCRBY', KEYS[2], 'last', -1)",
+            2,
+            f"{PREFIX}:events",
+            f"{PREFIX}:log",
+        )
+        await until(lambda: client.hget(f"{PREFIX}:log", "epoch") != epoch)
+    bounds = await log.bounds()
+    assert bounds.position.epoch != epoch
+    assert (await log.read(receipts[1].offset, None, 10)).gap
+
+
+# Reads.
+
+
+async def test_a_node_sends_one_read_at_a_time(
+    own_valkey: Valkey,
+    open_valkey_log: MakeLog,
+    event: MakeEvent,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So an append waits for one of them at most, however many consumers catch up."""
+    log = await open_valkey_log(own_valkey.url)
+    await append(log, *(event() for _ in range(10)))
+    run_script, running, most = log._pool.run_script, 0, 0
+
+    async def count(*arguments: Any) -> Any:
+        nonlocal running, most
+        if "read" not in arguments:
+            return await run_script(*arguments)
+        running += 1
+        most = max(most, running)
+        answer = await run_script(*arguments)
+        running -= 1
+        return answer
+
+    monkeypatch.setattr(log._pool, "run_script", count)
+    pages = await asyncio.gather(*(log.read(None, None, 10) for _ in range(20)))
+    assert [len(page.records) for page in pages] == [10] * 20
+    assert most == 1
+
+
+async def test_a_read_examines_a_bounded_number_of_bytes(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """Valkey copies whole events, so that large ones of other rooms count too."""
+    log = await open_valkey_log(own_valkey.url)
+    small = [event(descripcion="") for _ in range(8)]
+    await append(log, *small, *(event(descripcion="x" * 60_000) for _ in range(100)))
+    page = await log.read(None, ["material:pino"], 100)
+    assert page.records == []
+    # A mebibyte, and at most one request that was estimated by small events.
+    assert 8 < page.position.seq <= 8 + 32
 
 
 COMMANDS = (
-    "eval evalsha info ping subscribe publish del exists hdel hget hmget hset pexpire unlink xadd "
-    "xlen xrange xread xtrim"
+    "eval evalsha info ping time subscribe publish hdel hget hgetall hincrby hlen hmget hrandfield "
+    "hset pexpire unlink xadd xlen xrange xread xtrim zadd zcard zrange zrangebyscore zrem zscore"
 )
 """The commands that docs/valkey.md lists for the server's user."""
 
@@ -172,20 +271,23 @@ async def test_the_documented_rights_suffice(
             *("-@all", *rights),
         )
         log = await open_valkey_log(
-            f"redis://few:hunter2@127.0.0.1:{own_valkey.port}/0", Retention(events=2)
+            f"redis://few:hunter2@127.0.0.1:{own_valkey.port}/0", Retention(events=2, pieces=1)
         )
         observer = TailObserver(log)
-        await append(log, event("a"), event("b"), event("c"))
+        client.hset(f"{PREFIX}:pieces", "of an earlier version", "")
+        await append(log, event("a"), event("b", furniture_id="silla"), event("c"))
+        await log.check_writable()
         await until(lambda: client.xlen(f"{PREFIX}:events") == 2)
         assert await ids(log) == observer.ids[1:] == ["b", "c"]
         superseded = log.sessions.superseded()
-        await log.sessions.create("key", "first", "data")
-        await log.sessions.claim("key", "second")
+        await create(log.sessions, "key", "first", "data")
+        await claim(log.sessions, "key", "second")
         async with asyncio.timeout(20):
             assert await anext(superseded) == [("key", "second")]
-        await log.sessions.change("key", "second", "data")
+        await change(log.sessions, "key", "second", "data")
         await log._sessions._touch()
-        await log.sessions.leave("key", "second", "data")
+        await leave(log.sessions, "key", "second", "data")
+        assert await log._sessions._run("sweep") == 0
         await log.sessions.end("key", "second")
         await log.append([Event("furniture_deleted", event().furniture, "gone")])
         client.execute_command("ACL", "SETUSER", "few", "resetkeys")
@@ -194,6 +296,59 @@ async def test_the_documented_rights_suffice(
 
 
 # Retention.
+
+
+async def test_the_pieces_of_an_earlier_version_are_forgotten_first(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """It stored them without their last events. They are known until they exceed the bound."""
+    log = await open_valkey_log(own_valkey.url, Retention(pieces=10), sweep_seconds=3_600)
+    state = '"material:roble"\n"author:Juan"'
+    with own_valkey.client as client:
+        client.hset(f"{PREFIX}:pieces", mapping={f"old {number}": state for number in range(10)})
+        (receipt,) = await append(log, event(furniture_id="old 0", material="pino"))
+        (record,) = (await log.read(receipt.offset._replace(seq=0), None, 1)).records
+        assert "material:roble" in record.rooms
+        await append(log, *(event(furniture_id=f"{number}") for number in range(4)))
+        known = client.hkeys(f"{PREFIX}:pieces")
+        assert len(known) == 10
+        assert {"old 0", "0", "1", "2", "3"} <= set(known)
+        await append(log, *(event(furniture_id=f"{number}") for number in range(4, 11)))
+        expected = {f"{number}" for number in range(1, 11)}
+        assert set(client.hkeys(f"{PREFIX}:pieces")) == expected
+        assert set(client.zrange(f"{PREFIX}:piece_seqs", 0, -1)) == expected
+
+
+async def test_a_sweep_forgets_pieces_in_steps(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """A log whose bound became smaller forgets the rest without an append."""
+    log = await open_valkey_log(own_valkey.url, sweep_seconds=3_600)
+    for start in (0, 400):
+        await append(log, *(event(furniture_id=f"{start + n}") for n in range(400)))
+    log._script._retention = Retention(pieces=10)
+    known = []
+    with own_valkey.client as client:
+        for _ in range(2):
+            may_have_more = int(await log._call(log._script.sweep_call()))
+            known.append((client.hlen(f"{PREFIX}:pieces"), may_have_more))
+        assert known == [(800 - valkey_script.MAX_SWEPT, 1), (10, 0)]
+        assert set(client.hkeys(f"{PREFIX}:pieces")) == {f"{n}" for n in range(790, 800)}
+
+
+async def test_large_events_are_trimmed_in_small_steps(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """A step is bounded in bytes too; its answer says that there may be more."""
+    now = 1_700_000_000.0
+    log = await open_valkey_log(own_valkey.url, clock=lambda: now, sweep_seconds=3_600)
+    await append(log, *(event(descripcion="x" * 60_000) for _ in range(100)))
+    now += 100_000
+    assert int(await log._call(log._script.sweep_call())) == 1
+    assert 0 < (await log.bounds()).oldest.seq < 40
+    while int(await log._call(log._script.sweep_call())):
+        pass
+    assert (await log.bounds()).oldest.seq == 100
 
 
 async def test_trimmed_events_leave_nothing_behind(
@@ -206,7 +361,7 @@ async def test_trimmed_events_leave_nothing_behind(
     with own_valkey.client as client:
         await until(lambda: client.xlen(f"{PREFIX}:events") == 10)
         assert client.hlen(f"{PREFIX}:ids") == 10
-        assert client.hlen(f"{PREFIX}:pieces") == 30
+        assert client.hlen(f"{PREFIX}:pieces") == client.zcard(f"{PREFIX}:piece_seqs") == 30
         (appended,) = client.scan_iter(f"{PREFIX}:appended:*")
         assert 0 < client.pttl(appended) <= 86_400_000
         deletions = [
@@ -216,7 +371,7 @@ async def test_trimmed_events_leave_nothing_behind(
             for number in range(30)
         ]
         await append(log, *deletions)
-        assert client.hlen(f"{PREFIX}:pieces") == 0
+        assert not client.exists(f"{PREFIX}:pieces", f"{PREFIX}:piece_seqs")
         await log.close()
         tag = PREFIX[: PREFIX.index("}") + 1]
         assert all(str(key).startswith(f"{tag}:") for key in client.scan_iter())
@@ -244,7 +399,9 @@ async def test_an_append_trims_few_more_events_than_it_adds(
     now[0] += 100_000
     await append(log, event(), event())
     assert (await log.bounds()).oldest.seq == valkey_script.MAX_EXTRA_TRIMMED_EVENTS + 2
-    assert int(await log._call(log._script.sweep_call())) == valkey_script.MAX_SWEPT_EVENTS
+    assert int(await log._call(log._script.sweep_call())) == 1  # there may be more
+    trimmed = valkey_script.MAX_EXTRA_TRIMMED_EVENTS + 2 + valkey_script.MAX_SWEPT
+    assert (await log.bounds()).oldest.seq == trimmed
 
 
 async def test_reading_large_events_takes_several_pages(
@@ -270,7 +427,7 @@ async def test_a_long_sweep_pauses_between_its_steps(monkeypatch: pytest.MonkeyP
         while loop.time() < began + 0.01:
             await asyncio.sleep(0)
         steps.append(loop.time() - began)
-        return str(valkey_script.MAX_SWEPT_EVENTS if len(steps) < 3 else 0)
+        return "1" if len(steps) < 3 else "0"
 
     async def pause(seconds: float) -> None:
         pauses.append(seconds)

@@ -41,7 +41,8 @@ def test_every_call_names_the_last_event_that_the_node_has_seen() -> None:
     script = new_script()
     calls = [script.append_call(1, []), script.state_call(), script.sweep_call()]
     for call in calls:
-        assert call.keys[:4] == ("{p}:log", "{p}:events", "{p}:ids", "{p}:pieces")
+        names = ("log", "events", "ids", "pieces", "piece_seqs")
+        assert call.keys[:5] == tuple(f"{{p}}:{name}" for name in names)
         assert call.arguments[2:FIRST_OWN_ARGUMENT] == ("e", 7)
     assert [call.arguments[0] for call in calls] == ["append", "read", "sweep"]
     assert len({call.arguments[1] for call in calls}) == 3
@@ -51,9 +52,9 @@ def test_an_append_sends_each_id_once(event: MakeEvent) -> None:
     """Six words an event: id, type, piece, rooms, state and the body before its timestamp."""
     events = [event("a"), event("a", nombre="Silla"), event("b")]
     call = new_script().append_call(3, events)
-    assert call.keys[4:] == ("{p}:appended:node",)
+    assert call.keys[5:] == ("{p}:appended:node",)
     assert call.arguments[FIRST_OWN_ARGUMENT] == 3
-    words = call.arguments[10:]
+    words = call.arguments[11:]
     assert (len(words), words[0], words[6]) == (12, "a", "b")
     assert words[1:3] == ("furniture_created", "mesa")
     assert str(words[4]).split("\n") == ['"material:roble"', '"author:Juan"']
@@ -63,7 +64,7 @@ def test_an_append_sends_each_id_once(event: MakeEvent) -> None:
 def test_a_deletion_sends_no_state(event: MakeEvent) -> None:
     """An empty state tells the script that the piece is deleted."""
     call = new_script().append_call(1, [Event("furniture_deleted", event().furniture, "a")])
-    assert call.arguments[14] == ""
+    assert call.arguments[15] == ""
 
 
 def test_the_answer_to_an_append_gives_each_event_its_result(event: MakeEvent) -> None:
@@ -104,11 +105,11 @@ def test_a_read_sends_only_the_rooms_that_select_events() -> None:
     bytes_bound = reading.PAGE_BYTES
     for rooms, arguments in (
         (None, ("e", 5, 20, 20, bytes_bound)),
-        (["material:ñ"], ("e", 5, 20, 1_000, bytes_bound, '"material:\\u00f1"')),
-        (["material:ñ", "catalog"], ("e", 5, 20, 1_000, bytes_bound)),
-        ([], ("e", 5, 0, 1_000, bytes_bound)),
+        (["material:ñ"], ("e", 5, 20, 250, bytes_bound, '"material:\\u00f1"')),
+        (["material:ñ", "catalog"], ("e", 5, 20, 20, bytes_bound)),
+        ([], ("e", 5, 0, 250, bytes_bound)),
     ):
-        call = script.read_call(Offset("e", 5), rooms, 20)
+        call = script.read_call(Offset("e", 5), reading.selecting(rooms), 20)
         assert call.arguments[FIRST_OWN_ARGUMENT:] == arguments
     assert script.read_call(None, None, 20).arguments[FIRST_OWN_ARGUMENT:6] == ("", 0)
 
@@ -119,7 +120,7 @@ def test_the_answer_to_a_read_is_a_page(event: MakeEvent) -> None:
     text = answer(
         examined=8, events=[[7, NOW, found.type, '"catalog"\n"material:roble"', head(found)]]
     )
-    page = new_script().decode_page(None, ["material:roble"], 20, text)
+    page = new_script().decode_page(None, frozenset(["material:roble"]), 20, text)
     assert page.position == Offset("e", 8)
     assert not page.at_end
     (record,) = page.records
@@ -152,7 +153,7 @@ def test_an_entry_of_the_stream_is_a_record(event: MakeEvent) -> None:
     assert record.body == stored.body(format_timestamp(NOW))
 
 
-def test_a_sweep_removes_a_bounded_number_of_events() -> None:
-    """Its arguments are the retention's number of events, the oldest timestamp, and the bound."""
+def test_a_sweep_removes_a_bounded_number_of_events_and_pieces() -> None:
+    """Its arguments are the retention's bounds, and how much one sweep removes at most."""
     call = new_script().sweep_call()
-    assert call.arguments[FIRST_OWN_ARGUMENT:] == (100, NOW - 60_000, 500)
+    assert call.arguments[FIRST_OWN_ARGUMENT:] == (100, NOW - 60_000, 1_000_000, 500)

@@ -1,25 +1,29 @@
-"""The Valkey session store: several nodes, cuts, times to live, and late requests."""
+"""The Valkey session store: several nodes, cuts, leases, totals, and late requests."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
-from sio_server.contract.errors import LogUnavailable
+from sio_server.contract.errors import LogUnavailable, SessionsFull
 from sio_server.eventlog.contract import Retention
-from sio_server.eventlog.session_contract import Superseded
+from sio_server.eventlog.session_contract import Superseded, session_bytes
 from sio_server.eventlog.valkey import sessions as valkey_sessions
 from sio_server.eventlog.valkey.log import PREFIX, ValkeyLog
 from tests.support.lossy import LossyProxy
+from tests.support.stores import DATA, IDENTITY, ROOMS, change, claim, create, leave
 from tests.support.valkey import Valkey
 from tests.unit.eventlog.valkey.observing import is_subscribed, url_through
 from tests.unit.eventlog.waiting import eventually, until
 
 MakeLog = Callable[..., Awaitable[ValkeyLog]]
 
-KEY = f"{PREFIX}:session:key"
+SESSION = f"{PREFIX}:session:"
+TOTALS = f"{PREFIX}:sessions"
+INDEXES = {group: f"{PREFIX}:sessions:{group}" for group in ("connected", "brief", "long")}
 
 
 class SupersededObserver:
@@ -34,45 +38,115 @@ class SupersededObserver:
             self.superseded += batch
 
 
-async def test_every_session_has_a_time_to_live(
+def check_totals(server: Valkey) -> dict[str, int]:
+    """Compare the totals with the indexes and the sessions, and return them."""
+    with server.client as client:
+        totals = {name: int(value) for name, value in client.hgetall(TOTALS).items()}
+        indexed = {
+            key: group for group, index in INDEXES.items() for key in client.zrange(index, 0, -1)
+        }
+        stored = [key.removeprefix(SESSION) for key in client.scan_iter(f"{SESSION}*", count=1_000)]
+        assert sorted(indexed) == sorted(stored)
+        lengths = {"connected": 0, "left": 0}
+        for key, group in indexed.items():
+            fields = client.hgetall(SESSION + key)
+            rooms = [name[1:] for name in fields if name.startswith("/")]
+            length = session_bytes(fields["identity"], fields["data"], rooms)
+            assert (fields["group"], fields["bytes"]) == (group, str(length))
+            lengths["connected" if group == "connected" else "left"] += length
+        assert {"connected": 0, "left": 0} | totals == lengths
+        return lengths
+
+
+def end_leases(server: Valkey) -> None:
+    """End the leases of all connected sessions, in their order."""
+    with server.client as client:
+        for key, end in client.zrange(INDEXES["connected"], 0, -1, withscores=True):
+            client.zadd(INDEXES["connected"], {key: end - 20_000e6})
+
+
+async def test_the_totals_follow_from_the_sessions(
     own_valkey: Valkey, open_valkey_log: MakeLog
 ) -> None:
-    """A session lives for the retention after its client has left, and a connected one longer."""
-    log = await open_valkey_log(own_valkey.url, Retention(100))
-    sessions = log.sessions
+    """This holds after every kind of call, and after every kind of drop."""
+    sessions = (await open_valkey_log(own_valkey.url, Retention(100_000, sessions=3))).sessions
+    for key in "abcdefg":
+        await create(sessions, key)
+    await change(sessions, "a", "first", "ñ", "catalog", removed=["material:roble", "unknown"])
+    await sessions.end("b", "first")
+    assert check_totals(own_valkey)["left"] == 0
+    for key in "cdefg":
+        await leave(sessions, key, data="shorter" if key == "e" else "")
+    for _ in range(2):
+        await leave(sessions, "g")
+    assert check_totals(own_valkey)["left"] > 0
+    await claim(sessions, "e", "second")
+    await claim(sessions, "f", "second", "key")
+    await sessions.leave("e", "second", "", {"a": 1}, ["catalog"])
+    check_totals(own_valkey)
+    await sessions.end("f", "first")
+    end_leases(own_valkey)
+    await create(sessions, "h")
+    assert check_totals(own_valkey)["connected"] > 0
     with own_valkey.client as client:
-        steps: list[tuple[Awaitable[object], int]] = [
-            (sessions.create("key", "first", "data"), 115_000),
-            (sessions.change("key", "first", "data"), 115_000),
-            (sessions.leave("key", "first", "data"), 100_000),
-            (sessions.claim("key", "second"), 115_000),
-        ]
-        for step, most in steps:
-            await step
-            left = client.pttl(KEY)
-            assert isinstance(left, int)
-            assert most - 10_000 < left <= most
-        await sessions.end("key", "second")
-        assert client.keys(f"{PREFIX}:session:*") == []
+        assert client.zrange(INDEXES["brief"], 0, -1) == ["a", "g", "e"]
+        for index in INDEXES.values():
+            for key in client.zrange(index, 0, -1):
+                client.zincrby(index, -200_000e6, key)
+    await sessions.end("unknown", "first")
+    assert check_totals(own_valkey) == {"connected": 0, "left": 0}
+
+
+async def test_a_restored_older_state_has_its_own_totals(
+    tmp_path: Path, open_valkey_log: MakeLog
+) -> None:
+    """The sessions, the indexes and the totals are all as old as each other."""
+    server = Valkey(tmp_path / "valkey")
+    server.start()
+    log = await open_valkey_log(server.url, Retention(100))
+    sessions = log.sessions
+    for key in "abc":
+        await create(sessions, key)
+    await leave(sessions, "a")
+    with server.client as client:
+        client.save()
+    old = check_totals(server)
+    await sessions.end("a", "first")
+    await change(sessions, "b", "first", "more")
+    await leave(sessions, "c")
+    await create(sessions, "d")
+    assert check_totals(server) != old
+    server.kill()
+    server.start()
+    assert check_totals(server) == old
+    assert await change(sessions, "b", "first", "again")
+    assert await leave(sessions, "c")
+    assert await claim(sessions, "a", "second") is not None
+    assert not await change(sessions, "d", "first", "lost")
+    check_totals(server)
+    await log.close()
+    server.stop()
 
 
 async def test_a_session_lives_while_its_node_lives(
     own_valkey: Valkey, open_valkey_log: MakeLog
 ) -> None:
     """The node touches its sessions, however short the retention. They outlive the node briefly."""
-    log = await open_valkey_log(own_valkey.url, Retention(0.4))
+    log = await open_valkey_log(own_valkey.url, Retention(0.8))
+    await open_valkey_log(own_valkey.url, Retention(0.8))
     for number in range(500):  # more than are touched at a time
-        await log.sessions.create(f"key{number}", "owner", "data")
+        await create(log.sessions, f"key{number}")
     with own_valkey.client as client:
         name = f"{PREFIX}:touched"
-        client.set(name, "", px=1_000)  # the server's own time: twice as long as a session's
+        client.set(name, "", px=2_000)  # the server's own time: longer than a lease and a lifetime
         await until(lambda: not client.exists(name))
-        assert len(client.keys(f"{PREFIX}:session:*")) == 500
+        assert client.zcard(INDEXES["connected"]) == 500
         await log.close()
-        await until(lambda: not client.keys(f"{PREFIX}:session:*"))
+        await until(lambda: not client.keys(f"{SESSION}*"))
+    assert check_totals(own_valkey) == {"connected": 0, "left": 0}
 
 
-async def test_a_touch_extends_the_life_of_the_nodes_own_sessions_only(
+async def test_a_touch_extends_the_leases_of_the_nodes_own_sessions_only(
     own_valkey: Valkey, open_valkey_log: MakeLog
 ) -> None:
     """A touch neither revives an ended session nor takes one from its new owner."""
@@ -80,21 +154,124 @@ async def test_a_touch_extends_the_life_of_the_nodes_own_sessions_only(
     observed = SupersededObserver(log)
     sessions = log._sessions
     for key in ("ended", "claimed", "left", "own"):
-        await sessions.create(key, "first", "data")
-    await sessions.leave("left", "first", "data")
-    sessions._owners["left"] = "first"  # as if the leave had not returned yet
+        await create(sessions, key)
+    await leave(sessions, "left")
+    await sessions.end("ended", "first")
+    sessions._owners |= {"left": "first", "ended": "first"}  # as if the calls had not returned yet
     with own_valkey.client as client:
-        client.delete(f"{PREFIX}:session:ended")
-        client.hset(f"{PREFIX}:session:claimed", "owner", "second")
-        for key in ("claimed", "left", "own"):
-            client.pexpire(f"{PREFIX}:session:{key}", 50_000)
+        client.hset(f"{SESSION}claimed", "owner", "second")
+        ends = dict(client.zrange(INDEXES["connected"], 0, -1, withscores=True))
         await sessions._touch()
-        assert not client.exists(f"{PREFIX}:session:ended")
-        assert client.hget(f"{PREFIX}:session:claimed", "owner") == "second"
-        lives = [client.pttl(f"{PREFIX}:session:{key}") for key in ("claimed", "left", "own")]
-    assert [life > 50_000 for life in lives] == [False, False, True]
+        assert client.hget(f"{SESSION}claimed", "owner") == "second"
+        ends_now = dict(client.zrange(INDEXES["connected"], 0, -1, withscores=True))
+    assert ends_now.keys() == ends.keys() == {"claimed", "own"}
+    assert ends_now["claimed"] == ends["claimed"]
+    assert ends_now["own"] > ends["own"]
+    check_totals(own_valkey)
     await until(lambda: observed.superseded == [Superseded("claimed", "second")])
     assert sessions._owners == {"left": "first", "own": "first"}
+
+
+@pytest.mark.parametrize("call", ["touch", "change"])
+async def test_a_node_that_was_away_has_its_sessions_again(
+    own_valkey: Valkey, open_valkey_log: MakeLog, call: str
+) -> None:
+    """Their leases had ended, and another node has counted them as left."""
+    log = await open_valkey_log(own_valkey.url, Retention(100_000))
+    for key in ("key", "left"):
+        await create(log.sessions, key)
+    await leave(log.sessions, "left")
+    log._sessions._owners["left"] = "first"
+    end_leases(own_valkey)
+    await log._sessions._run("sweep")
+    assert check_totals(own_valkey)["connected"] == 0
+    if call == "touch":
+        await log._sessions._touch()
+    else:
+        assert await change(log.sessions, "key", "first", "room")
+    with own_valkey.client as client:
+        assert client.zrange(INDEXES["connected"], 0, -1) == ["key"]
+    check_totals(own_valkey)
+
+
+async def test_a_node_that_was_away_needs_space_for_its_sessions(
+    own_valkey: Valkey, open_valkey_log: MakeLog
+) -> None:
+    """Until there is space, they stay among the left sessions."""
+    length = session_bytes(IDENTITY, DATA, ROOMS)
+    log = await open_valkey_log(own_valkey.url, Retention(100_000, session_bytes=length))
+    await create(log.sessions, "away")
+    end_leases(own_valkey)
+    await log._sessions._run("sweep")
+    assert await create(log.sessions, "new")
+    await log._sessions._touch()
+    for removed in ((), ("catalog",)):
+        with pytest.raises(SessionsFull):
+            await change(log.sessions, "away", "first", "room", removed=removed)
+    with own_valkey.client as client:
+        assert client.zrange(INDEXES["brief"], 0, -1) == ["away"]
+        await log.sessions.end("new", "first")
+        await log._sessions._touch()
+        assert client.zrange(INDEXES["connected"], 0, -1) == ["away"]
+    check_totals(own_valkey)
+
+
+async def test_one_request_settles_a_bounded_number_of_sessions(
+    own_valkey: Valkey, open_valkey_log: MakeLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next ones settle the others. Meanwhile all sessions together stay within both bounds."""
+    monkeypatch.setattr(valkey_sessions, "MAX_SETTLED_SESSIONS", 10)
+    monkeypatch.setattr(valkey_sessions, "TOUCH_SECONDS", 3_600)
+    length = session_bytes(IDENTITY, DATA, ROOMS)
+    log = await open_valkey_log(own_valkey.url, Retention(100_000, session_bytes=30 * length))
+    for number in range(60):
+        await create(log.sessions, f"{number:02}")
+        if number < 30:
+            await leave(log.sessions, f"{number:02}")
+    assert check_totals(own_valkey) == {"connected": 30 * length, "left": 30 * length}
+    end_leases(own_valkey)
+    with own_valkey.client as client:
+        for moved in (10, 20, 30):
+            assert await log._sessions._run("sweep") == 10
+            left = 30 * length
+            assert check_totals(own_valkey) == {"connected": left - moved * length, "left": left}
+            assert client.zcard(INDEXES["brief"]) == 30
+        assert await log._sessions._run("sweep") == 0
+        fewer = await open_valkey_log(own_valkey.url, Retention(100_000, sessions=5))
+        await until(lambda: client.zcard(INDEXES["brief"]) == 5)
+        await fewer.close()
+        many = [create(log.sessions, f"more {number}") for number in range(25)]
+        assert all(await asyncio.gather(*many))
+        end_leases(own_valkey)
+        retention = Retention(100_000, session_bytes=15 * length)
+        smaller = await open_valkey_log(own_valkey.url, retention)
+        await until(lambda: check_totals(own_valkey) == {"connected": 0, "left": 15 * length})
+        assert await create(smaller.sessions, "fits")
+    check_totals(own_valkey)
+
+
+async def test_new_sessions_wait_until_left_ones_are_dropped(
+    own_valkey: Valkey, open_valkey_log: MakeLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise all sessions together could exceed both bounds."""
+    monkeypatch.setattr(valkey_sessions, "MAX_SETTLED_SESSIONS", 1)
+    monkeypatch.setattr(valkey_sessions, "TOUCH_SECONDS", 3_600)
+    length = session_bytes(IDENTITY, DATA, {})
+    log = await open_valkey_log(own_valkey.url, Retention(100_000, session_bytes=20 * length))
+    for number in range(20):
+        await create(log.sessions, f"{number:02}", rooms={})
+        await leave(log.sessions, f"{number:02}")
+    room = "r" * (10 * length - session_bytes(IDENTITY, DATA, [""]))
+    for key in "ab":
+        assert await create(log.sessions, key, rooms={room: 0})
+    await leave(log.sessions, "a")
+    await leave(log.sessions, "b")
+    assert check_totals(own_valkey) == {"connected": 0, "left": 38 * length}
+    assert not await create(log.sessions, "c", rooms={room: 0})
+    while check_totals(own_valkey)["left"] > 30 * length:
+        assert not await create(log.sessions, "c", rooms={room: 0})
+    assert await create(log.sessions, "c", rooms={room: 0})
+    check_totals(own_valkey)
 
 
 async def test_a_claim_during_a_cut_is_noticed_after_it(
@@ -108,17 +285,17 @@ async def test_a_claim_during_a_cut_is_noticed_after_it(
     log = await open_valkey_log(url_through(proxy))
     other = await open_valkey_log(own_valkey.url)
     observed = SupersededObserver(log)
-    await log.sessions.create("key", "first", "data")
-    await log.sessions.create("other", "first", "data")
+    await create(log.sessions, "key", "first")
+    await create(log.sessions, "other", "first")
     proxy.open = False
     proxy.cut()
     await until(lambda: log._sessions._connection._connection is None)
     with pytest.raises(LogUnavailable):
-        await log.sessions.change("key", "first", "data")
-    assert await other.sessions.claim("key", "second") == "data"
+        await change(log.sessions, "key", "first", "room")
+    assert await claim(other.sessions, "key", "second") is not None
     proxy.open = True
     await until(lambda: observed.superseded == [Superseded("key", "second")])
-    await other.sessions.claim("other", "third")
+    await claim(other.sessions, "other", "third")
     await until(lambda: observed.superseded[1:] == [Superseded("other", "third")])
 
 
@@ -133,9 +310,9 @@ async def test_a_silent_channel_is_opened_again(
     log = await open_valkey_log(url_through(proxy))
     other = await open_valkey_log(own_valkey.url)
     observed = SupersededObserver(log)
-    await log.sessions.create("key", "first", "data")
+    await create(log.sessions, "key", "first")
     proxy.silence()
-    await other.sessions.claim("key", "second")
+    await claim(other.sessions, "key", "second")
     await until(lambda: Superseded("key", "second") in observed.superseded)
     await log.close()
     await proxy.stop()
@@ -146,10 +323,10 @@ async def test_a_late_create_does_not_undo_a_claim(
 ) -> None:
     """The server may execute a request of a broken connection after the session was claimed."""
     log = await open_valkey_log(own_valkey.url)
-    await log.sessions.create("key", "first", "data")
-    await log.sessions.claim("key", "second")
-    await log.sessions.create("key", "first", "old")
-    assert await log.sessions.change("key", "second", "new")
+    await create(log.sessions, "key", "first")
+    await claim(log.sessions, "key", "second")
+    await create(log.sessions, "key", "first", "old")
+    assert await change(log.sessions, "key", "second", "new")
 
 
 async def test_sessions_survive_a_restart_of_the_server(
@@ -157,11 +334,11 @@ async def test_sessions_survive_a_restart_of_the_server(
 ) -> None:
     """The node subscribes again and learns of the next claim."""
     log = await open_valkey_log(own_valkey.url)
-    await log.sessions.create("key", "first", "data")
+    await create(log.sessions, "key", "first")
     own_valkey.kill()
     own_valkey.start()
     observed = SupersededObserver(log)
 
     await eventually(lambda: is_subscribed(own_valkey))
-    assert await log.sessions.claim("key", "second") == "data"
+    assert await claim(log.sessions, "key", "second") is not None
     await until(lambda: observed.superseded == [Superseded("key", "second")])

@@ -1,0 +1,73 @@
+"""The table of the pieces' last known states in the SQLite event log.
+
+The store's thread calls these functions, within its transactions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import apsw
+
+from sio_server.eventlog.appending import AppendPlan
+
+_INDEX = "CREATE INDEX piece_seq ON piece (seq);"
+
+SCHEMA = f"""
+    CREATE TABLE piece (
+        furniture_id TEXT NOT NULL PRIMARY KEY, rooms TEXT NOT NULL, seq INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    {_INDEX}
+"""
+"""``seq``: the piece's last event."""
+
+UPGRADE_FROM_2 = f"ALTER TABLE piece ADD COLUMN seq INTEGER NOT NULL DEFAULT 0; {_INDEX}"
+"""The pieces of schema 2 count as the longest unchanged."""
+
+
+def count(connection: apsw.Connection) -> int:
+    """Return the number of pieces."""
+    number: int = connection.execute("SELECT count(*) FROM piece").get
+    return number
+
+
+def last_state(connection: apsw.Connection, piece: str) -> Iterable[str]:
+    """Return the rooms of a piece's last known state; empty if none is known."""
+    rooms = connection.execute("SELECT rooms FROM piece WHERE furniture_id = ?", (piece,)).get
+    return () if rooms is None else decode_rooms(rooms)
+
+
+def write_states(connection: apsw.Connection, plan: AppendPlan) -> int:
+    """Write the new last states of a plan. Return how many pieces it adds; below 0: removes."""
+    before = connection.total_changes()
+    connection.executemany(
+        "DELETE FROM piece WHERE furniture_id = ?", [(piece,) for piece in plan.states]
+    )
+    deleted = connection.total_changes() - before
+    rows = [
+        (piece, encode_rooms(state.rooms), state.seq)
+        for piece, state in plan.states.items()
+        if state.rooms is not None
+    ]
+    connection.executemany("INSERT INTO piece VALUES (?, ?, ?)", rows)
+    return len(rows) - deleted
+
+
+def forget_longest_unchanged(connection: apsw.Connection, number: int) -> None:
+    """Delete this number of pieces: those whose last event is the oldest."""
+    connection.execute(
+        "DELETE FROM piece WHERE furniture_id IN "
+        "(SELECT furniture_id FROM piece ORDER BY seq LIMIT ?)",
+        (number,),
+    )
+
+
+def encode_rooms(rooms: tuple[str, ...]) -> str:
+    """Return the text that the tables have for rooms."""
+    return json.dumps(rooms, ensure_ascii=False, separators=(",", ":"))
+
+
+def decode_rooms(text: str) -> tuple[str, ...]:
+    """Return the rooms of such a text."""
+    return tuple(json.loads(text))
