@@ -14,6 +14,9 @@ PRIVATE_NAMES = (
     ("socketio.AsyncServer", "_send_packet"),
     ("socketio.AsyncServer", "_trigger_event"),
     ("engineio.AsyncServer", "_get_socket"),
+    # Overridden: aiohttp must not read from a connection that it shares with the front.
+    ("aiohttp.web.RequestHandler", "_pause_transport_reading"),
+    ("aiohttp.web.RequestHandler", "_resume_transport_reading"),
     # Called: to find a handler, to number acknowledgements, to hold packets without attachments.
     ("socketio.AsyncServer", "_binary_packet"),
     ("socketio.AsyncServer", "_get_event_handler"),

@@ -5,9 +5,10 @@ acknowledgements on top of it, behind python-socketio's public API. Both use ``n
 write bytes. Neither knows anything about furniture.
 """
 
+from sio_server.engine.engineio.packets import ProtocolError
 from sio_server.engine.engineio.session import EngineSession
 from sio_server.engine.socketio.application import ack_requested
-from sio_server.engine.socketio.packets import UNDECODABLE
+from sio_server.engine.socketio.packets import BINARY, UNDECODABLE
 from sio_server.engine.socketio.server import Server
 from sio_server.engine.socketio.sessions import (
     AcceptedSession,
@@ -16,9 +17,11 @@ from sio_server.engine.socketio.sessions import (
 )
 
 __all__ = [
+    "BINARY",
     "UNDECODABLE",
     "AcceptedSession",
     "EngineSession",
+    "ProtocolError",
     "Server",
     "SessionRegistry",
     "SessionsUnavailable",

@@ -39,10 +39,12 @@ async def read_body(request: web.BaseRequest, max_bytes: int, seconds: float) ->
                 body += segment
                 if len(body) > max_bytes:
                     raise BodyTooLarge
+        return bytes(body)
     except (ClientPayloadError, HttpProcessingError, web.RequestPayloadError):
         raise BodyUnreadable from None
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
         raise
-    return bytes(body)
+    finally:
+        body.clear()  # aiohttp keeps the error of a lost connection, and that this frame

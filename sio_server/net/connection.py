@@ -24,6 +24,8 @@ from typing import Any
 
 from aiohttp import web
 
+from sio_server.net.incoming import Incoming
+
 try:
     import fcntl
     import termios
@@ -43,15 +45,32 @@ class DetachedResponse(web.Response):
 
 DETACHED = DetachedResponse()
 
+SPARE_BYTES = 1_024
+"""How much longer a written message may be than the message that a client has sent."""
+
 CLOSE_SECONDS = 1.0
 """How long a client may take to close its side, or to read any of the bytes buffered for it."""
+
+
+MAX_DISCARDED_BYTES = 16_777_216
+"""How much a client may still send after our side is closed. Then its bytes are not read."""
 
 
 class _HalfClosed(asyncio.Protocol):
     """The protocol of a half closed connection: it discards received bytes."""
 
-    def __init__(self, on_closed: Callable[[Exception | None], None]) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, on_closed: Callable[[Exception | None], None]
+    ) -> None:
+        self._transport = transport
         self._on_closed = on_closed
+        self._discarded = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Discard bytes; stop reading after too many."""
+        self._discarded += len(data)
+        if self._discarded > MAX_DISCARDED_BYTES:
+            self._transport.pause_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Report that the connection is closed."""
@@ -74,7 +93,7 @@ def half_close(transport: asyncio.Transport, on_closed: Callable[[Exception | No
     if not transport.can_write_eof():
         transport.close()
         return
-    transport.set_protocol(_HalfClosed(on_closed))
+    transport.set_protocol(_HalfClosed(transport, on_closed))
     transport.write_eof()
     transport.resume_reading()
     loop = asyncio.get_running_loop()
@@ -89,19 +108,36 @@ def half_close(transport: asyncio.Transport, on_closed: Callable[[Exception | No
     loop.call_later(CLOSE_SECONDS, abort_if_stalled, math.inf)
 
 
+def unacknowledged_bytes(transport: asyncio.Transport) -> int:
+    """Return the number of bytes that the peer has not acknowledged by TCP.
+
+    If the kernel does not tell, this is the number of bytes that the kernel has not taken yet.
+    """
+    socket = transport.get_extra_info("socket")
+    buffered = transport.get_write_buffer_size()
+    queued = bytearray(4)
+    try:
+        fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, queued)  # tcp(7), SIOCOUTQ
+    except (OSError, AttributeError):
+        return buffered
+    return buffered + int.from_bytes(queued, sys.byteorder)
+
+
 class TcpConnection(asyncio.Protocol):
     """A connection that stays open, without a task or a queue.
 
     Args:
         max_buffer_bytes: the bound for unsent bytes, over which ``drain`` waits.
-        max_write_bytes: the largest single write. A connection whose unsent bytes exceed twice
-            ``max_buffer_bytes`` plus one such write is aborted.
+        max_write_bytes: the largest single write. A connection whose unsent bytes exceed the bound
+            by more than one such write is aborted.
     """
 
     __slots__ = (
         "_abort_bytes",
         "_collected",
         "_drained",
+        "_incoming",
+        "_leave",
         "_loop",
         "_lost",
         "_transport",
@@ -111,36 +147,34 @@ class TcpConnection(asyncio.Protocol):
 
     def __init__(self, max_buffer_bytes: int, max_write_bytes: int) -> None:
         self.max_buffer_bytes = max_buffer_bytes
-        self._abort_bytes = 2 * max_buffer_bytes + max_write_bytes
+        self._abort_bytes = max_buffer_bytes + max_write_bytes + SPARE_BYTES
         self._write_closed = False
         self._lost = False  # connection_lost was called
         self._collected: bytearray | None = None  # the writes within one_write()
         self._drained: asyncio.Future[None] | None = None  # set while the buffer is over its bound
         self._transport: asyncio.Transport
+        self._leave: Callable[[], None]
+        self._incoming: Incoming | None
         self._loop: asyncio.AbstractEventLoop
 
-    def detach_from_aiohttp(self, request: web.BaseRequest) -> None:
-        """Take over the connection of an aiohttp request; its handler then returns ``DETACHED``.
-
-        Raises:
-            ConnectionError: the client has disconnected.
-        """
-        handler, transport = request.protocol, request.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client has disconnected")
-        unread = handler._message_tail  # noqa: SLF001 - see seams.py
-        handler.transport = None  # so that connection_lost below does not close it
-        handler.connection_lost(None)
-        self.attach(transport, unread)
-
-    def attach(self, transport: asyncio.Transport, unread: bytes) -> None:
+    def attach(
+        self,
+        transport: asyncio.Transport,
+        unread: bytes,
+        leave: Callable[[], None] = lambda: None,
+        incoming: Incoming | None = None,
+    ) -> None:
         """Take over a connection.
 
         Args:
             transport: the connection.
             unread: bytes that were received after the HTTP request and belong to this connection.
+            leave: called once when the connection is closed.
+            incoming: counts the bytes of unfinished messages of all connections.
         """
         self._transport = transport
+        self._leave = leave
+        self._incoming = incoming
         self._loop = asyncio.get_running_loop()
         transport.set_write_buffer_limits(self.max_buffer_bytes, self.max_buffer_bytes // 4)
         transport.set_protocol(self)
@@ -181,17 +215,8 @@ class TcpConnection(asyncio.Protocol):
         return self._transport.get_write_buffer_size()
 
     def unacknowledged_bytes(self) -> int:
-        """Return the number of bytes that the peer has not acknowledged by TCP.
-
-        If the kernel does not tell, this is ``buffered_bytes``.
-        """
-        socket = self._transport.get_extra_info("socket")
-        queued = bytearray(4)
-        try:
-            fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, queued)  # tcp(7), SIOCOUTQ
-        except (OSError, AttributeError):
-            return self.buffered_bytes()
-        return self.buffered_bytes() + int.from_bytes(queued, sys.byteorder)
+        """Return the number of bytes that the peer has not acknowledged; see the function."""
+        return unacknowledged_bytes(self._transport)
 
     async def drain(self) -> None:
         """Wait until the buffer has shrunk to a quarter of its bound, or the client disconnects."""
@@ -228,5 +253,13 @@ class TcpConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Note that the connection is closed."""
+        if not self._lost:
+            self._leave()
+            if self._incoming is not None:
+                self._incoming.release(self)
         self._write_closed = self._lost = True
         self.resume_writing()
+
+    def resume_incoming(self) -> None:
+        """Read on: there is room for the bytes of unfinished messages."""
+        self._transport.resume_reading()

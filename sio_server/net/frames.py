@@ -35,15 +35,16 @@ PING = encode_websocket(_PING, b"")
 class Frame:
     """A message for any number of clients, in its WebSocket form and its polling form.
 
-    Attributes:
+    Args:
         packet: a text message (for Engine.IO it begins with the packet type), or bytes.
-        websocket: the message as a WebSocket frame, header included.
+
+    Attributes:
+        websocket: the message as a WebSocket frame, header included. The frame holds nothing else.
     """
 
-    __slots__ = ("packet", "websocket")
+    __slots__ = ("websocket",)
 
     def __init__(self, packet: str | bytes) -> None:
-        self.packet = packet
         self.websocket = (
             encode_websocket(_TEXT, packet.encode())
             if isinstance(packet, str)
@@ -51,12 +52,21 @@ class Frame:
         )
 
     @property
-    def polling(self) -> str:
+    def packet(self) -> str | bytes:
+        """The message."""
+        payload = self._payload()
+        return payload.decode() if self.websocket[0] == _TEXT else payload
+
+    @property
+    def polling(self) -> bytes:
         """The message as a packet of a polling payload (Engine.IO protocol, "Payload encoding")."""
-        if isinstance(self.packet, str):
-            return self.packet
-        return "b" + base64.b64encode(self.packet).decode()
+        payload = self._payload()
+        return payload if self.websocket[0] == _TEXT else b"b" + base64.b64encode(payload)
+
+    def _payload(self) -> bytes:
+        header = {126: 4, 127: 10}.get(self.websocket[1], 2)
+        return self.websocket[header:]
 
     def __len__(self) -> int:
-        """Return the length of the message in bytes or characters, as a measure of memory."""
-        return len(self.packet)
+        """Return the length of the WebSocket form in bytes."""
+        return len(self.websocket)

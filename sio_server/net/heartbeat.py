@@ -37,11 +37,13 @@ class Heartbeat:
         """Start pinging; the first ping is sent after one interval."""
         self._idle.add(member)
 
-    def answered(self, member: HeartbeatMember) -> None:
-        """Note that the member has answered a ping; other answers are ignored."""
-        if member in self._pinged:
-            self._pinged.discard(member)
-            self._idle.add(member)
+    def answered(self, member: HeartbeatMember) -> bool:
+        """Note that the member has answered a ping; return False if there was none to answer."""
+        if member not in self._pinged:
+            return False
+        self._pinged.discard(member)
+        self._idle.add(member)
+        return True
 
     def discard(self, member: HeartbeatMember) -> None:
         """Stop pinging."""

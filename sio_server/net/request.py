@@ -13,6 +13,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from sio_server.net.body import read_body
 from sio_server.net.connection import TcpConnection
+from sio_server.net.handler import FrontHandler, detach_from_aiohttp
 
 TEXT, HTML, JSON = "text/plain; charset=utf-8", "text/html; charset=utf-8", "application/json"
 
@@ -94,8 +95,11 @@ class HttpRequest:
     @classmethod
     def of(cls, request: web.BaseRequest) -> HttpRequest:
         """Convert a request of aiohttp."""
+        handler = request.protocol
 
         def is_open() -> bool:
+            if isinstance(handler, FrontHandler):
+                return handler.front.is_open()
             return request.transport is not None and not request.transport.is_closing()
 
         peer = request.transport.get_extra_info("peername") if request.transport else None
@@ -105,7 +109,7 @@ class HttpRequest:
             request.headers,
             peer,
             request.scheme,
-            lambda connection: connection.detach_from_aiohttp(request),
+            lambda connection: detach_from_aiohttp(request, connection),
             is_open,
             lambda max_bytes, seconds: read_body(request, max_bytes, seconds),
         )
@@ -190,21 +194,3 @@ class HttpResponse:
 def bad_request(message: str, code: int = BAD_REQUEST) -> HttpResponse:
     """Return a 400 response in Engine.IO's JSON form."""
     return HttpResponse(400, {"code": code, "message": message})
-
-
-Guard = Callable[[HttpRequest], HttpResponse | Mapping[str, str]]
-"""Checks each request first. Returns headers for its response, or a response that refuses it."""
-
-Admit = Callable[[HttpRequest], HttpResponse | Callable[[], None]]
-"""Decides whether a handshake may open a session. Returns a function to call once the session has
-ended, or a response that refuses the handshake."""
-
-
-def guard_nothing(request: HttpRequest) -> Mapping[str, str]:
-    """Accept every request without extra headers."""
-    return {}
-
-
-def admit_all(request: HttpRequest) -> Callable[[], None]:
-    """Accept every handshake."""
-    return lambda: None

@@ -6,19 +6,21 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-MESSAGES_PER_TURN = 32
-"""How many messages of one connection are handled before the other connections have a turn."""
-
 MAX_RUNNING_TASKS = 64
 """How many handlers of one connection run at once. At the bound, the connection is not read."""
 
 
 class ConnectionTasks:
-    """The tasks of one connection. They start in the order of its events."""
+    """The tasks of one connection. They start in the order of its events.
 
-    __slots__ = ("_free_slots", "_tasks")
+    Attributes:
+        max_running: how many tasks run at once.
+    """
+
+    __slots__ = ("_free_slots", "_tasks", "max_running")
 
     def __init__(self) -> None:
+        self.max_running = MAX_RUNNING_TASKS
         self._tasks: set[asyncio.Task[None]] = set()
         self._free_slots: list[asyncio.Future[None]] = []  # one for each waiting coroutine
 
@@ -29,13 +31,13 @@ class ConnectionTasks:
             None if the task has started. If too many tasks run already: an awaitable, which starts
             the task once another has ended.
         """
-        if len(self._tasks) < MAX_RUNNING_TASKS:
+        if len(self._tasks) < self.max_running:
             self.run(work)
             return None
         return self._start_later(work)
 
     async def _start_later(self, work: Coroutine[Any, Any, None]) -> None:
-        while len(self._tasks) >= MAX_RUNNING_TASKS:
+        while len(self._tasks) >= self.max_running:
             free_slot = asyncio.get_running_loop().create_future()
             self._free_slots.append(free_slot)
             try:

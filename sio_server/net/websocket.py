@@ -13,8 +13,11 @@ from sio_server.net import websocket_reader as reader
 from sio_server.net.connection import CLOSE_SECONDS, TcpConnection
 from sio_server.net.frames import Frame, close_frame, pong
 from sio_server.net.request import HttpRequest
-from sio_server.net.tasks import MESSAGES_PER_TURN
+from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES, Turn
 from sio_server.net.websocket_reader import FrameReader, FramingError
+
+MIN_FRAGMENT_BYTES = 128
+"""A smaller fragment of a message counts like a control frame: it is more work than data."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
@@ -29,6 +32,9 @@ class Receiver(Protocol):
     def message_received(self, message: str | bytes) -> Awaitable[None] | None:
         """Handle a message; return an awaitable if the next message has to wait for it."""
 
+    def control_received(self) -> bool:
+        """Count a frame that brings no message; return False if it must not be answered."""
+
     def connection_closed(self, error: FramingError | None) -> None:
         """Handle the end: no more messages follow.
 
@@ -37,13 +43,17 @@ class Receiver(Protocol):
         """
 
 
+def _no_pong() -> bool:
+    return False
+
+
 class WebSocket(TcpConnection):
     """A WebSocket that writes encoded frames, for Engine.IO and for plain endpoints alike.
 
     Args:
         max_message_bytes: the bound for one message; a larger one closes the connection with 1009.
         max_buffer_bytes: see ``TcpConnection``.
-        on_pong: called when the client answers a WebSocket ping.
+        on_pong: called for a pong; returns whether it answers a WebSocket ping of the server.
     """
 
     __slots__ = ("_close_sent", "_finished", "_on_pong", "_reader", "_receiver", "_receiver_task")
@@ -54,7 +64,7 @@ class WebSocket(TcpConnection):
         self,
         max_message_bytes: int,
         max_buffer_bytes: int,
-        on_pong: Callable[[], object] = lambda: None,
+        on_pong: Callable[[], bool] = _no_pong,
     ) -> None:
         super().__init__(max_buffer_bytes, max_message_bytes)
         self._reader = FrameReader(max_message_bytes)
@@ -124,9 +134,17 @@ class WebSocket(TcpConnection):
         if self._finished:  # nothing follows a close frame or a framing error
             return
         self._reader.feed(data)
+        if self._is_deaf():
+            self._transport.pause_reading()
+            return
         if self._receiver_task is None and self._receiver is not None:
             self._process_received()
-        elif len(self._reader) > self.max_buffer_bytes:
+        if self._receiver_task is not None or self._receiver is None:
+            if len(self._reader) > TURN_BYTES:
+                self._transport.pause_reading()
+        elif self._incoming is not None and not self._incoming.hold(
+            self, self._reader.unfinished_bytes
+        ):
             self._transport.pause_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -134,6 +152,10 @@ class WebSocket(TcpConnection):
         super().connection_lost(error)
         if self._receiver_task is None:
             self._finish(None)
+
+    def _is_deaf(self) -> bool:
+        """Tell whether the client sends on after our close frame. It is aborted soon."""
+        return self._close_sent and len(self._reader) > MIN_PIECE_BYTES
 
     def _process_received(self) -> None:
         wait = self._process_frames()
@@ -154,9 +176,8 @@ class WebSocket(TcpConnection):
 
     def _process_frames(self) -> Awaitable[None] | None:
         """Process the complete frames; return an awaitable if the next frames have to wait."""
-        for _ in range(MESSAGES_PER_TURN):
-            if self._finished:
-                return None
+        turn = Turn()
+        while not (self._finished or self._is_deaf()):
             try:
                 frame = self._reader.next()
                 wait = None if frame is None else self._process_frame(*frame)
@@ -166,29 +187,47 @@ class WebSocket(TcpConnection):
                 return None
             if frame is None or wait is not None:
                 return wait
-        return asyncio.sleep(0)  # the other connections have a turn
+            if turn.is_over(len(frame[1])):
+                return asyncio.sleep(0)  # the other connections have a turn
+        return None
 
     def _process_frame(self, opcode: int, payload: bytes) -> Awaitable[None] | None:
+        receiver = self._receiver
         if opcode == reader.CLOSE:
             self.close_after(close_frame(reader.close_code(payload)))
             self._finish(None)
-        elif self._close_sent or self._receiver is None:
+        elif self._close_sent or receiver is None:
             pass
-        elif opcode == reader.TEXT:
-            return self._receiver.message_received(reader.decode_text(payload))
-        elif opcode == reader.BINARY:
-            return self._receiver.message_received(payload)
-        elif opcode == reader.PING:
-            if self._drained is None:  # a client that does not read gets no pongs
-                self.write_bytes(pong(payload))
+        elif opcode in (reader.TEXT, reader.BINARY):
+            message = reader.decode_text(payload) if opcode == reader.TEXT else payload
+            if self._drained is None:
+                return receiver.message_received(message)
+            return self._receive_later(message)
+        elif opcode == reader.FRAGMENT:
+            if len(payload) < MIN_FRAGMENT_BYTES:
+                receiver.control_received()
         elif opcode == reader.PONG:
-            self._on_pong()
+            if not self._on_pong():
+                receiver.control_received()
+        elif receiver.control_received() and self._drained is None:
+            self.write_bytes(pong(payload))
         return None
 
+    async def _receive_later(self, message: str | bytes) -> None:
+        """Pass on a message once the client has read the answers to the messages before it."""
+        await self.drain()
+        if self._receiver is not None and not self._finished:
+            wait = self._receiver.message_received(message)
+            if wait is not None:
+                await wait
+
     def _finish(self, error: FramingError | None) -> None:
-        if not self._finished and self._receiver is not None:
+        receiver = self._receiver
+        if not self._finished and receiver is not None:
             self._finished = True
-            self._receiver.connection_closed(error)
+            receiver.connection_closed(error)
+            self._reader.clear()
+            self._receiver, self._on_pong = None, _no_pong  # they refer to this object
 
 
 def _accept_handshake(request: HttpRequest) -> bytes:

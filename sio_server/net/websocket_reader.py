@@ -48,16 +48,26 @@ class FrameReader:
         """Return the number of bytes that are not decoded yet."""
         return len(self._data)
 
+    @property
+    def unfinished_bytes(self) -> int:
+        """The number of bytes that are not part of a complete message yet, about."""
+        return len(self._data) + (0 if self._fragments is None else len(self._fragments))
+
     def feed(self, data: bytes) -> None:
         """Add bytes that the client has sent."""
         self._data += data
+
+    def clear(self) -> None:
+        """Forget all bytes."""
+        self._data.clear()
+        self._fragments = None
 
     def next(self) -> tuple[int, bytes] | None:
         """Decode the next frame; return None if it is not complete yet.
 
         Returns:
-            The opcode and the payload of a control frame or of a complete message. A frame that
-            does not complete its message returns ``FRAGMENT`` and no payload.
+            The opcode and the payload of a control frame or of a complete message; for a frame that
+            does not complete its message, ``FRAGMENT`` and the frame's payload.
 
         Raises:
             FramingError: the client has broken RFC 6455. No more frames can be decoded.
@@ -77,7 +87,7 @@ class FrameReader:
             self._message_opcode, self._fragments = opcode, bytearray()
         self._fragments += payload
         if not first & _FINAL:
-            return FRAGMENT, b""
+            return FRAGMENT, payload
         message, self._fragments = bytes(self._fragments), None
         return self._message_opcode, message
 

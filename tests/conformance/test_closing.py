@@ -170,7 +170,7 @@ async def test_a_packet_that_only_a_server_sends_ends_the_session(
     ids=repr,
 )
 async def test_an_invalid_body_ends_the_session(eio_url: str, eio: Any, body: bytes) -> None:
-    """It has an empty packet, bad base64 or bad UTF-8, and none of its packets is handled."""
+    """It has an empty packet, bad base64 or bad UTF-8. No packet after the bad one is handled."""
     handled: list[Any] = []
 
     async def message(sid: str, data: Any) -> None:
@@ -180,7 +180,7 @@ async def test_an_invalid_body_ends_the_session(eio_url: str, eio: Any, body: by
     async with polling(eio_url) as client:
         assert (await client.post(body))[0] == 400
         assert (await client.get())[0] == 400
-    assert handled == []
+    assert handled == (["one"] if body.startswith(b"4one\x1e") else [])
     assert not eio.sockets
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sio_server.engine.engineio.polling import QUEUED_FRAME_BYTES
 from tests.conformance import engineio
 from tests.conformance.clients import TIMEOUT, Polling, polling, wait_until_handled
 from tests.conformance.serve import served
@@ -134,6 +135,6 @@ async def test_a_poll_returns_all_queued_packets(eio_url: str) -> None:
         await client.send("4first")
         session = server.sockets[client.query["sid"]]
         async with asyncio.timeout(TIMEOUT):
-            while session.unacknowledged_bytes() < len("4first2"):
+            while session.unacknowledged_bytes() < 2 * QUEUED_FRAME_BYTES:
                 await wait_until_handled(eio_url)
         assert await client.get() == (200, "4first\x1e2")

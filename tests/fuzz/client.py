@@ -232,10 +232,12 @@ class PollingClient:
         Raises:
             Gone: the session has been closed.
         """
-        status, _, text = await self.connection.response()
+        status, head, text = await self.connection.response()
         if status in (400, 413):
             raise Gone
         assert (status, text) == (200, b"ok"), (status, text)
+        if b"\r\nconnection: close\r\n" in head.lower():  # the session continues
+            self.connection = await Connection.open(self.port)
 
     async def receive(self) -> list[Packet]:
         """Poll; return the texts of Socket.IO packets, and attachments.

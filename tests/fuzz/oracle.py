@@ -79,20 +79,19 @@ class Model:
         self.message(packet)
 
     def body(self, body: bytes) -> None:
-        """Process a polling body. One bad packet makes the whole body bad.
+        """Process a polling body, packet by packet.
 
         Raises:
             Closed: the session ends.
         """
-        packets = body.split(b"\x1e")
-        if any(len(packet) > MAX_MESSAGE for packet in packets):
-            raise Closed
-        try:
-            decoded = [self.engine_decode(packet.decode()) for packet in packets]
-        except UnicodeDecodeError:
-            raise Closed from None
-        for kind, data in decoded:
-            self.engine_decoded(kind, data)
+        for packet in body.split(b"\x1e"):
+            if len(packet) > MAX_MESSAGE:
+                raise Closed
+            try:
+                text = packet.decode()
+            except UnicodeDecodeError:
+                raise Closed from None
+            self.engine_decoded(*self.engine_decode(text))
 
     @staticmethod
     def engine_decode(packet: str) -> tuple[str, str | bytes]:

@@ -17,7 +17,7 @@ from tests.support.engine import serving
 
 MAX_MESSAGE, MAX_PAYLOAD, MAX_ATTACHMENTS = 100_000, 200_000, 10
 NAMESPACES = ("/", "/admin")
-CONNECT_SECONDS = 2
+CONNECT_SECONDS = 1
 MAX_ECHO_DEPTH = 60
 """Deeper arguments are not echoed, because their encoding is not under test."""
 

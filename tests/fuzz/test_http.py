@@ -45,9 +45,9 @@ async def run(target: Target, batch: Sequence[Request], name: str) -> None:
 
 async def answer(connection: Connection, one: Request) -> str | None:
     """Send a request and check the answer; return the sid of a new polling session, if any."""
-    await connection.send(one.encoded(), one.cuts)
     status, body = 0, b""
-    with contextlib.suppress(Gone):
+    with contextlib.suppress(Gone):  # bytes that cannot begin a request close the connection
+        await connection.send(one.encoded(), one.cuts)
         status, body = await read_response(connection, one)
     if status == 100:
         status = 0

@@ -14,7 +14,7 @@ from sio_server.app import make_app
 from sio_server.contract.events import Event
 from sio_server.engine import EngineSession
 from sio_server.eventlog.contract import AppendResult, Bounds, Retention
-from sio_server.net.request import HttpRequest
+from sio_server.net.request import HttpRequest, HttpResponse
 from sio_server.settings import Settings
 from tests.histories.event_logs import ReadHold, make_log
 from tests.histories.event_loop import SteppedLoop
@@ -70,10 +70,11 @@ class InProcessServer:
             is_open=lambda: True,
             read=_read_nothing,
         )
-        release = self._eio._admit(request)
-        assert callable(release)
-        session: EngineSession = self._eio.make_session(self._eio, self._eio.generate_id(), request)
-        session.transport, session.release = transport, release
+        guest = self._eio._door.admit(request)
+        assert not isinstance(guest, HttpResponse)
+        sid = self._eio.generate_id()
+        session: EngineSession = self._eio.make_session(self._eio, sid, request, guest)
+        session.transport = transport
         self._eio.sockets[session.sid] = session
         self._eio._call(session, "connect", session.environ)
         self.receive(session, f"0{json.dumps(auth)}")

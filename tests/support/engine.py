@@ -11,6 +11,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from sio_server.net.frames import Frame
+from sio_server.net.handler import Front, FrontHandler
 from sio_server.net.request import HttpRequest
 
 
@@ -29,9 +30,13 @@ async def serving(server: Any, path: str = "socket.io", port: int = 0) -> AsyncI
     server.attach(app, path)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
-    assert runner.server is not None
-    protocols = server.front(runner.server, path) if hasattr(server, "front") else runner.server
-    loop = asyncio.get_running_loop()
+    http_server, loop = runner.server, asyncio.get_running_loop()
+    assert http_server is not None
+
+    def make_handler(front: Front) -> FrontHandler:
+        return FrontHandler(front, http_server, loop=loop, access_log=None)
+
+    protocols = server.front(make_handler, path) if hasattr(server, "front") else http_server
     listener = await loop.create_server(protocols, "127.0.0.1", port)
     try:
         yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"

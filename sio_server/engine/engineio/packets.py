@@ -11,7 +11,8 @@ import binascii
 import json
 
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0123456"
-RECORD_SEPARATOR = "\x1e"
+SEPARATOR = b"\x1e"
+"""Separates the packets of a polling payload."""
 
 MAX_SHOWN_CHARACTERS = 80
 """How many characters of a bad packet an error message quotes."""

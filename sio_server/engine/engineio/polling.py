@@ -13,14 +13,21 @@ from sio_server.engine.engineio import packets
 from sio_server.engine.engineio.packets import ProtocolError
 from sio_server.engine.engineio.session import EngineSession
 from sio_server.net.body import BodyTooLarge, BodyUnreadable
+from sio_server.net.connection import SPARE_BYTES
 from sio_server.net.frames import Frame
 from sio_server.net.request import HTML, TEXT, HttpRequest, HttpResponse, bad_request
-from sio_server.net.tasks import MESSAGES_PER_TURN
+from sio_server.net.turns import Turn
 
 NOOP = Frame(packets.NOOP)
 
 MAX_PACKETS_PER_RESPONSE = 16
 """The most packets in one response to a GET. python-engineio's client refuses more of them."""
+
+MAX_RESPONSE_BYTES = 65_536
+"""A response to a GET has no further packet beyond this size. It may be unread for a while."""
+
+QUEUED_FRAME_BYTES = 128
+"""What a queued frame holds besides its bytes."""
 
 
 class Polling:
@@ -30,7 +37,8 @@ class Polling:
         session: the session that it carries.
         max_message_bytes: the bound for one packet of a body.
         max_payload_bytes: the bound for a whole body.
-        max_buffer_bytes: the bound for queued bytes; over twice this bound the session ends.
+        max_buffer_bytes: the bound for queued bytes and an unread response together. If they exceed
+            it by more than one packet, the session ends.
         body_timeout: seconds that a body may take to arrive.
     """
 
@@ -47,7 +55,8 @@ class Polling:
         self._session = session
         self._max_message_bytes = max_message_bytes
         self._max_payload_bytes = max_payload_bytes
-        self._max_buffer_bytes = max_buffer_bytes
+        self._max_queued_bytes = max(max_buffer_bytes - MAX_RESPONSE_BYTES, max_buffer_bytes // 4)
+        self._end_bytes = self._max_queued_bytes + max_message_bytes + SPARE_BYTES
         self._body_timeout = body_timeout
         self._queue: list[Frame] = []
         self._queued_bytes = 0
@@ -63,13 +72,13 @@ class Polling:
         """Queue a frame for the next GET; answer a GET that waits."""
         if self._closed:
             return True
-        if self._queued_bytes > 2 * self._max_buffer_bytes:
+        if self._queued_bytes > self._end_bytes:
             self._session.end("transport error")
         else:
             self._queue.append(frame)
-            self._queued_bytes += len(frame)
+            self._queued_bytes += len(frame) + QUEUED_FRAME_BYTES
             self._end_poll()
-        return self._queued_bytes <= self._max_buffer_bytes
+        return self._queued_bytes <= self._max_queued_bytes
 
     def write_all(self, frames: Iterable[Frame]) -> bool:
         """Queue frames; see ``write``."""
@@ -115,14 +124,13 @@ class Polling:
         self._upgrading = upgrading
         self._end_poll()
 
-    def take_queued(self, count: int | None = None) -> list[Frame]:
-        """Remove the first queued frames and return them.
+    def take_queued(self) -> list[Frame]:
+        """Remove all queued frames and return them."""
+        return self._take(len(self._queue))
 
-        Args:
-            count: the most frames to take; None: all.
-        """
-        taken, self._queue = self._queue[:count], self._queue[len(self._queue[:count]) :]
-        self._queued_bytes -= sum(map(len, taken))
+    def _take(self, count: int) -> list[Frame]:
+        taken, self._queue = self._queue[:count], self._queue[count:]
+        self._queued_bytes -= sum(map(len, taken)) + QUEUED_FRAME_BYTES * len(taken)
         if not self._queue:
             self._notify_queue_emptied()
         return taken
@@ -152,9 +160,15 @@ class Polling:
         return self._payload()
 
     def _payload(self) -> HttpResponse:
-        frames = self.take_queued(MAX_PACKETS_PER_RESPONSE) or [NOOP]
-        payload = packets.RECORD_SEPARATOR.join(frame.polling for frame in frames)
-        return HttpResponse(200, payload.encode(), TEXT)
+        count = size = 0
+        for frame in self._queue[:MAX_PACKETS_PER_RESPONSE]:
+            size += len(frame)
+            if count and size > MAX_RESPONSE_BYTES:
+                break
+            count += 1
+        frames = self._take(count) or [NOOP]
+        payload = packets.SEPARATOR.join([frame.polling for frame in frames])
+        return HttpResponse(200, payload, TEXT)
 
     async def post(self, request: HttpRequest) -> HttpResponse:
         """Handle the packets in the body of a POST."""
@@ -182,23 +196,27 @@ class Polling:
         return HttpResponse(200, b"ok", HTML)
 
     async def _handle_payload(self, body: bytes) -> None:
-        """Decode all packets first, so that a body with a bad packet has no effect."""
-        decoded = []
-        for encoded in body.split(packets.RECORD_SEPARATOR.encode()):
-            if len(encoded) > self._max_message_bytes:
+        """Handle the packets one by one. The other connections have their turns between them."""
+        turn = Turn()
+        start, length = 0, len(body)
+        while start <= length and not self._session.closed:
+            end = body.find(packets.SEPARATOR, start)
+            end = length if end < 0 else end
+            if end - start > self._max_message_bytes:
                 raise ProtocolError("packet too large")
             try:
-                decoded.append(packets.decode(encoded.decode()))
+                packet_type, data = packets.decode(body[start:end].decode())
             except UnicodeDecodeError:
                 raise ProtocolError("payload is not UTF-8") from None
-        for number, (packet_type, data) in enumerate(decoded, start=1):
-            if self._session.closed:
-                return
+            if packet_type == packets.MESSAGE and self._queued_bytes > self._max_queued_bytes:
+                await self.drain()  # the client does not read the answers
             wait = self._session.packet_received(packet_type, data)
             if wait is not None:
                 await wait
-            if number % MESSAGES_PER_TURN == 0:  # the other connections have a turn
+            if turn.is_over(end - start):
                 await asyncio.sleep(0)
+                turn = Turn()
+            start = end + 1
 
     def _end_poll(self) -> None:
         if self._poll_ended is not None and not self._poll_ended.done():

@@ -8,12 +8,14 @@ import inspect
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import engineio
 from aiohttp import web
 
 from sio_server.engine.engineio import packets
+from sio_server.engine.engineio.door import Door, OpenDoor
 from sio_server.engine.engineio.packets import ProtocolError
 from sio_server.engine.engineio.polling import Polling
 from sio_server.engine.engineio.session import EngineSession
@@ -22,6 +24,8 @@ from sio_server.net.connection import DETACHED
 from sio_server.net.deadlines import Deadlines
 from sio_server.net.frames import Frame
 from sio_server.net.front import HttpFront
+from sio_server.net.front_context import FrontLimits
+from sio_server.net.handler import Front
 from sio_server.net.heartbeat import Heartbeat
 from sio_server.net.request import (
     BAD_METHOD,
@@ -29,13 +33,9 @@ from sio_server.net.request import (
     TEXT,
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
-    Admit,
-    Guard,
     HttpRequest,
     HttpResponse,
-    admit_all,
     bad_request,
-    guard_nothing,
 )
 from sio_server.net.websocket import BadHandshake, WebSocket
 
@@ -61,8 +61,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         max_buffer_bytes: the bound for unsent bytes, over which a session's ``drain`` waits.
         connect_timeout: seconds for a request to arrive, for an upgrade to complete, and for a
             client to connect to a namespace (see ``joined``).
-        guard: see ``Guard``.
-        admit: see ``Admit``.
+        door: decides who may come in.
         transports: the names of the served transports.
         async_handlers: see python-engineio; set by the Socket.IO server.
         logger: the logger of python-engineio; set by the Socket.IO server.
@@ -80,8 +79,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         max_payload_bytes: int = 1_000_000,
         max_buffer_bytes: int = 262_144,
         connect_timeout: float = 10,
-        guard: Guard = guard_nothing,
-        admit: Admit = admit_all,
+        door: Door = OpenDoor(),  # noqa: B008 - it has no state
         transports: tuple[str, ...] = ("polling", "websocket"),
         async_handlers: bool = False,
         logger: logging.Logger = logger,
@@ -105,8 +103,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         self.max_message_bytes = max_message_bytes
         self._max_buffer_bytes = max_buffer_bytes
         self.connect_timeout = connect_timeout
-        self._guard = guard
-        self._admit = admit
+        self._door = door
         self._open_packets = {
             name: packets.OpenPacket(
                 [other for other in transports if other != name == "polling"],
@@ -139,15 +136,20 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         app.on_shutdown.append(self._end_all)
 
     def front(
-        self, make_handler: Callable[[], asyncio.Protocol], engineio_path: str = "engine.io"
+        self,
+        make_handler: Callable[[Front], asyncio.Protocol],
+        engineio_path: str = "engine.io",
+        limits: FrontLimits | None = None,
     ) -> HttpFront:
         """Return a protocol factory for ``loop.create_server``; see ``HttpFront``.
 
         Args:
             make_handler: makes the protocol of the aiohttp application that serves this server.
             engineio_path: the same path as for ``attach``.
+            limits: the bounds of TCP connections; None: ``connect_timeout``, and the usual ones.
         """
-        return HttpFront(self, f"/{engineio_path.strip('/')}/", make_handler)
+        limits = limits or FrontLimits(connect_timeout=self.connect_timeout)
+        return HttpFront(self, f"/{engineio_path.strip('/')}/", make_handler, limits)
 
     async def _end_all(self, app: web.Application) -> None:
         """End all sessions at shutdown, because aiohttp does not know their connections.
@@ -173,15 +175,39 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         Raises:
             ConnectionError: the client has disconnected.
         """
-        guarded = self._guard(request)
-        if isinstance(guarded, HttpResponse):
-            return guarded
-        response = self._respond(request)
+        headers = self._door.check(request)
+        if isinstance(headers, HttpResponse):
+            return headers
+        try:
+            response = self._respond(request)
+        except _NotAdmitted as refusal:
+            refusal.response.headers.update(headers)
+            return refusal.response
         if isinstance(response, Awaitable):
-            return _with_headers(response, guarded)
-        if response is not None:
-            response.headers.update(guarded)
+            return self._finish_later(request, response, headers)
+        return self._finish(request, response, headers)
+
+    async def _finish_later(
+        self,
+        request: HttpRequest,
+        awaitable: Awaitable[HttpResponse | None],
+        headers: Mapping[str, str],
+    ) -> HttpResponse | None:
+        return self._finish(request, await awaitable, headers)
+
+    def _finish(
+        self, request: HttpRequest, response: HttpResponse | None, headers: Mapping[str, str]
+    ) -> HttpResponse | None:
+        if response is None:
+            return None
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            response = self._door.malformed(request, response)
+        response.headers.update(headers)
         return response
+
+    def refuse_head(self) -> HttpResponse:
+        """Return the response to a request whose head is too large; see ``Responder``."""
+        return self._door.refuse_head()
 
     def _respond(
         self, request: HttpRequest
@@ -228,12 +254,11 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
     def _open_session(
         self, request: HttpRequest, transport: str
     ) -> HttpResponse | Awaitable[HttpResponse | None] | None:
-        release = self._admit(request)
-        if isinstance(release, HttpResponse):
-            return release
+        guest = self._door.admit(request)
+        if isinstance(guest, HttpResponse):
+            raise _NotAdmitted(guest)
         sid = self.generate_id()
-        session = self.make_session(self, sid, request)
-        session.release = release
+        session = self.make_session(self, sid, request, guest)
         open_packet = Frame(self._open_packets[transport].encode(sid))
         try:
             if transport == "websocket":
@@ -243,10 +268,10 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
                 session.transport = self._make_polling(session)
                 session.write(open_packet)
         except BadHandshake as error:
-            release()
+            guest.leave()
             return bad_request(str(error))
         except BaseException:
-            release()
+            guest.leave()
             raise
         self.sockets[sid] = session
         accepted = None
@@ -312,9 +337,9 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         """Return a new id of 120 random bits, so that nobody can guess it."""
         return base64.urlsafe_b64encode(os.urandom(15)).decode()
 
-    def session_pong(self, session: EngineSession) -> None:
-        """Note that the client has answered a ping."""
-        self._heartbeat.answered(session)
+    def session_pong(self, session: EngineSession) -> bool:
+        """Note that the client has answered a ping; return False if there was none to answer."""
+        return self._heartbeat.answered(session)
 
     def session_close_packet(self, session: EngineSession) -> None:
         """Expect a late GET: a polling client always has one waiting here or on its way."""
@@ -344,6 +369,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
                     await result
             finally:
                 del self.sockets[session.sid]
+                session.forget()
 
     def _get_socket(self, sid: str) -> EngineSession:
         return self.sockets[sid]
@@ -370,6 +396,14 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         return _await_result(session, event, result) if isinstance(result, Awaitable) else result
 
 
+class _NotAdmitted(Exception):
+    """The door refuses a handshake."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        super().__init__()
+        self.response = response
+
+
 async def _await_result(session: EngineSession, event: str, result: Awaitable[Any]) -> Any:
     try:
         return await result
@@ -378,15 +412,6 @@ async def _await_result(session: EngineSession, event: str, result: Awaitable[An
     except Exception:
         logger.exception("handler_failed event=%s", event)
     return False
-
-
-async def _with_headers(
-    awaitable: Awaitable[HttpResponse | None], headers: Mapping[str, str]
-) -> HttpResponse | None:
-    response = await awaitable
-    if response is not None:
-        response.headers.update(headers)
-    return response
 
 
 PUBLIC_OPTIONS = set(inspect.getfullargspec(EngineIOServer).kwonlyargs) - {

@@ -23,19 +23,19 @@ from __future__ import annotations
 
 from collections.abc import (
     Awaitable,
-    Callable,
     Coroutine,
     Iterable,
     Iterator,
     Mapping,
     MutableMapping,
 )
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from engineio.packet import Packet as StockPacket
 
 from sio_server.engine.engineio import packets
+from sio_server.engine.engineio.door import ANYBODY, Guest
 from sio_server.engine.engineio.packets import ProtocolError
 from sio_server.net.frames import Frame
 from sio_server.net.request import HttpRequest
@@ -75,8 +75,8 @@ class Transport(Protocol):
 class SessionOwner(Protocol):
     """The server that a session belongs to."""
 
-    def session_pong(self, session: EngineSession) -> None:
-        """Note that the client has answered a ping."""
+    def session_pong(self, session: EngineSession) -> bool:
+        """Note that the client has answered a ping; return False if there was none to answer."""
 
     def session_close_packet(self, session: EngineSession) -> None:
         """Note that the client has sent a CLOSE packet."""
@@ -94,6 +94,12 @@ class SessionOwner(Protocol):
 class EngineSession:
     """An Engine.IO session.
 
+    Args:
+        owner: the server.
+        sid: see below.
+        request: the handshake.
+        guest: see below.
+
     Attributes:
         sid: the Engine.IO session id. It is a secret: a client that knows it can poll the session.
         peer: the address of the TCP peer at the handshake.
@@ -101,7 +107,7 @@ class EngineSession:
         transport: the transport that carries the session at present.
         upgrading: a WebSocket has been opened to replace polling.
         closed: the session has ended.
-        release: called once when the session ends; see ``Admit``.
+        guest: counts what the client sends.
         handlers: the running handlers of its events.
     """
 
@@ -110,18 +116,22 @@ class EngineSession:
         "_owner",
         "_request",
         "closed",
+        "guest",
         "handlers",
         "peer",
-        "release",
         "session",
         "sid",
         "transport",
         "upgrading",
     )
 
-    def __init__(self, owner: SessionOwner, sid: str, request: HttpRequest) -> None:
+    def __init__(
+        self, owner: SessionOwner, sid: str, request: HttpRequest, guest: Guest = ANYBODY
+    ) -> None:
         self._owner = owner
         self._request: HttpRequest | None = request
+        request.query = {}  # the session needs only the rest of the head
+        self.guest = guest
         self._environ: dict[str, Any] = {}
         self.sid = sid
         self.peer = request.peer
@@ -129,7 +139,6 @@ class EngineSession:
         self.transport: Transport
         self.upgrading = False
         self.closed = False
-        self.release: Callable[[], None] = lambda: None
         self.handlers = ConnectionTasks()
 
     @property
@@ -209,15 +218,26 @@ class EngineSession:
             if packet_type == packets.MESSAGE:
                 return self._owner.session_message(self, data)
             if packet_type == packets.PONG:
-                self._owner.session_pong(self)
+                if not self._owner.session_pong(self):
+                    self.control_received()
             elif packet_type == packets.CLOSE:
                 self._owner.session_close_packet(self)
                 self.end("transport close")
             elif packet_type in (packets.OPEN, packets.PING):
                 raise ProtocolError("packet that only a server sends")
+            else:
+                self.control_received()
         except ProtocolError as error:
             self.close_with_error(error)
         return None
+
+    def control_received(self) -> bool:
+        """Count a packet that is no message; see ``Receiver``."""
+        try:
+            return self.guest.count()
+        except ProtocolError as error:
+            self.close_with_error(error)
+            return False
 
     def close_with_error(self, error: Exception) -> None:
         """Close: the client has broken the protocol."""
@@ -251,8 +271,13 @@ class EngineSession:
             self.transport.write(Frame(packets.CLOSE))
         self.closed = True
         self.transport.close()
-        self.release()
+        self.guest.leave()
         return True
+
+    def forget(self) -> None:
+        """Let go of the transport and the guest, which refer to this session, after its end."""
+        self.transport = _NoTransport(self.transport.name)
+        self.guest = ANYBODY
 
     def ping(self) -> None:
         """Send the heartbeat's ping."""
@@ -271,6 +296,35 @@ class EngineSession:
         """
         if self._close_transport(notify=notify):
             self.handlers.run(self._owner.session_closed(self, reason))
+
+
+class _NoTransport:
+    """The transport of a session that has ended."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def write(self, frame: Frame) -> bool:
+        """Do nothing."""
+        return True
+
+    def write_all(self, frames: Iterable[Frame]) -> bool:
+        """Do nothing."""
+        return True
+
+    def one_write(self) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
+
+    def unacknowledged_bytes(self) -> int:
+        """Return 0."""
+        return 0
+
+    async def drain(self) -> None:
+        """Return at once."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class Environments(MutableMapping[str, dict[str, Any]]):

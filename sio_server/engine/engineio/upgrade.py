@@ -49,6 +49,10 @@ class Upgrade:
         else:
             self.fail()
 
+    def control_received(self) -> bool:
+        """Count a frame that brings no message; see ``Receiver``."""
+        return self._session.control_received()
+
     def connection_closed(self, error: FramingError | None) -> None:
         """Fail: the WebSocket is closed; see ``Receiver``."""
         self._end()

@@ -230,9 +230,11 @@ class Manager(AsyncManager):  # type: ignore[misc]
             self.server.packet_class(stock.EVENT, namespace=namespace, data=arguments, id=ack_id)
         )
 
+    def expects(self, sid: str, id: int) -> bool:
+        """Return whether an acknowledgement with this id is expected from a client."""
+        return id != 0 and id in self.callbacks.get(sid, ())  # the base class counts at 0
+
     async def trigger_callback(self, sid: str, id: int, data: Any) -> None:
         """Run the callback of an acknowledgement; ignore an unknown id."""
-        if id != 0 and id in self.callbacks.get(
-            sid, ()
-        ):  # the base class stores its id counter at 0
+        if self.expects(sid, id):
             await super().trigger_callback(sid, id, data)

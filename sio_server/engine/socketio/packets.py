@@ -24,11 +24,19 @@ _MAX_ACK_ID_DIGITS = 16  # JavaScript's largest safe integer has 16
 class Undecodable:
     """The placeholder for event arguments that are not decoded.
 
-    The arguments are nested too deeply, hold a number that is too long, or hold ``NaN``.
+    The arguments are nested too deeply, hold a number that is too long, hold ``NaN``, or come from
+    a client over its rate.
     """
 
 
-UNDECODABLE = Undecodable()
+class Binary:
+    """The placeholder for event arguments with binary data that the server drops."""
+
+
+UNDECODABLE, BINARY = Undecodable(), Binary()
+
+MAX_NAME_CHARACTERS = 256
+"""An event's name is looked for in so many characters, if the event is not decoded."""
 
 
 def encode_connect(namespace: str, sid: str, pid: str | None) -> str:
@@ -53,9 +61,14 @@ class Packet(stock.Packet):  # type: ignore[misc]
     """
 
     max_attachments = 10
+    _discarding, _missing = False, 0
 
-    def decode(self, encoded_packet: str) -> int:
+    def decode(self, encoded_packet: str, *, name_only: bool = False) -> int:
         """Decode the text of a packet; return the number of attachments that follow it.
+
+        Args:
+            encoded_packet: the text.
+            name_only: of an event, decode only the name.
 
         Raises:
             ProtocolError: a client may not send this text.
@@ -89,7 +102,10 @@ class Packet(stock.Packet):  # type: ignore[misc]
             if self.packet_type == stock.DISCONNECT:
                 raise ProtocolError("data in a DISCONNECT packet")
             is_event = self.packet_type in (stock.EVENT, stock.BINARY_EVENT)
-            self.data = _decode_json(text[end:], is_event=is_event)
+            if is_event and name_only:
+                self.data = _decode_event_name(text[end : end + MAX_NAME_CHARACTERS])
+            else:
+                self.data = _decode_json(text[end:], is_event=is_event)
         self._check_data()
         return attachments
 
@@ -107,6 +123,18 @@ class Packet(stock.Packet):  # type: ignore[misc]
             valid = False
         if not valid:
             raise ProtocolError(f"bad data in a {stock.packet_names[kind]} packet")
+
+    def discard_attachments(self) -> None:
+        """Drop the arguments, and the attachments as they arrive."""
+        self.data = [self.data[0], BINARY] if self.data else self.data
+        self._discarding, self._missing = True, self.attachment_count
+
+    def add_attachment(self, attachment: bytes) -> bool:
+        """Add the next attachment; return whether it was the last one."""
+        if not self._discarding:
+            return bool(super().add_attachment(attachment))
+        self._missing -= 1
+        return self._missing == 0
 
     @classmethod
     def reconstruct_binary(cls, data: Any, attachments: list[bytes]) -> Any:

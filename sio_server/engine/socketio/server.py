@@ -28,8 +28,11 @@ from sio_server.engine.socketio.sessions import (
     SessionRegistry,
     SessionsUnavailable,
 )
+from sio_server.net.deadlines import Deadlines
 from sio_server.net.frames import Frame
 from sio_server.net.front import HttpFront
+from sio_server.net.front_context import FrontLimits
+from sio_server.net.handler import Front
 
 logger = logging.getLogger("sio_server.engine.socketio")
 logger.setLevel(logging.WARNING)  # at INFO, python-socketio logs packets unescaped
@@ -49,6 +52,8 @@ class Server(Application):
             events were sent, and before anything else is sent.
         sessions: stores sessions so that clients can recover them; None: there is no recovery.
         max_attachments: the bound for the binary attachments of one packet.
+        binary: whether handlers get binary data. If not, attachments are dropped as they arrive,
+            and a handler gets ``UNDECODABLE`` in place of the arguments.
         namespaces: the namespaces that need no handler; ``"*"`` for all.
         async_handlers: see python-socketio.
         options: the options of ``EngineIOServer``.
@@ -63,6 +68,7 @@ class Server(Application):
         connected: Callable[[str, str], None] = lambda sid, namespace: None,
         sessions: SessionRegistry | None = None,
         max_attachments: int = 10,
+        binary: bool = True,
         namespaces: str | list[str] | None = None,
         async_handlers: bool = True,
         **options: Any,
@@ -83,6 +89,10 @@ class Server(Application):
         self.environ = Environments(self.eio.sockets)
         self._connected = connected
         self._sessions = sessions
+        self._binary = binary
+        self._attaching: Deadlines[str] = Deadlines(
+            self.eio.connect_timeout, self._close_unattached
+        )
 
     def engine_session(self, sid: str, namespace: str = "/") -> EngineSession | None:
         """Return the Engine.IO session of a client, or None if it has ended."""
@@ -97,15 +107,19 @@ class Server(Application):
         return admin
 
     def front(
-        self, make_handler: Callable[[], asyncio.Protocol], socketio_path: str = "socket.io"
+        self,
+        make_handler: Callable[[Front], asyncio.Protocol],
+        socketio_path: str = "socket.io",
+        limits: FrontLimits | None = None,
     ) -> HttpFront:
         """Return a protocol factory for ``loop.create_server``.
 
         Args:
             make_handler: see ``HttpFront``.
             socketio_path: the same path as for ``attach``.
+            limits: see ``EngineIOServer.front``.
         """
-        front: HttpFront = self.eio.front(make_handler, socketio_path)
+        front: HttpFront = self.eio.front(make_handler, socketio_path, limits)
         return front
 
     def _engineio_server_class(self) -> type[EngineIOServer]:
@@ -122,10 +136,15 @@ class Server(Application):
         if packet is None:
             if not data:
                 raise ProtocolError("empty message")
-            packet = self.packet_class(encoded_packet=data)
+            packet = self.packet_class()
+            is_over_rate = self._session(eio_sid).guest.is_over_rate
+            packet.attachment_count = packet.decode(data, name_only=is_over_rate)
             if packet.attachment_count:
                 self._connected_sid(eio_sid, packet)
+                if not self._binary:
+                    packet.discard_attachments()
                 self._binary_packet[eio_sid] = packet
+                self._attaching.add(eio_sid)
                 return None
         else:
             if isinstance(data, str):
@@ -133,7 +152,14 @@ class Server(Application):
             if not packet.add_attachment(data):
                 return None
             del self._binary_packet[eio_sid]
+            self._attaching.discard(eio_sid)
         return self._dispatch(eio_sid, packet)
+
+    def _close_unattached(self, eio_sid: str) -> None:
+        """Close the session of a client whose attachments have not arrived in time."""
+        session = self.eio.sockets.get(eio_sid)
+        if session is not None and self._binary_packet.pop(eio_sid, None) is not None:
+            session.close_with_error(ProtocolError("attachments too slow"))
 
     def _session(self, eio_sid: str) -> EngineSession:
         session: EngineSession = self.eio.sockets[eio_sid]
@@ -158,6 +184,9 @@ class Server(Application):
         if kind == stock.DISCONNECT:
             handler = self._handle_disconnect(eio_sid, namespace, self.reason.CLIENT_DISCONNECT)
         elif kind in (stock.ACK, stock.BINARY_ACK):
+            if not self.manager.expects(sid, packet.id):
+                self._session(eio_sid).control_received()
+                return None
             handler = self.manager.trigger_callback(sid, packet.id, packet.data)
         else:
             handler = self._handle_event_internal(
@@ -274,7 +303,9 @@ class Server(Application):
         self, session: EngineSession, namespace: str, sid: str, reason: str
     ) -> None:
         """Store the session, run the disconnect handler, and in any case remove the client."""
-        self._binary_packet.pop(self.manager.pre_disconnect(sid, namespace), None)
+        eio_sid = self.manager.pre_disconnect(sid, namespace)
+        if self._binary_packet.pop(eio_sid, None) is not None:
+            self._attaching.discard(eio_sid)
         try:
             if self._sessions is not None:
                 rooms = [room for room in self.manager.get_rooms(sid, namespace) if room != sid]

@@ -38,8 +38,9 @@ def test_text_is_a_text_frame_and_unchanged_polling_text(text: str) -> None:
     """A polling payload has the text unchanged."""
     frame = Frame(text)
     assert read(frame.websocket) == (1, text.encode())
-    assert frame.polling == text
-    assert len(frame) == len(text)
+    assert frame.polling == text.encode()
+    assert frame.packet == text
+    assert len(frame) == len(frame.websocket)
 
 
 @given(st.binary())
@@ -47,9 +48,9 @@ def test_bytes_are_a_binary_frame_and_polling_base64(data: bytes) -> None:
     """Over polling they have a ``b`` in front (Engine.IO protocol, "Payload encoding")."""
     frame = Frame(data)
     assert read(frame.websocket) == (2, data)
-    assert frame.polling[:1] == "b"
+    assert frame.polling[:1] == b"b"
     assert base64.b64decode(frame.polling[1:], validate=True) == data
-    assert len(frame) == len(data)
+    assert frame.packet == data
 
 
 @pytest.mark.parametrize("packet", ["2", b"\x00"])
@@ -64,7 +65,7 @@ def test_the_order_of_the_transports_does_not_change_a_frame() -> None:
     for first, second in (("websocket", "polling"), ("polling", "websocket")):
         frame = Frame(b"\x01\x02")
         forms = {first: getattr(frame, first), second: getattr(frame, second)}
-        assert forms == {"websocket": b"\x82\x02\x01\x02", "polling": "bAQI="}
+        assert forms == {"websocket": b"\x82\x02\x01\x02", "polling": b"bAQI="}
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", bytes(125)])

@@ -11,9 +11,10 @@ from multidict import CIMultiDict
 
 from sio_server.net.connection import TcpConnection
 from sio_server.net.frames import Frame
+from sio_server.net.incoming import Incoming
 from sio_server.net.request import HttpRequest
-from sio_server.net.tasks import MESSAGES_PER_TURN
-from sio_server.net.websocket import BadHandshake, WebSocket
+from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES
+from sio_server.net.websocket import MIN_FRAGMENT_BYTES, BadHandshake, WebSocket
 from sio_server.net.websocket_reader import FramingError
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
@@ -92,16 +93,25 @@ class Receiver:
     Attributes:
         received: the messages, and in the end the error of ``connection_closed``.
         wait: if set, each message is handled once this future is done.
+        controls: the number of frames that brought no message.
+        answers: whether these may be answered.
     """
 
     def __init__(self) -> None:
         self.received: list[Any] = []
+        self.controls = 0
+        self.answers = True
         self.wait: asyncio.Future[None] | None = None
 
     def message_received(self, message: str | bytes) -> Awaitable[None] | None:
         """Record a message."""
         self.received.append(message)
         return self.wait
+
+    def control_received(self) -> bool:
+        """Count a frame."""
+        self.controls += 1
+        return self.answers
 
     def connection_closed(self, error: FramingError | None) -> None:
         """Record the end."""
@@ -205,22 +215,24 @@ async def test_a_message_waits_until_the_previous_one_was_handled(
     socket.data_received(frame(TEXT, b"one") + frame(TEXT, b"two"))
     await turns()
     assert receiver.received == ["one"]
-    socket.data_received(frame(TEXT, b"x" * 100))
+    socket.data_received(frame(TEXT, b"x" * 100) * (TURN_BYTES // 100))
     assert not transport.reading
     socket.connection_lost(None)
     receiver.wait.set_result(None)
     await turns()
-    assert receiver.received == ["one", "two", "x" * 100, None]
+    assert receiver.received[:3] == ["one", "two", "x" * 100]
+    assert receiver.received[-1] is None
 
 
 async def test_many_messages_of_one_client_leave_a_turn_to_the_others(socket: WebSocket) -> None:
     """The rest is handled in a later turn of the event loop."""
     receiver = Receiver()
     socket.set_receiver(receiver)
-    socket.data_received(frame(TEXT, b"x") * (MESSAGES_PER_TURN + 1))
-    assert len(receiver.received) == MESSAGES_PER_TURN
+    pieces = TURN_BYTES // MIN_PIECE_BYTES
+    socket.data_received(frame(TEXT, b"x") * (pieces + 1))
+    assert len(receiver.received) <= pieces
     await turns()
-    assert len(receiver.received) == MESSAGES_PER_TURN + 1
+    assert len(receiver.received) == pieces + 1
 
 
 async def test_a_receiver_can_hand_over_to_another(socket: WebSocket) -> None:
@@ -241,23 +253,84 @@ async def test_a_receiver_can_hand_over_to_another(socket: WebSocket) -> None:
 async def test_a_ping_gets_a_pong_unless_the_client_reads_nothing(
     socket: WebSocket, transport: Transport
 ) -> None:
-    """Pongs must not fill the buffer."""
-    socket.set_receiver(Receiver())
+    """Pongs must not fill the buffer, and a receiver may refuse them."""
+    receiver = Receiver()
+    socket.set_receiver(receiver)
     socket.data_received(frame(PING, b"?"))
     assert transport.written == b"\x8a\x01?"
+    receiver.answers = False  # it has sent too many
+    socket.data_received(frame(PING, b"?"))
+    assert transport.written == b"\x8a\x01?"
+    receiver.answers = True
     socket.pause_writing()
     socket.data_received(frame(PING, b"?"))
     assert transport.written == b"\x8a\x01?"
 
 
 async def test_a_pong_calls_on_pong(transport: Transport) -> None:
-    """The heartbeat of a plain endpoint uses it."""
-    pongs: list[None] = []
-    socket = WebSocket(100, 100, on_pong=lambda: pongs.append(None))
+    """The heartbeat of a plain endpoint uses it. A pong that answers no ping is counted."""
+    expected = [True, False]
+    socket = WebSocket(100, 100, on_pong=lambda: expected.pop(0))
     socket.attach(cast("Any", transport), b"")
-    socket.set_receiver(Receiver())
+    receiver = Receiver()
+    socket.set_receiver(receiver)
     socket.data_received(frame(PONG, b""))
-    assert len(pongs) == 1
+    assert receiver.controls == 0
+    socket.data_received(frame(PONG, b""))
+    assert receiver.controls == 1
+
+
+@pytest.mark.parametrize(("size", "counts"), [(0, 1), (MIN_FRAGMENT_BYTES - 1, 1), (125, 1)])
+async def test_small_fragments_are_counted(socket: WebSocket, size: int, counts: int) -> None:
+    """They are more work than data."""
+    receiver = Receiver()
+    socket = WebSocket(1000, 1000)
+    socket.attach(cast("Any", Transport()), b"")
+    socket.set_receiver(receiver)
+    socket.data_received(long_frame(TEXT & 0x7F, bytes(size)))
+    assert receiver.controls == counts
+    socket.data_received(long_frame(0, bytes(MIN_FRAGMENT_BYTES)))
+    assert receiver.controls == counts
+
+
+def long_frame(first_byte: int, payload: bytes) -> bytes:
+    """Encode a client's frame of any length up to 65,535 bytes."""
+    header = bytes((first_byte, 0x80 | 126)) + len(payload).to_bytes(2, "big")
+    return header + bytes(4) + payload
+
+
+async def test_a_message_waits_until_the_client_has_read_the_answers(
+    socket: WebSocket, transport: Transport
+) -> None:
+    """Control frames before it are still processed."""
+    receiver = Receiver()
+    socket.set_receiver(receiver)
+    socket.pause_writing()
+    socket.data_received(frame(PONG, b"") + frame(TEXT, b"one") + frame(TEXT, b"two"))
+    await turns()
+    assert (receiver.controls, receiver.received) == (1, [])
+    socket.resume_writing()
+    await turns()
+    assert receiver.received == ["one", "two"]
+
+
+async def test_unfinished_messages_are_bounded_over_all_connections() -> None:
+    """One that exceeds the bound is not read until there is room."""
+    incoming = Incoming(max_bytes=50_000)
+    transports = [Transport(), Transport()]
+    sockets = [WebSocket(65_536, 65_536) for _ in transports]
+    receivers = [Receiver(), Receiver()]
+    for each, its_transport, its_receiver in zip(sockets, transports, receivers, strict=True):
+        each.attach(cast("Any", its_transport), b"", incoming=incoming)
+        each.set_receiver(its_receiver)
+    whole = long_frame(TEXT, b"x" * 30_000)
+    for each in sockets:
+        each.data_received(whole[:-1])
+    assert [each.reading for each in transports] == [True, False]
+    sockets[0].data_received(whole[-1:])
+    assert [each.reading for each in transports] == [True, True]
+    sockets[1].connection_lost(None)
+    assert incoming.total == 0
 
 
 async def test_a_framing_error_closes_with_its_code(

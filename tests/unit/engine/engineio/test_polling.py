@@ -10,10 +10,17 @@ import pytest
 from engineio.payload import Payload
 
 from sio_server.engine.engineio.packets import ProtocolError
-from sio_server.engine.engineio.polling import MAX_PACKETS_PER_RESPONSE, Polling
+from sio_server.engine.engineio.polling import (
+    MAX_PACKETS_PER_RESPONSE,
+    MAX_RESPONSE_BYTES,
+    QUEUED_FRAME_BYTES,
+    Polling,
+)
 from sio_server.net.body import BodyTooLarge, BodyUnreadable
+from sio_server.net.connection import SPARE_BYTES
 from sio_server.net.frames import Frame
 from sio_server.net.request import HttpRequest, HttpResponse
+from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES
 from tests.support.engine import RequestBody, make_request
 
 
@@ -46,6 +53,9 @@ class Session:
         self.ends.append(str(error))
 
 
+PACKET_BYTES = len(Frame("4")) + QUEUED_FRAME_BYTES
+
+
 @pytest.fixture
 def session() -> Session:
     """Return a session."""
@@ -54,8 +64,8 @@ def session() -> Session:
 
 @pytest.fixture
 async def polling(session: Any) -> Polling:
-    """Return a transport with packets of up to 20 bytes and a buffer of 10 bytes."""
-    return Polling(session, 20, 100, 10, 5)
+    """Return a transport with packets of up to 20 bytes and a queue of 10 small packets."""
+    return Polling(session, 20, 100, 4 * 10 * PACKET_BYTES, 5)
 
 
 def payload(response: HttpResponse | Awaitable[HttpResponse]) -> list[str]:
@@ -73,7 +83,7 @@ async def post(polling: Polling, body: bytes | Exception) -> HttpResponse:
 async def test_a_get_returns_the_queued_packets_at_once(polling: Polling) -> None:
     """Bytes are in base64, and the queue is empty afterwards."""
     polling.write_all([Frame("4a"), Frame(b"\x01")])
-    assert polling.unacknowledged_bytes() == 3
+    assert polling.unacknowledged_bytes() == 2 * QUEUED_FRAME_BYTES + 4 + 3
     assert payload(polling.get(make_request())) == ["4a", "bAQ=="]
     assert polling.unacknowledged_bytes() == 0
 
@@ -89,10 +99,21 @@ async def test_a_get_waits_for_a_packet(polling: Polling) -> None:
     assert not polling.is_polled
 
 
-async def test_a_response_has_a_bounded_number_of_packets(polling: Polling) -> None:
+async def test_a_response_has_a_bounded_size(session: Any) -> None:
+    """The rest waits for the next GET. One packet may be larger than the bound."""
+    polling = Polling(session, MAX_RESPONSE_BYTES * 2, 100, MAX_RESPONSE_BYTES * 8, 5)
+    large, half = "4" * (MAX_RESPONSE_BYTES + 1), "4" * (MAX_RESPONSE_BYTES // 2 - 10)
+    polling.write_all([Frame(packet) for packet in (large, half, half, half)])
+    assert payload(polling.get(make_request())) == [large]
+    assert payload(polling.get(make_request())) == [half, half]
+    assert payload(polling.get(make_request())) == [half]
+
+
+async def test_a_response_has_a_bounded_number_of_packets(session: Any) -> None:
     """Python's client refuses more; the rest waits for the next GET."""
     assert Payload.max_decode_packets == MAX_PACKETS_PER_RESPONSE
     frames = [Frame("4")] * (MAX_PACKETS_PER_RESPONSE + 1)
+    polling = Polling(session, 20, 100, 100_000, 5)
     polling.write_all(frames)
     assert len(payload(polling.get(make_request()))) == MAX_PACKETS_PER_RESPONSE
     assert len(payload(polling.get(make_request()))) == 1
@@ -124,26 +145,30 @@ async def test_a_second_poll_closes_the_session(polling: Polling, session: Sessi
     assert payload(await waiting) == ["6"]
 
 
-async def test_a_write_returns_false_over_the_bound_and_ends_the_session_over_twice(
+async def test_a_write_over_the_bound_returns_false_and_one_far_over_it_ends_the_session(
     polling: Polling, session: Session
 ) -> None:
-    """The bound is 10 bytes."""
-    assert polling.write(Frame("4" * 10))
-    assert not polling.write(Frame("4" * 10))
-    assert not polling.write(Frame("4"))
-    assert session.ends == []
+    """One packet, and a little more, may exceed the bound of ten small packets."""
+    for _ in range(10):
+        assert polling.write(Frame("4"))
+    excess = 0
+    while excess <= 20 + SPARE_BYTES:
+        assert session.ends == []
+        assert not polling.write(Frame("4"))
+        excess += PACKET_BYTES
     assert not polling.write(Frame("4"))
     assert session.ends == ["transport error"]
 
 
 async def test_drain_waits_until_the_queue_is_empty_or_the_transport_closed(
-    polling: Polling,
+    session: Any,
 ) -> None:
     """A GET may take only a part of the queue."""
+    polling = Polling(session, 20, 100, 100_000, 5)
     await polling.drain()
-    polling.write_all([Frame("4")] * 2)
+    polling.write_all([Frame("4")] * (MAX_PACKETS_PER_RESPONSE + 1))
     draining = [asyncio.ensure_future(polling.drain()) for _ in range(2)]
-    assert len(polling.take_queued(1)) == 1
+    polling.get(make_request())
     await asyncio.sleep(0)
     assert not any(task.done() for task in draining)
     polling.take_queued()
@@ -202,12 +227,39 @@ async def test_packets_after_a_close_packet_are_ignored(polling: Polling, sessio
     ],
     ids=repr,
 )
-async def test_a_bad_body_closes_the_session_without_an_effect(
+async def test_a_bad_body_closes_the_session(
     polling: Polling, session: Session, body: Any, status: int, error: str
 ) -> None:
-    """Not even the good packets in it are handled."""
+    """The packets before the bad one are handled, as over a WebSocket."""
     assert (await post(polling, body)).status == status
-    assert (session.received, session.ends) == ([], [error])
+    assert session.ends == [error]
+    assert session.received == ([("4", "a")] if isinstance(body, bytes) else [])
+
+
+async def test_a_body_of_many_packets_leaves_turns_to_the_others(
+    session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest is handled in later turns of the event loop, and none after the session's end."""
+    polling = Polling(session, 20, 100_000, 10_000, 5)
+    posting = asyncio.ensure_future(post(polling, b"\x1e".join([b"6"] * 1000 + [b"1", b"6"])))
+    await asyncio.sleep(0)
+    assert 0 < len(session.received) <= TURN_BYTES // MIN_PIECE_BYTES
+    await posting
+    assert len(session.received) == 1001
+
+
+async def test_a_message_waits_until_the_client_has_read_the_answers(
+    polling: Polling, session: Session
+) -> None:
+    """Other packets before it are still handled."""
+    polling.write_all([Frame("4")] * 11)
+    posting = asyncio.ensure_future(post(polling, b"3\x1e4a"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert session.received == [("3", "")]
+    polling.get(make_request())
+    await posting
+    assert session.received == [("3", ""), ("4", "a")]
 
 
 async def test_a_second_post_closes_the_session(polling: Polling, session: Session) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from sio_server.engine.engineio.door import OpenDoor
+from sio_server.engine.engineio.packets import ProtocolError
 from sio_server.engine.engineio.server import PUBLIC_OPTIONS, EngineIOServer
 from sio_server.net.request import HttpRequest, HttpResponse
 from tests.support.engine import RequestBody, make_request
@@ -75,10 +77,56 @@ def test_the_options_of_the_socket_io_server_are_not_public() -> None:
     assert not PUBLIC_OPTIONS & {"async_handlers", "logger"}
 
 
-async def test_the_guard_refuses_or_adds_headers() -> None:
+class RecordingDoor(OpenDoor):
+    """A door that adds a header, and records what it is told.
+
+    Attributes:
+        refuses_requests: it refuses every request.
+        refuses_handshakes: it refuses every handshake.
+        malformed_requests: the statuses of the engine's refusals.
+        left: how many guests have left.
+        counted: how many packets were counted.
+        over: more packets are refused.
+    """
+
+    def __init__(self) -> None:
+        self.refuses_requests = self.refuses_handshakes = False
+        self.malformed_requests: list[int] = []
+        self.left = self.counted = 0
+        self.is_over_rate = False
+
+    def check(self, request: HttpRequest) -> Any:
+        """Refuse a request, or add a header."""
+        return refuse(request) if self.refuses_requests else {"Vary": "Origin"}
+
+    def admit(self, request: HttpRequest) -> Any:
+        """Refuse a handshake, or be the guest."""
+        return refuse(request) if self.refuses_handshakes else self
+
+    def malformed(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Record the status."""
+        self.malformed_requests.append(response.status)
+        return HttpResponse(429, b"") if len(self.malformed_requests) > 1 else response
+
+    def count(self) -> bool:
+        """Count a packet; the third one is too much."""
+        self.counted += 1
+        if self.counted > 2:
+            raise ProtocolError("too many")
+        return True
+
+    def leave(self) -> None:
+        """Count."""
+        self.left += 1
+
+
+async def test_the_door_refuses_or_adds_headers() -> None:
     """It comes before everything else, also before a response that has to be awaited."""
-    assert (await respond(EngineIOServer(guard=refuse), "PUT", "nonsense")).status == 403
-    server = EngineIOServer(guard=lambda request: {"Vary": "Origin"})
+    door = RecordingDoor()
+    server = EngineIOServer(door=door)
+    door.refuses_requests = True
+    assert (await respond(server, "PUT", "nonsense")).status == 403
+    door.refuses_requests = False
     response = await respond(server, query="nonsense")
     assert response.headers == {"Vary": "Origin"}
     sid = await open_session(server)
@@ -88,19 +136,46 @@ async def test_the_guard_refuses_or_adds_headers() -> None:
     assert (await waiting).headers == {"Vary": "Origin"}
 
 
-async def test_admit_refuses_a_handshake_or_is_released_at_the_sessions_end() -> None:
-    """A refused handshake opens no session, and a failed one is released."""
-    server = EngineIOServer(admit=refuse)
+async def test_a_guest_is_refused_or_leaves_at_the_sessions_end() -> None:
+    """A refused handshake opens no session, and the guest of a failed one has left."""
+    door = RecordingDoor()
+    server = EngineIOServer(door=door)
+    door.refuses_handshakes = True
     assert (await respond(server, query=POLLING)).status == 403
     assert server.sockets == {}
-    released: list[None] = []
-    server = EngineIOServer(admit=lambda request: lambda: released.append(None))
+    door.refuses_handshakes = False
     await respond(server, query="EIO=4&transport=websocket")
-    assert len(released) == 1
+    assert door.left == 1
     sid = await open_session(server)
-    assert len(released) == 1
+    assert door.left == 1
     await server.disconnect(sid)
-    assert len(released) == 2
+    assert door.left == 2
+
+
+async def test_the_door_learns_of_malformed_requests_only() -> None:
+    """It may answer them in another way. Its own refusals are not malformed requests."""
+    door = RecordingDoor()
+    server = EngineIOServer(door=door)
+    assert (await respond(server, query="nonsense")).status == 400
+    assert (await respond(server, query=f"{POLLING}&sid=unknown")).status == 429
+    assert door.malformed_requests == [400, 400]
+    door.refuses_handshakes = True
+    await respond(server, query=POLLING)
+    door.refuses_handshakes = False
+    await open_session(server)
+    assert door.malformed_requests == [400, 400]
+
+
+async def test_packets_that_are_no_messages_are_counted() -> None:
+    """A guest that raises an error closes its session."""
+    door = RecordingDoor()
+    server = EngineIOServer(door=door)
+    session = server.sockets[await open_session(server)]
+    session.packet_received("6", "")
+    session.packet_received("3", "")  # it answers no ping
+    assert (door.counted, session.closed) == (2, False)
+    session.packet_received("6", "")
+    assert session.closed
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

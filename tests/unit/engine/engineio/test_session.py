@@ -21,9 +21,10 @@ class Owner:
         self.calls: list[Any] = []
         self.wait: Awaitable[None] | None = None
 
-    def session_pong(self, session: EngineSession) -> None:
+    def session_pong(self, session: EngineSession) -> bool:
         """Record a pong."""
         self.calls.append("pong")
+        return True
 
     def session_close_packet(self, session: EngineSession) -> None:
         """Record a CLOSE packet."""
@@ -151,16 +152,32 @@ async def test_a_closed_websocket_ends_its_session(
 
 
 async def test_a_session_ends_once(session: EngineSession, owner: Owner) -> None:
-    """It is released once, and the first reason counts."""
-    released: list[None] = []
-    session.release = lambda: released.append(None)
+    """Its guest leaves once, and the first reason counts."""
+    session.guest = guest = Guest()
     await session.close(reason="server disconnect")
     session.ping_timeout()
     session.close_with_error(ProtocolError("late"))
     await session.close()
     assert owner.calls == ["server disconnect"]
-    assert len(released) == 1
+    assert guest.left == 1
     assert not session.connected
+
+
+class Guest:
+    """A guest that counts its leaving."""
+
+    is_over_rate = False
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    def count(self) -> bool:
+        """Allow every packet."""
+        return True
+
+    def leave(self) -> None:
+        """Count."""
+        self.left += 1
 
 
 @pytest.mark.parametrize(

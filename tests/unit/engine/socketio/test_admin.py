@@ -41,4 +41,4 @@ async def test_packets_and_bytes_are_counted_in_both_directions() -> None:
     assert session.write_all([Frame("4d"), Frame("4ef")])
     assert transport.packets == ["4abc", "2", "4d", "4ef"]
     assert owner.messages == ["hello", b"\x01\x02"]
-    assert counts == {"packetsOut": 4, "bytesOut": 10, "packetsIn": 2, "bytesIn": 9}
+    assert counts == {"packetsOut": 4, "bytesOut": 10 + 4 * 2, "packetsIn": 2, "bytesIn": 9}

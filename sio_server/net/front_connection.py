@@ -1,0 +1,308 @@
+"""One TCP connection that speaks HTTP. One request at a time is served.
+
+The states of a connection::
+
+    reading ───▶ answering    a complete head has arrived: the responder or aiohttp answers it
+    reading ◀─── answering    the response was written
+    reading ───▶ closed       no complete head came in time
+    answering ─▶ unread       the client does not read the response; no other request is served
+    unread ────▶ reading      the client has read it
+    unread ────▶ closed       the client makes no progress
+    answering ─▶ detached     a WebSocket or an event stream has the connection
+    answering ─▶ closed       the response says "Connection: close"
+    (any) ─────▶ closed       the client has disconnected
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import cast
+
+from sio_server.net.connection import TcpConnection, half_close, unacknowledged_bytes
+from sio_server.net.front_context import FrontContext
+from sio_server.net.front_requests import AiohttpRequests, OwnRequests
+from sio_server.net.head import (
+    MAX_HEAD_BYTES,
+    MAX_HEADER_FIELDS,
+    count_fields,
+    find_end,
+    may_begin,
+)
+from sio_server.net.request import HttpResponse
+from sio_server.net.turns import Turn
+
+
+class FrontConnection(asyncio.Protocol):
+    """A connection of the front.
+
+    Args:
+        front: the parts that it shares with the others.
+
+    Attributes:
+        received: the bytes that no request has taken yet.
+        transport: the TCP connection.
+    """
+
+    __slots__ = (
+        "_aiohttp",
+        "_closing",
+        "_eof",
+        "_leave",
+        "_next_turn",
+        "_own",
+        "_reading",
+        "_serving",
+        "_unacknowledged",
+        "_unread",
+        "front",
+        "received",
+        "transport",
+    )
+
+    def __init__(self, front: FrontContext) -> None:
+        self.front = front
+        self.received = bytearray()
+        self.transport: asyncio.Transport
+        self._own: OwnRequests | None = None  # made when it is needed
+        self._aiohttp: AiohttpRequests | None = None  # likewise
+        self._serving: OwnRequests | AiohttpRequests | None = None  # the present request
+        self._next_turn: asyncio.Handle | None = None
+        self._reading = True  # bytes are read from the transport
+        self._unread = False  # the client has not read the last response
+        self._unacknowledged = 0  # bytes, when the client made progress
+        self._eof = False  # the client sends nothing more
+        self._closing = False  # the last response was written
+        self._leave: Callable[[], None] | None = None  # None: not entered, detached or lost
+
+    # Events of the transport.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for a request; close at once if there are too many connections."""
+        self.transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self._leave = self.front.enter(peer[0] if isinstance(peer, tuple) else "")
+        if self._leave is None:
+            self.transport.abort()
+            return
+        self.front.transports.add(self.transport)
+        self.transport.set_write_buffer_limits(0)  # any unread byte stops the next request
+        self.front.reading.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell the requests."""
+        self._forget()
+        own, aiohttp, self._own, self._aiohttp = self._own, self._aiohttp, None, None
+        self._serving = None  # they refer to each other
+        for requests in (own, aiohttp):
+            if requests is not None:
+                requests.connection_lost(error)
+        if own is None or not own.is_waiting:  # its task may read the body yet
+            self.received.clear()
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
+
+    def data_received(self, data: bytes) -> None:
+        """Serve the requests that are complete now."""
+        self.received += data
+        if self._serving is not None:
+            self._serving.data_received()
+        if self._serving is None and self._next_turn is None:
+            self._serve()
+        self.read_or_pause()
+
+    def eof_received(self) -> bool:
+        """Note that the client sends nothing more. It still gets the responses that it awaits."""
+        self._eof = True
+        if self._serving is not None:
+            return self._serving.may_outlive_client()
+        return self._next_turn is not None or self._unread
+
+    def pause_writing(self) -> None:
+        """Serve no further request until the client has read the response."""
+        self._unread = True
+        self._unacknowledged = unacknowledged_bytes(self.transport)
+        self.front.unread.add(self)
+        if self._aiohttp is not None:
+            self._aiohttp.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Serve the next request."""
+        self._unread = False
+        self.front.unread.discard(self)
+        if self._aiohttp is not None:
+            self._aiohttp.resume_writing()
+        self.serve_soon()
+
+    # Deadlines and bounds.
+
+    def abort(self) -> None:
+        """Close: no request came in time, or too many bytes."""
+        self.transport.abort()
+
+    def check_progress(self) -> None:
+        """Close, unless the client has read some of the response."""
+        unacknowledged = unacknowledged_bytes(self.transport)
+        if unacknowledged < self._unacknowledged:
+            self._unacknowledged = unacknowledged
+            self.front.unread.add(self)
+        else:
+            self.transport.abort()
+
+    def read_or_pause(self) -> None:
+        """Read from the transport, unless enough bytes have arrived."""
+        if self._is_over():
+            return
+        size, serving = len(self.received), self._serving
+        wanted = 0 if serving is None else serving.wanted_bytes
+        held = size if serving is None else serving.held_bytes
+        has_room = self.front.incoming.hold(self, held)
+        reading = has_room and size <= wanted + MAX_HEAD_BYTES  # this body and the next head
+        if reading != self._reading:
+            self._reading = reading
+            (self.transport.resume_reading if reading else self.transport.pause_reading)()
+
+    def resume_incoming(self) -> None:
+        """Read on: there is room for the bytes of unfinished requests."""
+        self.read_or_pause()
+
+    def is_open(self) -> bool:
+        """Tell whether the client can still read a response, as far as is known.
+
+        A client that sends nothing more may be gone completely: TCP does not tell the difference.
+        """
+        return not (self._eof or self.transport.is_closing())
+
+    def _forget(self) -> None:
+        for deadlines in (self.front.reading, self.front.idle, self.front.unread):
+            deadlines.discard(self)
+        self.front.incoming.release(self)
+
+    # One request after another.
+
+    def serve_soon(self) -> None:
+        """Serve what has been received, in the next turn."""
+        if self._next_turn is None and self._leave is not None:
+            self._next_turn = self.front.loop.call_soon(self._serve)
+
+    def _serve(self) -> None:
+        """Serve requests until one has to wait, or the turn is over."""
+        self._next_turn = None
+        if self._serving is not None:
+            self._serving.data_received()
+        turn = Turn()
+        while not (self._serving or self._unread or self._is_over()):
+            size = self._serve_next()
+            if not size:
+                self._wait_for_request()
+                return
+            if turn.is_over(size):
+                self.serve_soon()
+                break
+        self.read_or_pause()
+
+    def _serve_next(self) -> int:
+        """Serve the next request; return the size of its head, or 0 if it is not complete."""
+        received = self.received
+        while received.startswith(b"\r\n"):  # RFC 9112, 2.2
+            del received[:2]
+        if not may_begin(received):
+            self.transport.abort()
+            return 0
+        size = find_end(received)
+        if not size and len(received) <= MAX_HEAD_BYTES:
+            return 0
+        head = bytes(received[:size])
+        if not 0 < size <= MAX_HEAD_BYTES or count_fields(head) > MAX_HEADER_FIELDS:
+            refusal = self.front.responder.refuse_head()
+            refusal.headers["Connection"] = "close"
+            self.respond(refusal)
+            return 0
+        del received[:size]
+        self.front.reading.discard(self)
+        self.front.idle.discard(self)
+        simple = self.front.heads.parse(head)
+        if simple is None:
+            self._serving = self._aiohttp = self._aiohttp or AiohttpRequests(self)
+            self._aiohttp.serve(head)
+        else:
+            self._serving = self._own = self._own or OwnRequests(self)
+            self._own.serve(simple)
+        return size
+
+    def _is_over(self) -> bool:
+        """Tell whether no further request is served."""
+        return self._closing or self._leave is None or self.transport.is_closing()
+
+    def _wait_for_request(self) -> None:
+        """Wait for the rest of a head, or for the next request."""
+        if self._is_over():
+            return
+        if self._eof:
+            self.transport.close()
+        elif self.received:
+            self.front.idle.discard(self)
+            if self not in self.front.reading:
+                self.front.reading.add(self)
+        elif self not in self.front.reading:
+            self.front.idle.add(self)
+        self.read_or_pause()
+
+    def respond(self, response: HttpResponse) -> None:
+        """Write a response. If it says so, close the connection."""
+        self.transport.write(_encode(response, self.front.keep_alive))
+        if response.closes:
+            self._closing = True
+            self.received.clear()
+            self._forget()
+            half_close(self.transport, self.connection_lost)
+        else:
+            self.front.reading.add(self)  # for the rest of the body, if it was not read
+
+    def request_ended(self) -> None:
+        """Note that the response was written and the whole body was taken."""
+        self._serving = None
+        self.front.reading.discard(self)
+
+    def detach(self, connection: TcpConnection) -> None:
+        """Give the TCP connection to another protocol; HTTP no longer serves it.
+
+        Raises:
+            ConnectionError: the client has disconnected.
+        """
+        if self.transport.is_closing() or self._leave is None:
+            raise ConnectionResetError("the client has disconnected")
+        self._forget()
+        unread, leave = bytes(self.received), self._leave
+        self.received.clear()
+        self._leave = self._own = self._aiohttp = None
+        connection.attach(self.transport, unread, leave, self.front.incoming)
+
+
+_cached_date = (0, "")
+
+
+def _http_date() -> str:
+    """Return the current time as HTTP writes it (RFC 9110, 5.6.7), formatted once a second."""
+    global _cached_date  # noqa: PLW0603
+    second = int(time.time())
+    if _cached_date[0] != second:
+        _cached_date = (second, email.utils.formatdate(second, usegmt=True))
+    return _cached_date[1]
+
+
+def _encode(response: HttpResponse, keep_alive: str) -> bytes:
+    lines = [
+        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}",
+        f"Content-Type: {response.content_type}",
+        f"Content-Length: {len(response.body)}",
+        f"Date: {_http_date()}",
+        *(f"{name}: {value}" for name, value in response.headers.items()),
+    ]
+    if not response.closes:
+        lines.append(f"Keep-Alive: {keep_alive}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + response.body

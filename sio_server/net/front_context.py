@@ -1,0 +1,106 @@
+"""The parts that all connections of one HTTP front share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+from weakref import WeakSet
+
+from sio_server.net.deadlines import Deadlines
+from sio_server.net.handler import Front
+from sio_server.net.head import SimpleHeads
+from sio_server.net.incoming import Incoming
+from sio_server.net.request import HttpRequest, HttpResponse
+
+Enter = Callable[[str], Callable[[], None] | None]
+"""Counts a TCP connection of an address. Returns the function to call, once, when it ends; None if
+there are too many."""
+
+
+class Responder(Protocol):
+    """The server that answers the requests."""
+
+    def respond(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse | None] | None:
+        """Return the response; None if the responder has detached the connection.
+
+        Raises:
+            ConnectionError: the client has disconnected.
+        """
+
+    def refuse_head(self) -> HttpResponse:
+        """Return the response to a request whose head is too large."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontLimits:
+    """The bounds of the connections.
+
+    Attributes:
+        connect_timeout: seconds for a complete head.
+        keepalive_seconds: seconds that a connection may idle after a response.
+        slow_seconds: seconds without progress after which an unread response is aborted.
+        incoming: counts the bytes of unfinished requests.
+        enter: counts a TCP connection.
+    """
+
+    connect_timeout: float = 10
+    keepalive_seconds: float = 75
+    slow_seconds: float = 30
+    incoming: Incoming = field(default_factory=Incoming)
+    enter: Enter = lambda address: lambda: None
+
+
+class Timed(Protocol):
+    """A connection with deadlines."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+    def check_progress(self) -> None:
+        """Close, unless the client has read some of the response."""
+
+    def __hash__(self) -> int: ...
+
+
+class FrontContext:
+    """The parts that all connections of one front share.
+
+    Args:
+        responder: answers the requests that the front reads.
+        path: the path of these requests, with a slash at both ends.
+        make_handler: makes aiohttp's protocol for one connection; see ``FrontHandler``.
+        limits: the bounds of the connections.
+
+    Attributes:
+        reading: the connections that have sent no complete head.
+        idle: the connections that wait for another request.
+        unread: the connections whose client has not read the last response.
+        transports: all open ones.
+    """
+
+    def __init__(
+        self,
+        responder: Responder,
+        path: str,
+        make_handler: Callable[[Front], asyncio.Protocol],
+        limits: FrontLimits,
+    ) -> None:
+        self.responder = responder
+        self.make_handler = make_handler
+        self.heads = SimpleHeads(path)
+        self.enter = limits.enter
+        self.incoming = limits.incoming
+        self.keep_alive = f"timeout={limits.keepalive_seconds:.0f}"
+        self.reading: Deadlines[Timed] = Deadlines(
+            limits.connect_timeout, lambda connection: connection.abort()
+        )
+        self.idle: Deadlines[Timed] = Deadlines(
+            limits.keepalive_seconds, lambda connection: connection.abort()
+        )
+        self.unread: Deadlines[Timed] = Deadlines(
+            limits.slow_seconds, lambda connection: connection.check_progress()
+        )
+        self.loop = asyncio.get_running_loop()
+        self.transports: WeakSet[asyncio.Transport] = WeakSet()

@@ -1,0 +1,110 @@
+"""The head of an HTTP request, as far as the front has to know it. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from multidict import CIMultiDict
+
+MAX_HEAD_BYTES = 16_384
+"""The largest request line and headers together."""
+
+MAX_HEADER_FIELDS = 100
+"""The most header fields of a request."""
+
+_END = b"\r\n\r\n"
+_FIRST_BYTES = frozenset(range(0x21, 0x7F))
+_SIMPLE_HEAD = (
+    rb"(GET|POST) (%b\?[!-~]*) HTTP/1\.1\r\n"
+    rb"((?:[!#$%%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n)+)\r\n"
+)
+_NOT_SIMPLE = ("Transfer-Encoding", "Content-Encoding", "Expect")
+_BODY_FIELDS = re.compile(
+    rb"\r\n(content-length|transfer-encoding)[\t ]*:[\t ]*([^\r\n]*)", re.IGNORECASE
+)
+_MAX_LENGTH_DIGITS = 9
+
+
+def may_begin(received: bytearray) -> bool:
+    """Tell whether these bytes can begin an HTTP request. Those of a TLS client cannot."""
+    return not received or received[0] in _FIRST_BYTES
+
+
+def find_end(received: bytearray) -> int:
+    """Return the length of the first head among the received bytes; 0 if it has not ended."""
+    end = received.find(_END)
+    return 0 if end < 0 else end + len(_END)
+
+
+def count_fields(head: bytes) -> int:
+    """Return the number of header fields of a head."""
+    return head.count(b"\r\n") - 2
+
+
+def body_length(head: bytes) -> int | None:
+    """Return the length of the body after this head, in bytes.
+
+    None if it does not follow from one plain ``Content-Length``, or from the lack of any. Such a
+    request is the last one of its connection.
+    """
+    fields = _BODY_FIELDS.findall(head)
+    if not fields:
+        return 0
+    name, value = fields[0]
+    value = value.rstrip(b"\t ")
+    is_plain = (
+        len(fields) == 1
+        and name.lower() == b"content-length"
+        and value.isdigit()
+        and len(value) <= _MAX_LENGTH_DIGITS
+    )
+    return int(value) if is_plain else None
+
+
+class SimpleHead(NamedTuple):
+    """A head of which there is only one reading.
+
+    Attributes:
+        method: ``GET`` or ``POST``.
+        target: the path and the query.
+        headers: the header fields.
+        body_bytes: the length of the body.
+    """
+
+    method: str
+    target: str
+    headers: CIMultiDict[str]
+    body_bytes: int
+
+
+class SimpleHeads:
+    """Reads the heads of plain requests of one path.
+
+    Args:
+        path: with a slash at both ends.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._pattern = re.compile(_SIMPLE_HEAD % re.escape(path.encode()))
+
+    def parse(self, head: bytes) -> SimpleHead | None:
+        """Return a head; None if it is not simple, or not of this path."""
+        found = self._pattern.fullmatch(head)
+        if found is None:
+            return None
+        method, target, block = (group.decode("ascii") for group in found.groups())
+        lines = [line.partition(":") for line in block.split("\r\n")[:-1]]
+        headers = CIMultiDict([(name, value.strip(" \t")) for name, _, value in lines])
+        length = headers.get("Content-Length", "0" if method == "GET" else "")
+        if (
+            not length.isdecimal()
+            or len(length) > _MAX_LENGTH_DIGITS
+            or (method == "GET" and length != "0")
+            or any(name in headers for name in _NOT_SIMPLE)
+            or len(headers.getall("Host", ())) != 1
+            or len(headers.getall("Content-Length", ())) > 1
+            or "close" in headers.get("Connection", "").lower()
+        ):
+            return None
+        return SimpleHead(method, target, headers, int(length))

@@ -1,0 +1,61 @@
+"""The head of a request: its end, its fields, and the length of the body."""
+
+from __future__ import annotations
+
+import pytest
+
+from sio_server.net.head import SimpleHeads, body_length, count_fields, find_end, may_begin
+
+START = b"POST /other HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("received", "end"), [(b"", 0), (b"GET / HTTP/1.1\r\n", 0), (b"a\r\n\r\nb\r\n\r\n", 5)]
+)
+def test_a_head_ends_at_the_first_empty_line(received: bytes, end: int) -> None:
+    """Later heads do not count."""
+    assert find_end(bytearray(received)) == end
+
+
+def test_the_request_line_is_no_field() -> None:
+    """Neither is the empty line."""
+    assert count_fields(START + b"\r\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "length"),
+    [
+        (b"", 0),
+        (b"Content-Length: 0\r\n", 0),
+        (b"content-length:12 \r\n", 12),
+        (b"CONTENT-LENGTH : 12\r\n", 12),
+        (b"X-Content-Length: 12\r\n", 0),
+        (b"Content-Length: 12\r\nContent-Length: 12\r\n", None),
+        (b"Content-Length: +12\r\n", None),
+        (b"Content-Length: 12, 12\r\n", None),
+        (b"Content-Length: 1234567890\r\n", None),
+        (b"Transfer-Encoding: chunked\r\n", None),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 12\r\n", None),
+    ],
+)
+def test_only_one_plain_length_measures_a_body(fields: bytes, length: int | None) -> None:
+    """In every other case only aiohttp knows the end."""
+    assert body_length(START + fields + b"\r\n") == length
+
+
+@pytest.mark.parametrize(
+    ("received", "may"), [(b"", True), (b"G", True), (b"\x16\x03", False), (b"\xff", False)]
+)
+def test_some_bytes_cannot_begin_a_request(received: bytes, may: bool) -> None:
+    """A TLS hello begins with 0x16."""
+    assert may_begin(bytearray(received)) is may
+
+
+def test_a_simple_head_is_read_completely() -> None:
+    """Its fields, its target and the length of its body."""
+    head = SimpleHeads("/engine/").parse(
+        b"POST /engine/?a=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length:  7 \r\n\r\n"
+    )
+    assert head is not None
+    assert (head.method, head.target, head.body_bytes) == ("POST", "/engine/?a=1", 7)
+    assert head.headers["host"] == "localhost"
