@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
+import sys
 from collections.abc import Callable
 
 from aiohttp import web
 
+from sio_server import memory
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Access
 from sio_server.contract.errors import StartError
@@ -30,7 +31,9 @@ from sio_server.eventlog.sqlite.log import SqliteLog
 from sio_server.hub import Hub
 from sio_server.logs import get_logger, server_logger
 from sio_server.metrics import Metrics
+from sio_server.net import openfiles
 from sio_server.net.front import HttpFront
+from sio_server.net.handler import Front
 from sio_server.settings import Settings
 
 log = get_logger("sio_server")
@@ -39,9 +42,10 @@ LISTEN_BACKLOG = 4096
 """TCP connections that the kernel holds for the server. After a restart all consumers connect at
 once."""
 
-GC_THRESHOLD = 10_000
-"""New objects between two runs of the cyclic garbage collector. A connection has many objects, and
-almost none of them are in cycles."""
+
+SWITCH_SECONDS = 0.0001
+"""How long the event loop may keep the interpreter while the log's thread waits for it. Python's
+5 ms would delay each step of the thread as soon as the event loop is busy."""
 
 
 def make_event_log(settings: Settings) -> EventLog:
@@ -50,7 +54,13 @@ def make_event_log(settings: Settings) -> EventLog:
     Raises:
         StartError: the log's URL cannot be used.
     """
-    retention = Retention(settings.retention_seconds, settings.retention_events)
+    retention = Retention(
+        settings.retention_seconds,
+        settings.retention_events,
+        settings.max_pieces,
+        settings.max_sessions,
+        settings.max_session_bytes,
+    )
     if settings.valkey_url is not None:
         from sio_server.eventlog.valkey.log import ValkeyLog  # noqa: PLC0415 - the other logs need no client
 
@@ -73,13 +83,15 @@ def make_app(
     """
     metrics = Metrics()
     keys = [key.get_secret_value() for key in settings.producer_keys]
-    access = Access(keys, settings.open_publish, settings.require_auth)
     limits = Limits(
         settings.rate_limit,
         settings.max_rooms,
         settings.max_connections,
         settings.max_connections_per_address,
+        settings.connect_rate,
+        openfiles.max_connections(),
     )
+    access = Access(keys, settings.open_publish, settings.require_auth, limits)
     event_log = event_log or make_event_log(settings)
     fanout = Fanout(
         event_log,
@@ -96,13 +108,13 @@ def make_app(
     gate = Gate(access, settings, limits, metrics)
 
     app = web.Application(client_max_size=settings.max_batch_bytes)
-    Middleware(hub, gate).install(app)
+    Middleware(hub, gate, settings.keepalive_seconds).install(app)
     socketio = SocketIO(hub, gate, fanout, sessions, connections, limits, settings)
-    sockets = PlainWebSocket(hub, gate, fanout, connections, limits, settings)
+    sockets = PlainWebSocket(hub, gate, fanout, connections, settings)
     pages = Pages()
     socketio.add_routes(app)
     HttpApi(hub, gate, event_log, metrics, settings).add_routes(app)
-    SseApi(gate, fanout, connections, limits, settings).add_routes(app)
+    SseApi(gate, fanout, connections, settings).add_routes(app)
     Ops(hub, event_log, metrics).add_routes(app)
     pages.add_routes(app)
 
@@ -123,6 +135,14 @@ async def serve(settings: Settings) -> None:
     Raises:
         StartError: the server cannot start. The message says why.
     """
+    openfiles.raise_limit()
+    if openfiles.limit() < settings.max_connections:
+        log.warning(
+            "few_open_files",
+            limit=openfiles.limit(),
+            max_connections=settings.max_connections,
+            remedy="raise the hard limit of open files (ulimit -Hn), or lower SIO_MAX_CONNECTIONS",
+        )
     app, hub, socketio = make_app(settings)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -131,18 +151,18 @@ async def serve(settings: Settings) -> None:
     runner = web.AppRunner(app, shutdown_timeout=1)
     listener: asyncio.Server | None = None
     front: HttpFront | None = None
+    giving_back: asyncio.Task[None] | None = None
     http_logger = server_logger()
 
-    def make_handler() -> asyncio.Protocol:
+    def make_handler(front_connection: Front) -> asyncio.Protocol:
         assert http_server is not None
         return HttpHandler(
+            front_connection,
             http_server,
             loop=loop,
-            access_log=None,  # type: ignore[arg-type]
+            access_log=None,
             logger=http_logger,
-            keepalive_timeout=settings.connect_timeout,
             lingering_time=settings.connect_timeout,
-            tcp_keepalive=False,
         )
 
     try:
@@ -151,12 +171,14 @@ async def serve(settings: Settings) -> None:
         http_server = runner.server
         front = socketio.front(make_handler)
         listener = await _listen(front, settings)
-        gc.collect()
-        gc.freeze()  # the objects that exist now stay: no collection looks at them again
-        gc.set_threshold(GC_THRESHOLD)
+        memory.tune_collector()
+        giving_back = asyncio.create_task(memory.give_back())
+        sys.setswitchinterval(SWITCH_SECONDS)
         await stop.wait()
         await hub.drain()
     finally:
+        if giving_back is not None:
+            giving_back.cancel()
         if listener is not None:
             listener.close()
         await runner.cleanup()

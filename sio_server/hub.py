@@ -14,7 +14,13 @@ from typing import Any
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Access, Principal
 from sio_server.contract.commands import Authenticate, Command, Ping, Publish, Subscribe
-from sio_server.contract.errors import ContractError, Forbidden, LogUnavailable, ShuttingDown
+from sio_server.contract.errors import (
+    ContractError,
+    Forbidden,
+    LogUnavailable,
+    RateLimited,
+    ShuttingDown,
+)
 from sio_server.contract.events import Event, Offset, Receipt, Record, now_timestamp
 from sio_server.delivery.catchup import PAGE_EVENTS
 from sio_server.delivery.connections import DRAIN_PAUSE_SECONDS, Connection, Connections
@@ -25,6 +31,7 @@ from sio_server.eventlog.contract import EventLog
 from sio_server.eventlog.session_contract import Superseded
 from sio_server.logs import get_logger
 from sio_server.metrics import Metrics
+from sio_server.net.turns import Turn
 
 log = get_logger("sio_server")
 
@@ -120,14 +127,27 @@ class Hub:
             self._fanout.jump_to(end)
 
     async def _deliver(self, tail: AsyncIterator[list[Record]]) -> None:
+        fanout = self._fanout
         async for records in tail:
+            fanout.expect(records[-1].offset)
+            turn = Turn()
             for record in records:
-                try:
-                    recipients = self._fanout.deliver(record)
-                except Exception:  # one event's failure must not end all delivery
-                    log.exception("delivery_failed", offset=str(record.offset))
-                    continue
-                log.info("delivered", type=record.type, offset=str(record.offset), to=recipients)
+                self._deliver_one(record)
+                position = fanout.position
+                if turn.is_over(len(record.body)):
+                    await asyncio.sleep(0)
+                    if fanout.position != position:  # the tail broke: the other records are dropped
+                        break
+                    turn = Turn()
+            fanout.expect(fanout.position)
+
+    def _deliver_one(self, record: Record) -> None:
+        try:
+            recipients = self._fanout.deliver(record)
+        except Exception:  # one event's failure must not end all delivery
+            log.exception("delivery_failed", offset=str(record.offset))
+        else:
+            log.info("delivered", type=record.type, offset=str(record.offset), to=recipients)
 
     async def _close_superseded(self, superseded: AsyncIterator[list[Superseded]]) -> None:
         async for sessions in superseded:
@@ -187,6 +207,9 @@ class Hub:
         """
         counted = False
         try:
+            if connection.is_over_rate:
+                counted = True
+                connection.rate.count()
             command = parse()
             if isinstance(command, Publish):
                 return (await self.publish(connection.principal, command.event)).as_dict()
@@ -194,9 +217,19 @@ class Hub:
             connection.rate.count()
             return await self._execute(connection, command)
         except ContractError as error:
-            answer = error if counted else connection.rate.count_failure(error)
-            self._metrics.refused.labels(answer.code).inc()
-            raise answer from None
+            # The error that is raised must not be in a variable here: the error, its traceback and
+            # this frame would be a cycle, and the client's message would stay in memory.
+            raise self._refuse(connection, error, counted=counted) from None
+
+    def _refuse(
+        self, connection: Connection, error: ContractError, *, counted: bool
+    ) -> ContractError:
+        """Return the error to answer with. Count the failure, unless it was counted before."""
+        answer = error if counted else connection.rate.count_failure(error)
+        if isinstance(answer, RateLimited):
+            self._limits.note_refusal(connection.source.address)
+        self._metrics.refused.labels(answer.code).inc()
+        return answer
 
     async def _execute(self, connection: Connection, command: Command) -> dict[str, Any]:
         if isinstance(command, Ping):
@@ -228,7 +261,7 @@ class Hub:
         if session is not None:
             try:
                 await self._sessions.save(session, cursor.rooms)
-            except LogUnavailable:
+            except ContractError:
                 self._fanout.unsubscribe(cursor, added)
                 raise
 

@@ -66,6 +66,12 @@ class Settings(BaseSettings):
         86_400, gt=0, allow_inf_nan=False, description="seconds that an event is kept"
     )
     retention_events: int = Field(100_000, ge=1, description="number of events that are kept")
+    max_pieces: int = Field(
+        1_000_000,
+        ge=1,
+        description="pieces whose last state is known, so that a move is told to the former rooms; "
+        "beyond it the longest unchanged are forgotten",
+    )
     producer_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="comma-separated keys that may publish, and consume everything"
     )
@@ -96,6 +102,12 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="seconds to complete HTTP headers, a body, a Socket.IO CONNECT or an upgrade",
     )
+    keepalive_seconds: float = Field(
+        75,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds that an idle HTTP connection is kept; longer than a load balancer's",
+    )
     max_message_bytes: int = Field(65_536, ge=1024, description="bytes of one message")
     max_batch_bytes: int = Field(
         1_048_576, ge=1024, description="bytes of a batch or of a polling body"
@@ -107,8 +119,28 @@ class Settings(BaseSettings):
     max_connections_per_address: int = Field(
         1000, ge=0, description="connections at once from one address; 0: no bound"
     )
+    max_sessions: int = Field(
+        200_000, ge=1, description="sessions that are kept for consumers that have left"
+    )
+    max_session_bytes: int = Field(
+        268_435_456,
+        ge=1024,
+        description="bytes of these sessions; the sessions of connected consumers may have as many "
+        "again",
+    )
     max_buffer_bytes: int = Field(
         262_144, ge=4096, description="bytes of unsent data in memory for one consumer"
+    )
+    connect_rate: int = Field(
+        600,
+        ge=0,
+        description="new consumers a minute from one address, after a first burst of "
+        "SIO_MAX_CONNECTIONS_PER_ADDRESS (1000 where that is 0); 0: no bound",
+    )
+    max_incoming_bytes: int = Field(
+        67_108_864,
+        ge=1024,
+        description="bytes of unfinished requests and messages of all connections together",
     )
     rate_limit: int = Field(
         100,
@@ -120,7 +152,8 @@ class Settings(BaseSettings):
         30,
         gt=0,
         allow_inf_nan=False,
-        description="seconds without progress after which a slow consumer is closed",
+        description="seconds without progress after which a slow consumer is closed, or an HTTP "
+        "response aborted",
     )
     drain_seconds: float = Field(
         10,

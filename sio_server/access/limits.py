@@ -1,128 +1,60 @@
-"""Limits by count: commands a minute, rooms of a connection, connections at once."""
+"""Limits by count. This is the only place that counts connections and rates by address.
+
+Each address has its own counts: TCP connections, consumers, new consumers, commands, and refused
+credentials. Addresses of IPv6 count by their /64 network.
+"""
 
 from __future__ import annotations
 
+import math
 import time
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection
+from functools import partial
 
-from sio_server.contract.errors import ContractError, Flooding, RateLimited, TooManyConnections
+from sio_server.access.rates import Bucket, RateLimit
+from sio_server.access.sources import network_of
+from sio_server.contract.errors import RateLimited, TooManyConnections
+from sio_server.logs import get_logger
 
-WINDOW_SECONDS = 60
-FLOODING_FACTOR = 10
-"""At this many times its limit a connection is closed."""
+log = get_logger("sio_server")
 
 MAX_ADDRESSES = 10_000
-"""The most addresses with a rate. Beyond them, the address that was idle longest is forgotten."""
+"""The most addresses without a connection that are remembered. Beyond them, the address that was
+idle longest is forgotten."""
+
+MAX_LEFT_RATES = 1_000
+"""The most rates of closed connections that are remembered for one address."""
+
+TCP_FACTOR, TCP_SPARE = 1.1, 8
+"""There may be this many times more TCP connections than consumers, and at least so many more."""
+
+LOG_SECONDS = 60
+"""At most one refusal of an address is logged in this time."""
 
 
-class RateLimit:
-    """The commands of one connection or address in a sliding minute.
+class _Address:
+    """The counts of one address.
 
-    Args:
-        limit: commands a minute.
-        clock: seconds, monotonic.
+    Attributes:
+        tcp: open TCP connections.
+        consumers: connected consumers.
+        connects: the bucket of new consumers.
+        commands: commands over HTTP, refusals, and malformed requests.
+        guesses: refused credentials.
+        left: the rates of connections that have ended, the latest last.
+        logged_at: when its last refusal was logged.
     """
 
-    __slots__ = ("_clock", "_limit", "_times")
+    __slots__ = ("commands", "connects", "consumers", "guesses", "left", "logged_at", "tcp")
 
-    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = limit
-        self._clock = clock
-        self._times: deque[float] | None = None
-
-    def count(self) -> None:
-        """Count one command.
-
-        Raises:
-            RateLimited: there are more commands than the limit.
-            Flooding: there are ten times as many.
-        """
-        now = self._clock()
-        if self._times is None:
-            self._times = deque(maxlen=self._limit * FLOODING_FACTOR)
-        while self._times and self._times[0] <= now - WINDOW_SECONDS:
-            self._times.popleft()
-        self._times.append(now)
-        count = len(self._times)
-        if count > self._limit:
-            kind = Flooding if count >= self._limit * FLOODING_FACTOR else RateLimited
-            raise kind(f"more than {self._limit} commands a minute")
-
-    def count_failure(self, error: ContractError) -> ContractError:
-        """Count a command that failed, if the client is at fault.
-
-        Returns:
-            The error to answer with: the same one, or the rate limit's if that is reached now.
-        """
-        if error.status < 500 and not isinstance(error, RateLimited):
-            try:
-                self.count()
-            except RateLimited as limited:
-                return limited
-        return error
-
-
-class AddressRates:
-    """A ``RateLimit`` for each address.
-
-    Args:
-        limit: commands a minute.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._rates: OrderedDict[str, RateLimit] = OrderedDict()
-
-    def of(self, address: str) -> RateLimit:
-        """Return the address's rate limit."""
-        rate = self._rates.get(address)
-        if rate is None:
-            rate = self._rates[address] = RateLimit(self._limit)
-            if len(self._rates) > MAX_ADDRESSES:
-                self._rates.popitem(last=False)
-        else:
-            self._rates.move_to_end(address)
-        return rate
-
-
-class ConnectionLimits:
-    """The number of connections, in total and for each address.
-
-    Args:
-        maximum: the bound for the total.
-        maximum_per_address: the bound for one address; 0: no bound.
-    """
-
-    def __init__(self, maximum: int, maximum_per_address: int) -> None:
-        self._maximum = maximum
-        self._maximum_per_address = maximum_per_address
-        self._by_address: Counter[str] = Counter()
-        self.total = 0
-
-    def enter(self, address: str) -> Callable[[], None]:
-        """Count a connection. Return the function to call, once, when it ends.
-
-        Raises:
-            TooManyConnections: the server has as many connections as it may have.
-            RateLimited: the address has as many connections as it may have.
-        """
-        if self.total >= self._maximum:
-            raise TooManyConnections(
-                "the server has as many connections as it may have; try again later"
-            )
-        if self._maximum_per_address and self._by_address[address] >= self._maximum_per_address:
-            raise RateLimited("too many connections from this address")
-        self.total += 1
-        self._by_address[address] += 1
-
-        def leave() -> None:
-            self.total -= 1
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
-
-        return leave
+    def __init__(self, connects: Bucket, commands: RateLimit, guesses: RateLimit) -> None:
+        self.tcp = self.consumers = 0
+        self.connects = connects
+        self.commands = commands
+        self.guesses = guesses
+        self.left: deque[RateLimit] = deque(maxlen=MAX_LEFT_RATES)
+        self.logged_at = -float(LOG_SECONDS)
 
 
 class Limits:
@@ -131,12 +63,16 @@ class Limits:
     Args:
         rate_limit: commands a minute, of a connection or of an address.
         max_rooms: rooms of a connection.
-        max_connections: connections at once.
-        max_connections_per_address: connections at once from one address; 0: no bound.
+        max_connections: consumers at once.
+        max_connections_per_address: consumers at once from one address; 0: no bound.
+        connect_rate: new consumers a minute from one address; 0: no bound.
+        max_tcp: TCP connections at once, if that is less than what follows from
+            ``max_connections``.
+        clock: seconds, monotonic.
 
     Attributes:
-        connections: the open connections.
-        addresses: the rates of addresses.
+        consumers: the number of connected consumers.
+        tcp: the number of open TCP connections.
     """
 
     def __init__(
@@ -145,15 +81,122 @@ class Limits:
         max_rooms: int,
         max_connections: int,
         max_connections_per_address: int,
+        connect_rate: int = 0,
+        max_tcp: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.connections = ConnectionLimits(max_connections, max_connections_per_address)
-        self.addresses = AddressRates(rate_limit)
         self._rate_limit = rate_limit
         self._max_rooms = max_rooms
+        self._max_consumers = max_connections
+        self._max_tcp = min(_with_spare(max_connections), max_tcp)
+        self._max_per_address = max_connections_per_address
+        self._connect_rate = connect_rate
+        self._clock = clock
+        self._addresses: OrderedDict[str, _Address] = OrderedDict()  # the idle ones first
+        self._full_logged_at = -float(LOG_SECONDS)
+        self.consumers = 0
+        self.tcp = 0
 
-    def new_rate(self) -> RateLimit:
-        """Return the rate limit of a new connection."""
-        return RateLimit(self._rate_limit)
+    # Connections.
+
+    def enter_tcp(self, address: str, *, is_proxy: bool) -> Callable[[], None] | None:
+        """Count a TCP connection.
+
+        Args:
+            address: of the peer.
+            is_proxy: the peer is a trusted proxy. Its connections count in the total only.
+
+        Returns:
+            The function to call, once, when the connection ends; None if there are too many.
+        """
+        if self.tcp >= self._max_tcp:
+            self._log_full()
+            return None
+        if is_proxy:
+            self.tcp += 1
+            return self._leave_tcp
+        entry = self._find(address)
+        if self._max_per_address and entry.tcp >= _with_spare(self._max_per_address):
+            self._log_refusal(address, entry, "SIO_MAX_CONNECTIONS_PER_ADDRESS")
+            return None
+        self.tcp += 1
+        entry.tcp += 1
+        return partial(self._leave_tcp, entry)
+
+    def _leave_tcp(self, entry: _Address | None = None) -> None:
+        self.tcp -= 1
+        if entry is not None:
+            entry.tcp -= 1
+
+    def enter(self, address: str) -> Callable[[], None]:
+        """Count a new consumer. Return the function to call, once, when its connection ends.
+
+        Raises:
+            TooManyConnections: the server has as many consumers as it may have.
+            RateLimited: the address has as many consumers, or new ones, as it may have.
+        """
+        if self.consumers >= self._max_consumers:
+            self._log_full()
+            raise TooManyConnections(
+                "the server has as many connections as it may have; try again later"
+            )
+        entry = self._find(address)
+        if self._max_per_address and entry.consumers >= self._max_per_address:
+            self._log_refusal(address, entry, "SIO_MAX_CONNECTIONS_PER_ADDRESS")
+            raise RateLimited("too many connections from this address")
+        self.count_connect(address)
+        self.consumers += 1
+        entry.consumers += 1
+        return partial(self._leave, entry)
+
+    def _leave(self, entry: _Address) -> None:
+        self.consumers -= 1
+        entry.consumers -= 1
+
+    def count_connect(self, address: str) -> None:
+        """Count a new consumer of an address; ``enter`` does it by itself.
+
+        Raises:
+            RateLimited: the address has connected too many consumers lately.
+        """
+        entry = self._find(address)
+        if self._connect_rate and not entry.connects.take():
+            self._log_refusal(address, entry, "SIO_CONNECT_RATE")
+            raise RateLimited("too many new connections from this address")
+
+    # Rates.
+
+    def new_rate(self, address: str) -> RateLimit:
+        """Return the rate limit of a new connection.
+
+        If a connection of the address has ended lately, this is the limit that it has left: leaving
+        and coming back does not reset it.
+        """
+        left = self._find(address).left
+        while left:
+            rate = left.pop()
+            if rate.number:
+                return rate
+        return RateLimit(self._rate_limit, self._clock)
+
+    def leave_rate(self, address: str, rate: RateLimit) -> None:
+        """Note that a connection has ended."""
+        if rate.number:
+            self._find(address).left.append(rate)
+
+    def commands_of(self, address: str) -> RateLimit:
+        """Return the rate limit of an address's own commands and refusals."""
+        return self._find(address).commands
+
+    def guesses_of(self, address: str) -> RateLimit:
+        """Return the rate limit of an address's refused credentials."""
+        return self._find(address).guesses
+
+    def note_refusal(self, address: str, setting: str = "SIO_RATE_LIMIT") -> None:
+        """Log a refusal, the first one of the address in a minute."""
+        self._log_refusal(address, self._find(address), setting)
+
+    # Rooms.
 
     def check_rooms(self, rooms: Collection[str]) -> None:
         """Check the number of a connection's rooms.
@@ -163,3 +206,49 @@ class Limits:
         """
         if len(rooms) > self._max_rooms:
             raise RateLimited(f"more than {self._max_rooms} rooms")
+
+    def _find(self, address: str) -> _Address:
+        network = network_of(address)
+        entry = self._addresses.get(network)
+        if entry is None:
+            entry = self._addresses[network] = _Address(
+                Bucket(self._max_per_address or 1000, self._connect_rate, self._clock),
+                RateLimit(self._rate_limit, self._clock),
+                RateLimit(self._rate_limit, self._clock),
+            )
+            self._forget_idle()
+        else:
+            self._addresses.move_to_end(network)
+        return entry
+
+    def _forget_idle(self) -> None:
+        """Forget the address that was idle longest, if there are too many."""
+        if len(self._addresses) <= MAX_ADDRESSES:
+            return
+        network, entry = next(iter(self._addresses.items()))
+        if entry.tcp or entry.consumers:
+            self._addresses.move_to_end(network)
+        else:
+            del self._addresses[network]
+
+    def _log_refusal(self, address: str, entry: _Address, setting: str) -> None:
+        now = self._clock()
+        if now - entry.logged_at >= LOG_SECONDS:
+            entry.logged_at = now
+            log.warning("limit_reached", address=address, setting=setting)
+
+    def _log_full(self) -> None:
+        now = self._clock()
+        if now - self._full_logged_at >= LOG_SECONDS:
+            self._full_logged_at = now
+            log.warning(
+                "limit_reached",
+                setting="SIO_MAX_CONNECTIONS",
+                consumers=self.consumers,
+                tcp_connections=self.tcp,
+            )
+
+
+def _with_spare(consumers: int) -> int:
+    """Return how many TCP connections there may be beside so many consumers."""
+    return max(int(consumers * TCP_FACTOR), consumers + TCP_SPARE)

@@ -1,13 +1,18 @@
-"""The identity of a client, and its rights. No I/O."""
+"""The identity of a client, and its rights."""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
+from sio_server.access.limits import Limits
 from sio_server.access.sources import Source
-from sio_server.contract.errors import Forbidden, Unauthorized
+from sio_server.contract.errors import Forbidden, RateLimited, Unauthorized
+from sio_server.logs import get_logger
+
+log = get_logger("sio_server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,11 @@ class Principal:
     may_publish: bool
     may_consume: bool
     why_not: str = ""
+
+    @property
+    def is_producer(self) -> bool:
+        """Whether it presented a credential that may publish. Publishing has no rate limit."""
+        return self.may_publish and self.kind != "anonymous"
 
     def check_publish(self) -> None:
         """Check the right to publish.
@@ -52,11 +62,13 @@ class Access:
         producer_keys: the keys that may publish, and consume everything.
         open_publish: who may publish without a credential: ``off``, ``loopback`` or ``anyone``.
         require_auth: whether consuming needs a credential.
+        limits: counts refused credentials by address.
     """
 
     def __init__(
-        self, producer_keys: Collection[str], open_publish: str, require_auth: bool
+        self, producer_keys: Collection[str], open_publish: str, require_auth: bool, limits: Limits
     ) -> None:
+        self._limits = limits
         self._keys = [key.encode() for key in producer_keys]
         self._local, self._remote = (
             Principal(
@@ -79,10 +91,18 @@ class Access:
 
         Raises:
             Unauthorized: the credential is not valid.
+            RateLimited: too many credentials of the address were refused. This one was not looked
+                at, so that guessing is slow.
         """
         if credential is not None and self._keys:
+            guesses = self._limits.guesses_of(source.address)
+            if guesses.is_over:
+                raise RateLimited("too many refused credentials from this address")
             if self._is_key(credential):
                 return Principal("key", may_publish=True, may_consume=True)
+            with suppress(RateLimited):
+                guesses.count()
+            log.warning("credential_refused", address=source.address)
             raise Unauthorized("the credential is not valid")
         return self._local if source.is_local else self._remote
 

@@ -7,12 +7,12 @@ import ipaddress
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from multidict import MultiMapping
 
 _FORWARDING = re.compile(r"(?:forwarded|x-real-ip|via)\Z|x-forwarded-", re.IGNORECASE)
-LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
+_LOOPBACK_HOST = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
+_LOOPBACK_ORIGIN = re.compile(rf"[a-z]+://{_LOOPBACK_HOST.pattern}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ def locate(
     is_local = (
         _is_loopback(peer)
         and not forwarded
-        and _names_loopback(f"//{host}")
-        and ("Origin" not in headers or _names_loopback(headers["Origin"]))
+        and _LOOPBACK_HOST.fullmatch(host) is not None
+        and ("Origin" not in headers or _LOOPBACK_ORIGIN.fullmatch(headers["Origin"]) is not None)
     )
     address = peer
-    if forwarded and _is_in(peer, trusted_proxies):
+    if forwarded and is_in(peer, trusted_proxies):
         hops = ",".join(headers.getall("X-Forwarded-For", ()))
         address = _first_untrusted(hops, peer, trusted_proxies)
         scheme = _first(headers.get("X-Forwarded-Proto")) or scheme
@@ -70,7 +70,7 @@ def _first_untrusted(hops: str, peer: str, trusted_proxies: Collection[str]) -> 
         if not _is_address(hop):
             break
         address = hop
-        if not _is_in(hop, trusted_proxies):
+        if not is_in(hop, trusted_proxies):
             break
     return address
 
@@ -109,7 +109,8 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_in(address: str, networks: Collection[str]) -> bool:
+def is_in(address: str, networks: Collection[str]) -> bool:
+    """Tell whether an address is in any of the networks."""
     return _is_address(address) and any(
         ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
         for network in networks
@@ -125,11 +126,16 @@ def _is_loopback(address: str) -> bool:
     return (mapped or ip).is_loopback
 
 
-@functools.lru_cache(maxsize=64)
-def _names_loopback(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises if the text after the name is not a port
-    except ValueError:
-        return False
-    return parts.hostname in LOOPBACK_NAMES
+@functools.lru_cache(maxsize=4096)
+def network_of(address: str) -> str:
+    """Return what limits by address count: the address; of IPv6, its /64 network.
+
+    One client of IPv6 usually has all addresses of such a network.
+    """
+    if not _is_address(address):
+        return address
+    ip = ipaddress.ip_address(address)
+    mapped = getattr(ip, "ipv4_mapped", None)
+    if mapped is not None:
+        return str(mapped)
+    return address if ip.version == 4 else str(ipaddress.ip_network((int(ip) >> 64 << 64, 64)))

@@ -12,16 +12,18 @@
     ├── MethodNotAllowed       method_not_allowed      405
     ├── IdConflict             id_conflict             409
     ├── TooLarge               too_large               413
+    │   └── HeadTooLarge       too_large               431
     ├── TooManyEvents          too_many_events         413
     ├── UnsupportedMediaType   unsupported_media_type  415
     ├── UnknownType            unknown_type            422
     ├── InvalidFurniture       invalid_furniture       422
     ├── RateLimited            rate_limited            429
     │   ├── Flooding           rate_limited            429   the connection is closed
-    │   └── TooManyConnections rate_limited            503
+    │   └── SessionsFull       rate_limited            429
     ├── Internal               internal                500
     ├── LogUnavailable         log_unavailable         503
-    └── ShuttingDown           shutting_down           503
+    ├── ShuttingDown           shutting_down           503
+    └── TooManyConnections     too_many_connections    503
 
 ``StartError`` is not part of the tree. No client sees it: it stops the server's start. Pure.
 """
@@ -115,6 +117,10 @@ class TooLarge(ContractError):
     code, status = "too_large", 413
 
 
+class HeadTooLarge(TooLarge):
+    status = 431
+
+
 class TooManyEvents(ContractError):
     code, status = "too_many_events", 413
 
@@ -139,10 +145,11 @@ class Flooding(RateLimited):
     """So far over the limit that the connection is closed."""
 
 
-class TooManyConnections(RateLimited):
-    """The server has as many connections as it may have."""
+class SessionsFull(RateLimited):
+    """There is no space to store more rooms with the sessions of connected consumers."""
 
-    status, retry_after = 503, 5
+    def __init__(self) -> None:
+        super().__init__("the server has no space for more rooms; try again later")
 
 
 class Internal(ContractError):
@@ -160,6 +167,12 @@ class ShuttingDown(ContractError):
         """Tell the client to try again after ``seconds``, when another server may have started."""
         super().__init__("the server is stopping")
         self.retry_after = max(1, ceil(seconds))
+
+
+class TooManyConnections(ContractError):
+    """The server has as many connections as it may have."""
+
+    code, status, retry_after = "too_many_connections", 503, 5
 
 
 class StartError(Exception):

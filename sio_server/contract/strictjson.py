@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Generator
 from math import isfinite
 from typing import Any
 
-from sio_server.contract.errors import InvalidJson, InvalidMessage
+from sio_server.contract.errors import InvalidJson, InvalidMessage, TooManyEvents
 
 MAX_INTEGER = 10**100
 """Larger integers are refused: they are slow to convert, and no double holds them."""
@@ -115,11 +116,18 @@ def equal(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def split_members(text: str, key: str, max_depth: int) -> list[str] | None:
+STEP_TOKENS = 1_000
+"""``split_members`` yields after so many tokens."""
+
+MAX_MEMBERS = 20_000
+"""The most members of all arrays together that ``split_members`` cuts out."""
+
+
+def split_members(text: str, key: str, max_depth: int) -> Generator[None, None, list[str] | None]:
     """Cut the array under ``key`` into the texts of its members, without decoding them.
 
     Each member of a batch can then be measured, decoded and refused on its own, exactly like a
-    single event.
+    single event. The work is done in steps: the generator yields after each of them.
 
     Args:
         text: a JSON object.
@@ -131,6 +139,7 @@ def split_members(text: str, key: str, max_depth: int) -> list[str] | None:
 
     Raises:
         InvalidJson: the text outside the members is not JSON.
+        TooManyEvents: there are more than ``MAX_MEMBERS`` members.
     """
     members: list[str] = []
     skeleton: list[str] = []  # the text, with a number in place of each second-level member
@@ -145,7 +154,11 @@ def split_members(text: str, key: str, max_depth: int) -> list[str] | None:
             members.append(member)
             copied = end
 
-    for token in _TOKEN.finditer(text):
+    for number, token in enumerate(_TOKEN.finditer(text), start=1):
+        if number % STEP_TOKENS == 0:
+            if len(members) > MAX_MEMBERS:
+                raise TooManyEvents(f"more than {MAX_MEMBERS} members")
+            yield
         mark = token.group()
         if mark in ("{", "["):
             depth += 1
@@ -160,10 +173,13 @@ def split_members(text: str, key: str, max_depth: int) -> list[str] | None:
             close_member(token.start())
             start = token.end()
     skeleton.append(text[copied:])
-    return _choose(members, loads("".join(skeleton), max_depth), key, max_depth)
+    envelope = loads("".join(skeleton), max_depth)
+    return (yield from _choose(members, envelope, key, max_depth))
 
 
-def _choose(members: list[str], envelope: Any, key: str, max_depth: int) -> list[str] | None:
+def _choose(
+    members: list[str], envelope: Any, key: str, max_depth: int
+) -> Generator[None, None, list[str] | None]:
     """Return the members of the envelope's ``key``. Check that all other members are JSON."""
     if not isinstance(envelope, dict):
         raise InvalidMessage("must be a JSON object")
@@ -174,4 +190,5 @@ def _choose(members: list[str], envelope: Any, key: str, max_depth: int) -> list
     for number, member in enumerate(members):
         if number not in chosen:
             loads(member, max_depth - 2)
+            yield
     return None if numbers is None else [members[number] for number in numbers]

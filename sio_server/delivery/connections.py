@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from sio_server.access.limits import RateLimit
 from sio_server.access.principals import Principal
+from sio_server.access.rates import RateLimit
 from sio_server.access.sources import Source
 from sio_server.contract.events import Offset
 from sio_server.delivery.cursor import Cursor
@@ -16,6 +16,7 @@ from sio_server.delivery.sessions import ConsumerSession
 from sio_server.eventlog.session_contract import Superseded
 from sio_server.logs import get_logger
 from sio_server.metrics import Metrics
+from sio_server.net.tasks import MAX_RUNNING_TASKS
 
 log = get_logger("sio_server")
 
@@ -52,6 +53,19 @@ class Connection:
         self.cursor = cursor
         self.rate = rate
         self.session = session
+
+    @property
+    def is_over_rate(self) -> bool:
+        """Whether its commands are refused before they are decoded.
+
+        A producer's are not: its publishing has no rate limit.
+        """
+        return self.rate.is_over and not self.principal.is_producer
+
+    @property
+    def max_running_commands(self) -> int:
+        """How many of its commands run at once: one, if it may not publish."""
+        return MAX_RUNNING_TASKS if self.principal.may_publish else 1
 
 
 class Connections:

@@ -36,6 +36,35 @@ class Outlet(Protocol):
         """End the transport, because it failed, is too slow, or the log has moved past it."""
 
 
+class _Nowhere:
+    """The outlet of a cursor whose consumer is gone."""
+
+    @staticmethod
+    def encode(record: Record) -> None:
+        """Return nothing."""
+
+    def write(self, frame: Any) -> bool:
+        """Do nothing."""
+        return True
+
+    def write_all(self, frames: Sequence[Any]) -> bool:
+        """Do nothing."""
+        return True
+
+    def unacknowledged_bytes(self) -> int:
+        """Return 0."""
+        return 0
+
+    async def drain(self) -> None:
+        """Return at once."""
+
+    def drop(self) -> None:
+        """Do nothing."""
+
+
+NOWHERE: Outlet = _Nowhere()
+
+
 class State(enum.Enum):
     """The state of a cursor; ``fanout`` has a picture."""
 

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 from sio_server.contract.events import Offset, Record
 from sio_server.delivery.catchup import CatchUp
-from sio_server.delivery.cursor import Cursor, Outlet, State, Write
+from sio_server.delivery.cursor import NOWHERE, Cursor, Outlet, State, Write
 from sio_server.delivery.head import Head
 from sio_server.delivery.recent import MAX_RECENT_EVENTS, RecentEvents
 from sio_server.delivery.resume import LastSeen, ResumeRequest, Start
@@ -109,6 +109,7 @@ class Fanout:
         self._head = Head()
         self._catch_up = CatchUp(log, self._recent, self._head, slow_seconds, delivered)
         self._log = log
+        self._expected = self.position
 
     @property
     def position(self) -> Offset:
@@ -120,18 +121,22 @@ class Fanout:
 
         Returns:
             The log's bounds, for ``resume``. None if the client has no past and the log is not
-            shared. Such a log's tail delivers an event before its ack: there is nothing to wait
-            for.
+            shared.
 
         Raises:
             LogUnavailable: the log cannot be asked for its bounds.
         """
-        if not (request.has_past or self._log.shared):
-            return None
-        bounds = await self._log.bounds()
-        if self._log.shared:
-            await self._head.reach(bounds.position)
+        bounds = None
+        if request.has_past or self._log.shared:
+            bounds = await self._log.bounds()
+        await self._head.reach(
+            bounds.position if bounds is not None and self._log.shared else self._expected
+        )
         return bounds
+
+    def expect(self, position: Offset) -> None:
+        """Note that events up to this position have been taken from the tail, to be delivered."""
+        self._expected = position
 
     def deliver(self, record: Record) -> int:
         """Write a record to every live cursor in its rooms. Return the number of recipients.
@@ -164,8 +169,7 @@ class Fanout:
         for cursor in full:
             self._park(cursor)
         for cursor in failed:
-            self.leave(cursor)
-            cursor.outlet.drop()
+            self._drop(cursor)
         count -= len(failed)
         self._delivered(count)
         return count
@@ -178,8 +182,7 @@ class Fanout:
         """
         rooms = [room for by_name in self._rooms.values() for room in by_name.values()]
         for cursor in {member for room in rooms for member in room.members}:
-            self.leave(cursor)
-            cursor.outlet.drop()
+            self._drop(cursor)
         self._head.move(position)
 
     def join(self, cursor: Cursor, start: Start, on_caught_up: OnCaughtUp) -> None:
@@ -204,9 +207,15 @@ class Fanout:
     def leave(self, cursor: Cursor) -> None:
         """Remove a cursor. A second call does nothing."""
         self._stop_live(cursor, State.GONE)
+        cursor.outlet = NOWHERE  # the consumer refers to its cursor: without this, it is a cycle
         if cursor.task is not None:
             cursor.task.cancel()
             cursor.task = None
+
+    def _drop(self, cursor: Cursor) -> None:
+        outlet = cursor.outlet
+        self.leave(cursor)
+        outlet.drop()
 
     def subscribe(self, cursor: Cursor, rooms: Iterable[str]) -> None:
         """Add rooms. The consumer receives their events after the present head."""

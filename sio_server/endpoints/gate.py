@@ -13,8 +13,9 @@ from multidict import MultiMapping
 
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Access, Principal
-from sio_server.access.sources import Source, locate, origin_allowed
-from sio_server.contract.errors import ContractError, Forbidden
+from sio_server.access.rates import RateLimit
+from sio_server.access.sources import Source, is_in, locate, origin_allowed
+from sio_server.contract.errors import ContractError, Forbidden, RateLimited
 from sio_server.contract.events import Offset
 from sio_server.contract.rooms import CATALOG, parse_room
 from sio_server.engine import EngineSession
@@ -22,8 +23,8 @@ from sio_server.metrics import Metrics
 from sio_server.net.request import HttpRequest
 from sio_server.settings import Settings
 
-SERVER_NAME = "sio_server"
-"""The ``Server`` header. It tells no version and no library."""
+COMMON_HEADERS = {"Server": "sio_server", "X-Content-Type-Options": "nosniff"}
+"""The headers of every response. ``Server`` tells no version and no library."""
 
 _SOURCE = web.RequestKey("source", Source)
 
@@ -92,7 +93,7 @@ class Gate:
 
     def response_headers(self, request: AnyRequest) -> dict[str, str]:
         """Return the headers of every response: the server's name, and which origin may read."""
-        headers = {"Server": SERVER_NAME, "Vary": "Origin"}
+        headers = {**COMMON_HEADERS, "Vary": "Origin"}
         origin = request.headers.get("Origin")
         if origin is not None and self._has_allowed_origin(request):
             headers["Access-Control-Allow-Origin"] = origin
@@ -122,13 +123,34 @@ class Gate:
         return Visitor(self.identify(token if credential is None else credential, source), source)
 
     def enter(self, source: Source) -> Callable[[], None]:
-        """Count a consumer's connection. Return the function to call, once, when it ends.
+        """Count a new consumer. Return the function to call, once, when its connection ends.
 
         Raises:
-            TooManyConnections, RateLimited: the server, or the address, has as many connections as
-                it may have.
+            TooManyConnections, RateLimited: the server, or the address, has as many consumers, or
+                new ones, as it may have.
         """
-        return self._limits.connections.enter(source.address)
+        return self._limits.enter(source.address)
+
+    def enter_tcp(self, address: str) -> Callable[[], None] | None:
+        """Count a TCP connection of a peer; see ``Limits.enter_tcp``."""
+        is_proxy = is_in(address, self._trusted_proxies)
+        return self._limits.enter_tcp(address, is_proxy=is_proxy)
+
+    def count_connect(self, source: Source) -> None:
+        """Count a new consumer on a connection that was counted before.
+
+        Raises:
+            RateLimited: the address has connected too many consumers lately.
+        """
+        self._limits.count_connect(source.address)
+
+    def new_rate(self, source: Source) -> RateLimit:
+        """Return the rate limit of a new connection; ``leave_rate`` takes it back."""
+        return self._limits.new_rate(source.address)
+
+    def leave_rate(self, source: Source, rate: RateLimit) -> None:
+        """Note that the connection with this rate limit has ended."""
+        self._limits.leave_rate(source.address, rate)
 
     def count(self, source: Source) -> None:
         """Count a command of an address.
@@ -136,7 +158,7 @@ class Gate:
         Raises:
             RateLimited: the address is over its limit.
         """
-        self._limits.addresses.of(source.address).count()
+        self._limits.commands_of(source.address).count()
 
     def refuse(self, error: ContractError, source: Source) -> ContractError:
         """Count a refusal, against the address if the client is at fault.
@@ -145,7 +167,9 @@ class Gate:
             The error to answer with: the same one, or ``RateLimited`` if the address is over its
             limit.
         """
-        answer = self._limits.addresses.of(source.address).count_failure(error)
+        answer = self._limits.commands_of(source.address).count_failure(error)
+        if isinstance(answer, RateLimited):
+            self._limits.note_refusal(source.address)
         self._metrics.refused.labels(answer.code).inc()
         return answer
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from multidict import MultiMapping
@@ -19,15 +20,36 @@ from sio_server.contract.errors import (
 from sio_server.contract.events import Event, Offset, Receipt, parse_event
 from sio_server.endpoints.gate import Gate, since_in
 from sio_server.endpoints.responses import json_response
-from sio_server.eventlog.contract import EventLog, Page
+from sio_server.eventlog.contract import EventLog
 from sio_server.hub import Hub
 from sio_server.metrics import Metrics
 from sio_server.net.body import BodyTooLarge, BodyUnreadable, read_body
+from sio_server.net.turns import in_turns
 from sio_server.settings import Settings
 
 MAX_BATCH_EVENTS = 1000
 MAX_PAGE_EVENTS = 1000
 DEFAULT_PAGE_EVENTS = 100
+
+PAGE_BYTES = 262_144
+"""A page ends with the event by which its events have more bytes than this."""
+
+
+class HistoryPage(NamedTuple):
+    """The answer to a read of the log.
+
+    Attributes:
+        events: each event with its offset, as JSON.
+        position: where the next page starts: the last event's offset if there are more events for
+            it, otherwise the log's end.
+        gap: as in the log's ``Page``.
+        more: whether the log has further events of the same rooms.
+    """
+
+    events: list[bytes]
+    position: Offset
+    gap: bool = False
+    more: bool = False
 
 
 class HttpApi:
@@ -74,18 +96,29 @@ class HttpApi:
         principal.check_publish()
         body = await self._body(request, settings.max_batch_bytes)
         try:
-            texts = strictjson.split_members(body.decode(), "events", settings.max_json_depth)
+            texts = await in_turns(
+                strictjson.split_members(body.decode(), "events", settings.max_json_depth)
+            )
         except UnicodeDecodeError:
             raise InvalidJson("not valid JSON") from None
         if texts is None:
             raise InvalidMessage('must be an object with a list "events"')
         if len(texts) > MAX_BATCH_EVENTS:
             raise TooManyEvents(f"a batch has at most {MAX_BATCH_EVENTS} events")
-        parsed = [self._parse_member(text) for text in texts]
+        parsed = await in_turns(self._parse_members(texts))
         events = [event for event in parsed if isinstance(event, Event)]
         results = iter(await self._hub.publish_many(principal, events) if events else ())
         all_results = [next(results) if isinstance(event, Event) else event for event in parsed]
         return json_response({"results": [self._shape(result) for result in all_results]})
+
+    def _parse_members(
+        self, texts: Sequence[str]
+    ) -> Generator[None, None, list[Event | ContractError]]:
+        parsed = []
+        for text in texts:
+            parsed.append(self._parse_member(text))
+            yield
+        return parsed
 
     def _parse_member(self, text: str) -> Event | ContractError:
         settings = self._settings
@@ -110,25 +143,45 @@ class HttpApi:
         rooms, since, limit = self._gate.rooms(query), since_in(query), limit_in(query)
         if principal.kind != "key":
             self._gate.count(source)
-        page, oldest = await self._read(rooms, since, limit)
-        events = ",".join(record.json_with_offset for record in page.records)
+        page = await self._read(rooms, since, limit)
+        oldest = (await self._event_log.bounds()).oldest
         rest = strictjson.dumps(
-            {"position": str(page.position), "oldest": str(oldest), "gap": page.gap}
+            {
+                "position": str(page.position),
+                "oldest": str(oldest),
+                "gap": page.gap,
+                "more": page.more,
+            }
         )
-        text = f'{{"events":[{events}],{rest[1:]}'
-        return web.Response(text=text, content_type="application/json")
+        body = b'{"events":[%b],%b' % (b",".join(page.events), rest[1:].encode())
+        return web.Response(body=body, content_type="application/json", charset="utf-8")
 
-    async def _read(
-        self, rooms: frozenset[str], since: Offset | None, limit: int
-    ) -> tuple[Page, Offset]:
-        log = self._event_log
-        page = await log.read(since, rooms, limit)
-        while not page.at_end and not page.gap and len(page.records) < limit:
-            more = await log.read(page.position, rooms, limit - len(page.records))
-            if more.gap:  # the retention has passed it: the next request says so
-                break
-            page = Page(page.records + more.records, more.position, more.at_end)
-        return page, (await log.bounds()).oldest
+    async def _read(self, rooms: frozenset[str], since: Offset | None, limit: int) -> HistoryPage:
+        """Read one page, and one event beyond it, to know whether there are more.
+
+        Events of these rooms may be rare, so this may read the log up to its end. Each read of the
+        log examines a bounded number of events, and other tasks run between two reads.
+        """
+        read = self._event_log.read
+        events: list[bytes] = []
+        size = 0
+        page = await read(since, rooms, limit)
+        position = page.position
+        while True:
+            for record in page.records:
+                if len(events) == limit or size > PAGE_BYTES:
+                    return HistoryPage(events, position, more=True)
+                events.append(record.json_with_offset.encode())
+                size += len(events[-1])
+                position = record.offset
+            if page.at_end:
+                return HistoryPage(events, page.position, page.gap)
+            is_full = len(events) == limit or size > PAGE_BYTES
+            page = await read(page.position, rooms, 1 if is_full else limit - len(events))
+            if page.gap:  # the retention has passed this read
+                if events:  # the next request says so
+                    return HistoryPage(events, position, more=True)
+                page = await read(since, rooms, limit)
 
     async def _body(self, request: web.Request, max_bytes: int) -> bytes:
         if request.content_type != "application/json":

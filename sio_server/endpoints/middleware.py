@@ -15,10 +15,11 @@ from sio_server.contract.errors import (
     MethodNotAllowed,
     NotFound,
 )
-from sio_server.endpoints.gate import SERVER_NAME, Gate
+from sio_server.endpoints.gate import COMMON_HEADERS, Gate
 from sio_server.endpoints.ops import PATHS as OPS_PATHS
 from sio_server.endpoints.responses import problem
 from sio_server.hub import Hub
+from sio_server.net.handler import FrontHandler
 
 logger = logging.getLogger("sio_server")
 
@@ -31,8 +32,18 @@ PREFLIGHT_HEADERS = {
 }
 
 
-class HttpHandler(web.RequestHandler):
+class HttpHandler(FrontHandler):
     """aiohttp's protocol. Its own errors get the contract's form and do not name aiohttp."""
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Write a response, also the one to an error that came before the endpoints."""
+        if isinstance(resp, web.HTTPException):
+            resp = problem(translate(resp))
+            resp.headers.update(COMMON_HEADERS)
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
 
     def handle_error(
         self,
@@ -43,9 +54,11 @@ class HttpHandler(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer a request that aiohttp cannot read, or whose handler failed."""
         super().handle_error(request, status, exc, message)  # it writes the log line
+        if exc is not None:
+            _forget_frames(exc)
         failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR
         response = problem(Internal("the server failed") if failed else InvalidMessage("bad HTTP"))
-        response.headers["Server"] = SERVER_NAME
+        response.headers.update(COMMON_HEADERS)
         response.force_close()
         return response
 
@@ -56,11 +69,13 @@ class Middleware:
     Args:
         hub: knows whether the server drains.
         gate: checks origins and counts refusals.
+        keepalive_seconds: how long the front keeps an idle connection.
     """
 
-    def __init__(self, hub: Hub, gate: Gate) -> None:
+    def __init__(self, hub: Hub, gate: Gate, keepalive_seconds: float) -> None:
         self._hub = hub
         self._gate = gate
+        self._keep_alive = f"timeout={keepalive_seconds:.0f}"
 
     def install(self, app: web.Application) -> None:
         """Wrap the app's endpoints."""
@@ -83,8 +98,9 @@ class Middleware:
         except ContractError as error:
             return self._refuse(request, error)
         except web.HTTPException as error:
-            return self._refuse(request, _translate(error), error.headers.get("Allow"))
-        except (ConnectionError, TimeoutError):
+            return self._refuse(request, translate(error), error.headers.get("Allow"))
+        except (ConnectionError, TimeoutError) as error:
+            _forget_frames(error)
             return web.Response(status=408)  # nobody reads it: the connection is gone
         except Exception:
             logger.exception("request_failed")
@@ -100,13 +116,26 @@ class Middleware:
         return response
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        if response.keep_alive is not False and request.keep_alive:
+            response.headers["Keep-Alive"] = self._keep_alive
         if request.path in OPS_PATHS:
-            response.headers["Server"] = SERVER_NAME
+            response.headers.update(COMMON_HEADERS)
         else:
             response.headers.update(self._gate.response_headers(request))
 
 
-def _translate(error: web.HTTPException) -> ContractError:
+def _forget_frames(error: BaseException) -> None:
+    """Break a cycle: aiohttp keeps the error, and its traceback's frames refer to aiohttp.
+
+    The request and its body would stay in memory until the next collection.
+    """
+    error.__traceback__ = None
+
+
+def translate(error: web.HTTPException) -> ContractError:
+    """Return the contract's error for an error of aiohttp."""
+    if error.status == 417:
+        return InvalidMessage("Expect may only be 100-continue")
     if error.status == 404:
         return NotFound("there is nothing at this path")
     if isinstance(error, web.HTTPMethodNotAllowed):

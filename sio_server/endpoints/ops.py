@@ -17,6 +17,9 @@ PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
 READY_SECONDS = 2.0
 """The time within which the event log of a ready server answers."""
 
+PROBE_SECONDS = 1.0
+"""The time between two probes of the event log, however often its readiness is asked for."""
+
 
 class Ops:
     """The endpoints that answer even while the server drains.
@@ -31,6 +34,8 @@ class Ops:
         self._hub = hub
         self._event_log = event_log
         self._metrics = metrics
+        self._probe: asyncio.Task[bool] | None = None
+        self._next_probe_at = 0.0
 
     def add_routes(self, app: web.Application) -> None:
         """Serve the endpoints."""
@@ -48,12 +53,31 @@ class Ops:
         """Answer 200 if the server can publish and deliver."""
         if self._hub.is_draining:
             return json_response({"status": "draining"}, 503)
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                await self._event_log.bounds()
-        except (LogUnavailable, TimeoutError):
+        if not await self._is_log_writable():
             return json_response({"status": "log_unavailable"}, 503)
         return json_response({"status": "ok"})
+
+    async def _is_log_writable(self) -> bool:
+        """Return the result of the running probe, or of the last one if that is recent.
+
+        A probe writes to the log, so strangers who ask often must not cause many.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._probe is None or (self._probe.done() and now >= self._next_probe_at):
+            self._next_probe_at = now + PROBE_SECONDS
+            self._probe = asyncio.create_task(self._probe_log())
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                return await asyncio.shield(self._probe)
+        except TimeoutError:
+            return False
+
+    async def _probe_log(self) -> bool:
+        try:
+            await self._event_log.check_writable()
+        except (LogUnavailable, asyncio.CancelledError):  # cancelled by the log, which closes
+            return False
+        return True
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer with the metrics, in Prometheus's text format."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from socketio.exceptions import ConnectionRefusedError as Refused
@@ -17,8 +17,11 @@ from sio_server.contract.commands import Command, parse_event_arguments
 from sio_server.contract.errors import (
     ContractError,
     Flooding,
+    HeadTooLarge,
     InvalidJson,
+    InvalidMessage,
     LogUnavailable,
+    RateLimited,
     ShuttingDown,
 )
 from sio_server.delivery.connections import Connection, Connections
@@ -26,7 +29,7 @@ from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import Fanout
 from sio_server.delivery.resume import Start, resume
 from sio_server.delivery.sessions import ConsumerSession, ConsumerSessions
-from sio_server.endpoints.gate import Gate
+from sio_server.endpoints.gate import COMMON_HEADERS, Gate
 from sio_server.endpoints.responses import problem_response
 from sio_server.endpoints.socketio_client import (
     ConnectAuth,
@@ -35,6 +38,7 @@ from sio_server.endpoints.socketio_client import (
     SocketIOOutlet,
 )
 from sio_server.engine import (
+    BINARY,
     UNDECODABLE,
     AcceptedSession,
     EngineSession,
@@ -45,6 +49,10 @@ from sio_server.engine import (
 from sio_server.eventlog.contract import Bounds
 from sio_server.hub import Hub
 from sio_server.net.front import HttpFront
+from sio_server.net.front_context import FrontLimits
+from sio_server.net.handler import Front
+from sio_server.net.head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS
+from sio_server.net.incoming import Incoming
 from sio_server.net.request import HttpRequest, HttpResponse
 from sio_server.settings import Settings
 
@@ -52,9 +60,6 @@ logger = logging.getLogger("sio_server")
 
 _DEAD_REASONS = frozenset(("ping timeout", "transport error"))
 """The reasons for which a connection counts as dead, as python-engineio names them."""
-
-_CLIENT = "sio_server.client"
-"""The key of the ``SocketIOClient`` in its Engine.IO session's dictionary."""
 
 
 class SocketIO:
@@ -87,6 +92,13 @@ class SocketIO:
         self._connections = connections
         self._limits = limits
         self._max_json_depth = settings.max_json_depth
+        self._front_limits = FrontLimits(
+            settings.connect_timeout,
+            settings.keepalive_seconds,
+            settings.slow_seconds,
+            Incoming(settings.max_incoming_bytes, settings.connect_timeout),
+            gate.enter_tcp,
+        )
         self.server = Server(
             connected=self._connected,
             sessions=self,
@@ -97,8 +109,8 @@ class SocketIO:
             max_payload_bytes=settings.max_batch_bytes,
             max_buffer_bytes=settings.max_buffer_bytes,
             connect_timeout=settings.connect_timeout,
-            guard=self._guard,
-            admit=self._admit,
+            binary=False,
+            door=self,
         )
         self.server.on("disconnect", self._disconnect)
         self.server.on("*", self._event)
@@ -107,11 +119,14 @@ class SocketIO:
         """Serve the endpoint."""
         self.server.attach(app)
 
-    def front(self, make_handler: Callable[[], asyncio.Protocol]) -> HttpFront:
+    def front(self, make_handler: Callable[[Front], asyncio.Protocol]) -> HttpFront:
         """Return the factory for the protocol of each TCP connection; see ``HttpFront``."""
-        return self.server.front(make_handler)
+        return self.server.front(make_handler, limits=self._front_limits)
 
-    def _guard(self, request: HttpRequest) -> HttpResponse | Mapping[str, str]:
+    # The door of the engine.
+
+    def check(self, request: HttpRequest) -> HttpResponse | Mapping[str, str]:
+        """Check the state of the server and the origin of a request; see ``Door``."""
         headers = self._gate.response_headers(request)
         try:
             self._hub.check_open()
@@ -120,11 +135,39 @@ class SocketIO:
             return self._refuse(request, error, headers)
         return headers
 
-    def _admit(self, request: HttpRequest) -> HttpResponse | Callable[[], None]:
+    def admit(self, request: HttpRequest) -> HttpResponse | SocketIOClient:
+        """Count a new consumer; see ``Door``."""
+        gate = self._gate
+        source = gate.source(request)
         try:
-            return self._gate.enter(self._gate.source(request))
+            leave = gate.enter(source)
         except ContractError as error:
             return self._refuse(request, error)
+
+        def left(client: SocketIOClient) -> None:
+            leave()
+            gate.leave_rate(source, client.rate)
+
+        return SocketIOClient(source, gate.new_rate(source), left)
+
+    def malformed(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Count a malformed request against its address; see ``Door``."""
+        try:
+            self._gate.count(self._gate.source(request))
+        except RateLimited as error:
+            return self._refuse(request, error)
+        return response
+
+    def refuse_head(self) -> HttpResponse:
+        """Refuse a request whose head is too large; see ``Door``."""
+        response = problem_response(
+            HeadTooLarge(
+                f"a request has at most {MAX_HEAD_BYTES} bytes before its body, "
+                f"and {MAX_HEADER_FIELDS} header fields"
+            )
+        )
+        response.headers.update(COMMON_HEADERS)
+        return response
 
     def _refuse(
         self,
@@ -142,11 +185,15 @@ class SocketIO:
         self, session: EngineSession, namespace: str, auth: Mapping[str, Any]
     ) -> AcceptedSession:
         """Let a client connect, or recover its session; see ``SessionRegistry``."""
+        if session.closed:
+            raise SessionsUnavailable
         client = self._client_of(session)
         try:
-            client.connect_rate.count()
+            self._count_connect(client)
             self._hub.check_open()
             parsed = ConnectAuth.parse(auth, self._max_json_depth)
+            if parsed.past.has_past:
+                client.rate.count()
             principal = self._authorise(client, parsed)
             bounds = await self._fanout.prepare(parsed.past)
             connection = await self._make_connection(client, session, parsed, principal, bounds)
@@ -162,6 +209,7 @@ class SocketIO:
                 client.close()
             raise Refused(error.message, error.as_dict()) from None
         client.connection = connection
+        session.handlers.max_running = connection.max_running_commands
         consumer_session = connection.session
         if consumer_session is None:
             return AcceptedSession()
@@ -169,13 +217,20 @@ class SocketIO:
 
     def _client_of(self, session: EngineSession) -> SocketIOClient:
         """Return the client of an Engine.IO session. It stays the same for every CONNECT."""
-        client: SocketIOClient | None = session.session.get(_CLIENT)
-        if client is None:
-            source = self._gate.source_of_session(session)
-            new_rate = self._limits.new_rate
-            client = SocketIOClient(session, source, new_rate(), new_rate())
-            session.session[_CLIENT] = client
+        client = cast("SocketIOClient", session.guest)
+        client.session = session
         return client
+
+    def _count_connect(self, client: SocketIOClient) -> None:
+        """Count a CONNECT packet. The first one was counted when the session was opened.
+
+        Raises:
+            RateLimited: there are too many.
+        """
+        client.connects += 1
+        if client.connects > 1:
+            client.rate.count()
+            self._gate.count_connect(client.source)
 
     def _authorise(self, client: SocketIOClient, auth: ConnectAuth) -> Principal:
         self._limits.check_rooms(auth.rooms)
@@ -213,7 +268,8 @@ class SocketIO:
 
     async def _begin_session(
         self, principal: Principal, cursor: Cursor, start: Start
-    ) -> ConsumerSession:
+    ) -> ConsumerSession | None:
+        """Store a new session; return None if there is no space for it, or on the disk."""
         session = ConsumerSession(
             self.server.eio.generate_id(),
             principal.kind,
@@ -221,8 +277,11 @@ class SocketIO:
             dict(cursor.rooms),
             start.gap,
         )
-        await self._sessions.begin(session)
-        return session
+        try:
+            return session if await self._sessions.begin(session) else None
+        except LogUnavailable:  # it may still be read: the consumer gets what is delivered
+            logger.warning("session_not_begun")
+            return None
 
     # The connection's life.
 
@@ -261,7 +320,7 @@ class SocketIO:
 
     def _client(self, sid: str) -> SocketIOClient | None:
         session = self.server.engine_session(sid)
-        return None if session is None else session.session.get(_CLIENT)
+        return None if session is None else self._client_of(session)
 
     async def _event(self, name: Any, sid: str, *arguments: Any) -> Any:
         client = self._client(sid)
@@ -269,6 +328,8 @@ class SocketIO:
             return None
 
         def parse() -> Command:
+            if BINARY in arguments:
+                raise InvalidMessage("binary data is not accepted")
             if UNDECODABLE in arguments:
                 raise InvalidJson(
                     "not valid JSON, nested too deeply, or a number has too many digits"

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sio_server.access.limits import RateLimit
+from sio_server.access.rates import RateLimit
 from sio_server.access.sources import Source
 from sio_server.contract import strictjson
-from sio_server.contract.errors import InvalidMessage
+from sio_server.contract.errors import Flooding, InvalidMessage, RateLimited
 from sio_server.contract.events import Offset, Record
 from sio_server.contract.rooms import CATALOG, parse_rooms
 from sio_server.delivery.connections import Connection
 from sio_server.delivery.fanout import CaughtUp
 from sio_server.delivery.resume import ResumeRequest, Start
-from sio_server.engine import EngineSession
+from sio_server.engine import EngineSession, ProtocolError
 from sio_server.net.frames import Frame
 
 _EVENT = "42"  # Engine.IO MESSAGE, Socket.IO EVENT, namespace /
@@ -115,30 +115,56 @@ class ConnectAuth(NamedTuple):
 
 
 class SocketIOClient:
-    """One Socket.IO client.
+    """One Socket.IO client: the guest of an Engine.IO session; see ``Guest``.
 
     Args:
-        session: its Engine.IO session.
         source: the address from which it opened its Engine.IO session.
         rate: the limit for its commands.
-        connect_rate: the limit for its CONNECT packets.
+        leave: called once when the session has ended.
 
     Attributes:
+        session: its Engine.IO session; set by its first CONNECT.
+        connects: the number of its CONNECT packets.
         connection: None until the handshake has succeeded.
         decide: returns its start, given the head; set by the handshake.
     """
 
-    __slots__ = ("_session", "connect_rate", "connection", "decide", "rate", "source")
+    __slots__ = ("_leave", "connection", "connects", "decide", "rate", "session", "source")
 
     def __init__(
-        self, session: EngineSession, source: Source, rate: RateLimit, connect_rate: RateLimit
+        self, source: Source, rate: RateLimit, leave: Callable[[SocketIOClient], None]
     ) -> None:
-        self._session = session
+        self._leave = leave
         self.source = source
         self.rate = rate
-        self.connect_rate = connect_rate
+        self.connects = 0
         self.connection: Connection | None = None
+        self.session: EngineSession
         self.decide: Callable[[Offset], Start]
+
+    @property
+    def is_over_rate(self) -> bool:
+        """Whether its events are refused before they are decoded."""
+        connection = self.connection
+        return self.rate.is_over if connection is None else connection.is_over_rate
+
+    def count(self) -> bool:
+        """Count a packet that is no message; return False if it must not be answered.
+
+        Raises:
+            ProtocolError: there are ten times as many as the limit.
+        """
+        try:
+            self.rate.count()
+        except Flooding:
+            raise ProtocolError("far over the rate limit") from None
+        except RateLimited:
+            return False
+        return True
+
+    def leave(self) -> None:
+        """Note that the session has ended."""
+        self._leave(self)
 
     def caught_up(self, caught_up: CaughtUp) -> None:
         """Emit ``ready``, and note where a fresh session has begun."""
@@ -152,8 +178,8 @@ class SocketIOClient:
 
     def emit(self, event: str, argument: dict[str, Any]) -> None:
         """Emit an event with one argument."""
-        self._session.write(Frame(f'{_EVENT}["{event}",{strictjson.dumps(argument)}]'))
+        self.session.write(Frame(f'{_EVENT}["{event}",{strictjson.dumps(argument)}]'))
 
     def close(self) -> None:
         """End the transport. The client may connect again and recover its session."""
-        self._session.end("transport close")
+        self.session.end("transport close")

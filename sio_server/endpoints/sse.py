@@ -7,7 +7,6 @@ from functools import partial
 
 from aiohttp import HttpVersion11, web
 
-from sio_server.access.limits import Limits
 from sio_server.contract import strictjson
 from sio_server.contract.events import Offset, Record
 from sio_server.delivery.connections import Connection, Connections
@@ -17,6 +16,7 @@ from sio_server.delivery.resume import ResumeRequest, Start, resume
 from sio_server.endpoints.gate import Gate, since_in
 from sio_server.net.connection import DETACHED, TcpConnection
 from sio_server.net.deadlines import Deadlines
+from sio_server.net.handler import detach_from_aiohttp
 from sio_server.settings import Settings
 
 COMMENT_SECONDS = 15
@@ -107,7 +107,6 @@ class SseApi:
         gate: identifies the client and counts its connection.
         fanout: delivers events to the stream.
         connections: the open connections.
-        limits: the rate limit of a connection.
         settings: the bounds of a connection's buffer.
     """
 
@@ -116,13 +115,11 @@ class SseApi:
         gate: Gate,
         fanout: Fanout,
         connections: Connections,
-        limits: Limits,
         settings: Settings,
     ) -> None:
         self._gate = gate
         self._fanout = fanout
         self._connections = connections
-        self._limits = limits
         self._settings = settings
         self._comments: Deadlines[EventStream] = Deadlines(COMMENT_SECONDS, self._comment)
 
@@ -142,16 +139,23 @@ class SseApi:
         rooms = gate.rooms(query)
         last_id = request.headers.get("Last-Event-ID")
         past = ResumeRequest(since=Offset.parse(last_id) if last_id else since_in(query))
-        bounds = await self._fanout.prepare(past)
-        leave = gate.enter(source)
+        leave, rate = gate.enter(source), gate.new_rate(source)
+
+        def left() -> None:
+            leave()
+            gate.leave_rate(source, rate)
+
         try:
+            if past.has_past:
+                rate.count()
+            bounds = await self._fanout.prepare(past)
             stream = await self._open(request)
         except BaseException:
-            leave()
+            left()
             raise
         cursor = Cursor(stream, rooms, self._fanout.position)
-        stream.leave = leave
-        stream.connection = Connection("sse", principal, source, cursor, self._limits.new_rate())
+        stream.leave = left
+        stream.connection = Connection("sse", principal, source, cursor, rate)
         self._serve(stream, partial(resume, past, None, bounds))
         return DETACHED
 
@@ -170,7 +174,7 @@ class SseApi:
         kind = EventStream if is_chunked else UnchunkedEventStream
         settings = self._settings
         stream = kind(settings.max_buffer_bytes, settings.max_message_bytes, self._ended)
-        stream.detach_from_aiohttp(request)
+        detach_from_aiohttp(request, stream)
         return stream
 
     def _serve(self, stream: EventStream, decide: Callable[[Offset], Start]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sio_server.access.limits import Limits
+from sio_server.access.rates import RateLimit
 from sio_server.contract import strictjson
 from sio_server.contract.commands import Command, parse_message, parse_ref
 from sio_server.contract.errors import (
@@ -21,6 +21,7 @@ from sio_server.contract.errors import (
     InvalidMessage,
     LogUnavailable,
     RateLimited,
+    TooManyConnections,
     Unauthorized,
 )
 from sio_server.contract.events import Record
@@ -65,7 +66,7 @@ FORBIDDEN = CloseCode(4403, may_reconnect=False)
 
 def close_code(error: ContractError) -> CloseCode:
     """Return the code that closes a WebSocket whose handshake failed."""
-    if isinstance(error, LogUnavailable):
+    if isinstance(error, LogUnavailable | RateLimited):
         return TRY_AGAIN_LATER
     if isinstance(error, Unauthorized):
         return UNAUTHORIZED
@@ -117,6 +118,7 @@ class WebSocketClient:
         """Serve the client from now on. ``leave`` is called when the connection ends."""
         connection, past = handshake.connection, handshake.past
         self._connection = connection
+        self._tasks.max_running = connection.max_running_commands
         self._wants_ready = past.since is not None
         self._leave = leave
         self._heartbeat.add(self)
@@ -136,6 +138,17 @@ class WebSocketClient:
     def message_received(self, message: str | bytes) -> Awaitable[None] | None:
         """Execute a command; see ``Receiver``."""
         return self._tasks.start(self._answer(message))
+
+    def control_received(self) -> bool:
+        """Count a frame that brings no command; see ``Receiver``."""
+        try:
+            self._connection.rate.count()
+        except Flooding:
+            self.close(TRY_AGAIN_LATER, "over the rate limit")
+            return False
+        except RateLimited:
+            return False
+        return True
 
     def connection_closed(self, error: FramingError | None) -> None:
         """Remove the client; see ``Receiver``."""
@@ -204,15 +217,14 @@ class WebSocketClient:
 
         try:
             answer = await self._hub.execute(self._connection, parse)
-        except Exception as failure:
-            if isinstance(failure, ContractError):
-                error = failure
-            else:
-                logger.exception("command_failed")
-                error = Internal("the server failed; its log says why")
+        except ContractError as error:
             self.send_error(error, ref)
             if isinstance(error, Flooding):
                 self.close(TRY_AGAIN_LATER, "over the rate limit")
+            return
+        except Exception:
+            logger.exception("command_failed")
+            self.send_error(Internal("the server failed; its log says why"), ref)
             return
         if answer.get("type") == "pong":
             self.send(answer if ref is None else {**answer, "ref": ref})
@@ -228,7 +240,6 @@ class PlainWebSocket:
         gate: identifies the client and counts its connection.
         fanout: delivers events to the clients.
         connections: the open connections.
-        limits: the rate limit of a connection.
         settings: the heartbeat, and the bounds of a message and of the buffer.
     """
 
@@ -238,14 +249,12 @@ class PlainWebSocket:
         gate: Gate,
         fanout: Fanout,
         connections: Connections,
-        limits: Limits,
         settings: Settings,
     ) -> None:
         self._hub = hub
         self._gate = gate
         self._fanout = fanout
         self._connections = connections
-        self._limits = limits
         self._settings = settings
         self._heartbeat = Heartbeat(settings.ping_interval, settings.ping_timeout)
 
@@ -256,27 +265,34 @@ class PlainWebSocket:
         client = WebSocketClient(self._hub, self._connections, self._heartbeat, self._settings)
         try:
             leave = gate.enter(source)
-        except RateLimited as full:
+        except (RateLimited, TooManyConnections) as full:
             _open(client, request)
             client.close(TRY_AGAIN_LATER, full.message)
             return DETACHED
+        rate = gate.new_rate(source)
         try:
-            handshake = await self._handshake(request, client)
+            handshake = await self._handshake(request, client, rate)
             _open(client, request)
         except BaseException:
             leave()
             raise
         if isinstance(handshake, ContractError):
             leave()
+            gate.leave_rate(source, rate)
             error = gate.refuse(handshake, source)
             client.send_error(error)
             client.close(close_code(error), error.code)
         else:
-            client.start(handshake, leave)
+
+            def left() -> None:
+                leave()
+                gate.leave_rate(source, rate)
+
+            client.start(handshake, left)
         return DETACHED
 
     async def _handshake(
-        self, request: web.Request, client: WebSocketClient
+        self, request: web.Request, client: WebSocketClient, rate: RateLimit
     ) -> _Handshake | ContractError:
         gate, query = self._gate, request.query
         try:
@@ -284,11 +300,13 @@ class PlainWebSocket:
             principal.check_consume()
             past = ResumeRequest(since=since_in(query))
             rooms = gate.rooms(query)
+            if past.has_past:
+                rate.count()
             bounds = await self._fanout.prepare(past)
         except ContractError as error:
             return error
         cursor = Cursor(client, rooms, self._fanout.position)
-        connection = Connection("websocket", principal, source, cursor, self._limits.new_rate())
+        connection = Connection("websocket", principal, source, cursor, rate)
         return _Handshake(connection, past, bounds)
 
 

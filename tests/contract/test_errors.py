@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from tests.conftest import load_contract, load_vectors
-from tests.contract.test_transports import events_after, position
+from tests.contract.test_transports import position
+from tests.support.history import read_history
 from tests.support.raw import Closed, plain, raw_socketio
 from tests.support.server import Server
 
@@ -145,7 +146,7 @@ async def test_every_fault_gets_its_code_and_appends_nothing(server: Server, sen
             assert error["message"], case["name"]
             fields = [fault["field"] for fault in error.get("details", ())]
             assert fields == case.get("fields", []), case["name"]
-    appended = await events_after(server.url, start)
+    appended = await read_history(server.url, start)
     assert all(event["furniture"] == GOOD["furniture"] for event in appended)
     assert bool(appended) is (sender == "batch")
 

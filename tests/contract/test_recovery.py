@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,8 @@ import aiohttp
 import pytest
 
 from tests.conftest import load_vectors
-from tests.support.raw import Closed, raw_socketio
-from tests.support.server import Server
+from tests.support.raw import Closed, RawSocketIO, raw_socketio
+from tests.support.server import Server, wait_until
 
 pytestmark = pytest.mark.parametrize("transport", ["websocket", "polling"])
 
@@ -27,6 +28,17 @@ async def publish(url: str, count: int = 1, **fields: object) -> list[str]:
         http.post(f"{url}/api/events/batch", json={"events": [event] * count}) as answer,
     ):
         return [result["offset"] for result in (await answer.json())["results"]]
+
+
+async def leave(client: RawSocketIO, server: Server) -> None:
+    """End a transport, so that its client can recover, and wait until the server has noticed."""
+
+    def disconnects() -> int:
+        return sum(line["event"] == "disconnected" for line in server.log)
+
+    before = disconnects()
+    await client.send("1")
+    await asyncio.to_thread(wait_until, lambda: disconnects() > before, "the client is gone")
 
 
 async def test_a_connect_answer_carries_a_secret_pid(server: Server, transport: str) -> None:
@@ -98,15 +110,60 @@ async def test_an_unknown_pid_gets_a_fresh_session(
 
 
 async def test_another_identity_gets_a_fresh_session(start_server: Start, transport: str) -> None:
-    """The session is ended for its owner too, because another client knows its secret."""
+    """The owner of the session notices nothing, and can recover it later."""
     server = start_server(producer_keys="k" * 32)
-    async with raw_socketio(server.url, transport, {"token": "k" * 32}) as client:
-        pid = client.connected["pid"]
-    for _ in range(2):
+    token = {"token": "k" * 32}
+    async with raw_socketio(server.url, transport, token) as owner:
+        pid, sid = owner.connected["pid"], owner.connected["sid"]
+        async with raw_socketio(server.url, transport, {"pid": pid}) as other:
+            assert (other.ready["recovered"], other.ready["gap"]) == (False, True)
+            assert other.connected["pid"] != pid
+            assert other.connected["sid"] != sid
+        answer = await owner.call("subscribe", '"author:Eva"')
+        assert answer == {"ok": True, "rooms": ["author:Eva", "catalog"]}
+    async with raw_socketio(server.url, transport, {"pid": pid}) as other:
+        assert other.ready["recovered"] is False
+    async with raw_socketio(server.url, transport, {"pid": pid, **token}) as owner:
+        assert owner.connected == {"sid": sid, "pid": pid}
+        assert owner.ready["recovered"] is True
+        assert owner.ready["rooms"] == ["author:Eva", "catalog"]
+
+
+async def test_without_space_for_sessions_a_consumer_gets_none(
+    start_server: Start, transport: str
+) -> None:
+    """It is served as others are, with offsets, but it cannot recover. Sessions do not grow."""
+    server = start_server(max_session_bytes=1_300)  # for one session
+    async with raw_socketio(server.url, transport) as first:
+        assert first.connected.keys() == {"sid", "pid"}
+        refused = await first.call("subscribe", json.dumps([f"author:{'x' * 250}", "author:Eva"]))
+        assert (refused["ok"], refused["error"]["code"]) == (False, "rate_limited")
+        assert await first.call("unsubscribe", '"author:Eva"') == {"ok": True, "rooms": ["catalog"]}
+        async with raw_socketio(server.url, transport) as second:
+            assert second.connected.keys() == {"sid"}
+            assert (second.ready["recovered"], second.ready["gap"]) == (False, False)
+            (offset,) = await publish(server.url)
+            assert (await second.receive("42")).endswith(f',"{offset}"]')
+            answer = await second.call("subscribe", json.dumps([f"author:{'x' * 250}"]))
+            assert answer["ok"] is True
+            await leave(second, server)
+        await leave(first, server)
+    async with raw_socketio(server.url, transport) as third:
+        assert third.connected.keys() == {"sid", "pid"}, "the first one has left"
+
+
+async def test_brief_sessions_are_dropped_first(start_server: Start, transport: str) -> None:
+    """Beyond their number, a consumer that has left gets a fresh session."""
+    server = start_server(max_sessions=2)
+    pids = []
+    for _ in range(3):
+        async with raw_socketio(server.url, transport) as client:
+            pids.append(client.connected["pid"])
+            await leave(client, server)
+    for pid, recovered in zip(pids, (False, True, True), strict=True):
         async with raw_socketio(server.url, transport, {"pid": pid}) as client:
-            assert client.ready["recovered"] is False
-    async with raw_socketio(server.url, transport, {"pid": pid, "token": "k" * 32}) as client:
-        assert client.ready["recovered"] is False
+            assert (client.ready["recovered"], client.ready["gap"]) == (recovered, not recovered)
+            await client.send("41")  # so that this session is not kept
 
 
 async def test_an_offset_older_than_the_retention_is_a_gap(

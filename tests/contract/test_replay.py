@@ -48,12 +48,37 @@ async def test_the_history_comes_in_pages(start_server: Start) -> None:
         first = await read(http, server.url, limit=3)
         assert [event["offset"] for event in first["events"]] == offsets[:3]
         assert (first["position"], first["oldest"]) == (offsets[2], empty["position"])
+        assert (first["more"], empty["more"]) == (True, False)
         second = await read(http, server.url, limit=1000, since=first["position"])
         assert [event["offset"] for event in second["events"]] == offsets[3:]
+        assert (second["position"], second["more"]) == (offsets[-1], False)
         end = await read(http, server.url, limit=0)
-        assert (end["events"], end["position"]) == ([], offsets[-1])
+        assert (end["events"], end["position"], end["more"]) == ([], offsets[-1], False)
         last = await read(http, server.url, since=end["position"])
         assert (last["events"], last["position"], last["gap"]) == ([], offsets[-1], False)
+
+
+async def test_a_page_of_large_events_ends_early(start_server: Start) -> None:
+    """It has at most 256 KiB and one event, and says that there are more."""
+    server = start_server()
+    async with aiohttp.ClientSession() as http:
+        for number in range(30):
+            await publish(http, server.url, f"{number}", descripcion="ñ" * 9_000)
+        ids: list[str] = []
+        query = {"limit": 1_000}
+        pages = []
+        while True:
+            async with http.get(f"{server.url}/api/events", params=query) as response:
+                body = await response.read()
+            assert len(body) < 262_144 + 20_000
+            pages.append(json.loads(body))
+            ids += [event["id"] for event in pages[-1]["events"]]
+            if not pages[-1]["more"]:
+                break
+            assert pages[-1]["position"] == pages[-1]["events"][-1]["offset"]
+            query["since"] = pages[-1]["position"]
+    assert ids == [f"{number}" for number in range(30)]
+    assert [len(page["events"]) for page in pages] == [15, 15]
 
 
 async def test_the_history_is_filtered_by_rooms(start_server: Start) -> None:
@@ -68,7 +93,7 @@ async def test_the_history_is_filtered_by_rooms(start_server: Start) -> None:
         async with http.get(f"{server.url}/api/events", params=query) as response:
             page = await response.json()
         assert [event["offset"] for event in page["events"]] == [oak, beech]
-        assert page["position"] == last
+        assert (page["position"], page["more"]) == (last, False)
 
 
 @asynccontextmanager
@@ -216,6 +241,7 @@ async def test_a_gap_is_announced_and_nothing_is_replayed(
         }[since]
         page = await read(http, server.url, since=offset)
         assert (page["gap"], page["events"], page["position"]) == (True, [], end)
+        assert page["more"] is False
         oldest = await read(http, server.url, since=page["oldest"])
         assert (oldest["gap"], len(oldest["events"])) == (False, 5)
         async with OPENERS[transport](server.url, offset, ["catalog"]) as received:

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import load_vectors
+from tests.support.history import read_history
 from tests.support.server import Server
 from tests.support.transports import CONSUMERS, PRODUCERS
 
@@ -21,15 +22,6 @@ def as_published(vector: dict[str, Any], producer: str) -> dict[str, Any]:
     """Return a vector's event. If it has an id, the producer's name makes the id unique."""
     event: dict[str, Any] = vector["publish"]
     return {**event, "id": f"{event['id']} {producer}"} if event.get("id") else event
-
-
-async def events_after(url: str, since: str) -> list[dict[str, Any]]:
-    """Return the events after ``since``, up to the log's end."""
-    async with aiohttp.ClientSession() as http:
-        params = {"since": since, "limit": "1000"}
-        async with http.get(f"{url}/api/events", params=params) as response:
-            events: list[dict[str, Any]] = json.loads(await response.text())["events"]
-            return events
 
 
 async def position(url: str) -> str:
@@ -74,7 +66,7 @@ async def test_every_consumer_receives_every_published_event(server: Server) -> 
         assert comparable(consumer.events) == comparable(expected), name
         if name != "python, one argument":
             assert consumer.offsets == offsets, name
-    stored = await events_after(server.url, start)
+    stored = await read_history(server.url, start)
     assert [event.pop("offset") for event in stored] == offsets
     assert _as_text(stored) == _as_text(expected)
 
@@ -137,4 +129,4 @@ async def test_publishes_of_one_connection_are_appended_in_their_order(server: S
         acks = 0
         while acks < len(sent):
             acks += (await socket.receive_json())["type"] == "ack"
-    assert [event["id"] for event in await events_after(server.url, start)] == sent
+    assert [event["id"] for event in await read_history(server.url, start)] == sent

@@ -12,8 +12,9 @@ import pytest
 from furniture_events import LogUnavailable, Producer, Published, TransportError
 
 from tests.conftest import load_vectors
+from tests.support.history import read_history
 from tests.support.raw import plain, raw_socketio
-from tests.support.server import Server
+from tests.support.server import Server, readiness
 
 EVENT = load_vectors("events.json")[0]["publish"]
 BIG = {**EVENT, "furniture": {**EVENT["furniture"], "descripcion": "x" * 9000}}
@@ -22,20 +23,14 @@ LOG = "sqlite:///events.db"
 
 async def logged_ids(url: str) -> list[str]:
     """Return the ids of all events in the log, in order."""
-    ids: list[str] = []
-    async with aiohttp.ClientSession() as http:
-        query = {"limit": "1000"}
-        while True:
-            async with http.get(f"{url}/api/events", params=query) as response:
-                page = await response.json()
-            ids += [event["id"] for event in page["events"]]
-            if not page["events"]:
-                return ids
-            query["since"] = page["position"]
+    return [event["id"] for event in await read_history(url)]
 
 
 async def test_a_full_disk_refuses_events_and_loses_no_acknowledged_one(tmp_path: Path) -> None:
-    """Each transport answers ``log_unavailable``. Acknowledged events are there after a restart."""
+    """Each transport answers ``log_unavailable``, and the server is not ready.
+
+    Acknowledged events are there after a restart.
+    """
     server = Server(tmp_path, event_log=LOG, max_file_bytes=400_000)
     acknowledged = []
     with Producer(server.url, attempts=1) as producer, pytest.raises(LogUnavailable):
@@ -52,9 +47,11 @@ async def test_a_full_disk_refuses_events_and_loses_no_acknowledged_one(tmp_path
         async with http.post(f"{server.url}/api/events", json=BIG) as response:
             assert response.status == 503
             assert int(response.headers["Retry-After"]) > 0
+    assert readiness(server.url) == 503
     assert await logged_ids(server.url) == acknowledged
     server.stop()
     again = Server(tmp_path, event_log=LOG)
+    assert readiness(again.url) == 200
     assert await logged_ids(again.url) == acknowledged
     with Producer(again.url) as producer:
         acknowledged.append(producer.publish(BIG).id)

@@ -13,6 +13,7 @@ import pytest
 
 from sio_server.settings import Settings
 from tests.conftest import load_vectors
+from tests.support.history import read_history
 from tests.support.raw import Closed, RawSocketIO, plain, raw_socketio
 from tests.support.server import ROOT, TIMEOUT, Server, start_expecting_failure
 
@@ -155,11 +156,7 @@ async def test_a_stop_acknowledges_every_appended_event(tmp_path: Path) -> None:
     assert closed.value.code == 1001
     assert server.stop() == 0
     again = Server(tmp_path, event_log="sqlite:///events.db")
-    async with (
-        aiohttp.ClientSession() as http,
-        http.get(f"{again.url}/api/events", params={"limit": "1000"}) as response,
-    ):
-        logged = {event["id"] for event in (await response.json())["events"]}
+    logged = {event["id"] for event in await read_history(again.url)}
     assert again.stop() == 0
     assert logged == acknowledged
     assert not logged & refused

@@ -71,6 +71,7 @@ class Server:
     Args:
         folder: its working directory, with ``var/`` and ``.env``.
         max_file_bytes: the size at which writing a file fails, as on a full disk.
+        max_open_files: the limit of open files that the server cannot raise.
         settings: settings in lower case, without their prefix.
     """
 
@@ -79,6 +80,7 @@ class Server:
         folder: Path,
         *,
         max_file_bytes: int | None = None,
+        max_open_files: int | None = None,
         **settings: object,
     ) -> None:
         chosen = {
@@ -94,12 +96,18 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if name[:4] != "SIO_"}
         environment |= {f"SIO_{name.upper()}": str(value) for name, value in chosen.items()}
         environment["PYTHONPATH"] = str(ROOT)
+
+        def limit_files() -> None:
+            limits = (max_open_files or 0,) * 2
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "sio_server"],
             cwd=folder,
             env=environment,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=limit_files if max_open_files else None,  # noqa: PLW1509 - it only calls the kernel
         )
         if max_file_bytes is not None:
             limits = (max_file_bytes, max_file_bytes)

@@ -145,8 +145,10 @@ def follow_the_contract(handler: Handler) -> None:
     if path.endswith("/healthz"):
         handler.answer(200, {"status": "ok"})
     elif path.endswith("/api/events?limit=0"):
+        position = f"e-{len(broker.log)}"
         handler.answer(
-            200, {"events": [], "position": f"e-{len(broker.log)}", "oldest": "e-0", "gap": False}
+            200,
+            {"events": [], "position": position, "oldest": "e-0", "gap": False, "more": False},
         )
     elif path.endswith("/api/events/batch"):
         handler.answer(

@@ -41,6 +41,7 @@ CODES = [
     "internal",
     "log_unavailable",
     "shutting_down",
+    "too_many_connections",
 ]
 
 EXAMPLES: list[FurnitureEventsError] = [
@@ -56,7 +57,7 @@ EXAMPLES: list[FurnitureEventsError] = [
 
 
 def test_every_code_of_the_contract_has_its_class() -> None:
-    """The nineteen codes map to nineteen classes, each with its code."""
+    """The twenty codes map to twenty classes, each with its code."""
     assert sorted(ERRORS_BY_CODE) == sorted(CODES)
     assert all(cls.code == code and cls("x").code == code for code, cls in ERRORS_BY_CODE.items())
 

@@ -1,25 +1,16 @@
-"""Limits of commands, addresses and connections: each at its bound, and one past it."""
+"""Limits of addresses and connections: each at its bound, and one past it."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import structlog
 
-from sio_server.access import limits
-from sio_server.access.limits import AddressRates, ConnectionLimits, RateLimit
-from sio_server.contract.errors import Flooding, RateLimited, TooManyConnections
-
-
-class Clock:
-    """A clock that moves only when a test sets it."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the current seconds."""
-        return self.now
+from sio_server.access import limits as module
+from sio_server.access.limits import Limits
+from sio_server.contract.errors import RateLimited, TooManyConnections
+from tests.support.clock import Clock
 
 
 @pytest.fixture
@@ -28,115 +19,41 @@ def clock() -> Clock:
     return Clock()
 
 
-def outcomes(rate: RateLimit, times: int) -> list[str]:
-    """Count this many commands, and return the outcome of each."""
-    results = []
-    for _ in range(times):
-        try:
-            rate.count()
-        except RateLimited as error:
-            results.append("closed" if isinstance(error, Flooding) else "refused")
-        else:
-            results.append("passed")
-    return results
+def make(clock: Clock | None = None, **changes: int) -> Limits:
+    """Return limits of 2 commands, 2 rooms, and 100 connections, without other bounds."""
+    options: dict[str, Any] = {
+        "rate_limit": 2,
+        "max_rooms": 2,
+        "max_connections": 100,
+        "max_connections_per_address": 0,
+    }
+    return Limits(**options | changes, clock=clock or Clock())
 
 
-@pytest.mark.parametrize("limit", [2, 3, 100])
-def test_commands_over_the_limit_are_refused_and_then_close(limit: int, clock: Clock) -> None:
-    """Ten times the limit closes the connection, and so does every command after that."""
-    results = outcomes(RateLimit(limit, clock), limit * 10 + 5)
-    assert results[:limit] == ["passed"] * limit
-    assert results[limit : limit * 10 - 1] == ["refused"] * (limit * 9 - 1)
-    assert results[limit * 10 - 1 :] == ["closed"] * 6
-
-
-def test_a_refusal_names_the_limit_and_says_when_to_retry(clock: Clock) -> None:
-    """A refusal that closes the connection has the same code."""
-    rate = RateLimit(1, clock)
-    rate.count()
-    with pytest.raises(RateLimited, match="more than 1 commands") as caught:
-        rate.count()
-    assert (caught.value.code, caught.value.status) == ("rate_limited", 429)
-    assert caught.value.retry_after == 60
-    assert (Flooding.code, Flooding.status) == ("rate_limited", 429)
-
-
-def test_the_minute_slides(clock: Clock) -> None:
-    """Each command counts for sixty seconds, independently of the others."""
-    rate = RateLimit(2, clock)
-    assert outcomes(rate, 1) == ["passed"]
-    clock.now += 30
-    assert outcomes(rate, 1) == ["passed"]
-    clock.now += 29.9
-    assert outcomes(rate, 1) == ["refused"]
-    clock.now += 30.2  # the second command no longer counts, the refused one still does
-    assert outcomes(rate, 2) == ["passed", "refused"]
-    clock.now += 60
-    assert outcomes(rate, 3) == ["passed", "passed", "refused"]
-
-
-@given(st.lists(st.floats(0, 40), max_size=60), st.integers(1, 5))
-def test_any_schedule_is_limited_by_its_last_sixty_seconds(pauses: list[float], limit: int) -> None:
-    """The reference counts the commands of the last sixty seconds again at each command."""
-    clock = Clock()
-    rate = RateLimit(limit, clock)
-    times: list[float] = []
-    for pause in pauses:
-        clock.now += pause
-        times.append(clock.now)
-        recent = sum(time > clock.now - 60 for time in times)
-        expected = "passed" if recent <= limit else "refused" if recent < limit * 10 else "closed"
-        assert outcomes(rate, 1) == [expected]
-
-
-def test_a_connection_without_commands_stores_no_times() -> None:
-    """Most consumers never send a command, so the list is created by the first one."""
-    assert RateLimit(100)._times is None
-
-
-def test_each_address_has_its_own_limit() -> None:
-    """Its count stays when other addresses send commands."""
-    rates = AddressRates(1)
-    assert outcomes(rates.of("192.0.2.1"), 2) == ["passed", "refused"]
-    assert outcomes(rates.of("192.0.2.2"), 1) == ["passed"]
-    assert outcomes(rates.of("192.0.2.1"), 1) == ["refused"]
-
-
-def test_the_address_idle_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The number of remembered addresses is bounded, and a command counts as activity."""
-    monkeypatch.setattr(limits, "MAX_ADDRESSES", 2)
-    rates = AddressRates(1)
-    first, second = rates.of("a"), rates.of("b")
-    assert rates.of("a") is first
-    rates.of("c")
-    assert rates.of("a") is first
-    assert rates.of("b") is not second
-
-
-def test_the_total_of_connections_is_bounded() -> None:
-    """A refused connection may enter after another one has left."""
-    bound = ConnectionLimits(2, 0)
+def test_the_total_of_consumers_is_bounded() -> None:
+    """A refused consumer may enter after another one has left."""
+    bound = make(max_connections=2)
     leave = bound.enter("a")
     bound.enter("b")
     with pytest.raises(TooManyConnections) as caught:
         bound.enter("c")
-    assert caught.value.status == 503
+    assert (caught.value.code, caught.value.status) == ("too_many_connections", 503)
     assert caught.value.retry_after
-    assert bound.total == 2
+    assert bound.consumers == 2
     leave()
-    assert bound.total == 1
+    assert bound.consumers == 1
     bound.enter("c")
 
 
-def test_the_connections_of_an_address_are_bounded() -> None:
+def test_the_consumers_of_an_address_are_bounded() -> None:
     """Other addresses may still enter, and a refusal takes no place."""
-    bound = ConnectionLimits(100, 2)
+    bound = make(max_connections_per_address=2)
     leaves = [bound.enter("a"), bound.enter("a")]
     for _ in range(3):
         with pytest.raises(RateLimited) as caught:
             bound.enter("a")
         assert caught.value.status == 429
-    assert bound.total == 2
+    assert bound.consumers == 2
     bound.enter("b")
     leaves[0]()
     bound.enter("a")
@@ -144,7 +61,7 @@ def test_the_connections_of_an_address_are_bounded() -> None:
 
 def test_zero_is_no_bound_for_an_address() -> None:
     """Then only the total is bounded."""
-    bound = ConnectionLimits(50, 0)
+    bound = make(max_connections=50)
     for _ in range(50):
         bound.enter("a")
     with pytest.raises(TooManyConnections):
@@ -153,17 +70,138 @@ def test_zero_is_no_bound_for_an_address() -> None:
 
 def test_a_full_server_is_reported_before_a_full_address() -> None:
     """It would not help the client to close its own connections."""
-    bound = ConnectionLimits(1, 1)
+    bound = make(max_connections=1, max_connections_per_address=1)
     bound.enter("a")
     with pytest.raises(TooManyConnections):
         bound.enter("a")
 
 
-def test_an_address_without_connections_is_forgotten() -> None:
-    """Otherwise every address that ever connected would stay in memory."""
-    bound = ConnectionLimits(10, 2)
-    leaves = [bound.enter(address) for address in ("a", "a", "b")]
+@pytest.mark.parametrize(("consumers", "tcp"), [(2, 10), (100, 110), (1000, 1100)])
+def test_there_may_be_some_more_tcp_connections_than_consumers(consumers: int, tcp: int) -> None:
+    """In all, and from one address."""
+    bound = make(max_connections=consumers)
+    leaves = [bound.enter_tcp("a", is_proxy=False) for _ in range(tcp)]
+    assert None not in leaves
+    assert bound.enter_tcp("a", is_proxy=False) is None
+    assert bound.tcp == tcp
+    leave = leaves[0]
+    assert leave is not None
+    leave()
+    assert bound.enter_tcp("a", is_proxy=False) is not None
+    bound = make(max_connections=10_000, max_connections_per_address=consumers)
+    assert None not in [bound.enter_tcp("a", is_proxy=False) for _ in range(tcp)]
+    assert bound.enter_tcp("a", is_proxy=False) is None
+    assert bound.enter_tcp("b", is_proxy=False) is not None
+
+
+def test_a_trusted_proxy_counts_in_the_total_only() -> None:
+    """Many clients share its address."""
+    bound = make(max_connections=20, max_connections_per_address=1)
+    leaves = [bound.enter_tcp("proxy", is_proxy=True) for _ in range(28)]
+    assert None not in leaves
+    assert bound.enter_tcp("proxy", is_proxy=True) is None
+    assert bound.enter_tcp("a", is_proxy=False) is None
     for leave in leaves:
+        assert leave is not None
         leave()
-    assert bound.total == 0
-    assert not bound._by_address
+    assert bound.tcp == 0
+
+
+def test_the_open_files_bound_the_tcp_connections() -> None:
+    """If they allow fewer than the settings."""
+    bound = make(max_connections=100, max_tcp=3)
+    leaves = [bound.enter_tcp("a", is_proxy=False) for _ in range(4)]
+    assert [leave is None for leave in leaves] == [False, False, False, True]
+
+
+def test_new_consumers_of_an_address_are_bounded_in_a_minute(clock: Clock) -> None:
+    """At first there may be as many as the address may have at once."""
+    bound = make(clock, max_connections_per_address=5, connect_rate=60)
+    for _ in range(5):
+        bound.enter("a")()
+    with pytest.raises(RateLimited):
+        bound.enter("a")
+    assert bound.consumers == 0
+    bound.enter("b")
+    clock.now += 1
+    bound.enter("a")
+    with pytest.raises(RateLimited):
+        bound.count_connect("a")
+
+
+def test_a_new_connection_takes_the_rate_that_another_one_has_left(clock: Clock) -> None:
+    """Coming back does not reset the rate. Connections at the same time have their own."""
+    bound = make(clock)
+    first, second = bound.new_rate("a"), bound.new_rate("a")
+    assert first is not second
+    first.count()
+    bound.leave_rate("a", first)
+    bound.leave_rate("a", second)  # it has sent nothing
+    assert bound.new_rate("b") is not first
+    assert bound.new_rate("a") is first
+    assert bound.new_rate("a") is not first
+    bound.leave_rate("a", first)
+    clock.now += 60
+    assert bound.new_rate("a") is not first
+
+
+def test_the_rates_that_connections_have_left_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The oldest is forgotten."""
+    monkeypatch.setattr(module, "MAX_LEFT_RATES", 2)
+    bound = make()
+    rates = [bound.new_rate("a") for _ in range(3)]
+    for rate in rates:
+        rate.count()
+        bound.leave_rate("a", rate)
+    assert [bound.new_rate("a") for _ in range(2)] == [rates[2], rates[1]]
+    assert bound.new_rate("a") is not rates[0]
+
+
+def test_each_address_has_its_own_rates() -> None:
+    """An address of IPv6 shares them with its /64 network."""
+    bound = make()
+    assert bound.commands_of("192.0.2.1") is bound.commands_of("192.0.2.1")
+    assert bound.commands_of("192.0.2.1") is not bound.commands_of("192.0.2.2")
+    assert bound.commands_of("2001:db8::1") is bound.commands_of("2001:db8::ffff:2")
+    assert bound.commands_of("2001:db8::1") is not bound.commands_of("2001:db8:0:1::1")
+    assert bound.commands_of("a") is not bound.guesses_of("a")
+
+
+def test_the_address_idle_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of remembered addresses is bounded. One with a connection stays."""
+    monkeypatch.setattr(module, "MAX_ADDRESSES", 2)
+    bound = make()
+    first, second = bound.commands_of("a"), bound.commands_of("b")
+    assert bound.commands_of("a") is first
+    leave = bound.enter("a")
+    bound.commands_of("c")
+    assert bound.commands_of("b") is not second
+    assert bound.commands_of("a") is first
+    leave()
+    for address in "defg":
+        bound.commands_of(address)
+    assert bound.commands_of("a") is not first
+
+
+def test_the_first_refusal_of_an_address_in_a_minute_is_logged(clock: Clock) -> None:
+    """The line names the setting."""
+    bound = make(clock, max_connections_per_address=1)
+    bound.enter("a")
+    with structlog.testing.capture_logs() as lines:
+        for now in (0, 30, 60):
+            clock.now = 5000.0 + now
+            with pytest.raises(RateLimited):
+                bound.enter("a")
+    assert [(line["event"], line["address"], line["setting"]) for line in lines] == [
+        ("limit_reached", "a", "SIO_MAX_CONNECTIONS_PER_ADDRESS")
+    ] * 2
+
+
+def test_the_rooms_of_a_connection_are_bounded() -> None:
+    """One more is refused."""
+    bound = make(max_rooms=2)
+    bound.check_rooms({"a", "b"})
+    with pytest.raises(RateLimited, match="more than 2 rooms"):
+        bound.check_rooms({"a", "b", "c"})

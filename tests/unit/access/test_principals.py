@@ -7,10 +7,12 @@ from collections.abc import Collection
 from typing import Any
 
 import pytest
+import structlog
 
+from sio_server.access.limits import Limits
 from sio_server.access.principals import Access, Principal
 from sio_server.access.sources import Source
-from sio_server.contract.errors import Forbidden, Unauthorized
+from sio_server.contract.errors import Forbidden, RateLimited, Unauthorized
 
 LOCAL = Source("127.0.0.1", "http://localhost:8765", is_local=True)
 REMOTE = Source("192.0.2.7", "http://example.com", is_local=False)
@@ -21,7 +23,29 @@ def access(
     keys: Collection[str] = KEYS, open_publish: str = "off", *, require_auth: bool = False
 ) -> Access:
     """Return access rules, by default with keys and without open publishing."""
-    return Access(keys, open_publish, require_auth)
+    limits = Limits(2, 100, 100, 0)
+    return Access(keys, open_publish, require_auth, limits)
+
+
+def test_guessing_is_slow() -> None:
+    """After too many wrong credentials of an address, none of it is looked at."""
+    rules = access()
+    for _ in range(3):
+        with pytest.raises(Unauthorized):
+            rules.identify("wrong", LOCAL)
+    with pytest.raises(RateLimited):
+        rules.identify(KEYS[0], LOCAL)
+    assert rules.identify(KEYS[0], REMOTE).kind == "key"
+    assert rules.identify(None, LOCAL).kind == "anonymous"
+
+
+def test_a_refused_credential_is_one_log_line_without_it() -> None:
+    """The line names the address."""
+    with structlog.testing.capture_logs() as lines, pytest.raises(Unauthorized):
+        access().identify("wrong", REMOTE)
+    assert lines == [
+        {"event": "credential_refused", "address": REMOTE.address, "log_level": "warning"}
+    ]
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -9,7 +9,7 @@ import pytest
 from sio_server.contract import errors
 from sio_server.contract.errors import ContractError, Fault
 
-RETRY_LATER = {"rate_limited", "log_unavailable", "shutting_down"}
+RETRY_LATER = {"rate_limited", "log_unavailable", "shutting_down", "too_many_connections"}
 
 
 def errors_below(kind: type[ContractError]) -> Iterator[type[ContractError]]:

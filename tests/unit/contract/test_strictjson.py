@@ -12,9 +12,36 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sio_server.contract import strictjson
-from sio_server.contract.errors import ContractError, InvalidJson, InvalidMessage
+from sio_server.contract.errors import ContractError, InvalidJson, InvalidMessage, TooManyEvents
 
 MAX_DEPTH = 64
+
+
+def split(text: str, key: str, max_depth: int) -> list[str] | None:
+    """Do all steps."""
+    steps = strictjson.split_members(text, key, max_depth)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            members: list[str] | None = done.value
+            return members
+
+
+def test_a_text_is_split_in_steps() -> None:
+    """Also where a member has many tokens."""
+    text = '{"events":[[' + "[]," * 5000 + "1]]}"
+    assert sum(1 for _ in strictjson.split_members(text, "events", 64)) >= 10
+
+
+def test_the_members_of_all_arrays_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more is refused."""
+    monkeypatch.setattr(strictjson, "MAX_MEMBERS", 3)
+    monkeypatch.setattr(strictjson, "STEP_TOKENS", 1)
+    assert split('{"events":[1,2],"x":[3]}', "events", 64) == ["1", "2"]
+    with pytest.raises(TooManyEvents):
+        split('{"events":[1,2],"x":[3,4]}', "events", 64)
+
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 scalars = (
@@ -353,7 +380,7 @@ def test_split_members_decode_to_the_events_of_the_batch(
     batch = {**before, "events": events, **after}
     batch["events"] = events
     text = json.dumps(batch, **layout)
-    members = strictjson.split_members(text, "events", MAX_DEPTH)
+    members = split(text, "events", MAX_DEPTH)
     assert members is not None
     assert [strictjson.loads(member, MAX_DEPTH) for member in members] == events
     assert all(member in text for member in members)
@@ -366,7 +393,7 @@ def test_split_members_decode_to_the_events_of_the_batch(
 def test_bad_json_is_refused_with_the_batch_or_in_a_member(text: str) -> None:
     """Only errors of the contract are raised."""
     try:
-        members = strictjson.split_members(text, "events", MAX_DEPTH)
+        members = split(text, "events", MAX_DEPTH)
         decoded = [strictjson.loads(member, MAX_DEPTH) for member in members or ()]
     except ContractError:
         assert not (is_json(text) and isinstance(reference(text), dict))
@@ -380,14 +407,14 @@ def test_bad_json_is_refused_with_the_batch_or_in_a_member(text: str) -> None:
 )
 def test_without_the_list_there_are_no_members(text: str) -> None:
     """The result is None if the outermost object has no array of that name."""
-    assert strictjson.split_members(text, "events", MAX_DEPTH) is None
+    assert split(text, "events", MAX_DEPTH) is None
 
 
 @pytest.mark.parametrize("text", ["[]", '[["events",[1]]]', "1", "null", '"events"', "[[1,2]]"])
 def test_a_batch_is_an_object(text: str) -> None:
     """Any other JSON value is an invalid message."""
     with pytest.raises(InvalidMessage):
-        strictjson.split_members(text, "events", MAX_DEPTH)
+        split(text, "events", MAX_DEPTH)
 
 
 @pytest.mark.parametrize(
@@ -410,13 +437,13 @@ def test_a_batch_is_an_object(text: str) -> None:
 def test_bad_json_around_the_members_refuses_the_batch(text: str) -> None:
     """No member is returned."""
     with pytest.raises(InvalidJson):
-        strictjson.split_members(text, "events", MAX_DEPTH)
+        split(text, "events", MAX_DEPTH)
 
 
 def test_a_bad_member_does_not_change_the_others() -> None:
     """Each member is returned as it was written, and is decoded later by itself."""
     text = '{"events":[ {"a":"],[{"} , {"a":}, NaN,1 2,"\\"]" ,[[}] ]}'
-    assert strictjson.split_members(text, "events", MAX_DEPTH) == [
+    assert split(text, "events", MAX_DEPTH) == [
         '{"a":"],[{"}',
         '{"a":}',
         "NaN",
@@ -429,13 +456,13 @@ def test_a_bad_member_does_not_change_the_others() -> None:
 def test_a_deep_member_does_not_refuse_the_batch() -> None:
     """The depth of a member counts from the member itself."""
     deep = nested(10_000)
-    members = strictjson.split_members(f'{{"events":[{deep},{nested(64)}]}}', "events", MAX_DEPTH)
+    members = split(f'{{"events":[{deep},{nested(64)}]}}', "events", MAX_DEPTH)
     assert members == [deep, nested(64)]
 
 
 def test_the_last_of_two_lists_counts() -> None:
     """Decoding the whole batch gives the same list."""
-    assert strictjson.split_members('{"events":[1],"events":[2,3]}', "events", 64) == ["2", "3"]
+    assert split('{"events":[1],"events":[2,3]}', "events", 64) == ["2", "3"]
 
 
 @pytest.mark.parametrize("unit", ['"', '\\"', '"\\', "[", "{", ",", '","', "\\"])
@@ -443,4 +470,4 @@ def test_splitting_the_largest_body_takes_linear_time(unit: str) -> None:
     """The text is hostile: a split in quadratic time would not end."""
     text = '{"events":["' + unit * (1_048_576 // len(unit))
     with pytest.raises(ContractError):
-        strictjson.split_members(text, "events", MAX_DEPTH)
+        split(text, "events", MAX_DEPTH)

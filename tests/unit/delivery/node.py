@@ -55,7 +55,7 @@ class Log(EventLog):
 
     async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
         """Wait for the gate, then read."""
-        wanted = None if rooms is None else frozenset(rooms)
+        wanted = reading.selecting(rooms)
         self.reads += 1
         await self.gate.wait()
         await asyncio.sleep(0)
@@ -63,14 +63,15 @@ class Log(EventLog):
         if not self.available:
             raise LogUnavailable("the disk is away")
         bounds = reading.bounds(EPOCH, self.oldest, len(self.records))
-        seqs = reading.plan(after, wanted, limit, bounds, self.examined)
+        seqs = reading.plan(after, wanted, limit, bounds)
         if isinstance(seqs, Page):
             return seqs
-        records = [self.records[seq - 1] for seq in seqs]
-        found = [
-            record for record in records if wanted is None or not wanted.isdisjoint(record.rooms)
+        records = [self.records[seq - 1] for seq in seqs[: self.examined]]
+        examined = [
+            record if wanted is None or not wanted.isdisjoint(record.rooms) else None
+            for record in records
         ]
-        return reading.page(found[:limit], seqs, limit, bounds)
+        return reading.page(examined, seqs, limit, bounds)
 
     async def bounds(self) -> Bounds:
         """Return the offsets between which events are stored."""
@@ -83,6 +84,10 @@ class Log(EventLog):
         """Do nothing."""
 
     async def append(self, events: Sequence[Event]) -> list[AppendResult]:
+        """Fail: the fan-out never appends."""
+        raise NotImplementedError
+
+    async def check_writable(self) -> None:
         """Fail: the fan-out never appends."""
         raise NotImplementedError
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sio_server.access.limits import RateLimit
 from sio_server.access.principals import Principal
+from sio_server.access.rates import RateLimit
 from sio_server.access.sources import Source
 from sio_server.delivery import connections as module
 from sio_server.delivery.connections import Connection, Connections

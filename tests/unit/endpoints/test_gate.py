@@ -31,7 +31,8 @@ def gate(metrics: Metrics) -> Gate:
     """Return a gate with one key, one allowed origin, and small limits."""
     settings = Settings(_env_file=None, cors_origins="https://shop.example", trusted_proxies="")
     limits = Limits(rate_limit=2, max_rooms=2, max_connections=2, max_connections_per_address=1)
-    return Gate(Access([KEY], "off", require_auth=False), settings, limits, metrics)
+    access = Access([KEY], "off", require_auth=False, limits=limits)
+    return Gate(access, settings, limits, metrics)
 
 
 def request(**headers: str) -> web.Request:

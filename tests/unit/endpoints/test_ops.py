@@ -8,37 +8,108 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from sio_server.app import make_app
+from sio_server.contract.errors import LogUnavailable
 from sio_server.endpoints import ops
-from sio_server.eventlog.contract import Bounds, Retention
+from sio_server.eventlog.contract import Retention
 from sio_server.eventlog.memory.log import MemoryLog
 from sio_server.metrics import Metrics
 from sio_server.settings import Settings
 
 
-class SilentLog(MemoryLog):
-    """A log that does not answer until the test sets ``answers``."""
+class ProbedLog(MemoryLog):
+    """A log that a test makes silent or full.
+
+    Attributes:
+        answers: probes wait until it is set.
+        full: whether the log refuses appends.
+        probes: the number of probes until now.
+    """
 
     def __init__(self) -> None:
         super().__init__(Retention())
         self.answers = asyncio.Event()
+        self.answers.set()
+        self.full = False
+        self.probes = 0
 
-    async def bounds(self) -> Bounds:
+    async def check_writable(self) -> None:
         """Wait, then answer."""
+        self.probes += 1
         await self.answers.wait()
-        return await super().bounds()
+        if self.full:
+            raise LogUnavailable("the disk is full")
 
 
-async def test_readiness_does_not_wait_for_a_silent_log(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def log() -> ProbedLog:
+    """Return a log that takes appends."""
+    return ProbedLog()
+
+
+@pytest.fixture
+def endpoints(log: ProbedLog) -> ops.Ops:
+    """Return the endpoints of a server with that log."""
+    _, hub, _ = make_app(Settings(_env_file=None), log)
+    return ops.Ops(hub, log, Metrics())
+
+
+async def readiness(endpoints: ops.Ops) -> int:
+    """Return the status of ``/readyz``."""
+    async with asyncio.timeout(20):
+        return (await endpoints.readyz(make_mocked_request("GET", "/readyz"))).status
+
+
+async def test_readiness_does_not_wait_for_a_silent_log(
+    log: ProbedLog, endpoints: ops.Ops, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It answers within its own bound: a load balancer gives up long before the log does."""
     monkeypatch.setattr(ops, "READY_SECONDS", 0.01)
-    log = SilentLog()
-    _, hub, _ = make_app(Settings(_env_file=None), log)
-    endpoint = ops.Ops(hub, log, Metrics())
-    request = make_mocked_request("GET", "/readyz")
+    monkeypatch.setattr(ops, "PROBE_SECONDS", 0)
+    log.answers.clear()
+    assert [await readiness(endpoints) for _ in range(2)] == [503, 503]
+    assert log.probes == 1, "a second probe would wait behind the first one"
+    log.answers.set()
+    monkeypatch.setattr(ops, "READY_SECONDS", 20)
+    assert await readiness(endpoints) == 200
+
+
+async def test_a_server_whose_log_refuses_appends_is_not_ready(
+    log: ProbedLog, endpoints: ops.Ops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reads may still work; the server becomes ready when the log takes appends again."""
+    monkeypatch.setattr(ops, "PROBE_SECONDS", 0)
+    for full, status in ((False, 200), (True, 503), (False, 200)):
+        log.full = full
+        assert await readiness(endpoints) == status
+
+
+async def test_many_questions_cause_one_probe(
+    log: ProbedLog, endpoints: ops.Ops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe writes to the log, and everybody may ask. A client that leaves cancels no probe."""
+    monkeypatch.setattr(ops, "PROBE_SECONDS", 3_600)
+    log.answers.clear()
+    clients = [asyncio.create_task(readiness(endpoints)) for _ in range(50)]
+    await asyncio.sleep(0)
+    clients.pop(0).cancel()
+    await asyncio.sleep(0)
+    log.answers.set()
+    assert set(await asyncio.gather(*clients)) == {200}
+    log.full = True
+    assert await readiness(endpoints) == 200
+    assert log.probes == 1
+    monkeypatch.setattr(endpoints, "_next_probe_at", 0.0)  # an hour later
+    assert await readiness(endpoints) == 503
+    assert log.probes == 2
+
+
+async def test_a_log_that_closes_is_not_ready(log: ProbedLog, endpoints: ops.Ops) -> None:
+    """It cancels a probe whose outcome it does not know, and the client still gets an answer."""
+    log.answers.clear()
+    answer = asyncio.create_task(readiness(endpoints))
     async with asyncio.timeout(20):
-        assert (await endpoint.readyz(request)).status == 503
-        await log.open()
-        log.answers.set()
-        monkeypatch.setattr(ops, "READY_SECONDS", 20)
-        assert (await endpoint.readyz(request)).status == 200
-    await log.close()
+        while not log.probes:
+            await asyncio.sleep(0)
+    assert endpoints._probe is not None
+    endpoints._probe.cancel()
+    assert await answer == 503

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from sio_server.access.limits import RateLimit
+from sio_server.access.rates import RateLimit
 from sio_server.access.sources import Source
 from sio_server.endpoints import socketio
 from sio_server.endpoints.socketio_client import SocketIOClient, SocketIOOutlet
@@ -36,7 +36,9 @@ def is_dead(session: Session) -> bool:
 def test_a_connection_that_the_server_closes_is_not_dead() -> None:
     """In a drain, or because a later connection supersedes it, the client was alive."""
     session = Session()
-    SocketIOClient(cast("Any", session), SOURCE, RateLimit(1), RateLimit(1)).close()
+    client = SocketIOClient(SOURCE, RateLimit(1), lambda client: None)
+    client.session = cast("Any", session)
+    client.close()
     assert not is_dead(session)
 
 

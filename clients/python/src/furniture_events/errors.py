@@ -25,7 +25,8 @@
     │   ├── RateLimited              rate_limited            429  temporary
     │   ├── Internal                 internal                500  temporary
     │   ├── LogUnavailable           log_unavailable         503  temporary
-    │   └── ShuttingDown             shutting_down           503  temporary
+    │   ├── ShuttingDown             shutting_down           503  temporary
+    │   └── TooManyConnections       too_many_connections    503  temporary
     └── TransportError               no answer that the contract knows
         ├── Unreachable              temporary; no connection was made, so nothing was sent
         ├── AnswerTimeout            temporary; sent, but no answer in time
@@ -274,6 +275,14 @@ class ShuttingDown(Refused):
     """The broker is shutting down."""
 
     code = "shutting_down"
+    http_status = 503
+    _temporary = True
+
+
+class TooManyConnections(Refused):
+    """The broker has as many connections as it may have."""
+
+    code = "too_many_connections"
     http_status = 503
     _temporary = True
 
