@@ -9,7 +9,7 @@ BROWSER_CLIENT := sio_server/static/socket.io
 # examples work. A value in the environment or in .env takes precedence.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: help run cluster demo test fuzz histories chaos django-kills check format bench bench-django docs clean browser-client
+.PHONY: help run cluster demo test fuzz histories chaos siege django-kills check format bench bench-django docs clean browser-client
 .DEFAULT_GOAL := run
 
 help: ## list these targets
@@ -46,6 +46,11 @@ chaos: $(VENV)/tests tests/node/node_modules/.ready ## kill servers, cut network
 	CHAOS_KILLS=$${CHAOS_KILLS-100} CHAOS_PUBLISHES=$${CHAOS_PUBLISHES-20000} \
 		CHAOS_SEED=$${CHAOS_SEED-random} \
 		$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/chaos $(ARGS)
+
+# A real server, a crowd of healthy clients, and attackers: what the healthy ones feel.
+siege: $(VENV)/tests browser-client ## attack a server for 30 minutes (SIEGE_SECONDS, SIEGE_SEED, SIEGE_LOG, SIEGE_ATTACKS, SIEGE_ROOT, SIEGE_TABLE)
+	SIEGE_SECONDS=$${SIEGE_SECONDS-1800} SIEGE_SEED=$${SIEGE_SEED-random} \
+		$(BIN)/python -m pytest -o faulthandler_timeout=0 tests/siege/test_siege.py $(ARGS)
 
 # Writers on PostgreSQL, relays that die at every point, and a checker of the delivered events.
 django-kills: $(VENV)/tests postgres ## kill relays of a Django site (DJANGO_KILLS, DJANGO_KILLS_TRANSACTIONS, DJANGO_KILLS_SEED)

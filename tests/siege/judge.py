@@ -1,0 +1,130 @@
+"""The targets of a siege, and the judgement of a phase. Pure.
+
+The longest wait and the acks depend on a quiet machine, so a phase that misses only these is
+repeated once, see ``run.py``. All other targets hold at the first try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tests.siege.figures import MIB, Row
+
+WAIT_SECONDS = 0.25
+CALM_FACTOR = 10
+"""A healthy wait lasts at most ``WAIT_SECONDS`` and this many times the longest one of the calm."""
+
+ACKS_SHARE = 0.6
+"""The healthy publisher gets at least this share of the acks that it gets in the calm."""
+
+MEMORY_FACTOR = 1.05
+MEMORY_SLACK_BYTES = 8 * MIB
+"""After a rest, the memory is at most the memory before, times the factor, plus the slack.
+
+The slack does not grow with the length of an attack. It is 4 MiB of recent events, which are kept
+for clients that reconnect, 2 MiB of pages in SQLite's cache, and 2 MiB of free memory that the
+allocators of Python and C keep. Attacks that leave nothing behind stay below 6 MiB in all.
+"""
+
+ONE_CONNECTION_BYTES = 32 * MIB
+"""The most memory that a single attacking connection may cost."""
+
+ALLOWED_STATUS = "503"
+
+
+class Rule(StrEnum):
+    """A target, named by its violation."""
+
+    DIED = "the server's process has ended"
+    LONG_WAIT = "a healthy publish waited too long"
+    FEW_ACKS = "the healthy publisher got too few acks"
+    MEMORY_KEPT = "the server's memory did not come back"
+    MEMORY_OF_ONE = "an attacking connection cost too much memory"
+    TRACEBACK = "the server's log has a traceback"
+    STATUS = "a client got a 5xx other than 503"
+    MISSING = "a healthy consumer lacks events"
+    DOUBLED = "a healthy consumer got events twice, or out of order"
+    BEHIND = "a healthy consumer was not back in time"
+    GAP = "a gap was announced to a healthy consumer"
+    NO_ENTRY = "/healthz did not answer 200 to a newcomer during the attack"
+    UNHEALTHY = "/healthz does not answer 200 after the rest"
+    STUCK = "the healthy publisher still waits after the rest"
+    STOPPED = "the attack was stopped, to protect the machine"
+    SILENT = "the server ran out of files, and its log does not say so"
+
+
+NOISY = frozenset((Rule.LONG_WAIT, Rule.FEW_ACKS))
+"""The rules that another program on the machine can break."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A missed target.
+
+    Attributes:
+        rule: the target.
+        log: the event log.
+        attack: the name of the attack.
+        description: the figures.
+    """
+
+    rule: Rule
+    log: str
+    attack: str
+    description: str
+
+    def __str__(self) -> str:
+        return f"{self.rule.name} {self.log} {self.attack}: {self.rule} ({self.description})"
+
+
+def longest_allowed(calm: Row) -> float:
+    """Return the longest wait that is allowed, in seconds."""
+    return WAIT_SECONDS + CALM_FACTOR * calm.waits.longest
+
+
+def memory_allowed(before: int) -> float:
+    """Return the memory that a server may hold after a rest, in bytes."""
+    return before * MEMORY_FACTOR + MEMORY_SLACK_BYTES
+
+
+def judge(row: Row, calm: Row) -> list[Failure]:
+    """Return the targets that a phase has missed.
+
+    Args:
+        row: the figures of the phase.
+        calm: the figures of the phase without an attack, with the same event log.
+    """
+    return [
+        Failure(rule, row.log, row.attack, figures)
+        for rule, is_broken, figures in _checks(row, calm)
+        if is_broken
+    ]
+
+
+def _checks(row: Row, calm: Row) -> Iterable[tuple[Rule, bool, str]]:
+    """Return each rule, whether the phase has broken it, and the figures for it."""
+    waits, got, statuses = row.waits, row.deliveries, row.statuses
+    longest, memory = longest_allowed(calm), memory_allowed(row.start)
+    wait_figures = f"{waits.longest * 1e3:.0f} ms, allowed are {longest * 1e3:.0f} ms"
+    memory_figures = f"{row.start / MIB:.0f} MiB before, {row.rest / MIB:.0f} MiB after the rest"
+    one_figures = f"{row.of_one / MIB:.1f} MiB for each of {row.connections}"
+    return (
+        (Rule.DIED, row.exit_status is not None, f"exit status {row.exit_status}"),
+        (Rule.LONG_WAIT, waits.longest > longest, wait_figures),
+        (Rule.FEW_ACKS, row.share < ACKS_SHARE, f"{row.share:.0%} of those in the calm"),
+        (Rule.MEMORY_KEPT, row.rest > memory, memory_figures),
+        (Rule.MEMORY_OF_ONE, row.of_one > ONE_CONNECTION_BYTES, one_figures),
+        (Rule.TRACEBACK, row.tracebacks > 0, f"{row.tracebacks} times"),
+        (Rule.STATUS, bool(statuses.keys() - {ALLOWED_STATUS}), f"{dict(statuses)}"),
+        (Rule.MISSING, got.missing > 0, f"{got.missing} deliveries"),
+        (Rule.DOUBLED, got.doubled > 0, f"{got.doubled} deliveries"),
+        (Rule.BEHIND, got.behind > 0, f"{got.behind} consumers"),
+        (Rule.GAP, got.gaps > 0, f"{got.gaps} times"),
+        (Rule.NO_ENTRY, row.newcomer != 200 and not row.lacks_files, f"it answered {row.newcomer}"),
+        (Rule.UNHEALTHY, row.health != 200, f"it answers {row.health}"),
+        (Rule.STUCK, row.is_stuck, f"{waits.longest:.1f} s so far"),
+        (Rule.STOPPED, row.stopped is not None, f"{row.stopped}"),
+        (Rule.SILENT, row.lacks_files and not row.warnings, f"{row.connections} connections"),
+    )
