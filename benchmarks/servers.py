@@ -175,6 +175,7 @@ def _environment(ping_interval: float, *, recovery: bool) -> dict[str, str]:
         "SIO_OPEN_PUBLISH": "loopback",
         "SIO_LOG_FORMAT": "json",
         "SIO_MAX_CONNECTIONS_PER_ADDRESS": "0",
+        "SIO_CONNECT_RATE": "0",
         "SIO_PING_INTERVAL": str(ping_interval),
         "PING_INTERVAL": str(ping_interval),
         "RECOVERY": "yes" * recovery,

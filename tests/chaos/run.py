@@ -277,7 +277,7 @@ class Run:
                     LogEvent(it["offset"], it["id"], it["type"], it["furniture"], it["timestamp"])
                     for it in page["events"]
                 ]
-                if not page["events"]:
+                if not page["more"]:
                     return Log(start, events)
                 query["since"] = page["position"]
 

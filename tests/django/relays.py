@@ -115,9 +115,9 @@ def published(server: Server) -> list[dict[str, Any]]:
         url = f"{server.url}/api/events?{urllib.parse.urlencode(query)}"
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             page = json.load(answer)
-        if not page["events"]:
-            return events
         events += page["events"]
+        if not page["more"]:
+            return events
         query["since"] = page["position"]
 
 
