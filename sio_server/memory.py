@@ -9,7 +9,7 @@ import time
 
 GC_THRESHOLD = 10_000
 """New objects between two runs of the cyclic garbage collector. A connection has many objects, and
-almost none of them are in cycles."""
+hardly any of them is part of a cycle."""
 
 CHECK_SECONDS = 1.0
 """How often the process's memory is looked at."""

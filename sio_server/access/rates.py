@@ -71,16 +71,6 @@ class RateLimit:
             kind = Flooding if self._number >= self._limit * FLOODING_FACTOR else RateLimited
             raise kind(f"more than {self._limit} commands a minute")
 
-    def check(self) -> None:
-        """Count a command, if there are already more commands than the limit.
-
-        Raises:
-            RateLimited: there are.
-            Flooding: there are ten times as many.
-        """
-        if self.is_over:
-            self.count()
-
     def count_failure(self, error: ContractError) -> ContractError:
         """Count a command that failed, if the client is at fault.
 

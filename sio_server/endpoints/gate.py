@@ -18,7 +18,6 @@ from sio_server.access.sources import Source, is_in, locate, origin_allowed
 from sio_server.contract.errors import ContractError, Forbidden, RateLimited
 from sio_server.contract.events import Offset
 from sio_server.contract.rooms import CATALOG, parse_room
-from sio_server.engine import EngineSession
 from sio_server.metrics import Metrics
 from sio_server.net.request import HttpRequest
 from sio_server.settings import Settings
@@ -36,6 +35,18 @@ class Visitor(NamedTuple):
 
     principal: Principal
     source: Source
+
+
+class Entry(NamedTuple):
+    """A counted consumer.
+
+    Attributes:
+        rate: the limit for its commands.
+        leave: to be called, once, when its connection ends.
+    """
+
+    rate: RateLimit
+    leave: Callable[[], None]
 
 
 class Gate:
@@ -75,11 +86,6 @@ class Gate:
             source = state[_SOURCE] = locate(
                 address, request.scheme, request.headers, self._trusted_proxies
             )
-        return source
-
-    def source_of_session(self, session: EngineSession) -> Source:
-        """Return where the handshake of a session came from."""
-        source: Source = session.session[_SOURCE]
         return source
 
     def check_origin(self, request: AnyRequest) -> None:
@@ -122,14 +128,22 @@ class Gate:
         credential = _bearer(request)
         return Visitor(self.identify(token if credential is None else credential, source), source)
 
-    def enter(self, source: Source) -> Callable[[], None]:
-        """Count a new consumer. Return the function to call, once, when its connection ends.
+    def enter(self, source: Source) -> Entry:
+        """Count a new consumer.
 
         Raises:
             TooManyConnections, RateLimited: the server, or the address, has as many consumers, or
                 new ones, as it may have.
         """
-        return self._limits.enter(source.address)
+        limits, address = self._limits, source.address
+        end_count = limits.enter(address)
+        rate = limits.new_rate(address)
+
+        def leave() -> None:
+            end_count()
+            limits.leave_rate(address, rate)
+
+        return Entry(rate, leave)
 
     def enter_tcp(self, address: str) -> Callable[[], None] | None:
         """Count a TCP connection of a peer; see ``Limits.enter_tcp``."""
@@ -143,14 +157,6 @@ class Gate:
             RateLimited: the address has connected too many consumers lately.
         """
         self._limits.count_connect(source.address)
-
-    def new_rate(self, source: Source) -> RateLimit:
-        """Return the rate limit of a new connection; ``leave_rate`` takes it back."""
-        return self._limits.new_rate(source.address)
-
-    def leave_rate(self, source: Source, rate: RateLimit) -> None:
-        """Note that the connection with this rate limit has ended."""
-        self._limits.leave_rate(source.address, rate)
 
     def count(self, source: Source) -> None:
         """Count a command of an address.

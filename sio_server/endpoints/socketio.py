@@ -137,18 +137,11 @@ class SocketIO:
 
     def admit(self, request: HttpRequest) -> HttpResponse | SocketIOClient:
         """Count a new consumer; see ``Door``."""
-        gate = self._gate
-        source = gate.source(request)
+        source = self._gate.source(request)
         try:
-            leave = gate.enter(source)
+            return SocketIOClient(source, *self._gate.enter(source))
         except ContractError as error:
             return self._refuse(request, error)
-
-        def left(client: SocketIOClient) -> None:
-            leave()
-            gate.leave_rate(source, client.rate)
-
-        return SocketIOClient(source, gate.new_rate(source), left)
 
     def malformed(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Count a malformed request against its address; see ``Door``."""

@@ -129,12 +129,10 @@ class SocketIOClient:
         decide: returns its start, given the head; set by the handshake.
     """
 
-    __slots__ = ("_leave", "connection", "connects", "decide", "rate", "session", "source")
+    __slots__ = ("connection", "connects", "decide", "leave", "rate", "session", "source")
 
-    def __init__(
-        self, source: Source, rate: RateLimit, leave: Callable[[SocketIOClient], None]
-    ) -> None:
-        self._leave = leave
+    def __init__(self, source: Source, rate: RateLimit, leave: Callable[[], None]) -> None:
+        self.leave = leave
         self.source = source
         self.rate = rate
         self.connects = 0
@@ -161,10 +159,6 @@ class SocketIOClient:
         except RateLimited:
             return False
         return True
-
-    def leave(self) -> None:
-        """Note that the session has ended."""
-        self._leave(self)
 
     def caught_up(self, caught_up: CaughtUp) -> None:
         """Emit ``ready``, and note where a fresh session has begun."""

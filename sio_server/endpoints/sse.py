@@ -139,22 +139,17 @@ class SseApi:
         rooms = gate.rooms(query)
         last_id = request.headers.get("Last-Event-ID")
         past = ResumeRequest(since=Offset.parse(last_id) if last_id else since_in(query))
-        leave, rate = gate.enter(source), gate.new_rate(source)
-
-        def left() -> None:
-            leave()
-            gate.leave_rate(source, rate)
-
+        rate, leave = gate.enter(source)
         try:
             if past.has_past:
                 rate.count()
             bounds = await self._fanout.prepare(past)
             stream = await self._open(request)
         except BaseException:
-            left()
+            leave()
             raise
         cursor = Cursor(stream, rooms, self._fanout.position)
-        stream.leave = left
+        stream.leave = leave
         stream.connection = Connection("sse", principal, source, cursor, rate)
         self._serve(stream, partial(resume, past, None, bounds))
         return DETACHED

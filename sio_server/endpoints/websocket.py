@@ -264,12 +264,11 @@ class PlainWebSocket:
         source = gate.source(request)
         client = WebSocketClient(self._hub, self._connections, self._heartbeat, self._settings)
         try:
-            leave = gate.enter(source)
+            rate, leave = gate.enter(source)
         except (RateLimited, TooManyConnections) as full:
             _open(client, request)
             client.close(TRY_AGAIN_LATER, full.message)
             return DETACHED
-        rate = gate.new_rate(source)
         try:
             handshake = await self._handshake(request, client, rate)
             _open(client, request)
@@ -278,17 +277,11 @@ class PlainWebSocket:
             raise
         if isinstance(handshake, ContractError):
             leave()
-            gate.leave_rate(source, rate)
             error = gate.refuse(handshake, source)
             client.send_error(error)
             client.close(close_code(error), error.code)
         else:
-
-            def left() -> None:
-                leave()
-                gate.leave_rate(source, rate)
-
-            client.start(handshake, left)
+            client.start(handshake, leave)
         return DETACHED
 
     async def _handshake(

@@ -127,7 +127,7 @@ async def test_brief_sessions_are_dropped_first(kind: Kind) -> None:
 
 @pytest.mark.parametrize(("seconds", "kept"), [(BRIEF_SECONDS, "a"), (BRIEF_SECONDS - 1, "b")])
 async def test_a_session_of_a_minute_is_not_brief(kind: Kind, seconds: float, kept: str) -> None:
-    """Otherwise it is dropped before a brief one that leaves later, in its order."""
+    """One second less, and it is brief: then the store drops it before "b", which left later."""
     store = await open_store(kind, sessions=1)
     await create(store, "a")
     await kind.wait(seconds)

@@ -139,7 +139,7 @@ class Field:
 
         Args:
             name: the name of the phase.
-            attacks: the attacks; none of them for a calm.
+            attacks: the attacks; an empty list for the calm.
             seconds: the length of the attack.
             rest: the longest time to wait until the server's memory is back.
             number: the number of this phase in the siege, from which its addresses follow: the

@@ -143,7 +143,7 @@ def test_a_script_gets_what_it_awaits_and_continues_on_a_new_connection(besiege:
 
 
 def test_statuses_are_counted_in_the_answers_to_a_flood(besiege: Besiege) -> None:
-    """Also one that arrives in two pieces."""
+    """This holds for an answer that arrives in two pieces, too."""
 
     def serve(client: socket.socket) -> None:
         client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\nHTTP/1.")

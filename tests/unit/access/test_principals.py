@@ -28,7 +28,7 @@ def access(
 
 
 def test_guessing_is_slow() -> None:
-    """After too many wrong credentials of an address, none of it is looked at."""
+    """After too many wrong credentials, the server looks at no credential of the address."""
     rules = access()
     for _ in range(3):
         with pytest.raises(Unauthorized):

@@ -98,16 +98,13 @@ def test_a_large_limit_needs_little_memory(limit: int, clock: Clock) -> None:
     assert rate.number == 0
 
 
-def test_a_rate_that_is_over_counts_without_a_look_at_the_command(clock: Clock) -> None:
-    """Before that, nothing is counted in advance."""
+def test_a_rate_is_over_from_its_first_refusal_on(clock: Clock) -> None:
+    """After a minute it is not over any more."""
     rate = RateLimit(2, clock)
-    rate.check()
-    assert rate.number == 0
-    outcomes(rate, 3)
+    outcomes(rate, 2)
+    assert not rate.is_over
+    outcomes(rate, 1)
     assert rate.is_over
-    with pytest.raises(RateLimited):
-        rate.check()
-    assert rate.number == 4
     clock.now += 60
     assert not rate.is_over
 

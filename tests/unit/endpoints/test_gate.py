@@ -88,11 +88,12 @@ def test_a_source_is_found_once(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_connections_of_an_address_are_limited(gate: Gate) -> None:
     """A connection that has ended counts no longer."""
     source = gate.source(request())
-    leave = gate.enter(source)
+    rate, leave = gate.enter(source)
+    rate.count()
     with pytest.raises(RateLimited):
         gate.enter(source)
     leave()
-    gate.enter(source)
+    assert gate.enter(source).rate is rate  # coming back does not reset the rate
 
 
 def test_refusals_count_for_the_address(gate: Gate, metrics: Metrics) -> None:

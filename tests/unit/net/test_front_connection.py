@@ -436,8 +436,9 @@ async def test_an_idle_connection_is_kept_longer_than_one_that_sends_no_head() -
     scene = Scene(connect_timeout=0.02, keepalive_seconds=60)
     await scene.send(POLL)
     assert b"\r\nKeep-Alive: timeout=60\r\n" in scene.transport.written
-    await asyncio.sleep(0.1)
-    assert not scene.transport.closing
+    front = scene.connection.front
+    assert scene.connection in front.idle
+    assert scene.connection not in front.reading
     scene.connection.data_received(POLL[:5])
     scene.connection.data_received(POLL[5:10])  # it does not get the time again
     async with asyncio.timeout(5):
