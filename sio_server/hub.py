@@ -138,7 +138,7 @@ class Hub:
                     await asyncio.sleep(0)
                     if fanout.position != position:  # the tail broke: the other records are dropped
                         break
-                    turn = Turn()
+                    turn.begin()
             fanout.expect(fanout.position)
 
     def _deliver_one(self, record: Record) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from math import isfinite
 from typing import Any
 
@@ -64,37 +64,33 @@ def check(value: Any, max_depth: int) -> None:
         InvalidJson: a number, a string or the depth breaks a rule.
         InvalidMessage: the value holds binary data.
     """
-    _check(value, max_depth, max_depth)
+    _check((value,), max_depth, max_depth)
 
 
-def _check(value: Any, levels: int, max_depth: int) -> None:
-    kind = type(value)
-    if kind is str:
-        _check_text(value)
-    elif kind is dict or kind is list:
-        if levels == 0:
-            raise _too_deep(max_depth)
-        for item in value.values() if kind is dict else value:
-            _check(item, levels - 1, max_depth)
-        for key in value if kind is dict else ():
-            _check_text(key)
-    elif kind is float or kind is int:
-        _check_number(value)
-    elif value is not None and kind is not bool:
-        raise InvalidMessage("binary data is not accepted")
-
-
-def _check_number(value: float) -> None:
-    if isinstance(value, int):
-        if not -MAX_INTEGER < value < MAX_INTEGER:
-            raise InvalidJson("integers must have at most 100 digits")
-    elif not isfinite(value):
-        raise InvalidJson("numbers must be finite and within a double")
+def _check(values: Iterable[Any], levels: int, max_depth: int) -> None:
+    """Check values which may hold so many levels. Only objects and arrays cost a call."""
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            if not value.isascii():
+                _check_text(value)
+        elif kind is int:
+            if not -MAX_INTEGER < value < MAX_INTEGER:
+                raise InvalidJson("integers must have at most 100 digits")
+        elif kind is dict or kind is list:
+            if levels == 0:
+                raise _too_deep(max_depth)
+            _check(value, levels - 1, max_depth)
+            if kind is dict:
+                _check(value.values(), levels - 1, max_depth)
+        elif kind is float:
+            if not isfinite(value):
+                raise InvalidJson("numbers must be finite and within a double")
+        elif value is not None and kind is not bool:
+            raise InvalidMessage("binary data is not accepted")
 
 
 def _check_text(text: str) -> None:
-    if text.isascii():
-        return
     try:
         text.encode()
     except UnicodeEncodeError:

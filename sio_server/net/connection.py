@@ -118,7 +118,7 @@ def unacknowledged_bytes(transport: asyncio.Transport) -> int:
     queued = bytearray(4)
     try:
         fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, queued)  # tcp(7), SIOCOUTQ
-    except (OSError, AttributeError):
+    except (OSError, ValueError, AttributeError):  # ValueError: the connection is lost
         return buffered
     return buffered + int.from_bytes(queued, sys.byteorder)
 

@@ -33,7 +33,7 @@ from sio_server.net.head import (
     may_begin,
 )
 from sio_server.net.request import HttpResponse
-from sio_server.net.turns import Turn
+from sio_server.net.turns import Turn, next_turn
 
 
 class FrontConnection(asyncio.Protocol):
@@ -52,12 +52,13 @@ class FrontConnection(asyncio.Protocol):
         "_closing",
         "_eof",
         "_leave",
-        "_next_turn",
         "_own",
         "_reading",
         "_serving",
+        "_turn",
         "_unacknowledged",
         "_unread",
+        "_waits_for_turn",
         "front",
         "received",
         "transport",
@@ -70,7 +71,8 @@ class FrontConnection(asyncio.Protocol):
         self._own: OwnRequests | None = None  # made when it is needed
         self._aiohttp: AiohttpRequests | None = None  # likewise
         self._serving: OwnRequests | AiohttpRequests | None = None  # the present request
-        self._next_turn: asyncio.Handle | None = None
+        self._turn = Turn()
+        self._waits_for_turn = False
         self._reading = True  # bytes are read from the transport
         self._unread = False  # the client has not read the last response
         self._unacknowledged = 0  # bytes, when the client made progress
@@ -111,7 +113,7 @@ class FrontConnection(asyncio.Protocol):
         self.received += data
         if self._serving is not None:
             self._serving.data_received()
-        if self._serving is None and self._next_turn is None:
+        if self._serving is None and not self._waits_for_turn:
             self._serve()
         self.read_or_pause()
 
@@ -120,7 +122,7 @@ class FrontConnection(asyncio.Protocol):
         self._eof = True
         if self._serving is not None:
             return self._serving.may_outlive_client()
-        return self._next_turn is not None or self._unread
+        return self._waits_for_turn or self._unread
 
     def pause_writing(self) -> None:
         """Serve no further request until the client has read the response."""
@@ -186,21 +188,29 @@ class FrontConnection(asyncio.Protocol):
 
     def serve_soon(self) -> None:
         """Serve what has been received, in the next turn."""
-        if self._next_turn is None and self._leave is not None:
-            self._next_turn = self.front.loop.call_soon(self._serve)
+        if self._waits_for_turn or self._is_over():
+            return
+        if self._serving is None and not self.received:
+            self._wait_for_request()
+        else:
+            self._waits_for_turn = True
+            next_turn().add_done_callback(self._serve_in_turn)
+
+    def _serve_in_turn(self, turn: asyncio.Future[None]) -> None:
+        self._waits_for_turn = False
+        self._serve()
 
     def _serve(self) -> None:
         """Serve requests until one has to wait, or the turn is over."""
-        self._next_turn = None
         if self._serving is not None:
             self._serving.data_received()
-        turn = Turn()
+        self._turn.begin()
         while not (self._serving or self._unread or self._is_over()):
             size = self._serve_next()
             if not size:
                 self._wait_for_request()
                 return
-            if turn.is_over(size):
+            if self._turn.is_over(size):
                 self.serve_soon()
                 break
         self.read_or_pause()

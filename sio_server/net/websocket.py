@@ -13,7 +13,7 @@ from sio_server.net import websocket_reader as reader
 from sio_server.net.connection import CLOSE_SECONDS, TcpConnection
 from sio_server.net.frames import Frame, close_frame, pong
 from sio_server.net.request import HttpRequest
-from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES, Turn
+from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES, Turn, next_turn
 from sio_server.net.websocket_reader import FrameReader, FramingError
 
 MIN_FRAGMENT_BYTES = 128
@@ -56,7 +56,15 @@ class WebSocket(TcpConnection):
         on_pong: called for a pong; returns whether it answers a WebSocket ping of the server.
     """
 
-    __slots__ = ("_close_sent", "_finished", "_on_pong", "_reader", "_receiver", "_receiver_task")
+    __slots__ = (
+        "_close_sent",
+        "_finished",
+        "_on_pong",
+        "_reader",
+        "_receiver",
+        "_receiver_task",
+        "_turn",
+    )
 
     name = "websocket"
 
@@ -68,6 +76,7 @@ class WebSocket(TcpConnection):
     ) -> None:
         super().__init__(max_buffer_bytes, max_message_bytes)
         self._reader = FrameReader(max_message_bytes)
+        self._turn = Turn()
         self._on_pong = on_pong
         self._receiver: Receiver | None = None
         self._receiver_task: asyncio.Task[None] | None = None  # while it handles a message
@@ -105,7 +114,8 @@ class WebSocket(TcpConnection):
         return self.write_bytes(b"".join([frame.websocket for frame in frames]))
 
     def close(self) -> None:
-        """Close normally, without waiting for the client's close frame."""
+        """Close normally, without waiting for the client's close frame, or for its messages."""
+        self._reader.clear()
         self.close_after(close_frame(reader.NORMAL))
 
     def close_with(self, code: int, reason: str = "") -> None:
@@ -118,6 +128,8 @@ class WebSocket(TcpConnection):
             code: the close code.
             reason: the reason that the client sees.
         """
+        if self._lost:
+            self._reader.clear()
         if self._write_closed:
             return
         self._write_collected()
@@ -128,6 +140,11 @@ class WebSocket(TcpConnection):
         self._write_closed = self._close_sent = True
         self._transport.resume_reading()  # for the client's close frame
         self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
+
+    def abort(self) -> None:
+        """Close at once; the buffer and the received bytes are discarded."""
+        self._reader.clear()
+        super().abort()
 
     def data_received(self, data: bytes) -> None:
         """Process received bytes; stop reading while the receiver is too far behind."""
@@ -176,7 +193,7 @@ class WebSocket(TcpConnection):
 
     def _process_frames(self) -> Awaitable[None] | None:
         """Process the complete frames; return an awaitable if the next frames have to wait."""
-        turn = Turn()
+        self._turn.begin()
         while not (self._finished or self._is_deaf()):
             try:
                 frame = self._reader.next()
@@ -185,10 +202,12 @@ class WebSocket(TcpConnection):
                 self.close_after(close_frame(error.code, str(error)))
                 self._finish(error)
                 return None
-            if frame is None or wait is not None:
+            if frame is None:
+                return None
+            if self._turn.is_over(len(frame[1])):
+                return next_turn() if wait is None else _next_turn_after(wait)
+            if wait is not None:
                 return wait
-            if turn.is_over(len(frame[1])):
-                return asyncio.sleep(0)  # the other connections have a turn
         return None
 
     def _process_frame(self, opcode: int, payload: bytes) -> Awaitable[None] | None:
@@ -228,6 +247,11 @@ class WebSocket(TcpConnection):
             receiver.connection_closed(error)
             self._reader.clear()
             self._receiver, self._on_pong = None, _no_pong  # they refer to this object
+
+
+async def _next_turn_after(wait: Awaitable[None]) -> None:
+    await wait
+    await next_turn()
 
 
 def _accept_handshake(request: HttpRequest) -> bytes:

@@ -16,7 +16,7 @@ from sio_server.net.body import BodyTooLarge, BodyUnreadable
 from sio_server.net.connection import SPARE_BYTES
 from sio_server.net.frames import Frame
 from sio_server.net.request import HTML, TEXT, HttpRequest, HttpResponse, bad_request
-from sio_server.net.turns import Turn
+from sio_server.net.turns import Turn, next_turn
 
 NOOP = Frame(packets.NOOP)
 
@@ -63,6 +63,7 @@ class Polling:
         self._poll: HttpRequest | None = None  # the GET that waits for packets
         self._poll_ended: asyncio.Future[None] | None = None  # set while a GET waits
         self._post_in_progress = False
+        self._turn = Turn()  # of the received packets
         self._queue_emptied: asyncio.Future[None] | None = None  # set while drain() waits
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -197,7 +198,8 @@ class Polling:
 
     async def _handle_payload(self, body: bytes) -> None:
         """Handle the packets one by one. The other connections have their turns between them."""
-        turn = Turn()
+        turn = self._turn
+        turn.begin()
         start, length = 0, len(body)
         while start <= length and not self._session.closed:
             end = body.find(packets.SEPARATOR, start)
@@ -214,8 +216,8 @@ class Polling:
             if wait is not None:
                 await wait
             if turn.is_over(end - start):
-                await asyncio.sleep(0)
-                turn = Turn()
+                await next_turn()
+                turn.begin()
             start = end + 1
 
     def _end_poll(self) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+import uvloop
 
 from sio_server.net import connection as connection_module
-from sio_server.net.connection import SPARE_BYTES, TcpConnection
+from sio_server.net.connection import SPARE_BYTES, TcpConnection, unacknowledged_bytes
 from sio_server.net.websocket import WebSocket
 from sio_server.net.websocket_reader import FramingError
 
@@ -226,3 +229,27 @@ async def test_a_closing_connection_sends_its_buffer_while_the_client_reads(
             await asyncio.sleep(0)
         while transport.ended != "aborted":
             await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_lost_connection_has_no_unacknowledged_bytes(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """Its socket has no descriptor any more. The kernel tells the bytes of an open one."""
+
+    async def unacknowledged() -> list[int]:
+        ours, clients = socket.socketpair()
+        _, writer = await asyncio.open_connection(sock=ours)
+        writer.write(b"unread")
+        found = [unacknowledged_bytes(writer.transport)]
+        writer.transport.abort()
+        while ours.fileno() >= 0 and writer.transport.get_extra_info("socket").fileno() >= 0:
+            await asyncio.sleep(0)
+        found.append(unacknowledged_bytes(writer.transport))
+        clients.close()
+        return found
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        before, after = runner.run(unacknowledged())
+    assert before > 0
+    assert after == 0

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import itertools
 from collections.abc import Generator
+from time import monotonic, sleep
 
 import pytest
 
 from sio_server.net import turns
-from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES, TURN_SECONDS, Turn, in_turns
+from sio_server.net.turns import (
+    MIN_PIECE_BYTES,
+    TURN_BYTES,
+    TURN_SECONDS,
+    Turn,
+    in_turns,
+    next_turn,
+)
 
 
 @pytest.fixture
@@ -53,3 +63,71 @@ async def test_work_in_steps_leaves_turns_to_the_others() -> None:
     assert len(done) == TURN_BYTES // MIN_PIECE_BYTES
     assert await working == "value"
     assert len(done) == 100
+
+
+async def test_those_that_wait_continue_one_after_another() -> None:
+    """In the order in which they came. One that is cancelled takes nobody's turn away."""
+    order: list[int] = []
+
+    async def wait(number: int) -> None:
+        await next_turn()
+        order.append(number)
+
+    waiting = [asyncio.ensure_future(wait(number)) for number in range(4)]
+    await asyncio.sleep(0)
+    waiting[1].cancel()
+    lengths = [0]
+    while lengths[-1] < 3:
+        await asyncio.sleep(0)
+        lengths.append(len(order))
+    assert order == [0, 2, 3]
+    assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(lengths))
+
+
+async def test_after_a_turn_the_queue_rests_as_long_as_the_turn_took() -> None:
+    """And no longer: the next one continues by itself."""
+    began: list[float] = []
+    ended: list[float] = []
+
+    async def work() -> None:
+        await next_turn()
+        began.append(monotonic())
+        sleep(0.02)  # noqa: ASYNC251 - the work of a turn
+        ended.append(monotonic())
+
+    await asyncio.gather(*(work() for _ in range(3)))
+    await work()  # the rest also holds for one that comes during it
+    rests = [later - earlier for earlier, later in zip(ended[:-1], began[1:], strict=True)]
+    assert min(rests) >= 0.019
+
+
+async def test_a_turn_whose_work_fails_does_not_end_the_queue() -> None:
+    """The loop reports the failure, and the next one continues."""
+    called: list[str] = []
+    failures: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: failures.append(context))
+
+    def fail(turn: asyncio.Future[None]) -> None:
+        raise ValueError
+
+    next_turn().add_done_callback(fail)
+    last = next_turn()
+    last.add_done_callback(lambda turn: called.append("last"))
+    await last
+    assert called == ["last"]
+    assert len(failures) == 1
+
+
+def test_each_event_loop_has_a_queue_which_ends_with_it() -> None:
+    """A test, or a program that runs one loop after another, keeps nothing of the former ones."""
+
+    async def wait() -> None:
+        await next_turn()
+
+    gc.collect()
+    before = len(turns._queues)
+    for _ in range(3):
+        asyncio.run(wait())
+    gc.collect()
+    assert len(turns._queues) <= before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import pytest
@@ -219,9 +219,10 @@ async def test_a_message_waits_until_the_previous_one_was_handled(
     assert not transport.reading
     socket.connection_lost(None)
     receiver.wait.set_result(None)
-    await turns()
+    async with asyncio.timeout(10):
+        while receiver.received[-1] is not None:
+            await asyncio.sleep(0)
     assert receiver.received[:3] == ["one", "two", "x" * 100]
-    assert receiver.received[-1] is None
 
 
 async def test_many_messages_of_one_client_leave_a_turn_to_the_others(socket: WebSocket) -> None:
@@ -371,3 +372,24 @@ async def test_close_with_aborts_a_client_that_reads_nothing(
     socket.pause_writing()
     socket.close_with(4401)
     assert (transport.written, transport.ended) == (b"", True)
+
+
+@pytest.mark.parametrize(
+    "end", [WebSocket.close, WebSocket.abort, lambda socket: socket.close_with(1013)]
+)
+@pytest.mark.parametrize("lost", [False, True])
+async def test_after_the_end_no_message_is_read(
+    socket: WebSocket, end: Callable[[WebSocket], None], lost: bool
+) -> None:
+    """Not even those that have arrived: a client cannot make the server work for nothing."""
+    receiver = Receiver()
+    receiver.wait = asyncio.get_running_loop().create_future()
+    socket.set_receiver(receiver)
+    socket.data_received(frame(TEXT, b"x" * 100) * (2 * MIN_PIECE_BYTES // 100))
+    if lost:
+        socket.connection_lost(None)
+    end(socket)
+    receiver.wait.set_result(None)
+    await turns()
+    socket.connection_lost(None)
+    assert receiver.received == ["x" * 100, None]
