@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.siege.options import LONG, reports
-
-collect_ignore = [] if LONG else ["test_siege.py"]
-"""The siege itself takes minutes on a quiet machine: ``make siege`` runs it."""
+from tests.siege.options import reports
+from tests.support.parallel import add_section
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """Print the reports."""
     if reports:
-        terminalreporter.section("siege")
-        for report in reports:
-            terminalreporter.write_line(report)
-            terminalreporter.write_line("")
+        add_section(session.config, "siege", reports)

@@ -268,6 +268,7 @@ class Field:
         add_deliveries(row, consumers, last, tally - self._tally)
         self._tally = tally
         for line in self.server.new_lines():
-            row.tracebacks += TRACEBACK in line
+            if TRACEBACK in line:
+                row.tracebacks.append(line.strip())
             row.warnings += bool(_WARNING.search(line))
         row.health = self.server.health()

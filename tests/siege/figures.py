@@ -149,7 +149,7 @@ class Row:
         printed: growth of the server's log.
         answers: the HTTP statuses that the attackers got.
         statuses: the statuses of 500 and more that any client got.
-        tracebacks: in the server's log.
+        tracebacks: the lines of the server's log that hold one.
         warnings: warnings and errors in the server's log that speak of files or connections.
         deliveries: the healthy consumers' events.
         publisher_cuts: connections of the publisher that the server ended.
@@ -178,7 +178,7 @@ class Row:
     printed: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
-    tracebacks: int = 0
+    tracebacks: list[str] = field(default_factory=list)
     warnings: int = 0
     deliveries: Deliveries = field(default_factory=Deliveries)
     publisher_cuts: int = 0

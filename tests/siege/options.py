@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.support.seeds import seed_of
 from tests.support.server import ROOT as THIS_CHECKOUT
 
-SHORT_SECONDS = 100
+SHORT_SECONDS = 60
 """The length of the runs in ``make test``."""
 
 LONG = "SIEGE_SECONDS" in os.environ

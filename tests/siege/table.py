@@ -54,7 +54,7 @@ def _cells(row: Row, missed: Iterable[str]) -> list[str]:
         f"{row.printed / 1e3:,.0f}",
         _counts(row.answers),
         _counts(row.statuses),
-        str(row.tracebacks or ""),
+        str(len(row.tracebacks) or ""),
         _healthy(row),
         ", ".join(missed),
     ]

@@ -31,7 +31,7 @@ LOGS = ("sqlite", "valkey")
 BOTH = ("sessions", "recoveries")
 """The families whose attacks are different for each event log."""
 
-REST_SECONDS, SETTLE_SECONDS = (12, 30) if LONG else (6, 10)
+REST_SECONDS, SETTLE_SECONDS = (20, 30) if LONG else (8, 10)
 
 
 def attacks_on(log: str) -> list[Attack]:
@@ -45,6 +45,7 @@ def attacks_on(log: str) -> list[Attack]:
     return [it for it in attacks if it.name in own or it.family in BOTH]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("log", LOGS)
 def test_a_siege_holds_up_no_healthy_client(log: str, tmp_path: Path) -> None:
     """Try each attack by itself, then all at once, and check every target."""
