@@ -29,7 +29,7 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 	@exec $(BIN)/python examples/demo.py
 
 test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx postgres ## run all tests; their requirements are installed first (ARGS: for pytest)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # A million cases take hours in one process, so pytest's timeout for a hanging test is off.
 fuzz: $(VENV)/tests ## fuzz with a million new cases (FUZZ_CASES, FUZZ_SEED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.chaos.options import LONG, reports
+from tests.support.parallel import add_section
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
@@ -13,9 +14,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Func
         items[:] = [item for item in items if item.originalname != "test_a_long_run"]
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """Print one line per run."""
     if reports:
-        terminalreporter.section("chaos")
-        for report in reports:
-            terminalreporter.line(report)
+        add_section(session.config, "chaos", reports)

@@ -36,7 +36,7 @@ async def test_a_body_of_small_packets_does_not_block_other_clients(
     start_server: Start, packets: str
 ) -> None:
     """A healthy client is answered while the server handles a body of the largest size."""
-    server = start_server(rate_limit=100)
+    server = start_server(rate_limit=100, ping_interval=1, ping_timeout=2)
     body = "\x1e".join([packets] * (1_000_000 // (len(packets) + 1)))
     async with raw_socketio(server.url, "polling") as hostile, plain(server.url) as healthy:
         flood = asyncio.ensure_future(hostile.send(body))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tests.django.catalog.models import Mueble  # noqa: E402
 from tests.django.kills.options import reports  # noqa: E402
 from tests.django.pieces import mueble  # noqa: E402
 from tests.django.relays import Relay, site_environment  # noqa: E402
+from tests.support.parallel import add_section  # noqa: E402
 from tests.support.postgres import Postgres  # noqa: E402
 
 
@@ -43,7 +45,7 @@ def database(
 ) -> Iterator[str]:
     """Make a default database of this kind, with the site's tables; return its kind."""
     if request.param == "postgres":
-        chosen = request.getfixturevalue("postgres").create("site")
+        chosen = request.getfixturevalue("postgres").create(f"site_{uuid.uuid4().hex}")
     else:
         folder: Path = tmp_path_factory.mktemp("sqlite")
         chosen = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "site.db")}
@@ -148,9 +150,7 @@ def broker() -> Iterator[loopback.Broker]:
     running.stop()
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """Show the reports of the runs that kill relays."""
     if reports:
-        terminalreporter.section("relays killed")
-        for report in reports:
-            terminalreporter.line(report)
+        add_section(session.config, "relays killed", reports)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.fuzz.budget import CASES, SEED, ran
 from tests.fuzz.target import Target
+from tests.support.parallel import add_section
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +27,13 @@ def target(running_target: Target) -> Iterator[Target]:
     running_target.finish()
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the number of cases."""
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Print the number of cases of this process."""
     if ran:
         sent = sum(count for name, count in ran.items() if not name.startswith("pure"))
         each = ", ".join(f"{name} {count}" for name, count in ran.items())
-        terminalreporter.section("fuzzing")
-        terminalreporter.line(
+        total = (
             f"{sent} cases sent to a running server ({CASES} asked for), "
             f"{ran.total() - sent} to its functions; FUZZ_SEED={SEED}"
         )
-        terminalreporter.line(each)
+        add_section(session.config, "fuzzing", [total, each])

@@ -6,18 +6,21 @@ import pytest
 
 from tests.histories.run import HISTORIES, SEED
 from tests.histories.server_machine import counts
+from tests.support.parallel import add_section
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """Print the number of histories and connections, so that a run that proves little shows."""
     if counts:
-        terminalreporter.section("histories")
-        terminalreporter.line(
-            f"{counts['histories']} histories ({HISTORIES} asked for), {counts['steps']} steps; "
-            f"HISTORIES_SEED={SEED}"
+        lines = (
+            (
+                f"{counts['histories']} histories ({HISTORIES} asked for), {counts['steps']} steps; "
+                f"HISTORIES_SEED={SEED}"
+            ),
+            (
+                f"connections: {counts['fresh']} fresh, {counts['recovered']} recovered, "
+                f"{counts['lost']} whose session was lost; "
+                f"closed: {counts['too slow']} too slow, {counts['overtaken']} overtaken"
+            ),
         )
-        terminalreporter.line(
-            f"connections: {counts['fresh']} fresh, {counts['recovered']} recovered, "
-            f"{counts['lost']} whose session was lost; "
-            f"closed: {counts['too slow']} too slow, {counts['overtaken']} overtaken"
-        )
+        add_section(session.config, "histories", lines)

@@ -22,7 +22,7 @@ function open({ name, url, transports, mode, rooms, since }) {
   });
   client.socket = socket;
   socket.io.on("reconnect_attempt", () => { client.started = now(); });
-  socket.on("connect", () => tell("connected", { sid: socket.id, recovered: socket.recovered }));
+  socket.on("connect", () => tell("connected", { sid: socket.id, recovered: !!socket.recovered }));
   socket.on("disconnect", (reason) => {
     client.ready = client.changing = false;
     socket.sendBuffer.length = 0;

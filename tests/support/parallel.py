@@ -1,0 +1,54 @@
+"""A pytest plugin for tests that run in several processes at once.
+
+Each process (a worker of pytest-xdist) runs whole files. Two things concern all of them: the lines
+for the end of the output, and the tests that need the machine for themselves.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+SECTIONS = pytest.StashKey[list[tuple[str, list[str]]]]()
+
+
+def add_section(config: pytest.Config, title: str, lines: Iterable[str]) -> None:
+    """Print lines under a title at the end of the output. Call this when the session ends."""
+    section = (title, list(lines))
+    if hasattr(config, "workeroutput"):
+        config.workeroutput.setdefault("sections", []).append(section)
+    else:
+        config.stash.setdefault(SECTIONS, []).append(section)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object, error: object) -> None:
+    """Take over the sections of a worker."""
+    for title, lines in getattr(node, "workeroutput", {}).get("sections", []):
+        add_section(node.config, title, lines)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the sections."""
+    for title, lines in sorted(config.stash.get(SECTIONS, [])):
+        terminalreporter.section(title)
+        for line in lines:
+            terminalreporter.line(line)
+
+
+@pytest.fixture(autouse=True)
+def _share_of_the_machine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let a test with the mark ``alone`` run while no other test does."""
+    if not hasattr(request.config, "workerinput"):
+        yield
+        return
+    basetemp: Path = request.getfixturevalue("tmp_path_factory").getbasetemp()
+    with (basetemp.parent / "machine").open("w") as machine:
+        alone = request.node.get_closest_marker("alone")
+        fcntl.flock(machine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
