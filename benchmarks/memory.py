@@ -152,6 +152,18 @@ def unread_pongs(client: Client) -> None:
         pass
 
 
+def unread_answers(client: Client) -> None:
+    """Plain WebSocket that does not read, asks for all events, and for 100 long rooms again."""
+    plain(client, "?since=" + OLDEST[0])
+    client.socket.settimeout(0.05)
+    subscribe = json.dumps({"type": "subscribe", "rooms": ROOMS[:99], "ref": 1}, ensure_ascii=False)
+    try:
+        for _ in range(50):
+            client.send(frame(subscribe))
+    except OSError:
+        pass
+
+
 def partial_head(client: Client) -> None:
     """HTTP, with a head that does not end."""
     client.send("GET / HTTP/1.1\r\nX: " + "y" * 16_000)
@@ -188,6 +200,7 @@ KINDS: dict[Callable[[Client], None], int] = {
     unread_events: 50,
     unread_stream: 50,
     unread_pongs: 50,
+    unread_answers: 50,
     partial_head: 500,
     partial_message: 200,
     partial_body: 50,

@@ -19,7 +19,7 @@ from sio_server.contract.errors import (
 )
 from sio_server.contract.events import Event, Offset, Receipt, parse_event
 from sio_server.endpoints.gate import Gate, since_in
-from sio_server.endpoints.responses import json_response
+from sio_server.endpoints.responses import json_response, list_response
 from sio_server.eventlog.contract import EventLog
 from sio_server.hub import Hub
 from sio_server.metrics import Metrics
@@ -109,7 +109,8 @@ class HttpApi:
         events = [event for event in parsed if isinstance(event, Event)]
         results = iter(await self._hub.publish_many(principal, events) if events else ())
         all_results = [next(results) if isinstance(event, Event) else event for event in parsed]
-        return json_response({"results": [self._shape(result) for result in all_results]})
+        shapes = (strictjson.dumps(self._shape(result)).encode() for result in all_results)
+        return list_response("results", shapes, {})
 
     def _parse_members(
         self, texts: Sequence[str]
@@ -145,16 +146,13 @@ class HttpApi:
             self._gate.count(source)
         page = await self._read(rooms, since, limit)
         oldest = (await self._event_log.bounds()).oldest
-        rest = strictjson.dumps(
-            {
-                "position": str(page.position),
-                "oldest": str(oldest),
-                "gap": page.gap,
-                "more": page.more,
-            }
-        )
-        body = b'{"events":[%b],%b' % (b",".join(page.events), rest[1:].encode())
-        return web.Response(body=body, content_type="application/json", charset="utf-8")
+        rest = {
+            "position": str(page.position),
+            "oldest": str(oldest),
+            "gap": page.gap,
+            "more": page.more,
+        }
+        return list_response("events", page.events, rest)
 
     async def _read(self, rooms: frozenset[str], since: Offset | None, limit: int) -> HistoryPage:
         """Read one page, and one event beyond it, to know whether there are more.

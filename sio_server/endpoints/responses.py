@@ -1,11 +1,15 @@
-"""The two forms of an HTTP response: JSON, and a problem (RFC 9457)."""
+"""The forms of an HTTP response: JSON, JSON with a long list, and a problem (RFC 9457)."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
 
 from sio_server.contract import strictjson
 from sio_server.contract.errors import ContractError, Flooding, Unauthorized
@@ -17,6 +21,54 @@ def json_response(value: Any, status: int = 200) -> web.Response:
     return web.Response(
         text=strictjson.dumps(value), status=status, content_type="application/json"
     )
+
+
+PIECE_BYTES = 16_384
+"""A long list is written in pieces of at least this size."""
+
+
+class _Pieces(Payload):
+    """A body in pieces. The next one is written once the client's machine has taken the last one.
+
+    A whole body would be in memory three times as long as the client does not read it. A piece is
+    forgotten when it is written.
+    """
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = deque(pieces)
+        super().__init__(None, content_type="application/json; charset=utf-8")
+        self._size = sum(map(len, self._pieces))
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the pieces that are not written yet."""
+        return b"".join(self._pieces).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the pieces."""
+        while self._pieces:
+            await writer.write(self._pieces.popleft())
+            await writer.drain()
+
+
+def list_response(name: str, items: Iterable[bytes], rest: dict[str, Any]) -> web.Response:
+    """Return a response with a JSON object that has a long list.
+
+    Args:
+        name: the name of the list, which comes first.
+        items: its items, as JSON.
+        rest: the other members.
+    """
+    pieces, piece = [], bytearray(f'{{"{name}":['.encode())
+    separator = b""
+    for item in items:
+        piece += separator + item
+        separator = b","
+        if len(piece) >= PIECE_BYTES:
+            pieces.append(bytes(piece))
+            piece.clear()
+    end = strictjson.dumps(rest)[1:].encode()
+    pieces.append(bytes(piece) + (b"]," if rest else b"]") + end)
+    return web.Response(body=_Pieces(pieces))
 
 
 def problem_response(error: ContractError) -> HttpResponse:

@@ -25,6 +25,7 @@ from typing import Any
 from aiohttp import web
 
 from sio_server.net.incoming import Incoming
+from sio_server.net.per_loop import PerLoop
 
 try:
     import fcntl
@@ -123,7 +124,14 @@ def unacknowledged_bytes(transport: asyncio.Transport) -> int:
     return buffered + int.from_bytes(queued, sys.byteorder)
 
 
-class TcpConnection(asyncio.Protocol):
+READ_BYTES = 16_384
+"""The most bytes that are read from a connection at a time. The event loops would read 256 KB, and
+that much would wait in memory for its turn."""
+
+_buffers = PerLoop(lambda: memoryview(bytearray(READ_BYTES)))
+
+
+class TcpConnection(asyncio.BufferedProtocol):
     """A connection that stays open, without a task or a queue.
 
     Args:
@@ -134,6 +142,7 @@ class TcpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_abort_bytes",
+        "_buffer",
         "_collected",
         "_drained",
         "_incoming",
@@ -153,6 +162,7 @@ class TcpConnection(asyncio.Protocol):
         self._collected: bytearray | None = None  # the writes within one_write()
         self._drained: asyncio.Future[None] | None = None  # set while the buffer is over its bound
         self._transport: asyncio.Transport
+        self._buffer: memoryview
         self._leave: Callable[[], None]
         self._incoming: Incoming | None
         self._loop: asyncio.AbstractEventLoop
@@ -173,6 +183,7 @@ class TcpConnection(asyncio.Protocol):
             incoming: counts the bytes of unfinished messages of all connections.
         """
         self._transport = transport
+        self._buffer = _buffers.get()
         self._leave = leave
         self._incoming = incoming
         self._loop = asyncio.get_running_loop()
@@ -181,6 +192,17 @@ class TcpConnection(asyncio.Protocol):
         transport.resume_reading()
         if unread:
             self.data_received(unread)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return the memory into which the next bytes are read."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take the bytes before the next connection reads into the same memory."""
+        self.data_received(self._buffer[:nbytes])
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Ignore the client's bytes."""
 
     def write_bytes(self, data: bytes | bytearray) -> bool:
         """Write without waiting; return False while the buffer is over its bound."""
@@ -217,6 +239,18 @@ class TcpConnection(asyncio.Protocol):
     def unacknowledged_bytes(self) -> int:
         """Return the number of bytes that the peer has not acknowledged; see the function."""
         return unacknowledged_bytes(self._transport)
+
+    def is_half_full(self) -> bool:
+        """Tell whether the client has left half of the buffer unread."""
+        return self._drained is not None or self.buffered_bytes() > self.max_buffer_bytes // 2
+
+    async def drain_half(self) -> None:
+        """Wait like ``drain``, and already if ``is_half_full``."""
+        quarter = self.max_buffer_bytes // 4
+        if self._drained is None:
+            self._transport.set_write_buffer_limits(2 * quarter, quarter)  # calls pause_writing
+        await self.drain()
+        self._transport.set_write_buffer_limits(self.max_buffer_bytes, quarter)
 
     async def drain(self) -> None:
         """Wait until the buffer has shrunk to a quarter of its bound, or the client disconnects."""

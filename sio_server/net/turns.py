@@ -14,7 +14,8 @@ from collections.abc import Generator
 from math import floor
 from time import monotonic
 from typing import TypeVar
-from weakref import WeakKeyDictionary
+
+from sio_server.net.per_loop import PerLoop
 
 TURN_SECONDS = 0.002
 """A turn ends after this time."""
@@ -120,15 +121,11 @@ class _Queue:
         self._plan_next()
 
 
-_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
+_queues = PerLoop(_Queue)
 
 
 def next_turn() -> asyncio.Future[None]:
     """Return a future that is done when the next turn of a connection begins."""
-    loop = asyncio.get_running_loop()
-    queue = _queues.get(loop)
-    if queue is None:
-        queue = _queues[loop] = _Queue()
-    turn: asyncio.Future[None] = loop.create_future()
-    queue.add(turn)
+    turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    _queues.get().add(turn)
     return turn

@@ -146,7 +146,7 @@ class WebSocket(TcpConnection):
         self._reader.clear()
         super().abort()
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes | memoryview) -> None:
         """Process received bytes; stop reading while the receiver is too far behind."""
         if self._finished:  # nothing follows a close frame or a framing error
             return
@@ -157,7 +157,7 @@ class WebSocket(TcpConnection):
         if self._receiver_task is None and self._receiver is not None:
             self._process_received()
         if self._receiver_task is not None or self._receiver is None:
-            if len(self._reader) > TURN_BYTES:
+            if self._drained is not None or len(self._reader) > TURN_BYTES:
                 self._transport.pause_reading()
         elif self._incoming is not None and not self._incoming.hold(
             self, self._reader.unfinished_bytes
@@ -219,7 +219,7 @@ class WebSocket(TcpConnection):
             pass
         elif opcode in (reader.TEXT, reader.BINARY):
             message = reader.decode_text(payload) if opcode == reader.TEXT else payload
-            if self._drained is None:
+            if not self.is_half_full():
                 return receiver.message_received(message)
             return self._receive_later(message)
         elif opcode == reader.FRAGMENT:
@@ -234,7 +234,7 @@ class WebSocket(TcpConnection):
 
     async def _receive_later(self, message: str | bytes) -> None:
         """Pass on a message once the client has read the answers to the messages before it."""
-        await self.drain()
+        await self.drain_half()
         if self._receiver is not None and not self._finished:
             wait = self._receiver.message_received(message)
             if wait is not None:

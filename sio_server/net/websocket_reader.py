@@ -53,7 +53,7 @@ class FrameReader:
         """The number of bytes that are not part of a complete message yet, about."""
         return len(self._data) + (0 if self._fragments is None else len(self._fragments))
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Add bytes that the client has sent."""
         self._data += data
 

@@ -12,15 +12,11 @@ from tests.support.parallel import add_section
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Print the number of histories and connections, so that a run that proves little shows."""
     if counts:
-        lines = (
-            (
-                f"{counts['histories']} histories ({HISTORIES} asked for), {counts['steps']} steps; "
-                f"HISTORIES_SEED={SEED}"
-            ),
-            (
-                f"connections: {counts['fresh']} fresh, {counts['recovered']} recovered, "
-                f"{counts['lost']} whose session was lost; "
-                f"closed: {counts['too slow']} too slow, {counts['overtaken']} overtaken"
-            ),
+        histories = f"{counts['histories']} histories ({HISTORIES} asked for)"
+        connections = (
+            f"connections: {counts['fresh']} fresh, {counts['recovered']} recovered, "
+            f"{counts['lost']} whose session was lost; "
+            f"closed: {counts['too slow']} too slow, {counts['overtaken']} overtaken"
         )
+        lines = (f"{histories}, {counts['steps']} steps; HISTORIES_SEED={SEED}", connections)
         add_section(session.config, "histories", lines)

@@ -253,8 +253,13 @@ class SessionTable:
     def _add_rooms(self, session: int, rooms: Mapping[str, int]) -> None:
         self._connection.executemany(
             "INSERT OR REPLACE INTO session_room VALUES (?, ?, ?)",
-            [(session, room, rooms[room]) for room in sorted(rooms)],
+            [(session, _copied(room), rooms[room]) for room in sorted(rooms)],
         )
+
+
+def _copied(room: str) -> str:
+    """Return a copy. A text that SQLite has read keeps its UTF-8 as long as it lives."""
+    return room if room.isascii() else room.encode().decode()
 
 
 def _is_brief(now: int, created: int) -> bool:

@@ -1,15 +1,22 @@
-"""The two forms of a response."""
+"""The forms of a response."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from aiohttp.payload import Payload
 
 from sio_server.contract import errors
 from sio_server.contract.errors import ContractError, Fault
-from sio_server.endpoints.responses import json_response, problem, problem_response
+from sio_server.endpoints.responses import (
+    PIECE_BYTES,
+    json_response,
+    list_response,
+    problem,
+    problem_response,
+)
 
 
 def test_json_is_compact_and_keeps_its_characters() -> None:
@@ -52,3 +59,41 @@ def test_a_problem_has_the_error_beside_the_members_of_the_rfc() -> None:
         "message": "furniture.altura: must be a number ≥ 0",
         "details": [{"field": "furniture.altura", "message": "must be a number ≥ 0"}],
     }
+
+
+class Writer:
+    """A writer that records the pieces between two drains."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.drained = 0
+
+    async def write(self, data: bytes) -> None:
+        """Record a piece; each one is drained before the next one."""
+        assert self.drained == len(self.pieces)
+        self.pieces.append(data)
+
+    async def drain(self) -> None:
+        """Count."""
+        self.drained += 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 1000])
+@pytest.mark.parametrize("rest", [{}, {"more": False, "gap": None}])
+async def test_a_long_list_is_written_in_pieces(count: int, rest: dict[str, Any]) -> None:
+    """Together they are one JSON object. A piece is forgotten when it is written."""
+    items = [json.dumps({"number": number, "text": "é" * 50}).encode() for number in range(count)]
+    response = list_response("events", items, rest)
+    assert response.content_type == "application/json"
+    assert response.charset == "utf-8"
+    body = response.body
+    assert isinstance(body, Payload)
+    size, whole = body.size, json.loads(body.decode())
+    writer = Writer()
+    await body.write(cast("Any", writer))
+    assert size == sum(map(len, writer.pieces))
+    assert json.loads(b"".join(writer.pieces)) == whole
+    assert whole == {"events": [json.loads(item) for item in items], **rest}
+    assert all(len(piece) < PIECE_BYTES + 1000 for piece in writer.pieces)
+    assert len(writer.pieces) == 1 + size // (PIECE_BYTES + 200)
+    assert body.decode() == ""

@@ -253,3 +253,36 @@ def test_a_lost_connection_has_no_unacknowledged_bytes(
         before, after = runner.run(unacknowledged())
     assert before > 0
     assert after == 0
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_half_of_the_buffer_can_be_waited_for(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """Afterwards the buffer has its whole size again."""
+
+    async def wait() -> None:
+        ours, clients = socket.socketpair()
+        clients.setblocking(False)
+        _, writer = await asyncio.open_connection(sock=ours)
+        connection = TcpConnection(max_buffer_bytes=400_000, max_write_bytes=1)
+        connection.attach(cast("asyncio.Transport", writer.transport), b"")
+        connection.write_bytes(bytes(150_000))
+        assert not connection.is_half_full()
+        while connection.buffered_bytes() <= 200_000:
+            assert connection.write_bytes(bytes(50_000))
+        assert connection.is_half_full()
+        waiting = asyncio.ensure_future(connection.drain_half())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        loop = asyncio.get_running_loop()
+        while not waiting.done():
+            await loop.sock_recv(clients, 65_536)
+        assert not connection.is_half_full()
+        missing = 300_000 - connection.buffered_bytes()
+        assert connection.write_bytes(bytes(missing))
+        connection.abort()
+        clients.close()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(asyncio.wait_for(wait(), 10))

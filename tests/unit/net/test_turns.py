@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 from collections.abc import Generator
 from time import monotonic, sleep
@@ -117,17 +116,3 @@ async def test_a_turn_whose_work_fails_does_not_end_the_queue() -> None:
     await last
     assert called == ["last"]
     assert len(failures) == 1
-
-
-def test_each_event_loop_has_a_queue_which_ends_with_it() -> None:
-    """A test, or a program that runs one loop after another, keeps nothing of the former ones."""
-
-    async def wait() -> None:
-        await next_turn()
-
-    gc.collect()
-    before = len(turns._queues)
-    for _ in range(3):
-        asyncio.run(wait())
-    gc.collect()
-    assert len(turns._queues) <= before

@@ -310,9 +310,12 @@ async def test_a_message_waits_until_the_client_has_read_the_answers(
     socket.data_received(frame(PONG, b"") + frame(TEXT, b"one") + frame(TEXT, b"two"))
     await turns()
     assert (receiver.controls, receiver.received) == (1, [])
+    socket.data_received(frame(TEXT, b"three"))
+    assert not transport.reading
     socket.resume_writing()
     await turns()
-    assert receiver.received == ["one", "two"]
+    assert receiver.received == ["one", "two", "three"]
+    assert transport.reading
 
 
 async def test_unfinished_messages_are_bounded_over_all_connections() -> None:
