@@ -11,8 +11,8 @@ GC_THRESHOLD = 10_000
 """New objects between two runs of the cyclic garbage collector. A connection has many objects, and
 hardly any of them is part of a cycle."""
 
-CHECK_SECONDS = 1.0
-"""How often the process's memory is looked at."""
+CHECK_SECONDS = 5.0
+"""How often the process's memory is looked at. A look takes up to a few milliseconds."""
 
 MIN_FREED_BYTES = 4 * 1024 * 1024
 """Memory goes back to the system when at least this much was freed and not used again."""
@@ -49,8 +49,9 @@ async def give_back() -> None:
     while True:
         await asyncio.sleep(pause)
         pause = CHECK_SECONDS
-        free = min(free, free_bytes())
-        if free_bytes() > free + MIN_FREED_BYTES:
+        now_free = free_bytes()
+        free = min(free, now_free)
+        if now_free > free + MIN_FREED_BYTES:
             began = time.monotonic()
             await asyncio.to_thread(trim, 0)
             pause = max(pause, PAUSE_FACTOR * (time.monotonic() - began))

@@ -19,6 +19,7 @@ import asyncio
 import email.utils
 import time
 from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
 from typing import cast
 
@@ -51,6 +52,7 @@ class FrontConnection(asyncio.Protocol):
         "_aiohttp",
         "_closing",
         "_eof",
+        "_is_counted",
         "_leave",
         "_own",
         "_reading",
@@ -74,6 +76,7 @@ class FrontConnection(asyncio.Protocol):
         self._turn = Turn()
         self._waits_for_turn = False
         self._reading = True  # bytes are read from the transport
+        self._is_counted = False  # it holds bytes, as ``incoming`` knows
         self._unread = False  # the client has not read the last response
         self._unacknowledged = 0  # bytes, when the client made progress
         self._eof = False  # the client sends nothing more
@@ -115,7 +118,8 @@ class FrontConnection(asyncio.Protocol):
             self._serving.data_received()
         if self._serving is None and not self._waits_for_turn:
             self._serve()
-        self.read_or_pause()
+        else:
+            self.read_or_pause()
 
     def eof_received(self) -> bool:
         """Note that the client sends nothing more. It still gets the responses that it awaits."""
@@ -157,12 +161,16 @@ class FrontConnection(asyncio.Protocol):
 
     def read_or_pause(self) -> None:
         """Read from the transport, unless enough bytes have arrived."""
+        serving = self._serving
+        if self._reading and not (self.received or self._is_counted or serving is self._aiohttp):
+            return
         if self._is_over():
             return
-        size, serving = len(self.received), self._serving
+        size = len(self.received)
         wanted = 0 if serving is None else serving.wanted_bytes
         held = size if serving is None else serving.held_bytes
         has_room = self.front.incoming.hold(self, held)
+        self._is_counted = held > 0
         reading = has_room and size <= wanted + MAX_HEAD_BYTES  # this body and the next head
         if reading != self._reading:
             self._reading = reading
@@ -188,13 +196,16 @@ class FrontConnection(asyncio.Protocol):
 
     def serve_soon(self) -> None:
         """Serve what has been received, in the next turn."""
-        if self._waits_for_turn or self._is_over():
+        if self._waits_for_turn:
             return
-        if self._serving is None and not self.received:
+        if self.received:
+            if not self._is_over():
+                self._waits_for_turn = True
+                next_turn().add_done_callback(self._serve_in_turn)
+        elif self._serving is None:
             self._wait_for_request()
         else:
-            self._waits_for_turn = True
-            next_turn().add_done_callback(self._serve_in_turn)
+            self.read_or_pause()
 
     def _serve_in_turn(self, turn: asyncio.Future[None]) -> None:
         self._waits_for_turn = False
@@ -210,7 +221,7 @@ class FrontConnection(asyncio.Protocol):
             if not size:
                 self._wait_for_request()
                 return
-            if self._turn.is_over(size):
+            if self.received and self._turn.is_over(size):
                 self.serve_soon()
                 break
         self.read_or_pause()
@@ -226,7 +237,7 @@ class FrontConnection(asyncio.Protocol):
         size = find_end(received)
         if not size and len(received) <= MAX_HEAD_BYTES:
             return 0
-        head = bytes(received[:size])
+        head = bytes(received[:size]) if size < len(received) else bytes(received)
         if not 0 < size <= MAX_HEAD_BYTES or count_fields(head) > MAX_HEADER_FIELDS:
             refusal = self.front.responder.refuse_head()
             refusal.headers["Connection"] = "close"
@@ -264,14 +275,18 @@ class FrontConnection(asyncio.Protocol):
 
     def respond(self, response: HttpResponse) -> None:
         """Write a response. If it says so, close the connection."""
-        self.transport.write(_encode(response, self.front.keep_alive))
         if response.closes:
+            self.transport.write(_encode(response, ""))
             self._closing = True
             self.received.clear()
             self._forget()
             half_close(self.transport, self.connection_lost)
         else:
-            self.front.reading.add(self)  # for the rest of the body, if it was not read
+            self.transport.write(_encode(response, f"Keep-Alive: {self.front.keep_alive}\r\n"))
+
+    def await_body(self) -> None:
+        """Give the client time to send the rest of a body after its response."""
+        self.front.reading.add(self)
 
     def request_ended(self) -> None:
         """Note that the response was written and the whole body was taken."""
@@ -305,14 +320,15 @@ def _http_date() -> str:
     return _cached_date[1]
 
 
-def _encode(response: HttpResponse, keep_alive: str) -> bytes:
-    lines = [
-        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}",
-        f"Content-Type: {response.content_type}",
-        f"Content-Length: {len(response.body)}",
-        f"Date: {_http_date()}",
-        *(f"{name}: {value}" for name, value in response.headers.items()),
-    ]
-    if not response.closes:
-        lines.append(f"Keep-Alive: {keep_alive}")
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + response.body
+@cache
+def _status_line(status: int) -> str:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
+
+
+def _encode(response: HttpResponse, more_fields: str) -> bytes:
+    fields = "".join([f"{name}: {value}\r\n" for name, value in response.headers.items()])
+    head = (
+        f"{_status_line(response.status)}\r\nContent-Type: {response.content_type}\r\n"
+        f"Content-Length: {len(response.body)}\r\nDate: {_http_date()}\r\n{fields}{more_fields}\r\n"
+    )
+    return head.encode() + response.body

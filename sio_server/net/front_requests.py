@@ -38,6 +38,9 @@ class Connection(Protocol):
     def respond(self, response: HttpResponse) -> None:
         """Write a response. If it says so, close the connection."""
 
+    def await_body(self) -> None:
+        """Give the client time to send the rest of a body after its response."""
+
     def request_ended(self) -> None:
         """Note that the response was written and the whole body was taken."""
 
@@ -97,11 +100,11 @@ class OwnRequests:
         except Exception:
             logger.exception("request_failed")
             response = HttpResponse(500, b"", TEXT)
-        if isinstance(response, Awaitable):
+        if response is None or isinstance(response, HttpResponse):
+            self._finish(response)
+        else:
             self._is_poll = head.method == "GET"
             self._task = connection.front.loop.create_task(self._serve_later(response))
-        else:
-            self._finish(response)
 
     async def _serve_later(self, awaitable: Awaitable[HttpResponse | None]) -> None:
         response: HttpResponse | None
@@ -120,6 +123,8 @@ class OwnRequests:
             self._connection.respond(response)
             if not response.closes:
                 self.data_received()
+                if self._body_left:
+                    self._connection.await_body()
 
     def data_received(self) -> None:
         """Let ``_read_body`` look again; skip the rest of a body that was not read."""

@@ -16,10 +16,10 @@ MAX_HEADER_FIELDS = 100
 _END = b"\r\n\r\n"
 _FIRST_BYTES = frozenset(range(0x21, 0x7F))
 _SIMPLE_HEAD = (
-    rb"(GET|POST) (%b\?[!-~]*) HTTP/1\.1\r\n"
-    rb"((?:[!#$%%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n)+)\r\n"
+    r"(GET|POST) (%s\?[!-~]*) HTTP/1\.1\r\n"
+    r"((?:[!#$%%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n)+)\r\n"
 )
-_NOT_SIMPLE = ("Transfer-Encoding", "Content-Encoding", "Expect")
+_FIELD = re.compile(r"([^:]+):[\t ]*([^\r]*)\r\n")
 _BODY_FIELDS = re.compile(
     rb"\r\n(content-length|transfer-encoding)[\t ]*:[\t ]*([^\r\n]*)", re.IGNORECASE
 )
@@ -86,24 +86,29 @@ class SimpleHeads:
     """
 
     def __init__(self, path: str) -> None:
-        self._pattern = re.compile(_SIMPLE_HEAD % re.escape(path.encode()))
+        self._pattern = re.compile(_SIMPLE_HEAD % re.escape(path))
 
     def parse(self, head: bytes) -> SimpleHead | None:
         """Return a head; None if it is not simple, or not of this path."""
-        found = self._pattern.fullmatch(head)
+        found = self._pattern.fullmatch(head.decode("latin-1"))
         if found is None:
             return None
-        method, target, block = (group.decode("ascii") for group in found.groups())
-        lines = [line.partition(":") for line in block.split("\r\n")[:-1]]
-        headers = CIMultiDict([(name, value.strip(" \t")) for name, _, value in lines])
-        length = headers.get("Content-Length", "0" if method == "GET" else "")
+        method, target, block = found.groups()
+        fields = _FIELD.findall(block)
+        if " \r" in block or "\t\r" in block:
+            fields = [(name, value.rstrip(" \t")) for name, value in fields]
+        headers = CIMultiDict(fields)
+        lengths = headers.getall("Content-Length", ("0",) if method == "GET" else ("",))
+        length = lengths[0]
         if (
             not length.isdecimal()
             or len(length) > _MAX_LENGTH_DIGITS
             or (method == "GET" and length != "0")
-            or any(name in headers for name in _NOT_SIMPLE)
+            or len(lengths) > 1
+            or "Transfer-Encoding" in headers
+            or "Content-Encoding" in headers
+            or "Expect" in headers
             or len(headers.getall("Host", ())) != 1
-            or len(headers.getall("Content-Length", ())) > 1
             or "close" in headers.get("Connection", "").lower()
         ):
             return None

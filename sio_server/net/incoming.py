@@ -53,6 +53,8 @@ class Incoming:
         Returns:
             False if the connection must stop reading. ``resume_incoming`` is called later.
         """
+        if size <= FREE_BYTES and holder not in self._held:
+            return True
         counted = max(0, size - FREE_BYTES)
         before = self._held.get(holder, 0)
         if counted == before:
