@@ -247,10 +247,11 @@ class TcpConnection(asyncio.BufferedProtocol):
     async def drain_half(self) -> None:
         """Wait like ``drain``, and already if ``is_half_full``."""
         quarter = self.max_buffer_bytes // 4
-        if self._drained is None:
+        if self._drained is None and not self._lost:
             self._transport.set_write_buffer_limits(2 * quarter, quarter)  # calls pause_writing
         await self.drain()
-        self._transport.set_write_buffer_limits(self.max_buffer_bytes, quarter)
+        if not self._lost:
+            self._transport.set_write_buffer_limits(self.max_buffer_bytes, quarter)
 
     async def drain(self) -> None:
         """Wait until the buffer has shrunk to a quarter of its bound, or the client disconnects."""

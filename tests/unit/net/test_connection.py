@@ -259,7 +259,7 @@ def test_a_lost_connection_has_no_unacknowledged_bytes(
 def test_half_of_the_buffer_can_be_waited_for(
     new_loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
-    """Afterwards the buffer has its whole size again."""
+    """Afterwards the buffer has its whole size again. The end of the connection ends it."""
 
     async def wait() -> None:
         ours, clients = socket.socketpair()
@@ -281,7 +281,13 @@ def test_half_of_the_buffer_can_be_waited_for(
         assert not connection.is_half_full()
         missing = 300_000 - connection.buffered_bytes()
         assert connection.write_bytes(bytes(missing))
+        while not connection.is_half_full():
+            connection.write_bytes(bytes(50_000))
+        waiting = asyncio.ensure_future(connection.drain_half())
+        await asyncio.sleep(0)
         connection.abort()
+        await waiting
+        await connection.drain_half()
         clients.close()
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
