@@ -22,7 +22,7 @@ UPGRADE = (
 )
 ENGINE = "/socket.io/?EIO=4&transport="
 ROOMS = [f"author:{number:03}" + "é" * 252 for number in range(100)]
-SETTLE_SECONDS = 1.5
+SETTLE_SECONDS = 5
 PAGE_EVENTS, EVENT_BYTES = 20, 30_000
 
 

@@ -11,7 +11,7 @@ GC_THRESHOLD = 10_000
 """New objects between two runs of the cyclic garbage collector. A connection has many objects, and
 hardly any of them is part of a cycle."""
 
-CHECK_SECONDS = 5.0
+CHECK_SECONDS = 2.0
 """How often the process's memory is looked at. A look takes up to a few milliseconds."""
 
 MIN_FREED_BYTES = 4 * 1024 * 1024
