@@ -17,11 +17,9 @@ from sio_server.contract.commands import Command, parse_event_arguments
 from sio_server.contract.errors import (
     ContractError,
     Flooding,
-    HeadTooLarge,
     InvalidJson,
     InvalidMessage,
     LogUnavailable,
-    RateLimited,
     ShuttingDown,
 )
 from sio_server.delivery.connections import Connection, Connections
@@ -29,14 +27,14 @@ from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import Fanout
 from sio_server.delivery.resume import Start, resume
 from sio_server.delivery.sessions import ConsumerSession, ConsumerSessions
-from sio_server.endpoints.gate import COMMON_HEADERS, Gate
-from sio_server.endpoints.responses import problem_response
+from sio_server.endpoints.gate import Gate
 from sio_server.endpoints.socketio_client import (
     ConnectAuth,
     OneArgumentOutlet,
     SocketIOClient,
     SocketIOOutlet,
 )
+from sio_server.endpoints.socketio_door import SocketIODoor
 from sio_server.engine import (
     BINARY,
     UNDECODABLE,
@@ -51,9 +49,7 @@ from sio_server.hub import Hub
 from sio_server.net.front import HttpFront
 from sio_server.net.front_context import FrontLimits
 from sio_server.net.handler import Front
-from sio_server.net.head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS
 from sio_server.net.incoming import Incoming
-from sio_server.net.request import HttpRequest, HttpResponse
 from sio_server.settings import Settings
 
 logger = logging.getLogger("sio_server")
@@ -110,7 +106,7 @@ class SocketIO:
             max_buffer_bytes=settings.max_buffer_bytes,
             connect_timeout=settings.connect_timeout,
             binary=False,
-            door=self,
+            door=SocketIODoor(hub, gate),
         )
         self.server.on("disconnect", self._disconnect)
         self.server.on("*", self._event)
@@ -122,55 +118,6 @@ class SocketIO:
     def front(self, make_handler: Callable[[Front], asyncio.Protocol]) -> HttpFront:
         """Return the factory for the protocol of each TCP connection; see ``HttpFront``."""
         return self.server.front(make_handler, limits=self._front_limits)
-
-    # The door of the engine.
-
-    def check(self, request: HttpRequest) -> HttpResponse | Mapping[str, str]:
-        """Check the state of the server and the origin of a request; see ``Door``."""
-        headers = self._gate.response_headers(request)
-        try:
-            self._hub.check_open()
-            self._gate.check_origin(request)
-        except ContractError as error:
-            return self._refuse(request, error, headers)
-        return headers
-
-    def admit(self, request: HttpRequest) -> HttpResponse | SocketIOClient:
-        """Count a new consumer; see ``Door``."""
-        source = self._gate.source(request)
-        try:
-            return SocketIOClient(source, *self._gate.enter(source))
-        except ContractError as error:
-            return self._refuse(request, error)
-
-    def malformed(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Count a malformed request against its address; see ``Door``."""
-        try:
-            self._gate.count(self._gate.source(request))
-        except RateLimited as error:
-            return self._refuse(request, error)
-        return response
-
-    def refuse_head(self) -> HttpResponse:
-        """Refuse a request whose head is too large; see ``Door``."""
-        response = problem_response(
-            HeadTooLarge(
-                f"a request has at most {MAX_HEAD_BYTES} bytes before its body, "
-                f"and {MAX_HEADER_FIELDS} header fields"
-            )
-        )
-        response.headers.update(COMMON_HEADERS)
-        return response
-
-    def _refuse(
-        self,
-        request: HttpRequest,
-        error: ContractError,
-        headers: Mapping[str, str] | None = None,
-    ) -> HttpResponse:
-        response = problem_response(self._gate.refuse(error, self._gate.source(request)))
-        response.headers.update(headers or {})
-        return response
 
     # The handshake: parse, authorise, decide.
 
