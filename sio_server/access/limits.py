@@ -182,7 +182,11 @@ class Limits:
     def leave_rate(self, address: str, rate: RateLimit) -> None:
         """Note that a connection has ended."""
         if rate.number:
-            self._find(address).left.append(rate)
+            left = self._find(address).left
+            while left and not left[0].number:
+                left.popleft()
+            rate.compact()
+            left.append(rate)
 
     def commands_of(self, address: str) -> RateLimit:
         """Return the rate limit of an address's own commands and refusals."""

@@ -13,6 +13,9 @@ MAX_SLOTS = 1_000
 """The most entries of a rate. Where the limit allows more commands, those of a short time share an
 entry, so that a rate needs little memory."""
 
+COMPACT_SLOTS = 8
+"""The entries of the rate of a connection that has ended."""
+
 FLOODING_FACTOR = 10
 """At this many times its limit a connection is closed."""
 
@@ -61,7 +64,8 @@ class RateLimit:
         if self._times is None:
             self._times, self._counts = array("d"), array("L")
         self._forget(now)
-        if self._times and now - self._times[-1] < self._slot_seconds:
+        times = self._times
+        if times and (now - times[-1] < self._slot_seconds or len(times) >= MAX_SLOTS):
             self._counts[-1] += 1
         else:
             self._times.append(now)
@@ -83,6 +87,15 @@ class RateLimit:
             except RateLimited as limited:
                 return limited
         return error
+
+    def compact(self) -> None:
+        """Keep few entries, each of which ends with the last of its commands."""
+        times, counts = self._times, self._counts
+        if times is not None and len(times) > COMPACT_SLOTS:
+            size = -(-len(times) // COMPACT_SLOTS)
+            starts = range(0, len(times), size)
+            self._counts = array("L", [sum(counts[it : it + size]) for it in starts])
+            self._times = array("d", [times[it : it + size][-1] for it in starts])
 
     def _forget(self, now: float) -> None:
         """Forget the commands of more than a minute ago."""

@@ -269,6 +269,8 @@ class TcpConnection(asyncio.BufferedProtocol):
         else:
             self.write_bytes(last)
             self._write_closed = True
+            if self._incoming is not None:
+                self._incoming.release(self)
             half_close(self._transport, self.connection_lost)
 
     def abort(self) -> None:

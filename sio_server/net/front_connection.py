@@ -31,6 +31,7 @@ from sio_server.net.head import (
     MAX_HEADER_FIELDS,
     count_fields,
     find_end,
+    is_http1,
     may_begin,
 )
 from sio_server.net.request import HttpResponse
@@ -229,7 +230,7 @@ class FrontConnection(asyncio.Protocol):
     def _serve_next(self) -> int:
         """Serve the next request; return the size of its head, or 0 if it is not complete."""
         received = self.received
-        while received.startswith(b"\r\n"):  # RFC 9112, 2.2
+        if received.startswith(b"\r\n"):  # RFC 9112, 2.2: one empty line is ignored
             del received[:2]
         if not may_begin(received):
             self.transport.abort()
@@ -238,6 +239,9 @@ class FrontConnection(asyncio.Protocol):
         if not size and len(received) <= MAX_HEAD_BYTES:
             return 0
         head = bytes(received[:size]) if size < len(received) else bytes(received)
+        if size and not is_http1(head):
+            self.transport.abort()
+            return 0
         if not 0 < size <= MAX_HEAD_BYTES or count_fields(head) > MAX_HEADER_FIELDS:
             refusal = self.front.responder.refuse_head()
             refusal.headers["Connection"] = "close"
@@ -269,7 +273,7 @@ class FrontConnection(asyncio.Protocol):
             self.front.idle.discard(self)
             if self not in self.front.reading:
                 self.front.reading.add(self)
-        elif self not in self.front.reading:
+        elif not (self._unread or self in self.front.reading or self in self.front.idle):
             self.front.idle.add(self)
         self.read_or_pause()
 

@@ -31,6 +31,11 @@ def may_begin(received: bytearray) -> bool:
     return not received or received[0] in _FIRST_BYTES
 
 
+def is_http1(head: bytes) -> bool:
+    """Tell whether a head is not the beginning of an HTTP/2 connection (RFC 9113, 3.4)."""
+    return not head.startswith(b"PRI ")
+
+
 def find_end(received: bytearray) -> int:
     """Return the length of the first head among the received bytes; 0 if it has not ended."""
     end = received.find(_END)
@@ -45,9 +50,12 @@ def count_fields(head: bytes) -> int:
 def body_length(head: bytes) -> int | None:
     """Return the length of the body after this head, in bytes.
 
-    None if it does not follow from one plain ``Content-Length``, or from the lack of any. Such a
-    request is the last one of its connection.
+    None if it does not follow from one plain ``Content-Length``, or from the lack of any, or if
+    the method is CONNECT, whose bytes are no body. Such a request is the last one of its
+    connection.
     """
+    if head.startswith(b"CONNECT "):
+        return None
     fields = _BODY_FIELDS.findall(head)
     if not fields:
         return 0

@@ -16,6 +16,9 @@ from sio_server.net.request import HttpRequest
 from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES, Turn, next_turn
 from sio_server.net.websocket_reader import FrameReader, FramingError
 
+MAX_FREE_MESSAGE_BYTES = 4_096
+"""A larger message always waits for a turn: many clients may send theirs at the same time."""
+
 MIN_FRAGMENT_BYTES = 128
 """A smaller fragment of a message counts like a control frame: it is more work than data."""
 
@@ -104,6 +107,8 @@ class WebSocket(TcpConnection):
         is_first, self._receiver = self._receiver is None, receiver
         if is_first:  # a later one is set within message_received, while frames are being processed
             self._process_received()
+            if self._receiver_task is None:
+                self._read_on()
 
     def write(self, frame: Frame) -> bool:
         """Write one frame; see ``write_bytes``."""
@@ -189,7 +194,12 @@ class WebSocket(TcpConnection):
             if self._lost:
                 self._finish(None)
             else:
-                self._transport.resume_reading()
+                self._read_on()
+
+    def _read_on(self) -> None:
+        """Read from the transport, unless unfinished messages hold too many bytes."""
+        if self._incoming is None or self._incoming.hold(self, self._reader.unfinished_bytes):
+            self._transport.resume_reading()
 
     def _process_frames(self) -> Awaitable[None] | None:
         """Process the complete frames; return an awaitable if the next frames have to wait."""
@@ -219,7 +229,7 @@ class WebSocket(TcpConnection):
             pass
         elif opcode in (reader.TEXT, reader.BINARY):
             message = reader.decode_text(payload) if opcode == reader.TEXT else payload
-            if not self.is_half_full():
+            if len(payload) <= MAX_FREE_MESSAGE_BYTES and not self.is_half_full():
                 return receiver.message_received(message)
             return self._receive_later(message)
         elif opcode == reader.FRAGMENT:
@@ -233,8 +243,10 @@ class WebSocket(TcpConnection):
         return None
 
     async def _receive_later(self, message: str | bytes) -> None:
-        """Pass on a message once the client has read the answers to the messages before it."""
-        await self.drain_half()
+        """Pass on a message in a turn, once the client has read the answers to the ones before."""
+        await next_turn()
+        if self.is_half_full():
+            await self.drain_half()
         if self._receiver is not None and not self._finished:
             wait = self._receiver.message_received(message)
             if wait is not None:

@@ -208,6 +208,7 @@ ENGINE_PACKETS = {
     "noops": frame(FINAL | TEXT, b"6"),
     "engine pongs": frame(FINAL | TEXT, b"3"),
     "acks": frame(FINAL | TEXT, b"431[]"),
+    "CONNECT packets": frame(FINAL | TEXT, b'40/nowhere,{"a":1}'),
 }
 
 

@@ -199,7 +199,8 @@ class Server(Application):
     async def _handle_connect(self, eio_sid: str, namespace: str, auth: Any) -> None:
         session = self._session(eio_sid)
         if not self._has_namespace(namespace):
-            await self._refuse(eio_sid, namespace, INVALID_NAMESPACE)
+            if session.control_received():
+                await self._refuse(eio_sid, namespace, INVALID_NAMESPACE)
             return
         try:
             accepted = await self._open_session(session, namespace, auth)

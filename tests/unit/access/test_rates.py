@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sio_server.access.rates import MAX_SLOTS, Bucket, RateLimit
+from sio_server.access.rates import COMPACT_SLOTS, MAX_SLOTS, Bucket, RateLimit
 from sio_server.contract.errors import Flooding, RateLimited, UnknownRoom
 from tests.support.clock import Clock
 
@@ -127,3 +129,31 @@ def test_a_bucket_gives_its_tokens_and_fills_again(clock: Clock) -> None:
     assert [bucket.take() for _ in range(2)] == [True, False]
     clock.now += 1000
     assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_rate_has_a_bounded_number_of_entries(clock: Clock) -> None:
+    """Though each command beyond the limit is counted."""
+    rate = RateLimit(100, clock)
+    for _ in range(3 * MAX_SLOTS):
+        clock.now += 0.001
+        with contextlib.suppress(RateLimited):
+            rate.count()
+    assert rate.number == 3 * MAX_SLOTS
+    assert rate._times is not None
+    assert len(rate._times) == MAX_SLOTS
+
+
+def test_a_compact_rate_keeps_its_number_and_forgets_no_command_early(clock: Clock) -> None:
+    """Its few entries are those of a connection that has ended."""
+    rate = RateLimit(100, clock)
+    for _ in range(50):
+        clock.now += 1
+        rate.count()
+    rate.compact()
+    assert rate._times is not None
+    assert len(rate._times) <= COMPACT_SLOTS
+    assert rate.number == 50
+    clock.now += 25
+    assert 50 - 16 <= rate.number <= 50
+    clock.now += 40
+    assert rate.number == 0

@@ -537,7 +537,33 @@ async def test_bytes_that_cannot_begin_a_request_close_the_connection(
     assert scene.transport.closing
 
 
-async def test_empty_lines_before_a_request_are_ignored(scene: Scene) -> None:
-    """RFC 9112, 2.2."""
-    await scene.send(b"\r\n\r\n" + POLL)
+async def test_an_empty_line_before_a_request_is_ignored(scene: Scene) -> None:
+    """RFC 9112, 2.2. More of them end the connection: they would cost time, and no rate."""
+    await scene.send(b"\r\n" + POLL)
     assert scene.answers == [b"1"]
+    await scene.send(b"\r\n" * 2 + POLL)
+    assert scene.transport.closing
+    assert scene.answers == [b"1"]
+
+
+async def test_empty_lines_do_not_restart_the_time_of_an_idle_connection(scene: Scene) -> None:
+    """It is over after one time, whatever comes that is no request."""
+    await scene.send(POLL)
+    front = scene.connection.front
+    due = front.idle._due[scene.connection]
+    await scene.send(b"\r\n")
+    assert front.idle._due[scene.connection] == due
+
+
+async def test_the_start_of_an_http2_connection_is_closed(scene: Scene) -> None:
+    """Aiohttp would wait for the rest of it for ever."""
+    await scene.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    assert scene.transport.closing
+    assert not scene.passed
+
+
+async def test_nothing_follows_a_connect(scene: Scene) -> None:
+    """Aiohttp takes its body for the next request, so the front passes nothing more."""
+    await scene.send(b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\nContent-Length: 4\r\n\r\nbody" + POLL)
+    assert scene.handlers[0].front.is_last_request()
+    assert scene.answers == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -14,7 +15,12 @@ from sio_server.net.frames import Frame
 from sio_server.net.incoming import Incoming
 from sio_server.net.request import HttpRequest
 from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES
-from sio_server.net.websocket import MIN_FRAGMENT_BYTES, BadHandshake, WebSocket
+from sio_server.net.websocket import (
+    MAX_FREE_MESSAGE_BYTES,
+    MIN_FRAGMENT_BYTES,
+    BadHandshake,
+    WebSocket,
+)
 from sio_server.net.websocket_reader import FramingError
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
@@ -295,8 +301,9 @@ async def test_small_fragments_are_counted(socket: WebSocket, size: int, counts:
 
 
 def long_frame(first_byte: int, payload: bytes) -> bytes:
-    """Encode a client's frame of any length up to 65,535 bytes."""
-    header = bytes((first_byte, 0x80 | 126)) + len(payload).to_bytes(2, "big")
+    """Encode a client's frame of more than 125 bytes."""
+    kind, size = (126, 2) if len(payload) < 65_536 else (127, 8)
+    header = bytes((first_byte, 0x80 | kind)) + len(payload).to_bytes(size, "big")
     return header + bytes(4) + payload
 
 
@@ -332,7 +339,10 @@ async def test_unfinished_messages_are_bounded_over_all_connections() -> None:
         each.data_received(whole[:-1])
     assert [each.reading for each in transports] == [True, False]
     sockets[0].data_received(whole[-1:])
-    assert [each.reading for each in transports] == [True, True]
+    async with asyncio.timeout(10):
+        while not transports[1].reading:
+            await asyncio.sleep(0)
+    assert transports[0].reading
     sockets[1].connection_lost(None)
     assert incoming.total == 0
 
@@ -396,3 +406,44 @@ async def test_after_the_end_no_message_is_read(
     await turns()
     socket.connection_lost(None)
     assert receiver.received == ["x" * 100, None]
+
+
+async def test_large_messages_wait_for_their_turns() -> None:
+    """However many clients send theirs at the same time, they are handled one after another."""
+    receivers = [Receiver() for _ in range(20)]
+    sockets = [WebSocket(65_536, 65_536) for _ in receivers]
+    for each, its_receiver in zip(sockets, receivers, strict=True):
+        each.attach(cast("Any", Transport()), b"")
+        each.set_receiver(its_receiver)
+        each.data_received(long_frame(TEXT, b"x" * (MAX_FREE_MESSAGE_BYTES + 1)))
+    handled = [0]
+    async with asyncio.timeout(10):
+        while handled[-1] < len(receivers):
+            handled.append(sum(len(each.received) for each in receivers))
+            await asyncio.sleep(0)
+    assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(handled))
+
+
+async def test_a_handled_message_is_no_longer_counted() -> None:
+    """Also if it came in pieces, and its connection had used its turn."""
+    incoming = Incoming(max_bytes=1_000_000)
+    socket, receiver, transport = WebSocket(65_536, 65_536), Receiver(), Transport()
+    socket.attach(cast("Any", transport), b"", incoming=incoming)
+    socket.set_receiver(receiver)
+    socket.data_received(frame(TEXT, b"first"))
+    whole = long_frame(TEXT, b"x" * 65_535)
+    for start in range(0, len(whole), 16_384):
+        socket.data_received(whole[start : start + 16_384])
+    async with asyncio.timeout(10):
+        while len(receiver.received) < 2 or socket._receiver_task is not None:
+            await asyncio.sleep(0)
+    assert incoming.total == 0
+
+
+async def test_bytes_before_the_receiver_do_not_stop_the_reading() -> None:
+    """Those of an incomplete message, which arrived with the handshake."""
+    socket, transport = WebSocket(100_000, 65_536), Transport()
+    socket.attach(cast("Any", transport), long_frame(TEXT, b"x" * 80_000)[:-1])
+    assert not transport.reading
+    socket.set_receiver(Receiver())
+    assert transport.reading
