@@ -128,7 +128,8 @@ READ_BYTES = 16_384
 """The most bytes that are read from a connection at a time. The event loops would read 256 KB, and
 that much would wait in memory for its turn."""
 
-_buffers = PerLoop(lambda: memoryview(bytearray(READ_BYTES)))
+read_buffer = PerLoop(lambda: memoryview(bytearray(READ_BYTES))).get
+"""Returns the memory into which the connections of the running event loop are read."""
 
 
 class TcpConnection(asyncio.BufferedProtocol):
@@ -183,7 +184,7 @@ class TcpConnection(asyncio.BufferedProtocol):
             incoming: counts the bytes of unfinished messages of all connections.
         """
         self._transport = transport
-        self._buffer = _buffers.get()
+        self._buffer = read_buffer()
         self._leave = leave
         self._incoming = incoming
         self._loop = asyncio.get_running_loop()

@@ -31,7 +31,7 @@ class HttpFront:
     ) -> None:
         self._context = FrontContext(responder, path, make_handler, limits)
 
-    def __call__(self) -> asyncio.Protocol:
+    def __call__(self) -> FrontConnection:
         """Return the protocol for a new connection."""
         return FrontConnection(self._context)
 

@@ -38,7 +38,7 @@ from sio_server.net.request import HttpResponse
 from sio_server.net.turns import Turn, next_turn
 
 
-class FrontConnection(asyncio.Protocol):
+class FrontConnection(asyncio.BufferedProtocol):
     """A connection of the front.
 
     Args:
@@ -112,7 +112,15 @@ class FrontConnection(asyncio.Protocol):
             self._leave()
             self._leave = None
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return the memory into which the next bytes are read."""
+        return self.front.read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take the bytes before the next connection reads into the same memory."""
+        self.data_received(self.front.read_buffer[:nbytes])
+
+    def data_received(self, data: bytes | memoryview) -> None:
         """Serve the requests that are complete now."""
         self.received += data
         if self._serving is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from weakref import WeakSet
 
+from sio_server.net.connection import read_buffer
 from sio_server.net.deadlines import Deadlines
 from sio_server.net.handler import Front
 from sio_server.net.head import SimpleHeads
@@ -74,6 +75,7 @@ class FrontContext:
         limits: the bounds of the connections.
 
     Attributes:
+        read_buffer: see ``TcpConnection.get_buffer``.
         reading: the connections that have sent no complete head.
         idle: the connections that wait for another request.
         unread: the connections whose client has not read the last response.
@@ -103,4 +105,5 @@ class FrontContext:
             limits.slow_seconds, lambda connection: connection.check_progress()
         )
         self.loop = asyncio.get_running_loop()
+        self.read_buffer = read_buffer()
         self.transports: WeakSet[asyncio.Transport] = WeakSet()
