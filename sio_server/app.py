@@ -188,7 +188,9 @@ async def serve(settings: Settings) -> None:
     log.info("stopped")
 
 
-async def _listen(protocols: Callable[[], asyncio.BaseProtocol], settings: Settings) -> asyncio.Server:
+async def _listen(
+    protocols: Callable[[], asyncio.BaseProtocol], settings: Settings
+) -> asyncio.Server:
     host, port = settings.host, settings.port
     try:
         listener = await asyncio.get_running_loop().create_server(
