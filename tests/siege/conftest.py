@@ -7,7 +7,6 @@ import pytest
 from tests.siege.options import LONG, reports
 from tests.support.parallel import add_section
 
-
 collect_ignore = [] if LONG else ["test_siege.py"]
 """``make siege`` runs the siege itself: a quiet machine is needed for its targets."""
 
