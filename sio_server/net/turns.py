@@ -36,8 +36,8 @@ Value = TypeVar("Value")
 class Turn:
     """The turns of one connection, or of other work. The first one begins when the object is made.
 
-    A connection that sends its bytes in many small calls has no more of them: within
-    ``RENEWAL_SECONDS``, it goes on with the same turn.
+    Many small calls of a connection share one turn: a new one begins ``RENEWAL_SECONDS`` after the
+    last one began, or when the last one is over.
     """
 
     __slots__ = ("_bytes_left", "_end", "_renewal")
@@ -47,7 +47,7 @@ class Turn:
         self.begin()
 
     def begin(self) -> None:
-        """Begin a new turn, or go on with one that began a short time ago and is not over."""
+        """Begin a new turn, unless the last one still lasts."""
         now = monotonic()
         if now >= self._renewal:
             self._bytes_left = TURN_BYTES

@@ -7,7 +7,7 @@ for the end of the output, and the tests that need the machine for themselves.
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import pytest
@@ -41,14 +41,15 @@ def pytest_terminal_summary(
             terminalreporter.line(line)
 
 
-@pytest.fixture(autouse=True)
-def _share_of_the_machine(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let a test with the mark ``alone`` run while no other test does."""
-    if not hasattr(request.config, "workerinput"):
-        yield
-        return
-    basetemp: Path = request.getfixturevalue("tmp_path_factory").getbasetemp()
-    with (basetemp.parent / "machine").open("w") as machine:
-        alone = request.node.get_closest_marker("alone")
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+    """Let a test with the mark ``alone`` run while no worker of this checkout runs another one.
+
+    Waiting for it is no part of a test, so pytest's timeout for a hanging test does not run yet.
+    """
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    with Path(__file__).open() as machine:
+        alone = item.get_closest_marker("alone")
         fcntl.flock(machine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        yield
+        return (yield)

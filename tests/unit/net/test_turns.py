@@ -95,7 +95,7 @@ async def test_after_a_turn_the_queue_rests_as_long_as_the_turn_took() -> None:
         ended.append(monotonic())
 
     await asyncio.gather(*(work() for _ in range(3)))
-    await work()  # the rest also holds for one that comes during it
+    await work()  # it comes during the last rest, and waits too
     rests = [later - earlier for earlier, later in zip(ended[:-1], began[1:], strict=True)]
     assert min(rests) >= 0.019
 
