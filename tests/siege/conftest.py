@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.siege.options import LONG, reports
+from tests.siege.options import reports
 from tests.support.parallel import add_section
-
-collect_ignore = [] if LONG else ["test_siege.py"]
-"""``make siege`` runs the siege itself: a quiet machine is needed for its targets."""
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
