@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable
 from math import isfinite
 from typing import Any
 
-from sio_server.contract.errors import InvalidJson, InvalidMessage, TooManyEvents
+from sio_server.contract.errors import InvalidJson, InvalidMessage, TooLarge, TooManyEvents
 
 MAX_INTEGER = 10**100
 """Larger integers are refused: they are slow to convert, and no double holds them."""
@@ -115,8 +115,12 @@ def equal(a: Any, b: Any) -> bool:
 STEP_TOKENS = 1_000
 """``split_members`` yields after so many tokens."""
 
-MAX_MEMBERS = 20_000
+MAX_MEMBERS = 10_000
 """The most members of all arrays together that ``split_members`` cuts out."""
+
+MAX_PIECE = 65_536
+"""The most characters that ``split_members`` decodes at a time: the text outside the members, with
+a number in place of each of them, or a member of another array."""
 
 
 def split_members(text: str, key: str, max_depth: int) -> Generator[None, None, list[str] | None]:
@@ -135,6 +139,7 @@ def split_members(text: str, key: str, max_depth: int) -> Generator[None, None, 
 
     Raises:
         InvalidJson: the text outside the members is not JSON.
+        TooLarge: this text, or a member of another array, has more than ``MAX_PIECE`` characters.
         TooManyEvents: there are more than ``MAX_MEMBERS`` members.
     """
     members: list[str] = []
@@ -169,8 +174,14 @@ def split_members(text: str, key: str, max_depth: int) -> Generator[None, None, 
             close_member(token.start())
             start = token.end()
     skeleton.append(text[copied:])
-    envelope = loads("".join(skeleton), max_depth)
+    envelope = _loads_piece("".join(skeleton), max_depth)
     return (yield from _choose(members, envelope, key, max_depth))
+
+
+def _loads_piece(text: str, max_depth: int) -> Any:
+    if len(text) > MAX_PIECE:
+        raise TooLarge(f"other text than the events has more than {MAX_PIECE} characters")
+    return loads(text, max_depth)
 
 
 def _choose(
@@ -185,6 +196,6 @@ def _choose(
     chosen = set(numbers or ())
     for number, member in enumerate(members):
         if number not in chosen:
-            loads(member, max_depth - 2)
+            _loads_piece(member, max_depth - 2)
             yield
     return None if numbers is None else [members[number] for number in numbers]

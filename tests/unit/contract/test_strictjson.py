@@ -12,7 +12,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sio_server.contract import strictjson
-from sio_server.contract.errors import ContractError, InvalidJson, InvalidMessage, TooManyEvents
+from sio_server.contract.errors import (
+    ContractError,
+    InvalidJson,
+    InvalidMessage,
+    TooLarge,
+    TooManyEvents,
+)
+from sio_server.contract.strictjson import MAX_PIECE
 
 MAX_DEPTH = 64
 
@@ -41,6 +48,20 @@ def test_the_members_of_all_arrays_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     assert split('{"events":[1,2],"x":[3]}', "events", 64) == ["1", "2"]
     with pytest.raises(TooManyEvents):
         split('{"events":[1,2],"x":[3,4]}', "events", 64)
+
+
+@pytest.mark.parametrize("other", ['"x":"{}"', '"x":["{}"]', '"x":[[],"{}"]', '"{}":[]'])
+def test_the_text_outside_the_events_is_bounded(other: str) -> None:
+    """It is decoded in one piece. The texts of the events are bounded where they are decoded."""
+    event = '"' + "e" * 2 * MAX_PIECE + '"'
+
+    def batch(spare: int) -> str:
+        fill = "x" * (MAX_PIECE - spare)
+        return f'{{"events":[{event},2],{other.replace("{}", fill)}}}'
+
+    assert split(batch(40), "events", 64) == [event, "2"]
+    with pytest.raises(TooLarge):
+        split(batch(0), "events", 64)
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
