@@ -28,6 +28,12 @@ CONNECT_SECONDS = 1
 PIECES = 100
 """Pieces of furniture that the events are about, in turn."""
 
+LONG_EVENTS = 10
+"""Each event whose number is a multiple of this one has a long description."""
+
+LONG_DESCRIPTION = "Mesa elegante de comedor. " * 240
+"""A larger message waits for its turn, and its bytes are counted while they arrive."""
+
 QUIET_ROOM = "type:furniture_deleted"
 """The publisher's own room. No event of a siege goes to it."""
 
@@ -43,7 +49,7 @@ def event(number: int) -> dict[str, Any]:
         "furniture": {
             "furniture_id": f"piece-{number % PIECES}",
             "nombre": "Mesa de Roble",
-            "descripcion": "Mesa elegante de comedor",
+            "descripcion": "Mesa elegante de comedor" if number % LONG_EVENTS else LONG_DESCRIPTION,
             "altura": 75,
             "ancho": 120,
             "material": "roble",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from tests.siege.attack import Attack
 from tests.siege.attacks import (
     breaking,
+    crowds,
     files,
     memory,
     packets,
@@ -27,6 +28,7 @@ FAMILIES = (
     recoveries,
     files,
     breaking,
+    crowds,
 )
 
 ATTACKS: Mapping[str, Attack] = {
