@@ -14,11 +14,12 @@ from multidict import MultiMapping
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Access, Principal
 from sio_server.access.rates import RateLimit
-from sio_server.access.sources import Source, is_in, locate, origin_allowed
+from sio_server.access.sources import Source, is_in, locate, network_of, origin_allowed
 from sio_server.contract.errors import ContractError, Forbidden, RateLimited
 from sio_server.contract.events import Offset
 from sio_server.contract.rooms import CATALOG, parse_room
 from sio_server.metrics import Metrics
+from sio_server.net.front_context import Entered
 from sio_server.net.request import HttpRequest
 from sio_server.settings import Settings
 
@@ -145,10 +146,14 @@ class Gate:
 
         return Entry(rate, leave)
 
-    def enter_tcp(self, address: str) -> Callable[[], None] | None:
+    def enter_tcp(self, address: str) -> Entered | None:
         """Count a TCP connection of a peer; see ``Limits.enter_tcp``."""
         is_proxy = is_in(address, self._trusted_proxies)
-        return self._limits.enter_tcp(address, is_proxy=is_proxy)
+        leave = self._limits.enter_tcp(address, is_proxy=is_proxy)
+        if leave is None:
+            return None
+        is_shared = is_proxy or not address  # by clients of different networks
+        return Entered(None if is_shared else network_of(address), leave)
 
     def count_connect(self, source: Source) -> None:
         """Count a new consumer on a connection that was counted before.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from multidict import MultiMapping
 
+from sio_server.access.sources import network_of
 from sio_server.contract import strictjson
 from sio_server.contract.errors import (
     ContractError,
@@ -24,7 +25,7 @@ from sio_server.eventlog.contract import EventLog
 from sio_server.hub import Hub
 from sio_server.metrics import Metrics
 from sio_server.net.body import BodyTooLarge, BodyUnreadable, read_body
-from sio_server.net.turns import in_turns
+from sio_server.net.turns import in_turns, turn_for
 from sio_server.settings import Settings
 
 MAX_BATCH_EVENTS = 1000
@@ -81,9 +82,10 @@ class HttpApi:
     async def publish(self, request: web.Request) -> web.Response:
         """Append one event."""
         settings = self._settings
-        principal, _ = self._gate.visitor(request)
+        principal, source = self._gate.visitor(request)
         principal.check_publish()
-        body = await self._body(request, settings.max_message_bytes)
+        network = network_of(source.address)
+        body = await self._body(request, settings.max_message_bytes, network)
         message = strictjson.loads(body, settings.max_json_depth)
         event = parse_event(message, id=idempotency_key(request))
         receipt = await self._hub.publish(principal, event)
@@ -92,12 +94,13 @@ class HttpApi:
     async def publish_batch(self, request: web.Request) -> web.Response:
         """Append up to 1,000 events. A bad event does not affect the others."""
         settings = self._settings
-        principal, _ = self._gate.visitor(request)
+        principal, source = self._gate.visitor(request)
         principal.check_publish()
-        body = await self._body(request, settings.max_batch_bytes)
+        network = network_of(source.address)
+        body = await self._body(request, settings.max_batch_bytes, network)
         try:
             texts = await in_turns(
-                strictjson.split_members(body.decode(), "events", settings.max_json_depth)
+                strictjson.split_members(body.decode(), "events", settings.max_json_depth), network
             )
         except UnicodeDecodeError:
             raise InvalidJson("not valid JSON") from None
@@ -105,7 +108,7 @@ class HttpApi:
             raise InvalidMessage('must be an object with a list "events"')
         if len(texts) > MAX_BATCH_EVENTS:
             raise TooManyEvents(f"a batch has at most {MAX_BATCH_EVENTS} events")
-        parsed = await in_turns(self._parse_members(texts))
+        parsed = await in_turns(self._parse_members(texts), network)
         events = [event for event in parsed if isinstance(event, Event)]
         results = iter(await self._hub.publish_many(principal, events) if events else ())
         all_results = [next(results) if isinstance(event, Event) else event for event in parsed]
@@ -181,15 +184,19 @@ class HttpApi:
                     return HistoryPage(events, position, more=True)
                 page = await read(since, rooms, limit)
 
-    async def _body(self, request: web.Request, max_bytes: int) -> bytes:
+    async def _body(self, request: web.Request, max_bytes: int, network: str) -> bytes:
         if request.content_type != "application/json":
             raise UnsupportedMediaType("send Content-Type: application/json")
         try:
-            return await read_body(request, max_bytes, self._settings.connect_timeout)
+            body = await read_body(request, max_bytes, self._settings.connect_timeout)
         except BodyUnreadable:
             raise InvalidJson("the body is not encoded as its headers say") from None
         except BodyTooLarge:
             raise TooLarge(f"the body has more than {max_bytes} bytes") from None
+        turn = turn_for(len(body), network)
+        if turn is not None:
+            await turn
+        return body
 
 
 def idempotency_key(request: web.Request) -> str | None:

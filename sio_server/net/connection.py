@@ -24,7 +24,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sio_server.net.incoming import Incoming
+from sio_server.net.incoming import READ_BYTES, Incoming
 from sio_server.net.per_loop import PerLoop
 
 try:
@@ -58,7 +58,12 @@ MAX_DISCARDED_BYTES = 16_777_216
 
 
 class _HalfClosed(asyncio.Protocol):
-    """The protocol of a half closed connection: it discards received bytes."""
+    """The protocol of a half closed connection: it discards received bytes.
+
+    Args:
+        transport: the connection.
+        on_closed: called when it is closed.
+    """
 
     def __init__(
         self, transport: asyncio.Transport, on_closed: Callable[[Exception | None], None]
@@ -66,6 +71,20 @@ class _HalfClosed(asyncio.Protocol):
         self._transport = transport
         self._on_closed = on_closed
         self._discarded = 0
+        self._unsent = math.inf
+        self._plan_check()
+
+    def _plan_check(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._check = loop.call_later(CLOSE_SECONDS, self._abort_if_stalled)
+
+    def _abort_if_stalled(self) -> None:
+        unsent = self._transport.get_write_buffer_size()
+        if 0 < unsent < self._unsent:
+            self._unsent = unsent
+            self._plan_check()
+        else:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Discard bytes; stop reading after too many."""
@@ -75,6 +94,7 @@ class _HalfClosed(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Report that the connection is closed."""
+        self._check.cancel()
         self._on_closed(error)
 
 
@@ -97,16 +117,6 @@ def half_close(transport: asyncio.Transport, on_closed: Callable[[Exception | No
     transport.set_protocol(_HalfClosed(transport, on_closed))
     transport.write_eof()
     transport.resume_reading()
-    loop = asyncio.get_running_loop()
-
-    def abort_if_stalled(previously_unsent: float) -> None:
-        unsent = transport.get_write_buffer_size()
-        if 0 < unsent < previously_unsent:
-            loop.call_later(CLOSE_SECONDS, abort_if_stalled, unsent)
-        else:
-            transport.abort()
-
-    loop.call_later(CLOSE_SECONDS, abort_if_stalled, math.inf)
 
 
 def unacknowledged_bytes(transport: asyncio.Transport) -> int:
@@ -124,10 +134,7 @@ def unacknowledged_bytes(transport: asyncio.Transport) -> int:
     return buffered + int.from_bytes(queued, sys.byteorder)
 
 
-READ_BYTES = 16_384
-"""The most bytes that are read from a connection at a time. The event loops would read 256 KB, and
-that much would wait in memory for its turn."""
-
+# The event loops would read 256 KB, and that much would wait in memory for its turn.
 read_buffer = PerLoop(lambda: memoryview(bytearray(READ_BYTES))).get
 """Returns the memory into which the connections of the running event loop are read."""
 
@@ -139,6 +146,10 @@ class TcpConnection(asyncio.BufferedProtocol):
         max_buffer_bytes: the bound for unsent bytes, over which ``drain`` waits.
         max_write_bytes: the largest single write. A connection whose unsent bytes exceed the bound
             by more than one such write is aborted.
+
+    Attributes:
+        network: the client's network, with which it shares turns and room for unfinished messages;
+            None: it shares with nobody.
     """
 
     __slots__ = (
@@ -153,10 +164,12 @@ class TcpConnection(asyncio.BufferedProtocol):
         "_transport",
         "_write_closed",
         "max_buffer_bytes",
+        "network",
     )
 
     def __init__(self, max_buffer_bytes: int, max_write_bytes: int) -> None:
         self.max_buffer_bytes = max_buffer_bytes
+        self.network: str | None = None
         self._abort_bytes = max_buffer_bytes + max_write_bytes + SPARE_BYTES
         self._write_closed = False
         self._lost = False  # connection_lost was called
@@ -174,6 +187,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         unread: bytes,
         leave: Callable[[], None] = lambda: None,
         incoming: Incoming | None = None,
+        network: str | None = None,
     ) -> None:
         """Take over a connection.
 
@@ -182,11 +196,13 @@ class TcpConnection(asyncio.BufferedProtocol):
             unread: bytes that were received after the HTTP request and belong to this connection.
             leave: called once when the connection is closed.
             incoming: counts the bytes of unfinished messages of all connections.
+            network: the client's network; see the attribute.
         """
         self._transport = transport
         self._buffer = read_buffer()
         self._leave = leave
         self._incoming = incoming
+        self.network = network
         self._loop = asyncio.get_running_loop()
         transport.set_write_buffer_limits(self.max_buffer_bytes, self.max_buffer_bytes // 4)
         transport.set_protocol(self)

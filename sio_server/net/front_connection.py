@@ -45,6 +45,7 @@ class FrontConnection(asyncio.BufferedProtocol):
         front: the parts that it shares with the others.
 
     Attributes:
+        network: the client's network; see ``Entered``.
         received: the bytes that no request has taken yet.
         transport: the TCP connection.
     """
@@ -63,12 +64,14 @@ class FrontConnection(asyncio.BufferedProtocol):
         "_unread",
         "_waits_for_turn",
         "front",
+        "network",
         "received",
         "transport",
     )
 
     def __init__(self, front: FrontContext) -> None:
         self.front = front
+        self.network: str | None = None
         self.received = bytearray()
         self.transport: asyncio.Transport
         self._own: OwnRequests | None = None  # made when it is needed
@@ -90,10 +93,11 @@ class FrontConnection(asyncio.BufferedProtocol):
         """Wait for a request; close at once if there are too many connections."""
         self.transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
-        self._leave = self.front.enter(peer[0] if isinstance(peer, tuple) else "")
-        if self._leave is None:
+        entered = self.front.enter(peer[0] if isinstance(peer, tuple) else "")
+        if entered is None:
             self.transport.abort()
             return
+        self.network, self._leave = entered
         self.front.transports.add(self.transport)
         self.transport.set_write_buffer_limits(0)  # any unread byte stops the next request
         self.front.reading.add(self)
@@ -210,7 +214,7 @@ class FrontConnection(asyncio.BufferedProtocol):
         if self.received:
             if not self._is_over():
                 self._waits_for_turn = True
-                next_turn().add_done_callback(self._serve_in_turn)
+                next_turn(self.network).add_done_callback(self._serve_in_turn)
         elif self._serving is None:
             self._wait_for_request()
         else:
@@ -317,7 +321,7 @@ class FrontConnection(asyncio.BufferedProtocol):
         unread, leave = bytes(self.received), self._leave
         self.received.clear()
         self._leave = self._own = self._aiohttp = None
-        connection.attach(self.transport, unread, leave, self.front.incoming)
+        connection.attach(self.transport, unread, leave, self.front.incoming, self.network)
 
 
 _cached_date = (0, "")

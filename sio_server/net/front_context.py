@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from weakref import WeakSet
 
 from sio_server.net.connection import read_buffer
@@ -15,9 +15,22 @@ from sio_server.net.head import SimpleHeads
 from sio_server.net.incoming import Incoming
 from sio_server.net.request import HttpRequest, HttpResponse
 
-Enter = Callable[[str], Callable[[], None] | None]
-"""Counts a TCP connection of an address. Returns the function to call, once, when it ends; None if
-there are too many."""
+
+class Entered(NamedTuple):
+    """A counted TCP connection.
+
+    Attributes:
+        network: the client's network, with which it shares turns and room for unfinished requests;
+            None: it shares with nobody.
+        leave: to be called, once, when the connection ends.
+    """
+
+    network: str | None
+    leave: Callable[[], None]
+
+
+Enter = Callable[[str], Entered | None]
+"""Counts a TCP connection of an address. Returns None if there are too many."""
 
 
 class Responder(Protocol):
@@ -50,7 +63,7 @@ class FrontLimits:
     keepalive_seconds: float = 75
     slow_seconds: float = 30
     incoming: Incoming = field(default_factory=Incoming)
-    enter: Enter = lambda address: lambda: None
+    enter: Enter = lambda address: Entered(address or None, lambda: None)
 
 
 class Timed(Protocol):

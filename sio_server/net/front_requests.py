@@ -17,7 +17,7 @@ from sio_server.net.connection import TcpConnection
 from sio_server.net.front_context import FrontContext
 from sio_server.net.head import SimpleHead, body_length
 from sio_server.net.request import TEXT, HttpRequest, HttpResponse
-from sio_server.net.turns import TURN_BYTES
+from sio_server.net.turns import REQUEST_BYTES, TURN_BYTES, turn_for
 
 logger = logging.getLogger("sio_server.engine")
 
@@ -27,11 +27,13 @@ class Connection(Protocol):
 
     Attributes:
         front: the parts that it shares with other connections.
+        network: the client's network; see ``Entered``.
         received: the bytes that no request has taken yet.
         transport: the TCP connection.
     """
 
     front: FrontContext
+    network: str | None
     received: bytearray
     transport: asyncio.Transport
 
@@ -91,6 +93,7 @@ class OwnRequests:
             connection.detach,
             connection.is_open,
             self._read_body,
+            connection.network,
         )
         response: HttpResponse | Awaitable[HttpResponse | None] | None
         try:
@@ -201,9 +204,11 @@ class AiohttpRequests:
         "_body_paused",
         "_connection",
         "_handler",
+        "_head",
         "_responded",
         "detach",
         "is_open",
+        "network",
     )
 
     def __init__(self, connection: Connection) -> None:
@@ -213,24 +218,38 @@ class AiohttpRequests:
         self._body_left: float = 0
         self._body_passed = 0
         self._body_paused = False
+        self._head = b""  # of a request that has not started
         self._responded = False
         self.detach, self.is_open = connection.detach, connection.is_open
+        self.network = connection.network
         self._handler = connection.front.make_handler(self)
         self._handler.connection_made(connection.transport)
 
     def serve(self, head: bytes) -> None:
-        """Pass on a request."""
+        """Pass on a request, now or later."""
         length = body_length(head)
         self._body_left = math.inf if length is None else length
         self._body_passed, self._responded = 0, False
+        self._head = head
+        turn = turn_for(REQUEST_BYTES, self._connection.network)
+        if turn is None:
+            self._start()
+        else:
+            turn.add_done_callback(self._start)
+
+    def _start(self, turn: asyncio.Future[None] | None = None) -> None:
+        head, self._head = self._head, b""
+        if self._connection.transport.is_closing():
+            return
         # Together, because aiohttp answers an error in a body that it gets with its head. After the
         # head it would only wait for the rest of the body.
         self._handler.data_received(head + self._take())
         self.data_received()
+        self._connection.read_or_pause()
 
     def data_received(self) -> None:
         """Pass on the bytes of the body that have arrived."""
-        while not self._body_paused:
+        while not (self._body_paused or self._head):
             part = self._take()
             if not part:
                 break

@@ -19,7 +19,13 @@ FOREVER_SECONDS = 10 * 365 * 86_400.0
 
 
 class Front(Protocol):
-    """The front, as aiohttp's protocol sees it."""
+    """The front, as aiohttp's protocol sees it.
+
+    Attributes:
+        network: the client's network; see ``Entered``.
+    """
+
+    network: str | None
 
     def detach(self, connection: TcpConnection) -> None:
         """Give the TCP connection to another protocol; HTTP no longer serves it."""

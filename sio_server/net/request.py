@@ -41,6 +41,7 @@ class HttpRequest:
         detach: gives the connection to a ``TcpConnection``; HTTP no longer serves it.
         is_open: tells whether the client is still connected.
         read: reads the whole body, bounded in bytes and seconds; see ``read_body``.
+        network: the client's network; see ``Entered``.
 
     Attributes:
         peer: the address of the TCP peer, without the port.
@@ -56,6 +57,7 @@ class HttpRequest:
         "headers",
         "is_open",
         "method",
+        "network",
         "peer",
         "port",
         "query",
@@ -75,6 +77,7 @@ class HttpRequest:
         detach: Callable[[TcpConnection], None],
         is_open: Callable[[], bool],
         read: Callable[[int, float], Awaitable[bytes]],
+        network: str | None = None,
     ) -> None:
         self.method = method
         self.target = target
@@ -84,6 +87,7 @@ class HttpRequest:
         self.detach = detach
         self.is_open = is_open
         self.read = read
+        self.network = network
         self.query = parse_query(target.partition("?")[2])
         self.state: dict[Any, Any] = {}
         self.aiohttp: web.BaseRequest | None = None
@@ -112,6 +116,7 @@ class HttpRequest:
             lambda connection: detach_from_aiohttp(request, connection),
             is_open,
             lambda max_bytes, seconds: read_body(request, max_bytes, seconds),
+            handler.front.network if isinstance(handler, FrontHandler) else None,
         )
         converted.aiohttp = request
         return converted

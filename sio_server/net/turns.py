@@ -2,20 +2,20 @@
 
 Every door uses the same budget: requests, WebSocket frames and the packets of a polling body. A
 connection that has used its turn waits for the next one in a queue. Only one connection of the
-queue continues at a time, and the queue rests between two turns. So however many connections keep
-the server busy, they delay the others like one.
+queue continues at a time, one network after another, and the queue rests between two turns. So
+however many connections keep the server busy, they delay the others like one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Generator
 from math import floor
 from time import monotonic
 from typing import TypeVar
 
 from sio_server.net.per_loop import PerLoop
+from sio_server.net.round_robin import RoundRobin
 
 TURN_SECONDS = 0.002
 """A turn ends after this time."""
@@ -29,6 +29,16 @@ RENEWAL_SECONDS = 0.1
 MIN_PIECE_BYTES = 2_048
 """Each piece of work counts as at least so many bytes: its handler may run later, in a task."""
 
+MAX_FREE_BYTES = 4_096
+"""A larger message or body always waits for a turn: many clients may send theirs at the same time.
+"""
+
+ITERATION_BYTES = 32_768
+"""So many bytes of smaller messages and bodies are handled in one iteration of the event loop. The
+rest waits for the next iterations."""
+
+REQUEST_BYTES = 4_096
+"""What a request counts that aiohttp serves: it takes less than 1 ms."""
 
 Value = TypeVar("Value")
 
@@ -63,8 +73,13 @@ class Turn:
         return True
 
 
-async def in_turns(steps: Generator[None, None, Value]) -> Value:
-    """Do work that yields after each of its small steps, in turns; return its value."""
+async def in_turns(steps: Generator[None, None, Value], network: str | None) -> Value:
+    """Do work that yields after each of its small steps, in turns; return its value.
+
+    Args:
+        steps: the work.
+        network: the network of the client for which it is done; see ``next_turn``.
+    """
     turn = Turn()
     while True:
         try:
@@ -73,12 +88,12 @@ async def in_turns(steps: Generator[None, None, Value]) -> Value:
             value: Value = done.value
             return value
         if turn.is_over(0):
-            await asyncio.sleep(0)
+            await next_turn(network)
             turn.begin()
 
 
 class _Queue:
-    """The connections that wait for their next turn, in the order in which they came.
+    """The connections that wait for their next turn.
 
     After a turn, the queue rests as long as the turn took: all of them together use at most half of
     the event loop. (Timers of an event loop count whole milliseconds. Without a rest, the next one
@@ -88,13 +103,13 @@ class _Queue:
     __slots__ = ("_began", "_next_planned", "_rest_ends", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: RoundRobin[asyncio.Future[None]] = RoundRobin()
         self._next_planned = False
         self._began = self._rest_ends = 0.0
 
-    def add(self, turn: asyncio.Future[None]) -> None:
+    def add(self, turn: asyncio.Future[None], network: str | None) -> None:
         """Add a future that shall be done when the turn begins."""
-        self._waiting.append(turn)
+        self._waiting.add(turn, network)
         self._plan_next()
 
     def _plan_next(self) -> None:
@@ -105,7 +120,7 @@ class _Queue:
 
     def _continue_next(self) -> None:
         loop = asyncio.get_running_loop()
-        turn = self._waiting.popleft()
+        turn = self._waiting.pop()
         loop.call_soon(self._begin)
         if not turn.done():  # nobody cancelled it
             turn.set_result(None)  # the loop calls what waits for it, between the other two
@@ -124,8 +139,60 @@ class _Queue:
 _queues = PerLoop(_Queue)
 
 
-def next_turn() -> asyncio.Future[None]:
-    """Return a future that is done when the next turn of a connection begins."""
+def next_turn(network: str | None) -> asyncio.Future[None]:
+    """Return a future that is done when the next turn of a connection begins.
+
+    Args:
+        network: the connection's network. The networks take turns. None: the connection takes turns
+            by itself.
+    """
     turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    _queues.get().add(turn)
+    _queues.get().add(turn, network)
     return turn
+
+
+class _Starts:
+    """Small work that starts: only so much of it in one iteration of the event loop."""
+
+    __slots__ = ("_bytes_left", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting: RoundRobin[tuple[asyncio.Future[None], int]] = RoundRobin()
+        self._bytes_left = ITERATION_BYTES
+
+    def ask(self, size: int, network: str | None) -> asyncio.Future[None] | None:
+        """Return None if the work may start now, or a future that is done when it may."""
+        if self._bytes_left == ITERATION_BYTES:
+            asyncio.get_running_loop().call_soon(self._next_iteration)
+        if self._bytes_left > 0 and not self._waiting:
+            self._bytes_left -= size
+            return None
+        start: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add((start, size), network)
+        return start
+
+    def _next_iteration(self) -> None:
+        self._bytes_left = ITERATION_BYTES
+        while self._waiting and self._bytes_left > 0:
+            start, size = self._waiting.pop()
+            if not start.done():  # nobody cancelled it
+                self._bytes_left -= size
+                start.set_result(None)
+        if self._bytes_left < ITERATION_BYTES:
+            asyncio.get_running_loop().call_soon(self._next_iteration)
+
+
+_starts = PerLoop(_Starts)
+
+
+def turn_for(size: int, network: str | None) -> asyncio.Future[None] | None:
+    """Tell when the work for a message, a body or a request may begin.
+
+    Args:
+        size: its received bytes; for a request, ``REQUEST_BYTES``.
+        network: see ``next_turn``.
+
+    Returns:
+        None if the work may begin now, or a future that is done when it may.
+    """
+    return next_turn(network) if size > MAX_FREE_BYTES else _starts.get().ask(size, network)

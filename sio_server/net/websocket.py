@@ -13,11 +13,8 @@ from sio_server.net import websocket_reader as reader
 from sio_server.net.connection import CLOSE_SECONDS, TcpConnection
 from sio_server.net.frames import Frame, close_frame, pong
 from sio_server.net.request import HttpRequest
-from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES, Turn, next_turn
+from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES, Turn, next_turn, turn_for
 from sio_server.net.websocket_reader import FrameReader, FramingError
-
-MAX_FREE_MESSAGE_BYTES = 4_096
-"""A larger message always waits for a turn: many clients may send theirs at the same time."""
 
 MIN_FRAGMENT_BYTES = 128
 """A smaller fragment of a message counts like a control frame: it is more work than data."""
@@ -61,6 +58,7 @@ class WebSocket(TcpConnection):
 
     __slots__ = (
         "_close_sent",
+        "_close_timer",
         "_finished",
         "_on_pong",
         "_reader",
@@ -84,6 +82,7 @@ class WebSocket(TcpConnection):
         self._receiver: Receiver | None = None
         self._receiver_task: asyncio.Task[None] | None = None  # while it handles a message
         self._close_sent = False
+        self._close_timer: asyncio.TimerHandle | None = None  # from the close frame until the end
         self._finished = False  # the receiver was told of the end
 
     def open(self, request: HttpRequest, first: Frame | None = None) -> None:
@@ -144,7 +143,7 @@ class WebSocket(TcpConnection):
         self.write_bytes(close_frame(code, reason))
         self._write_closed = self._close_sent = True
         self._transport.resume_reading()  # for the client's close frame
-        self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
+        self._close_timer = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
     def abort(self) -> None:
         """Close at once; the buffer and the received bytes are discarded."""
@@ -171,6 +170,8 @@ class WebSocket(TcpConnection):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the receiver, after it has got all messages that arrived before."""
+        if self._close_timer is not None:
+            self._close_timer.cancel()
         super().connection_lost(error)
         if self._receiver_task is None:
             self._finish(None)
@@ -215,7 +216,7 @@ class WebSocket(TcpConnection):
             if frame is None:
                 return None
             if self._turn.is_over(len(frame[1])):
-                return next_turn() if wait is None else _next_turn_after(wait)
+                return next_turn(self.network) if wait is None else self._next_turn_after(wait)
             if wait is not None:
                 return wait
         return None
@@ -229,9 +230,10 @@ class WebSocket(TcpConnection):
             pass
         elif opcode in (reader.TEXT, reader.BINARY):
             message = reader.decode_text(payload) if opcode == reader.TEXT else payload
-            if len(payload) <= MAX_FREE_MESSAGE_BYTES and not self.is_half_full():
+            turn = turn_for(len(payload), self.network)
+            if turn is None and not self.is_half_full():
                 return receiver.message_received(message)
-            return self._receive_later(message)
+            return self._receive_later(message, turn)
         elif opcode == reader.FRAGMENT:
             if len(payload) < MIN_FRAGMENT_BYTES:
                 receiver.control_received()
@@ -242,15 +244,20 @@ class WebSocket(TcpConnection):
             self.write_bytes(pong(payload))
         return None
 
-    async def _receive_later(self, message: str | bytes) -> None:
-        """Pass on a message in a turn, once the client has read the answers to the ones before."""
-        await next_turn()
+    async def _receive_later(self, message: str | bytes, turn: asyncio.Future[None] | None) -> None:
+        """Pass on a message in its turn, once the client has read the answers to those before."""
+        if turn is not None:
+            await turn
         if self.is_half_full():
             await self.drain_half()
         if self._receiver is not None and not self._finished:
             wait = self._receiver.message_received(message)
             if wait is not None:
                 await wait
+
+    async def _next_turn_after(self, wait: Awaitable[None]) -> None:
+        await wait
+        await next_turn(self.network)
 
     def _finish(self, error: FramingError | None) -> None:
         receiver = self._receiver
@@ -259,11 +266,6 @@ class WebSocket(TcpConnection):
             receiver.connection_closed(error)
             self._reader.clear()
             self._receiver, self._on_pong = None, _no_pong  # they refer to this object
-
-
-async def _next_turn_after(wait: Awaitable[None]) -> None:
-    await wait
-    await next_turn()
 
 
 def _accept_handshake(request: HttpRequest) -> bytes:

@@ -16,7 +16,7 @@ from sio_server.net.body import BodyTooLarge, BodyUnreadable
 from sio_server.net.connection import SPARE_BYTES
 from sio_server.net.frames import Frame
 from sio_server.net.request import HTML, TEXT, HttpRequest, HttpResponse, bad_request
-from sio_server.net.turns import Turn, next_turn
+from sio_server.net.turns import Turn, next_turn, turn_for
 
 NOOP = Frame(packets.NOOP)
 
@@ -179,7 +179,7 @@ class Polling:
         self._post_in_progress = True
         try:
             body = await request.read(self._max_payload_bytes, self._body_timeout)
-            await self._handle_payload(body)
+            await self._handle_payload(body, request.network)
         except BodyTooLarge:
             self._session.close_with_error(ProtocolError("payload too large"))
             return HttpResponse(413, b"", TEXT)
@@ -196,8 +196,11 @@ class Polling:
             self._post_in_progress = False
         return HttpResponse(200, b"ok", HTML)
 
-    async def _handle_payload(self, body: bytes) -> None:
+    async def _handle_payload(self, body: bytes, network: str | None) -> None:
         """Handle the packets one by one. The other connections have their turns between them."""
+        first_turn = turn_for(len(body), network)
+        if first_turn is not None:
+            await first_turn
         turn = self._turn
         turn.begin()
         start, length = 0, len(body)
@@ -216,7 +219,7 @@ class Polling:
             if wait is not None:
                 await wait
             if turn.is_over(end - start):
-                await next_turn()
+                await next_turn(network)
                 turn.begin()
             start = end + 1
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -11,6 +13,7 @@ import pytest
 import uvloop
 
 from sio_server.net import connection as connection_module
+from sio_server.net import websocket as websocket_module
 from sio_server.net.connection import SPARE_BYTES, TcpConnection, unacknowledged_bytes
 from sio_server.net.websocket import WebSocket
 from sio_server.net.websocket_reader import FramingError
@@ -229,6 +232,37 @@ async def test_a_closing_connection_sends_its_buffer_while_the_client_reads(
             await asyncio.sleep(0)
         while transport.ended != "aborted":
             await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize(
+    "close", [lambda connection: connection.close_after(b""), lambda it: it.close_with(4401)]
+)
+def test_nothing_keeps_a_closed_transport(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+    close: Callable[[WebSocket], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No timer either: many clients may come and go in its time."""
+    monkeypatch.setattr(connection_module, "CLOSE_SECONDS", 3600)
+    monkeypatch.setattr(websocket_module, "CLOSE_SECONDS", 3600)
+
+    async def connect_and_close() -> weakref.ref[asyncio.BaseTransport]:
+        ours, clients = socket.socketpair()
+        _, writer = await asyncio.open_connection(sock=ours)
+        connection = WebSocket(max_message_bytes=100, max_buffer_bytes=100)
+        connection.attach(cast("asyncio.Transport", writer.transport), b"")
+        connection.set_receiver(Receiver())
+        close(connection)
+        clients.close()
+        while not connection._lost:
+            await asyncio.sleep(0)
+        return weakref.ref(writer.transport)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        closed = runner.run(asyncio.wait_for(connect_and_close(), 10))
+        gc.collect()
+        assert closed() is None
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sio_server.net.front import HttpFront
-from sio_server.net.front_context import FrontLimits
+from sio_server.net.front_context import Entered, FrontLimits
 from sio_server.net.handler import Front
 from sio_server.net.head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS
 from sio_server.net.incoming import Incoming
@@ -461,7 +461,7 @@ async def test_an_idle_connection_is_closed_after_its_time() -> None:
 async def test_a_connection_over_the_limit_is_closed_at_once() -> None:
     """Others are counted until they are lost."""
     left: list[str] = []
-    scene = Scene(enter=lambda address: lambda: left.append(address))
+    scene = Scene(enter=lambda address: Entered(address, lambda: left.append(address)))
     scene.connection.connection_lost(None)
     scene.connection.connection_lost(None)
     assert left == ["127.0.0.1"]

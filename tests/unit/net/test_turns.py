@@ -11,12 +11,15 @@ import pytest
 
 from sio_server.net import turns
 from sio_server.net.turns import (
+    ITERATION_BYTES,
     MIN_PIECE_BYTES,
+    REQUEST_BYTES,
     TURN_BYTES,
     TURN_SECONDS,
     Turn,
     in_turns,
     next_turn,
+    turn_for,
 )
 
 
@@ -57,7 +60,7 @@ async def test_work_in_steps_leaves_turns_to_the_others() -> None:
             yield
         return "value"
 
-    working = asyncio.ensure_future(in_turns(work()))
+    working = asyncio.ensure_future(in_turns(work(), None))
     await asyncio.sleep(0)
     assert len(done) == TURN_BYTES // MIN_PIECE_BYTES
     assert await working == "value"
@@ -69,7 +72,7 @@ async def test_those_that_wait_continue_one_after_another() -> None:
     order: list[int] = []
 
     async def wait(number: int) -> None:
-        await next_turn()
+        await next_turn(None)
         order.append(number)
 
     waiting = [asyncio.ensure_future(wait(number)) for number in range(4)]
@@ -83,13 +86,50 @@ async def test_those_that_wait_continue_one_after_another() -> None:
     assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(lengths))
 
 
+async def test_the_networks_that_wait_take_turns() -> None:
+    """Many connections of one network delay another network like one."""
+    order: list[str] = []
+
+    async def wait(name: str, network: str) -> None:
+        await next_turn(network)
+        order.append(name)
+
+    crowd = [asyncio.ensure_future(wait(f"a{number}", "a")) for number in range(3)]
+    await asyncio.gather(*crowd, *(wait(f"b{number}", "b") for number in range(2)))
+    assert order == ["a0", "b0", "a1", "b1", "a2"]
+
+
+async def test_only_some_small_work_starts_in_one_iteration_of_the_loop() -> None:
+    """The networks take turns in the rest, and nobody waits longer than needed."""
+    order: list[str] = []
+    first = ITERATION_BYTES // REQUEST_BYTES
+
+    async def start(name: str, network: str) -> None:
+        turn = turn_for(REQUEST_BYTES, network)
+        if turn is not None:
+            await turn
+        order.append(name)
+
+    waiting = [asyncio.ensure_future(start(f"a{number}", "a")) for number in range(2 * first)]
+    waiting.append(asyncio.ensure_future(start("b", "b")))
+    await asyncio.sleep(0)
+    assert order == [f"a{number}" for number in range(first)]
+    waiting[first + 1].cancel()
+    late = asyncio.ensure_future(start("late", "b"))
+    await asyncio.gather(*waiting, late, return_exceptions=True)
+    others = [f"a{number}" for number in range(first + 2, 2 * first)]
+    assert order[first:] == [f"a{first}", "b", *others, "late"]
+    await asyncio.sleep(0)
+    assert turn_for(REQUEST_BYTES, "b") is None
+
+
 async def test_after_a_turn_the_queue_rests_as_long_as_the_turn_took() -> None:
     """And no longer: the next one continues by itself."""
     began: list[float] = []
     ended: list[float] = []
 
     async def work() -> None:
-        await next_turn()
+        await next_turn(None)
         began.append(monotonic())
         sleep(0.02)  # noqa: ASYNC251 - the work of a turn
         ended.append(monotonic())
@@ -110,8 +150,8 @@ async def test_a_turn_whose_work_fails_does_not_end_the_queue() -> None:
     def fail(turn: asyncio.Future[None]) -> None:
         raise ValueError
 
-    next_turn().add_done_callback(fail)
-    last = next_turn()
+    next_turn(None).add_done_callback(fail)
+    last = next_turn(None)
     last.add_done_callback(lambda turn: called.append("last"))
     await last
     assert called == ["last"]
