@@ -13,7 +13,7 @@ from aiohttp.payload import Payload
 
 from sio_server.contract import strictjson
 from sio_server.contract.errors import ContractError, Flooding, Unauthorized
-from sio_server.net.request import HttpResponse
+from sio_server.net.response import HttpResponse
 
 
 def json_response(value: Any, status: int = 200) -> web.Response:

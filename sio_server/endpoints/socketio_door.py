@@ -10,7 +10,8 @@ from sio_server.endpoints.responses import problem_response
 from sio_server.endpoints.socketio_client import SocketIOClient
 from sio_server.hub import Hub
 from sio_server.net.head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS
-from sio_server.net.request import HttpRequest, HttpResponse
+from sio_server.net.request import HttpRequest
+from sio_server.net.response import HttpResponse
 
 
 class SocketIODoor:

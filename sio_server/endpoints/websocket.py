@@ -16,19 +16,22 @@ from sio_server.contract.commands import Command, parse_message, parse_ref
 from sio_server.contract.errors import (
     ContractError,
     Flooding,
-    Forbidden,
     Internal,
     InvalidMessage,
-    LogUnavailable,
     RateLimited,
     TooManyConnections,
-    Unauthorized,
 )
 from sio_server.contract.events import Record
 from sio_server.delivery.connections import Connection, Connections
 from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import CaughtUp, Fanout
 from sio_server.delivery.resume import ResumeRequest, resume
+from sio_server.endpoints.close_codes import (
+    GOING_AWAY,
+    TRY_AGAIN_LATER,
+    CloseCode,
+    close_code,
+)
 from sio_server.endpoints.gate import Gate, since_in
 from sio_server.eventlog.contract import Bounds
 from sio_server.hub import Hub
@@ -42,35 +45,6 @@ from sio_server.net.websocket_reader import FramingError
 from sio_server.settings import Settings
 
 logger = logging.getLogger("sio_server")
-
-
-@dataclass(frozen=True, slots=True)
-class CloseCode:
-    """A reason for closing a WebSocket (RFC 6455, 7.4).
-
-    Attributes:
-        code: the number that the client sees.
-        may_reconnect: the same client may succeed later with the same request.
-    """
-
-    code: int
-    may_reconnect: bool
-
-
-GOING_AWAY = CloseCode(1001, may_reconnect=True)
-TRY_AGAIN_LATER = CloseCode(1013, may_reconnect=True)
-BAD_QUERY = CloseCode(4400, may_reconnect=False)
-UNAUTHORIZED = CloseCode(4401, may_reconnect=False)
-FORBIDDEN = CloseCode(4403, may_reconnect=False)
-
-
-def close_code(error: ContractError) -> CloseCode:
-    """Return the code that closes a WebSocket whose handshake failed."""
-    if isinstance(error, LogUnavailable | RateLimited):
-        return TRY_AGAIN_LATER
-    if isinstance(error, Unauthorized):
-        return UNAUTHORIZED
-    return FORBIDDEN if isinstance(error, Forbidden) else BAD_QUERY
 
 
 @dataclass(frozen=True, slots=True)

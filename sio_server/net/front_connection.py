@@ -16,14 +16,10 @@ The states of a connection::
 from __future__ import annotations
 
 import asyncio
-import email.utils
-import time
 from collections.abc import Callable
-from functools import cache
-from http import HTTPStatus
 from typing import cast
 
-from sio_server.net.connection import TcpConnection, half_close, unacknowledged_bytes
+from sio_server.net.connection import TcpConnection
 from sio_server.net.front_context import FrontContext
 from sio_server.net.front_requests import AiohttpRequests, OwnRequests
 from sio_server.net.head import (
@@ -34,7 +30,8 @@ from sio_server.net.head import (
     is_http1,
     may_begin,
 )
-from sio_server.net.request import HttpResponse
+from sio_server.net.response import HttpResponse, encode
+from sio_server.net.transports import half_close, unacknowledged_bytes
 from sio_server.net.turns import Turn, next_turn
 
 
@@ -292,13 +289,13 @@ class FrontConnection(asyncio.BufferedProtocol):
     def respond(self, response: HttpResponse) -> None:
         """Write a response. If it says so, close the connection."""
         if response.closes:
-            self.transport.write(_encode(response, ""))
+            self.transport.write(encode(response, ""))
             self._closing = True
             self.received.clear()
             self._forget()
             half_close(self.transport, self.connection_lost)
         else:
-            self.transport.write(_encode(response, f"Keep-Alive: {self.front.keep_alive}\r\n"))
+            self.transport.write(encode(response, f"Keep-Alive: {self.front.keep_alive}\r\n"))
 
     def await_body(self) -> None:
         """Give the client time to send the rest of a body after its response."""
@@ -322,29 +319,3 @@ class FrontConnection(asyncio.BufferedProtocol):
         self.received.clear()
         self._leave = self._own = self._aiohttp = None
         connection.attach(self.transport, unread, leave, self.front.incoming, self.network)
-
-
-_cached_date = (0, "")
-
-
-def _http_date() -> str:
-    """Return the current time as HTTP writes it (RFC 9110, 5.6.7), formatted once a second."""
-    global _cached_date  # noqa: PLW0603
-    second = int(time.time())
-    if _cached_date[0] != second:
-        _cached_date = (second, email.utils.formatdate(second, usegmt=True))
-    return _cached_date[1]
-
-
-@cache
-def _status_line(status: int) -> str:
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
-
-
-def _encode(response: HttpResponse, more_fields: str) -> bytes:
-    fields = "".join([f"{name}: {value}\r\n" for name, value in response.headers.items()])
-    head = (
-        f"{_status_line(response.status)}\r\nContent-Type: {response.content_type}\r\n"
-        f"Content-Length: {len(response.body)}\r\nDate: {_http_date()}\r\n{fields}{more_fields}\r\n"
-    )
-    return head.encode() + response.body

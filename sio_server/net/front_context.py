@@ -13,7 +13,8 @@ from sio_server.net.deadlines import Deadlines
 from sio_server.net.handler import Front
 from sio_server.net.head import SimpleHeads
 from sio_server.net.incoming import Incoming
-from sio_server.net.request import HttpRequest, HttpResponse
+from sio_server.net.request import HttpRequest
+from sio_server.net.response import HttpResponse
 
 
 class Entered(NamedTuple):

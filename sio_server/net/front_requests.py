@@ -16,7 +16,8 @@ from sio_server.net.body import BodyTooLarge, BodyUnreadable
 from sio_server.net.connection import TcpConnection
 from sio_server.net.front_context import FrontContext
 from sio_server.net.head import SimpleHead, body_length
-from sio_server.net.request import TEXT, HttpRequest, HttpResponse
+from sio_server.net.request import HttpRequest
+from sio_server.net.response import TEXT, HttpResponse
 from sio_server.net.turns import REQUEST_BYTES, TURN_BYTES, turn_for
 
 logger = logging.getLogger("sio_server.engine")

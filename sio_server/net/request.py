@@ -1,10 +1,9 @@
-"""An HTTP request and its response, in the same form from the front and from aiohttp."""
+"""An HTTP request, in the same form from the front and from aiohttp."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,11 +13,6 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from sio_server.net.body import read_body
 from sio_server.net.connection import TcpConnection
 from sio_server.net.handler import FrontHandler, detach_from_aiohttp
-
-TEXT, HTML, JSON = "text/plain; charset=utf-8", "text/html; charset=utf-8", "application/json"
-
-UNKNOWN_TRANSPORT, UNKNOWN_SID, BAD_METHOD, BAD_REQUEST, FORBIDDEN, BAD_VERSION = range(6)
-"""Engine.IO's error codes, as ``engine.io/lib/server.ts`` numbers them."""
 
 
 def parse_query(query: str) -> dict[str, str]:
@@ -156,46 +150,3 @@ class HttpRequest:
 
 def _raise_detached(*arguments: Any) -> Any:
     raise ConnectionResetError("the connection has been detached from HTTP")
-
-
-class HttpResponse:
-    """A complete response.
-
-    Args:
-        status: the HTTP status.
-        body: bytes, or a value to encode as JSON.
-        content_type: the media type of the body.
-        headers: all other headers. ``Connection: close`` closes the connection.
-    """
-
-    __slots__ = ("body", "content_type", "headers", "status")
-
-    def __init__(
-        self,
-        status: int,
-        body: bytes | Mapping[str, Any] | str,
-        content_type: str = JSON,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        self.status = status
-        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.content_type = content_type
-        self.headers: dict[str, str] = dict(headers or {})
-
-    @property
-    def closes(self) -> bool:
-        """Whether the connection closes after this response."""
-        return self.headers.get("Connection") == "close"
-
-    def to_aiohttp(self) -> web.Response:
-        """Convert to a response of aiohttp."""
-        headers = {"Content-Type": self.content_type, **self.headers}
-        response = web.Response(status=self.status, body=self.body, headers=headers)
-        if self.closes:
-            response.force_close()
-        return response
-
-
-def bad_request(message: str, code: int = BAD_REQUEST) -> HttpResponse:
-    """Return a 400 response in Engine.IO's JSON form."""
-    return HttpResponse(400, {"code": code, "message": message})

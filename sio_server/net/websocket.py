@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from sio_server.net import websocket_reader as reader
-from sio_server.net.connection import CLOSE_SECONDS, TcpConnection
+from sio_server.net.connection import TcpConnection
 from sio_server.net.frames import Frame, close_frame, pong
 from sio_server.net.request import HttpRequest
+from sio_server.net.transports import CLOSE_SECONDS
 from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES, Turn, next_turn, turn_for
 from sio_server.net.websocket_reader import FrameReader, FramingError
 

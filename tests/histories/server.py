@@ -14,7 +14,8 @@ from sio_server.app import make_app
 from sio_server.contract.events import Event
 from sio_server.engine import EngineSession
 from sio_server.eventlog.contract import AppendResult, Bounds, Retention
-from sio_server.net.request import HttpRequest, HttpResponse
+from sio_server.net.request import HttpRequest
+from sio_server.net.response import HttpResponse
 from sio_server.settings import Settings
 from tests.histories.event_logs import ReadHold, make_log
 from tests.histories.event_loop import SteppedLoop

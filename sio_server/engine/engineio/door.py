@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from sio_server.net.request import TEXT, HttpRequest, HttpResponse
+from sio_server.net.request import HttpRequest
+from sio_server.net.response import TEXT, HttpResponse
 
 
 class Guest(Protocol):

@@ -15,7 +15,8 @@ from sio_server.engine.engineio.session import EngineSession
 from sio_server.net.body import BodyTooLarge, BodyUnreadable
 from sio_server.net.connection import SPARE_BYTES
 from sio_server.net.frames import Frame
-from sio_server.net.request import HTML, TEXT, HttpRequest, HttpResponse, bad_request
+from sio_server.net.request import HttpRequest
+from sio_server.net.response import HTML, TEXT, HttpResponse, bad_request
 from sio_server.net.turns import Turn, next_turn, turn_for
 
 NOOP = Frame(packets.NOOP)

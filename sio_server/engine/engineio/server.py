@@ -16,7 +16,7 @@ from aiohttp import web
 
 from sio_server.engine.engineio import packets
 from sio_server.engine.engineio.door import Door, OpenDoor
-from sio_server.engine.engineio.packets import ProtocolError
+from sio_server.engine.engineio.handlers import call_handler
 from sio_server.engine.engineio.polling import Polling
 from sio_server.engine.engineio.session import EngineSession
 from sio_server.engine.engineio.upgrade import Upgrade
@@ -27,13 +27,13 @@ from sio_server.net.front import HttpFront
 from sio_server.net.front_context import FrontLimits
 from sio_server.net.handler import Front
 from sio_server.net.heartbeat import Heartbeat
-from sio_server.net.request import (
+from sio_server.net.request import HttpRequest
+from sio_server.net.response import (
     BAD_METHOD,
     BAD_VERSION,
     TEXT,
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
-    HttpRequest,
     HttpResponse,
     bad_request,
 )
@@ -276,7 +276,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         self.sockets[sid] = session
         accepted = None
         if "connect" in self.handlers:
-            accepted = self._call(session, "connect", session.environ)
+            accepted = call_handler(self.handlers, session, "connect", session.environ)
         if isinstance(accepted, Awaitable):
             return self._answer_handshake_later(request, session, accepted)
         return self._answer_handshake(request, session, accepted)
@@ -355,7 +355,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
 
     def session_message(self, session: EngineSession, data: str | bytes) -> Awaitable[None] | None:
         """Call the message handler; return an awaitable if the next message has to wait for it."""
-        result = self._call(session, "message", data)
+        result = call_handler(self.handlers, session, "message", data)
         return result if isinstance(result, Awaitable) else None
 
     async def session_closed(self, session: EngineSession, reason: str) -> None:
@@ -364,7 +364,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         self._unjoined.discard(session)
         if session.sid in self.sockets:
             try:
-                result = self._call(session, "disconnect", reason)
+                result = call_handler(self.handlers, session, "disconnect", reason)
                 if isinstance(result, Awaitable):
                     await result
             finally:
@@ -374,27 +374,6 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
     def _get_socket(self, sid: str) -> EngineSession:
         return self.sockets[sid]
 
-    def _call(self, session: EngineSession, event: str, argument: Any) -> Any:
-        """Call the application's handler of an event.
-
-        Returns:
-            The handler's result, or an awaitable of it; False if the handler has failed.
-
-        Raises:
-            ProtocolError: a message breaks the protocol above Engine.IO.
-        """
-        handler = self.handlers.get(event)
-        if handler is None:
-            return None
-        try:
-            result = handler(session.sid, argument)
-        except ProtocolError:
-            raise
-        except Exception:
-            logger.exception("handler_failed event=%s", event)
-            return False
-        return _await_result(session, event, result) if isinstance(result, Awaitable) else result
-
 
 class _NotAdmitted(Exception):
     """The door refuses a handshake."""
@@ -402,16 +381,6 @@ class _NotAdmitted(Exception):
     def __init__(self, response: HttpResponse) -> None:
         super().__init__()
         self.response = response
-
-
-async def _await_result(session: EngineSession, event: str, result: Awaitable[Any]) -> Any:
-    try:
-        return await result
-    except ProtocolError as error:
-        session.close_with_error(error)
-    except Exception:
-        logger.exception("handler_failed event=%s", event)
-    return False
 
 
 PUBLIC_OPTIONS = set(inspect.getfullargspec(EngineIOServer).kwonlyargs) - {

@@ -21,15 +21,8 @@ received packets.
 
 from __future__ import annotations
 
-from collections.abc import (
-    Awaitable,
-    Coroutine,
-    Iterable,
-    Iterator,
-    Mapping,
-    MutableMapping,
-)
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Awaitable, Coroutine, Iterable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from engineio.packet import Packet as StockPacket
@@ -37,39 +30,13 @@ from engineio.packet import Packet as StockPacket
 from sio_server.engine.engineio import packets
 from sio_server.engine.engineio.door import ANYBODY, Guest
 from sio_server.engine.engineio.packets import ProtocolError
+from sio_server.engine.engineio.transport import NoTransport, Transport
 from sio_server.net.frames import Frame
 from sio_server.net.request import HttpRequest
 from sio_server.net.tasks import ConnectionTasks
 from sio_server.net.websocket_reader import FramingError
 
 PING = Frame(packets.PING)
-
-
-class Transport(Protocol):
-    """The connection that carries a session's frames to its client."""
-
-    name: str
-
-    def write(self, frame: Frame) -> bool:
-        """Send or buffer one frame; return False while the buffer is over its bound.
-
-        After the transport has closed, this does nothing.
-        """
-
-    def write_all(self, frames: Iterable[Frame]) -> bool:
-        """Send or buffer frames in one system call; see ``write``."""
-
-    def one_write(self) -> AbstractContextManager[None]:
-        """Send all writes within this context as one; nothing may be awaited within it."""
-
-    def unacknowledged_bytes(self) -> int:
-        """Return the number of bytes that the client's machine has not acknowledged."""
-
-    async def drain(self) -> None:
-        """Wait until the client has read most of the buffered bytes, or disconnects."""
-
-    def close(self) -> None:
-        """Close the transport. A second call does nothing."""
 
 
 class SessionOwner(Protocol):
@@ -276,7 +243,7 @@ class EngineSession:
 
     def forget(self) -> None:
         """Let go of the transport and the guest, which refer to this session, after its end."""
-        self.transport = _NoTransport(self.transport.name)
+        self.transport = NoTransport(self.transport.name)
         self.guest = ANYBODY
 
     def ping(self) -> None:
@@ -296,58 +263,3 @@ class EngineSession:
         """
         if self._close_transport(notify=notify):
             self.handlers.run(self._owner.session_closed(self, reason))
-
-
-class _NoTransport:
-    """The transport of a session that has ended."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def write(self, frame: Frame) -> bool:
-        """Do nothing."""
-        return True
-
-    def write_all(self, frames: Iterable[Frame]) -> bool:
-        """Do nothing."""
-        return True
-
-    def one_write(self) -> AbstractContextManager[None]:
-        """Do nothing."""
-        return nullcontext()
-
-    def unacknowledged_bytes(self) -> int:
-        """Return 0."""
-        return 0
-
-    async def drain(self) -> None:
-        """Return at once."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-class Environments(MutableMapping[str, dict[str, Any]]):
-    """The environments of the open sessions, for python-socketio's ``Server.environ``.
-
-    python-socketio adds and deletes environments itself. Both do nothing here, because each session
-    has its own environment.
-    """
-
-    def __init__(self, sessions: Mapping[str, EngineSession]) -> None:
-        self._sessions = sessions
-
-    def __getitem__(self, eio_sid: str) -> dict[str, Any]:
-        return self._sessions[eio_sid].environ
-
-    def __setitem__(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        pass
-
-    def __delitem__(self, eio_sid: str) -> None:
-        pass
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._sessions)
-
-    def __len__(self) -> int:
-        return len(self._sessions)

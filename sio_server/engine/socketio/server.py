@@ -16,9 +16,10 @@ import socketio
 from socketio import packet as stock
 from socketio.exceptions import ConnectionRefusedError as Refused
 
+from sio_server.engine.engineio.environments import Environments
 from sio_server.engine.engineio.packets import MESSAGE, ProtocolError
 from sio_server.engine.engineio.server import PUBLIC_OPTIONS, EngineIOServer
-from sio_server.engine.engineio.session import EngineSession, Environments
+from sio_server.engine.engineio.session import EngineSession
 from sio_server.engine.socketio.admin import CountedEngineSession
 from sio_server.engine.socketio.application import Application
 from sio_server.engine.socketio.manager import Manager, encode

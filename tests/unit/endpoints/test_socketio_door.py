@@ -15,7 +15,8 @@ from sio_server.endpoints.gate import Gate
 from sio_server.endpoints.socketio_client import SocketIOClient
 from sio_server.endpoints.socketio_door import SocketIODoor
 from sio_server.metrics import Metrics
-from sio_server.net.request import TEXT, HttpRequest, HttpResponse
+from sio_server.net.request import HttpRequest
+from sio_server.net.response import TEXT, HttpResponse
 from sio_server.settings import Settings
 
 BAD = HttpResponse(400, b"bad", TEXT)

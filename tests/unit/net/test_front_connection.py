@@ -13,7 +13,8 @@ from sio_server.net.front_context import Entered, FrontLimits
 from sio_server.net.handler import Front
 from sio_server.net.head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS
 from sio_server.net.incoming import Incoming
-from sio_server.net.request import TEXT, HttpRequest, HttpResponse
+from sio_server.net.request import HttpRequest
+from sio_server.net.response import TEXT, HttpResponse
 
 POLL = b"GET /engine/?EIO=4 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 OTHER = b"GET /other HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -12,7 +12,7 @@ from aiohttp import web
 from sio_server.net.front import HttpFront
 from sio_server.net.front_context import FrontLimits
 from sio_server.net.handler import Front, FrontHandler
-from sio_server.net.request import TEXT, HttpResponse
+from sio_server.net.response import TEXT, HttpResponse
 
 TIMEOUT = 10
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from multidict import CIMultiDict
 
 from sio_server.net.connection import TcpConnection
-from sio_server.net.request import HttpRequest, HttpResponse, bad_request, parse_query
+from sio_server.net.request import HttpRequest, parse_query
 
 
 async def read(max_bytes: int, seconds: float) -> bytes:
@@ -82,22 +80,3 @@ def test_a_request_without_its_connection_keeps_its_head() -> None:
     ):
         with pytest.raises(ConnectionResetError):
             use()
-
-
-async def test_a_response_has_bytes_or_json() -> None:
-    """Aiohttp gets the same status, body and headers, and closes the connection if told so."""
-    response = HttpResponse(201, {"a": 1}, headers={"Connection": "close"})
-    converted = response.to_aiohttp()
-    assert response.closes
-    assert converted.status == 201
-    assert converted.body == b'{"a": 1}'
-    assert converted.content_type == "application/json"
-    assert converted.keep_alive is False
-    assert HttpResponse(200, b"{").body == b"{"
-    assert not HttpResponse(200, b"").closes
-
-
-def test_a_bad_request_has_engine_ios_form() -> None:
-    """The default code is 3, BAD_REQUEST."""
-    response = bad_request("no")
-    assert (response.status, json.loads(response.body)) == (400, {"code": 3, "message": "no"})

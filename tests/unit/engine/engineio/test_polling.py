@@ -19,7 +19,8 @@ from sio_server.engine.engineio.polling import (
 from sio_server.net.body import BodyTooLarge, BodyUnreadable
 from sio_server.net.connection import SPARE_BYTES
 from sio_server.net.frames import Frame
-from sio_server.net.request import HttpRequest, HttpResponse
+from sio_server.net.request import HttpRequest
+from sio_server.net.response import HttpResponse
 from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES
 from tests.support.engine import RequestBody, make_request
 

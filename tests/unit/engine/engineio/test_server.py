@@ -12,7 +12,8 @@ import pytest
 from sio_server.engine.engineio.door import OpenDoor
 from sio_server.engine.engineio.packets import ProtocolError
 from sio_server.engine.engineio.server import PUBLIC_OPTIONS, EngineIOServer
-from sio_server.net.request import HttpRequest, HttpResponse
+from sio_server.net.request import HttpRequest
+from sio_server.net.response import HttpResponse
 from tests.support.engine import RequestBody, make_request
 
 POLLING = "EIO=4&transport=polling"

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from sio_server.engine.engineio.environments import Environments
 from sio_server.engine.engineio.packets import ProtocolError
-from sio_server.engine.engineio.session import EngineSession, Environments
+from sio_server.engine.engineio.session import EngineSession
 from sio_server.net.frames import Frame
 from sio_server.net.websocket_reader import FramingError
 from tests.support.engine import RecordingTransport, make_request

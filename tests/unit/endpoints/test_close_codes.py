@@ -6,7 +6,7 @@ import pytest
 
 from sio_server.contract import errors
 from sio_server.contract.errors import ContractError
-from sio_server.endpoints.websocket import (
+from sio_server.endpoints.close_codes import (
     BAD_QUERY,
     FORBIDDEN,
     GOING_AWAY,
