@@ -118,9 +118,10 @@ STEP_TOKENS = 1_000
 MAX_MEMBERS = 10_000
 """The most members of all arrays together that ``split_members`` cuts out."""
 
-MAX_PIECE = 65_536
-"""The most characters that ``split_members`` decodes at a time: the text outside the members, with
-a number in place of each of them, or a member of another array."""
+MAX_MARKS = 32_768
+"""The most commas and opening brackets of a text that ``split_members`` decodes in one piece: the
+text outside the members, or a member of another array. A message of 64 KB may have as many values.
+"""
 
 
 def split_members(text: str, key: str, max_depth: int) -> Generator[None, None, list[str] | None]:
@@ -139,7 +140,7 @@ def split_members(text: str, key: str, max_depth: int) -> Generator[None, None, 
 
     Raises:
         InvalidJson: the text outside the members is not JSON.
-        TooLarge: this text, or a member of another array, has more than ``MAX_PIECE`` characters.
+        TooLarge: this text, or a member of another array, has more than ``MAX_MARKS`` marks.
         TooManyEvents: there are more than ``MAX_MEMBERS`` members.
     """
     members: list[str] = []
@@ -179,8 +180,8 @@ def split_members(text: str, key: str, max_depth: int) -> Generator[None, None, 
 
 
 def _loads_piece(text: str, max_depth: int) -> Any:
-    if len(text) > MAX_PIECE:
-        raise TooLarge(f"other text than the events has more than {MAX_PIECE} characters")
+    if sum(map(text.count, ",[{")) > MAX_MARKS:
+        raise TooLarge(f"the text outside the events has more than {MAX_MARKS} values")
     return loads(text, max_depth)
 
 

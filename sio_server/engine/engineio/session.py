@@ -21,8 +21,8 @@ received packets.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Coroutine, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from engineio.packet import Packet as StockPacket
@@ -80,8 +80,10 @@ class EngineSession:
 
     __slots__ = (
         "_environ",
+        "_is_over",
         "_owner",
         "_request",
+        "_uses",
         "closed",
         "guest",
         "handlers",
@@ -100,6 +102,8 @@ class EngineSession:
         request.query = {}  # the session needs only the rest of the head
         self.guest = guest
         self._environ: dict[str, Any] = {}
+        self._uses = 0  # coroutines that need the guest
+        self._is_over = False
         self.sid = sid
         self.peer = request.peer
         self.session: dict[Any, Any] = request.state
@@ -241,10 +245,23 @@ class EngineSession:
         self.guest.leave()
         return True
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep the guest and the transport within this context, even if the session ends."""
+        self._uses += 1
+        try:
+            yield
+        finally:
+            self._uses -= 1
+            if self._is_over:
+                self.forget()
+
     def forget(self) -> None:
         """Let go of the transport and the guest, which refer to this session, after its end."""
-        self.transport = NoTransport(self.transport.name)
-        self.guest = ANYBODY
+        self._is_over = True
+        if not self._uses:
+            self.transport = NoTransport(self.transport.name)
+            self.guest = ANYBODY
 
     def ping(self) -> None:
         """Send the heartbeat's ping."""

@@ -199,6 +199,11 @@ class Server(Application):
 
     async def _handle_connect(self, eio_sid: str, namespace: str, auth: Any) -> None:
         session = self._session(eio_sid)
+        with session.in_use():
+            await self._connect(session, namespace, auth)
+
+    async def _connect(self, session: EngineSession, namespace: str, auth: Any) -> None:
+        eio_sid = session.sid
         if not self._has_namespace(namespace):
             if session.control_received():
                 await self._refuse(eio_sid, namespace, INVALID_NAMESPACE)

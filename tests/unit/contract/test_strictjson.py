@@ -19,7 +19,7 @@ from sio_server.contract.errors import (
     TooLarge,
     TooManyEvents,
 )
-from sio_server.contract.strictjson import MAX_PIECE
+from sio_server.contract.strictjson import MAX_MARKS
 
 MAX_DEPTH = 64
 
@@ -50,18 +50,20 @@ def test_the_members_of_all_arrays_are_bounded(monkeypatch: pytest.MonkeyPatch) 
         split('{"events":[1,2],"x":[3,4]}', "events", 64)
 
 
-@pytest.mark.parametrize("other", ['"x":"{}"', '"x":["{}"]', '"x":[[],"{}"]', '"{}":[]'])
-def test_the_text_outside_the_events_is_bounded(other: str) -> None:
-    """It is decoded in one piece. The texts of the events are bounded where they are decoded."""
-    event = '"' + "e" * 2 * MAX_PIECE + '"'
+@pytest.mark.parametrize("other", ['"x":{}', '"x":[{}]', '"x":[[],{}]'])
+@pytest.mark.parametrize("value", ["1", "{}", "[]"])
+def test_the_values_outside_the_events_are_bounded(other: str, value: str) -> None:
+    """They are decoded in one piece. The events are bounded where they are decoded."""
+    event = f"[{','.join(['1'] * 2 * MAX_MARKS)}]"
 
-    def batch(spare: int) -> str:
-        fill = "x" * (MAX_PIECE - spare)
-        return f'{{"events":[{event},2],{other.replace("{}", fill)}}}'
+    def batch(values: int) -> str:
+        fill = f"[[{','.join([value] * values)}]]"
+        return f'{{"events":[{event},2],{other.replace("{}", fill)},"y":"{"y" * MAX_MARKS * 2}"}}'
 
-    assert split(batch(40), "events", 64) == [event, "2"]
+    values = (MAX_MARKS - 20) // (1 if value == "1" else 2)
+    assert split(batch(values), "events", 64) == [event, "2"]
     with pytest.raises(TooLarge):
-        split(batch(0), "events", 64)
+        split(batch(values + 40), "events", 64)
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))

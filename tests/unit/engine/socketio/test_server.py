@@ -11,6 +11,7 @@ import pytest
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from sio_server.engine import AcceptedSession, EngineSession, Server
+from sio_server.engine.engineio.door import ANYBODY, Guest
 from tests.support.engine import RecordingTransport, make_request
 from tests.support.sessions import MemorySessions
 
@@ -248,3 +249,34 @@ async def test_engine_session_returns_the_session_of_a_client(server: Server) ->
     assert server.engine_session(sid) is client.session
     await client.send("1")
     assert server.engine_session(sid) is None
+
+
+async def test_a_session_that_ends_during_a_connect_keeps_its_guest_until_then() -> None:
+    """The guest knows what has to be stored. Afterwards the session forgets it."""
+    guests: list[Guest] = []
+
+    class Sessions(MemorySessions):
+        async def open(
+            self, session: EngineSession, namespace: str, auth: Mapping[str, Any]
+        ) -> AcceptedSession:
+            session.end("transport close")
+            while session.sid in server.eio.sockets:
+                await asyncio.sleep(0)
+            return await super().open(session, namespace, auth)
+
+        async def disconnected(
+            self,
+            session: EngineSession,
+            namespace: str,
+            sid: str,
+            rooms: Iterable[str],
+            *,
+            permanently: bool,
+        ) -> None:
+            guests.append(session.guest)
+
+    client = Client(server := Server(sessions=Sessions()))
+    client.session.guest = guest = type(ANYBODY)()
+    await client.send("0")
+    assert guests == [guest]
+    assert client.session.guest is ANYBODY
