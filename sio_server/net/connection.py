@@ -57,7 +57,7 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     Attributes:
         network: the client's network, with which it shares turns and room for unfinished messages;
-            None: it shares with nobody.
+            None: it is not known.
     """
 
     __slots__ = (

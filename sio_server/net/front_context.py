@@ -22,7 +22,7 @@ class Entered(NamedTuple):
 
     Attributes:
         network: the client's network, with which it shares turns and room for unfinished requests;
-            None: it shares with nobody.
+            None: it is not known, because a proxy is between.
         leave: to be called, once, when the connection ends.
     """
 

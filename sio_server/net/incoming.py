@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import Protocol
 
 from sio_server.net.deadlines import Deadlines
-from sio_server.net.round_robin import RoundRobin
+from sio_server.net.fair_queue import FairQueue
 
 FREE_BYTES = 4_096
 """So many bytes of each connection are not counted: small messages never wait."""
@@ -30,7 +30,7 @@ class Holder(Protocol):
     """A connection with an unfinished request or message.
 
     Attributes:
-        network: its share is the network's; None: it has no share of its own.
+        network: the network whose share it uses; None: it is not known, so no share bounds it.
     """
 
     network: str | None
@@ -57,7 +57,7 @@ class _Share:
 
     def __init__(self) -> None:
         self.holders = self.total = 0
-        self.waiting: RoundRobin[Holder] = RoundRobin()
+        self.waiting: FairQueue[Holder] = FairQueue()
 
 
 class Incoming:
@@ -73,7 +73,7 @@ class Incoming:
         self._held: dict[Holder, int] = {}
         self._shares: defaultdict[str, _Share] = defaultdict(_Share)
         self._paused: set[Holder] = set()  # those that wait, for either reason
-        self._waiting: RoundRobin[Holder] = RoundRobin()  # until all hold less
+        self._waiting: FairQueue[Holder] = FairQueue()  # until all hold less
         self._deadlines: Deadlines[Holder] = Deadlines(seconds, self._expired)
         self.total = 0
 
@@ -108,7 +108,7 @@ class Incoming:
         if holder in self._held:
             self._count(holder, 0, self._held[holder])
 
-    def _crowd_of(self, holder: Holder) -> RoundRobin[Holder] | None:
+    def _crowd_of(self, holder: Holder) -> FairQueue[Holder] | None:
         """Return those with whom a connection has to wait; None if it may read on."""
         if holder.network is not None:
             share = self._shares[holder.network]
@@ -141,11 +141,11 @@ class Incoming:
             self._stop_waiting(holder, self._waiting)
             self._wake(self._waiting, self._max_bytes - self.total)
 
-    def _stop_waiting(self, holder: Holder, waiting: RoundRobin[Holder]) -> None:
+    def _stop_waiting(self, holder: Holder, waiting: FairQueue[Holder]) -> None:
         waiting.discard(holder, holder.network)
         self._paused.discard(holder)
 
-    def _wake(self, waiting: RoundRobin[Holder], room: int) -> None:
+    def _wake(self, waiting: FairQueue[Holder], room: int) -> None:
         while waiting and room >= 0:
             holder = waiting.pop()
             self._paused.discard(holder)

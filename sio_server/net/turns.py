@@ -2,8 +2,9 @@
 
 Every door uses the same budget: requests, WebSocket frames and the packets of a polling body. A
 connection that has used its turn waits for the next one in a queue. Only one connection of the
-queue continues at a time, one network after another, and the queue rests between two turns. So
-however many connections keep the server busy, they delay the others like one.
+queue continues at a time, and the queue rests between two turns. The next one is of the network
+that was served longest ago. So however many connections keep the server busy, they delay the others
+like one.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from math import floor
 from time import monotonic
 from typing import TypeVar
 
+from sio_server.net.fair_queue import FairQueue
 from sio_server.net.per_loop import PerLoop
-from sio_server.net.round_robin import RoundRobin
 
 TURN_SECONDS = 0.002
 """A turn ends after this time."""
@@ -103,7 +104,7 @@ class _Queue:
     __slots__ = ("_began", "_next_planned", "_rest_ends", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting: RoundRobin[asyncio.Future[None]] = RoundRobin()
+        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
         self._next_planned = False
         self._began = self._rest_ends = 0.0
 
@@ -143,8 +144,7 @@ def next_turn(network: str | None) -> asyncio.Future[None]:
     """Return a future that is done when the next turn of a connection begins.
 
     Args:
-        network: the connection's network. The networks take turns. None: the connection takes turns
-            by itself.
+        network: the connection's network, see ``FairQueue``; None: it is not known.
     """
     turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     _queues.get().add(turn, network)
@@ -157,7 +157,7 @@ class _Starts:
     __slots__ = ("_bytes_left", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting: RoundRobin[tuple[asyncio.Future[None], int]] = RoundRobin()
+        self._waiting: FairQueue[tuple[asyncio.Future[None], int]] = FairQueue()
         self._bytes_left = ITERATION_BYTES
 
     def ask(self, size: int, network: str | None) -> asyncio.Future[None] | None:

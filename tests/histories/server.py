@@ -13,6 +13,7 @@ from sio_server.access.principals import Principal
 from sio_server.app import make_app
 from sio_server.contract.events import Event
 from sio_server.engine import EngineSession
+from sio_server.engine.engineio.handlers import call_handler
 from sio_server.eventlog.contract import AppendResult, Bounds, Retention
 from sio_server.net.request import HttpRequest
 from sio_server.net.response import HttpResponse
@@ -77,7 +78,7 @@ class InProcessServer:
         session: EngineSession = self._eio.make_session(self._eio, sid, request, guest)
         session.transport = transport
         self._eio.sockets[session.sid] = session
-        self._eio._call(session, "connect", session.environ)
+        call_handler(self._eio.handlers, session, "connect", session.environ)
         self.receive(session, f"0{json.dumps(auth)}")
         return session
 

@@ -1,0 +1,64 @@
+"""Items that wait, taken from the network that was served longest ago."""
+
+from __future__ import annotations
+
+import pytest
+
+from sio_server.net import fair_queue
+from sio_server.net.fair_queue import FairQueue
+
+
+def test_each_network_in_turn_gives_its_first_item() -> None:
+    """The items without a known network share one place."""
+    waiting: FairQueue[str] = FairQueue()
+    for item, network in [("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b"), ("x", None)]:
+        waiting.add(item, network)
+    assert len(waiting) == 5
+    taken = [waiting.pop() for _ in range(4)]
+    waiting.add("y", None)
+    waiting.add("b2", "b")
+    taken += [waiting.pop() for _ in range(3)]
+    assert taken == ["a1", "b1", "x", "a2", "b2", "y", "a3"]
+    with pytest.raises(IndexError):
+        waiting.pop()
+
+
+def test_a_network_that_was_served_longest_ago_is_next() -> None:
+    """It does not wait for all others, and one that comes back at once gains nothing."""
+    waiting: FairQueue[str] = FairQueue()
+    waiting.add("seldom1", "seldom")
+    for network in ("a", "b", "c"):
+        for number in range(9):
+            waiting.add(f"{network}{number}", network)
+    waiting.add("often1", "often")
+    taken = [waiting.pop() for _ in range(5)]
+    assert taken == ["seldom1", "a0", "b0", "c0", "often1"]
+    waiting.add("often2", "often")
+    assert waiting.pop() == "a1"
+    waiting.add("seldom2", "seldom")
+    assert [waiting.pop() for _ in range(4)] == ["seldom2", "b1", "c1", "often2"]
+
+
+def test_an_item_that_no_longer_waits_is_not_taken() -> None:
+    """Neither is its network."""
+    waiting: FairQueue[str] = FairQueue()
+    for item, network in [("a1", "a"), ("a2", "a"), ("b1", "b"), ("x", None)]:
+        waiting.add(item, network)
+    for item, network in [("a1", "a"), ("b1", "b"), ("b1", "b"), ("x", None), ("c1", "a")]:
+        waiting.discard(item, network)
+    assert len(waiting) == 1
+    waiting.add("b2", "b")
+    assert [waiting.pop(), waiting.pop()] == ["a2", "b2"]
+    assert not waiting
+
+
+def test_only_the_networks_that_were_served_last_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise a queue would grow with the number of its networks."""
+    monkeypatch.setattr(fair_queue, "MAX_REMEMBERED", 2)
+    waiting: FairQueue[str] = FairQueue()
+    for network in ("a", "b", "c"):
+        waiting.add(network, network)
+        waiting.pop()
+    assert list(waiting._served) == ["b", "c"]
