@@ -34,14 +34,10 @@ from sio_server.metrics import Metrics
 from sio_server.net import openfiles
 from sio_server.net.front import HttpFront
 from sio_server.net.handler import Front
+from sio_server.net.listening import Listener, listen
 from sio_server.settings import Settings
 
 log = get_logger("sio_server")
-
-LISTEN_BACKLOG = 4096
-"""TCP connections that the kernel holds for the server. After a restart all consumers connect at
-once."""
-
 
 SWITCH_SECONDS = 0.0001
 """How long the event loop may keep the interpreter while the log's thread waits for it. Python's
@@ -149,7 +145,7 @@ async def serve(settings: Settings) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
     runner = web.AppRunner(app, shutdown_timeout=1)
-    listener: asyncio.Server | None = None
+    listener: Listener | None = None
     front: HttpFront | None = None
     giving_back: asyncio.Task[None] | None = None
     http_logger = server_logger()
@@ -188,14 +184,10 @@ async def serve(settings: Settings) -> None:
     log.info("stopped")
 
 
-async def _listen(
-    protocols: Callable[[], asyncio.BaseProtocol], settings: Settings
-) -> asyncio.Server:
+async def _listen(protocols: Callable[[], asyncio.BaseProtocol], settings: Settings) -> Listener:
     host, port = settings.host, settings.port
     try:
-        listener = await asyncio.get_running_loop().create_server(
-            protocols, host, port, backlog=LISTEN_BACKLOG
-        )
+        listener = await listen(protocols, host, port)
     except OSError as error:
         raise StartError(
             f"can't listen on {host}:{port}: {os.strerror(error.errno or 0)}"
@@ -205,8 +197,7 @@ async def _listen(
         log.warning(
             "publishing_is_open", to=who, because=f"SIO_OPEN_PUBLISH={settings.open_publish}"
         )
-    port = listener.sockets[0].getsockname()[1]
-    log.info("listening", host=host, port=port, event_log=settings.event_log_shown)
+    log.info("listening", host=host, port=listener.port, event_log=settings.event_log_shown)
     return listener
 
 

@@ -94,8 +94,8 @@ class FrontConnection(asyncio.BufferedProtocol):
         if entered is None:
             self.transport.abort()
             return
-        self.network, self._leave = entered
-        self.front.transports.add(self.transport)
+        self.network = entered.network
+        self._leave = self.front.add(self.transport, entered.leave)
         self.transport.set_write_buffer_limits(0)  # any unread byte stops the next request
         self.front.reading.add(self)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, Protocol
-from weakref import WeakSet
 
 from sio_server.net.connection import read_buffer
 from sio_server.net.deadlines import Deadlines
@@ -120,4 +120,21 @@ class FrontContext:
         )
         self.loop = asyncio.get_running_loop()
         self.read_buffer = read_buffer()
-        self.transports: WeakSet[asyncio.Transport] = WeakSet()
+        self.transports: set[asyncio.Transport] = set()
+
+    def add(self, transport: asyncio.Transport, leave: Callable[[], None]) -> Callable[[], None]:
+        """Note an open connection.
+
+        Args:
+            transport: the connection.
+            leave: see ``Entered``.
+
+        Returns:
+            The function to call in its place.
+        """
+        self.transports.add(transport)
+        return partial(self._remove, transport, leave)
+
+    def _remove(self, transport: asyncio.Transport, leave: Callable[[], None]) -> None:
+        self.transports.discard(transport)
+        leave()
