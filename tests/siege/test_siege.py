@@ -31,7 +31,7 @@ LOGS = ("sqlite", "valkey")
 BOTH = ("sessions", "recoveries")
 """The families whose attacks are different for each event log."""
 
-REST_SECONDS, SETTLE_SECONDS = (20, 30) if LONG else (8, 10)
+REST_SECONDS, SETTLE_SECONDS = (20, 30) if LONG else (15, 15)
 
 
 def attacks_on(log: str) -> list[Attack]:
