@@ -11,8 +11,10 @@ from collections.abc import Callable
 from aiohttp import web
 
 from sio_server import memory
+from sio_server.access import credentials
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Access
+from sio_server.access.tokens import Tokens
 from sio_server.contract.errors import StartError
 from sio_server.delivery.connections import Connections
 from sio_server.delivery.fanout import Fanout
@@ -66,19 +68,19 @@ def make_event_log(settings: Settings) -> EventLog:
 
 
 def make_app(
-    settings: Settings, event_log: EventLog | None = None
+    settings: Settings, event_log: EventLog | None = None, tokens: Tokens | None = None
 ) -> tuple[web.Application, Hub, SocketIO]:
     """Make every part of the server. Nothing is started.
 
     Args:
         settings: the server's settings.
         event_log: not yet open; None: the log that the settings name.
+        tokens: verifies tokens; None: the server accepts none.
 
     Returns:
         The web application, the hub, and the Socket.IO endpoint.
     """
     metrics = Metrics()
-    keys = [key.get_secret_value() for key in settings.producer_keys]
     limits = Limits(
         settings.rate_limit,
         settings.max_rooms,
@@ -87,7 +89,13 @@ def make_app(
         settings.connect_rate,
         openfiles.max_connections(),
     )
-    access = Access(keys, settings.open_publish, settings.require_auth, limits)
+    access = Access(
+        credentials.producer_keys(settings),
+        tokens,
+        settings.open_publish,
+        settings.require_auth,
+        limits,
+    )
     event_log = event_log or make_event_log(settings)
     fanout = Fanout(
         event_log,
@@ -139,11 +147,13 @@ async def serve(settings: Settings) -> None:
             max_connections=settings.max_connections,
             remedy="raise the hard limit of open files (ulimit -Hn), or lower SIO_MAX_CONNECTIONS",
         )
-    app, hub, socketio = make_app(settings)
+    tokens = credentials.tokens(settings)
+    app, hub, socketio = make_app(settings, tokens=tokens)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, credentials.reload, tokens)
     runner = web.AppRunner(app, shutdown_timeout=1)
     listener: Listener | None = None
     front: HttpFront | None = None

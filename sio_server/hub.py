@@ -21,7 +21,14 @@ from sio_server.contract.errors import (
     RateLimited,
     ShuttingDown,
 )
-from sio_server.contract.events import Event, Offset, Receipt, Record, now_timestamp
+from sio_server.contract.events import (
+    Event,
+    Offset,
+    Receipt,
+    Record,
+    format_timestamp,
+    now_timestamp,
+)
 from sio_server.delivery.catchup import PAGE_EVENTS
 from sio_server.delivery.connections import DRAIN_PAUSE_SECONDS, Connection, Connections
 from sio_server.delivery.fanout import Fanout
@@ -34,6 +41,10 @@ from sio_server.metrics import Metrics
 from sio_server.net.turns import Turn
 
 log = get_logger("sio_server")
+
+
+EXPIRY_SECONDS = 1.0
+"""How often the server looks for clients whose rights have ended."""
 
 
 class Hub:
@@ -72,6 +83,7 @@ class Hub:
         self._drained_at: float | None = None  # on the loop's clock, once the server drains
         self._tail_task: asyncio.Task[None] | None = None
         self._superseded_task: asyncio.Task[None] | None = None
+        self._expiry_task: asyncio.Task[None] | None = None
         self._publishes_in_flight = 0
         self._publish_done = asyncio.Event()
 
@@ -89,10 +101,13 @@ class Hub:
             await self._load_recent_events()
         self._tail_task = asyncio.create_task(self._deliver(tail))
         self._superseded_task = asyncio.create_task(self._close_superseded(superseded))
+        self._expiry_task = asyncio.create_task(self._end_expired())
 
     async def stop(self) -> None:
         """Close the log and stop delivering."""
         await self._event_log.close()
+        if self._expiry_task is not None:
+            self._expiry_task.cancel()
         for task in (self._tail_task, self._superseded_task):
             if task is not None:
                 await task
@@ -153,6 +168,11 @@ class Hub:
         async for sessions in superseded:
             self._connections.close_superseded(sessions)
 
+    async def _end_expired(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRY_SECONDS)
+            self._connections.end_expired()
+
     async def publish(self, principal: Principal, event: Event) -> Receipt:
         """Append one event.
 
@@ -178,7 +198,7 @@ class Hub:
         principal.check_publish()
         self.check_open()
         for event in events:
-            log.info("received", type=event.type, id=event.id, by=principal.kind)
+            log.info("received", type=event.type, id=event.id, by=str(principal.identity))
         self._publishes_in_flight += 1
         try:
             results = await self._event_log.append(events)
@@ -235,7 +255,7 @@ class Hub:
         if isinstance(command, Ping):
             return {"type": "pong", "timestamp": now_timestamp()}
         if isinstance(command, Authenticate):
-            return self._authenticate(connection, command.token)
+            return await self._authenticate(connection, command.token)
         assert not isinstance(command, Publish)  # ``execute`` has done that
         session = connection.session
         async with nullcontext() if session is None else session.rooms_lock:
@@ -245,15 +265,27 @@ class Hub:
                 await self._unsubscribe(connection, command.rooms)
             return {"rooms": sorted(connection.cursor.rooms)}
 
-    def _authenticate(self, connection: Connection, token: str) -> dict[str, Any]:
+    async def _authenticate(self, connection: Connection, token: str) -> dict[str, Any]:
+        """Replace the rights of a connection. It leaves the rooms that they no longer allow."""
         principal = self._access.identify(token, connection.source)
-        if principal.kind != connection.principal.kind:
-            raise Forbidden("the token is another client's")
-        connection.principal = principal
-        return {"expires": None}
+        if principal.identity != connection.principal.identity:
+            raise Forbidden("the credential is another client's")
+        session = connection.session
+        async with nullcontext() if session is None else session.rooms_lock:
+            rooms = connection.cursor.rooms
+            lost = {room for room in rooms if not principal.allowed_rooms.allows(room)}
+            if lost:
+                await self._unsubscribe(connection, frozenset(lost))
+            self._fanout.change_sight(connection.cursor, principal.rooms)
+            self._connections.change_principal(connection, principal)
+            expires = principal.expires
+            return {
+                "expires": None if expires is None else format_timestamp(int(expires * 1000)),
+                "rooms": sorted(connection.cursor.rooms),
+            }
 
     async def _subscribe(self, connection: Connection, rooms: frozenset[str]) -> None:
-        connection.principal.check_consume()
+        connection.principal.check_rooms(rooms)
         cursor, session = connection.cursor, connection.session
         self._limits.check_rooms(rooms | cursor.rooms.keys())
         added = rooms - cursor.rooms.keys()

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
 
 from sio_server.contract.errors import StartError
 
@@ -28,14 +28,16 @@ LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 
 VALKEY_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
 
-LATER_SETTINGS = frozenset(
-    ("SIO_JWT_SECRET", "SIO_JWT_PUBLIC_KEY", "SIO_JWT_AUDIENCE", "SIO_JWT_ISSUER")
-)
-"""Settings of a later version. They stop the start: ignoring them would leave the server open."""
+SECRET_FIELDS = ("producer_keys", "jwt_secret")
+"""Settings that are not options of the command line: every user of a machine sees those."""
+
+FILE_FIELDS = (*SECRET_FIELDS, "jwt_public_key", "event_log")
+"""Settings that a file may hold, which a setting with ``_FILE`` names."""
 
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[^\s/:*?#@A-Z]+)(:(\d{1,5}|\*))?")
 
 Words = Annotated[tuple[str, ...], NoDecode]
+Secrets = Annotated[CliSuppress[tuple[SecretStr, ...]], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -72,8 +74,35 @@ class Settings(BaseSettings):
         description="pieces whose last state is known, so that a move is told to the former rooms; "
         "beyond it the longest unchanged are forgotten",
     )
-    producer_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="comma-separated keys that may publish, and consume everything"
+    producer_keys: Secrets = Field(
+        (),
+        description="comma-separated keys that may publish, and consume everything, each with at "
+        "least 16 characters, and with a name before it: django:KEY",
+    )
+    jwt_secret: Secrets = Field(
+        (), description="comma-separated secrets of tokens (HS256), each with at least 32 bytes"
+    )
+    jwt_public_key: str | None = Field(
+        None, description="public key of tokens, in PEM: RS256, ES256 or EdDSA"
+    )
+    producer_keys_file: Path | None = Field(
+        None, description="file with SIO_PRODUCER_KEYS, separated by commas or lines"
+    )
+    jwt_secret_file: Path | None = Field(
+        None, description="file with SIO_JWT_SECRET, separated by commas or lines"
+    )
+    jwt_public_key_file: Path | None = Field(None, description="file with SIO_JWT_PUBLIC_KEY")
+    event_log_file: Path | None = Field(None, description="file with SIO_EVENT_LOG")
+    jwt_jwks: Path | None = Field(
+        None, description="file of public keys of tokens (JSON Web Key Set); read again on SIGHUP"
+    )
+    jwt_audience: str | None = Field(None, description="audience (aud) that a token must name")
+    jwt_issuer: str | None = Field(None, description="issuer (iss) that a token must have")
+    max_token_seconds: float = Field(
+        86_400,
+        gt=0,
+        allow_inf_nan=False,
+        description="how far away the end of a token (exp) may be, in seconds",
     )
     open_publish: Literal["off", "loopback", "anyone"] = Field(
         "off", description="who may publish without a credential: off, loopback or anyone"
@@ -168,11 +197,30 @@ class Settings(BaseSettings):
         "info", description="lowest level that is logged: debug, info, warning or error"
     )
 
-    @field_validator("producer_keys", "cors_origins", "trusted_proxies", mode="before")
+    @model_validator(mode="before")
+    @classmethod
+    def _read_files(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for field in FILE_FIELDS:
+            path, name = values.get(f"{field}_file"), PREFIX + field.upper()
+            if not path:
+                continue
+            if field in values:
+                raise ValueError(f"{name} and {name}_FILE are both set")
+            try:
+                values[field] = Path(path).read_text().strip()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "it is not text"
+                raise ValueError(f"{name}_FILE: can't read {path}: {reason}") from None
+        return values
+
+    @field_validator(
+        "producer_keys", "jwt_secret", "cors_origins", "trusted_proxies", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return tuple(word.strip() for word in value.split(",") if word.strip())
+            words = re.split("[,\n]", value)
+            return tuple(word.strip() for word in words if word.strip())
         return value
 
     @field_validator("cors_origins")
@@ -203,9 +251,16 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_auth(self) -> Settings:
-        if self.require_auth and not self.producer_keys:
-            raise ValueError("SIO_REQUIRE_AUTH without SIO_PRODUCER_KEYS would let nobody in")
+        if self.require_auth and not (self.producer_keys or self.has_tokens):
+            raise ValueError(
+                "SIO_REQUIRE_AUTH without SIO_PRODUCER_KEYS or SIO_JWT_* would let nobody in"
+            )
         return self
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether the server accepts tokens."""
+        return bool(self.jwt_secret or self.jwt_public_key or self.jwt_jwks)
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
@@ -267,14 +322,31 @@ def load(arguments: Sequence[str] | None = None) -> Settings:
     """
     names = [name for name in (*os.environ, *_env_file_names()) if name.startswith(PREFIX)]
     for name in names:
-        if name in LATER_SETTINGS:
-            raise StartError(f"{name}: this version has no tokens; unset it to start")
         if name.removeprefix(PREFIX).lower() not in Settings.model_fields or name.upper() != name:
             raise StartError(f"{name} is not a setting; --help lists them all")
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _check_no_secrets(arguments)
     try:
-        return Settings(_cli_parse_args=list(sys.argv[1:] if arguments is None else arguments))
+        return Settings(_cli_parse_args=arguments)
     except ValidationError as error:
         raise StartError("; ".join(map(_describe, error.errors()))) from None
+
+
+def _check_no_secrets(arguments: Sequence[str]) -> None:
+    """Refuse a command line with a secret: every user of the machine sees it.
+
+    Raises:
+        StartError: it has one.
+    """
+    for place, argument in enumerate(arguments):
+        option, separator, value = argument.partition("=")
+        name = PREFIX + option.removeprefix("--").replace("-", "_").upper()
+        is_secret = name.removeprefix(PREFIX).lower() in SECRET_FIELDS
+        if option == "--event-log":
+            url = value if separator else "".join(arguments[place + 1 : place + 2])
+            is_secret = bool(re.search("://[^/?#]*:[^/?#]*@|password=", url))
+        if is_secret:
+            raise StartError(f"{option}: a command line shows secrets; use {name} or {name}_FILE")
 
 
 def _env_file_names() -> Sequence[str]:
@@ -286,6 +358,6 @@ def _describe(fault: Any) -> str:
     if not fault["loc"]:
         return str(message)
     field = str(fault["loc"][0])
-    secret = field in ("producer_keys", "event_log")  # the URL of a log may hold a password
+    secret = field in SECRET_FIELDS or field == "event_log"  # its URL may hold a password
     shown = "" if secret else f" (it is {str(fault['input'])[:80]!r})"
     return f"{PREFIX}{field.upper()}: {message}{shown}"

@@ -256,6 +256,10 @@ class Offset(NamedTuple):
         return cls(f"?{text}", 0)  # no epoch has a name with a question mark
 
 
+OWN_ROOMS = 5
+"""The rooms of an event itself are so many. They are the first ones of its record."""
+
+
 @dataclass(frozen=True)
 class Record:
     """An appended event. Each wire form is encoded once, when a consumer first needs it.
@@ -271,6 +275,11 @@ class Record:
     type: str
     rooms: tuple[str, ...]
     body: str
+
+    @property
+    def own_rooms(self) -> tuple[str, ...]:
+        """The rooms of the event itself, without those of the piece's former state."""
+        return self.rooms[:OWN_ROOMS]
 
     @cached_property
     def json_with_offset(self) -> str:

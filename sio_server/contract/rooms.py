@@ -1,12 +1,13 @@
-"""The grammar of room names, and the rooms that receive an event. Pure."""
+"""The grammar of room names and of patterns, and the rooms that receive an event. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sio_server.contract.errors import UnknownRoom
-from sio_server.contract.events import EVENT_TYPES, FURNITURE_FIELDS, TextRule
+from sio_server.contract.events import EVENT_TYPES, FURNITURE_FIELDS, OWN_ROOMS, TextRule
 
 CATALOG = "catalog"
 _FIELDS: Final = {"furniture": "furniture_id", "material": "material", "author": "autor_username"}
@@ -46,6 +47,70 @@ def parse_rooms(names: Any) -> frozenset[str]:
     return frozenset(map(parse_room, names if isinstance(names, list) else [names]))
 
 
+@dataclass(frozen=True, slots=True)
+class RoomFilter:
+    """The rooms that a client may be in.
+
+    Attributes:
+        everything: whether these are all rooms. Then the other two are empty.
+        rooms: single rooms.
+        kinds: kinds of which it may be in every room, such as ``material``.
+    """
+
+    everything: bool = True
+    rooms: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+
+    @classmethod
+    def parse(cls, patterns: Collection[Any]) -> RoomFilter:
+        """Return the filter of patterns: each is the name of a room, ``kind:*``, or ``*``.
+
+        Raises:
+            UnknownRoom: a pattern is none of these.
+        """
+        if "*" in patterns:
+            others = [pattern for pattern in patterns if pattern != "*"]
+            cls.parse(others)
+            return cls()
+        kinds = {f"{kind}:*": kind for kind in (*_FIELDS, "type")}
+        found = frozenset(kinds[it] for it in patterns if isinstance(it, str) and it in kinds)
+        rooms = frozenset(
+            parse_room(it) for it in patterns if not (isinstance(it, str) and it in kinds)
+        )
+        return cls(False, rooms, found)
+
+    def allows(self, room: str) -> bool:
+        """Tell whether a client may be in a room."""
+        return self.everything or room in self.rooms or room.partition(":")[0] in self.kinds
+
+    def allows_any(self, rooms: Iterable[str]) -> bool:
+        """Tell whether a client may be in at least one of the rooms."""
+        return any(map(self.allows, rooms))
+
+    def allows_all(self, rooms: Iterable[str]) -> bool:
+        """Tell whether a client may be in each of the rooms."""
+        return self.everything or all(map(self.allows, rooms))
+
+    @property
+    def patterns(self) -> list[str]:
+        """The patterns of its kinds."""
+        return [f"{kind}:*" for kind in self.kinds]
+
+    @property
+    def hides_nothing(self) -> bool:
+        """Whether the client may see every event: each one is in ``catalog``."""
+        return self.allows(CATALOG)
+
+    @property
+    def default_rooms(self) -> frozenset[str]:
+        """The rooms of a client that names none: ``catalog``, or its single rooms."""
+        return frozenset((CATALOG,)) if self.hides_nothing else self.rooms
+
+
+ALL_ROOMS = RoomFilter()
+NO_ROOMS = RoomFilter(everything=False)
+
+
 def state_rooms(material: str, author: str) -> tuple[str, str]:
     """Return the rooms that depend on a piece's state. An update may change them."""
     return f"material:{material}", f"author:{author}"
@@ -64,4 +129,5 @@ def event_rooms(
     """
     now = state_rooms(furniture["material"], furniture["autor_username"])
     rooms = (CATALOG, f"furniture:{furniture['furniture_id']}", f"type:{event_type}", *now)
+    assert len(rooms) == OWN_ROOMS
     return tuple(dict.fromkeys((*rooms, *last_state)))

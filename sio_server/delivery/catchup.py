@@ -169,6 +169,6 @@ def _consume(records: list[Record]) -> Iterator[Entry]:
 
 
 def _is_for(record: Record, cursor: Cursor) -> bool:
-    return any(
+    return cursor.may_see(record) and any(
         record.offset.seq > cursor.rooms[room] for room in record.rooms if room in cursor.rooms
     )

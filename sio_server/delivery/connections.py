@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from sio_server.access.principals import Principal
 from sio_server.access.rates import RateLimit
 from sio_server.access.sources import Source
+from sio_server.contract.errors import ContractError, TokenExpired
 from sio_server.contract.events import Offset
 from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import Fanout, OnCaughtUp
@@ -68,28 +71,45 @@ class Connection:
         return MAX_RUNNING_TASKS if self.principal.may_publish else 1
 
 
+class Ends(NamedTuple):
+    """The ways in which the server ends a connection.
+
+    Attributes:
+        close: ends the transport in a way that lets the client connect again.
+        refuse: tells the client an error, and ends the transport.
+    """
+
+    close: Callable[[], None]
+    refuse: Callable[[ContractError], None]
+
+
 class Connections:
     """The open connections of consumers.
 
     Args:
         fanout: a connection's cursor joins it, and leaves it when the connection ends.
         metrics: the counters.
+        clock: seconds since 1970.
     """
 
-    def __init__(self, fanout: Fanout, metrics: Metrics) -> None:
+    def __init__(
+        self, fanout: Fanout, metrics: Metrics, clock: Callable[[], float] = time.time
+    ) -> None:
         self._fanout = fanout
         self._metrics = metrics
-        self._closes: dict[Connection, Callable[[], None]] = {}
+        self._clock = clock
+        self._ends: dict[Connection, Ends] = {}
+        self._expiring: dict[Connection, None] = {}  # those whose rights end
         self._by_session: dict[str, Connection] = {}
         self._closing = False
 
     def __len__(self) -> int:
-        return len(self._closes)
+        return len(self._ends)
 
     def open(
         self,
         connection: Connection,
-        close: Callable[[], None],
+        ends: Ends,
         decide: Callable[[Offset], Start],
         on_caught_up: OnCaughtUp,
     ) -> None:
@@ -97,25 +117,27 @@ class Connections:
 
         Args:
             connection: a new one.
-            close: ends the transport in a way that lets the client connect again.
+            ends: the ways to end it.
             decide: returns the consumer's start, given the present head; see ``resume``.
             on_caught_up: see ``Fanout.join``.
         """
-        self._add(connection, close)
+        self._add(connection, ends)
         self._fanout.join(connection.cursor, decide(self._fanout.position), on_caught_up)
 
-    def _add(self, connection: Connection, close: Callable[[], None]) -> None:
-        self._closes[connection] = close
+    def _add(self, connection: Connection, ends: Ends) -> None:
+        self._ends[connection] = ends
+        if connection.principal.expires is not None:
+            self._expiring[connection] = None
         if connection.session is not None:
             self._by_session[connection.session.key] = connection
         if self._closing:  # the drain began while this connection was opening
-            close()
+            ends.close()
         self._metrics.connections[connection.transport].inc()
         log.info(
             "connected",
             transport=connection.transport,
             address=connection.source.address,
-            by=connection.principal.kind,
+            by=str(connection.principal.identity),
             rooms=len(connection.cursor.rooms),
             clients=len(self),
         )
@@ -128,8 +150,9 @@ class Connections:
             reason: the server's word for the reason, never text of a client.
             dead: the connection was found dead; neither side closed it.
         """
-        if self._closes.pop(connection, None) is None:
+        if self._ends.pop(connection, None) is None:
             return
+        self._expiring.pop(connection, None)
         session = connection.session
         if session is not None and self._by_session.get(session.key) is connection:
             del self._by_session[session.key]
@@ -150,14 +173,29 @@ class Connections:
             if connection is None or connection.session is None:
                 continue
             if connection.session.owner != owner:
-                self._closes[connection]()
+                self._ends[connection].close()
+
+    def change_principal(self, connection: Connection, principal: Principal) -> None:
+        """Replace the rights of a client by others of the same identity."""
+        connection.principal = principal
+        self._expiring.pop(connection, None)
+        if principal.expires is not None and connection in self._ends:
+            self._expiring[connection] = None
+
+    def end_expired(self) -> None:
+        """Refuse the clients whose rights have ended."""
+        now = self._clock()
+        for connection in list(self._expiring):
+            expires = connection.principal.expires
+            if expires is not None and expires <= now and connection in self._ends:
+                self._ends[connection].refuse(TokenExpired("the token has expired"))
 
     async def close_all(self, seconds: float) -> None:
         """Close all connections, one after another, within ``seconds``; later ones at once."""
         self._closing = True
-        closes = list(self._closes.values())
-        log.info("draining", clients=len(closes))
-        pause = min(DRAIN_PAUSE_SECONDS, max(0.0, seconds) / max(1, len(closes)))
-        for close in closes:
-            close()
+        all_ends = list(self._ends.values())
+        log.info("draining", clients=len(all_ends))
+        pause = min(DRAIN_PAUSE_SECONDS, max(0.0, seconds) / max(1, len(all_ends)))
+        for ends in all_ends:
+            ends.close()
             await asyncio.sleep(pause)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from sio_server.contract.events import Offset, Record
+from sio_server.contract.rooms import ALL_ROOMS, RoomFilter
 
 Write = Callable[[Any], bool]
 
@@ -79,6 +80,7 @@ class Cursor:
 
     Attributes:
         state: see ``State``.
+        sees: what the consumer may see; None: every event.
         rooms: the rooms of the consumer, each with the ``seq`` from which it counts. That is 0,
             unless the room was added later.
         position: every event for the consumer, up to this offset, was written to it. While the
@@ -88,13 +90,33 @@ class Cursor:
         task: the task that brings the cursor to the head, while it is replaying or parked.
     """
 
-    __slots__ = ("last_written", "outlet", "position", "rooms", "rooms_added", "state", "task")
+    __slots__ = (
+        "last_written",
+        "outlet",
+        "position",
+        "rooms",
+        "rooms_added",
+        "sees",
+        "state",
+        "task",
+    )
 
-    def __init__(self, outlet: Outlet, rooms: Iterable[str], position: Offset) -> None:
+    def __init__(
+        self,
+        outlet: Outlet,
+        rooms: Iterable[str],
+        position: Offset,
+        sees: RoomFilter = ALL_ROOMS,
+    ) -> None:
         self.outlet = outlet
+        self.sees = None if sees.hides_nothing else sees
         self.rooms = dict.fromkeys(rooms, 0)
         self.position = position
         self.last_written = 0
         self.state = State.REPLAYING
         self.rooms_added = False
         self.task: asyncio.Task[None] | None = None
+
+    def may_see(self, record: Record) -> bool:
+        """Tell whether the consumer may see the state of a piece that an event tells."""
+        return self.sees is None or self.sees.allows_any(record.own_rooms)

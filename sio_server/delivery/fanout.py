@@ -24,10 +24,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import ChainMap, defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sio_server.contract.events import Offset, Record
+from sio_server.contract.rooms import RoomFilter
 from sio_server.delivery.catchup import CatchUp
 from sio_server.delivery.cursor import NOWHERE, Cursor, Outlet, State, Write
 from sio_server.delivery.head import Head
@@ -105,6 +106,9 @@ class Fanout:
         # The live cursors by class of outlets, because all outlets of a class write the same frame,
         # and by room, with each outlet's ``write``: a lookup for each recipient costs time.
         self._rooms: defaultdict[type[Outlet], dict[str, _Room]] = defaultdict(dict)
+        self._bounded: defaultdict[type[Outlet], dict[str, _Room]] = defaultdict(
+            dict
+        )  # by ``sees``
         self._recent = RecentEvents(recent_events)
         self._head = Head()
         self._catch_up = CatchUp(log, self._recent, self._head, slow_seconds, delivered)
@@ -151,10 +155,7 @@ class Fanout:
         count = 0
         full: list[Cursor] = []
         failed: list[Cursor] = []
-        for encoder, rooms in self._rooms.items():
-            recipients = _recipients(rooms, record)
-            if not recipients:
-                continue
+        for encoder, recipients in self._all_recipients(record):
             count += len(recipients)
             frame = entry.frame(encoder)
             for cursor, write in recipients.items():
@@ -174,13 +175,26 @@ class Fanout:
         self._delivered(count)
         return count
 
+    def _all_recipients(
+        self, record: Record
+    ) -> Iterator[tuple[type[Outlet], Mapping[Cursor, Write]]]:
+        """Yield the live recipients of a record, by class of outlets."""
+        for encoder, rooms in self._rooms.items():
+            if recipients := _recipients(rooms, record):
+                yield encoder, recipients
+        for encoder, rooms in self._bounded.items():
+            members = _recipients(rooms, record)
+            if recipients := {it: write for it, write in members.items() if it.may_see(record)}:
+                yield encoder, recipients
+
     def jump_to(self, position: Offset) -> None:
         """Move the head to another position, without the events in between.
 
         Live consumers may have missed events. They are dropped, so that they connect again and
         are told of a gap.
         """
-        rooms = [room for by_name in self._rooms.values() for room in by_name.values()]
+        tables = (*self._rooms.values(), *self._bounded.values())
+        rooms = [room for by_name in tables for room in by_name.values()]
         for cursor in {member for room in rooms for member in room.members}:
             self._drop(cursor)
         self._head.move(position)
@@ -232,11 +246,23 @@ class Fanout:
         if cursor.state is State.LIVE:
             self._remove(cursor, removed)
 
+    def change_sight(self, cursor: Cursor, sees: RoomFilter) -> None:
+        """Change what a consumer may see, from the next event on."""
+        is_live = cursor.state is State.LIVE
+        if is_live:
+            self._stop_live(cursor, State.REPLAYING)
+        cursor.sees = None if sees.hides_nothing else sees
+        if is_live:
+            self._make_live(cursor)
+
+    def _table(self, cursor: Cursor) -> dict[str, _Room]:
+        return (self._rooms if cursor.sees is None else self._bounded)[type(cursor.outlet)]
+
     def last_seen(self, cursor: Cursor) -> LastSeen:
         """Return what a consumer has received so far, for its session."""
         if cursor.state is not State.LIVE:
             return LastSeen(cursor.position, cursor.last_written)
-        rooms = self._rooms[type(cursor.outlet)]
+        rooms = self._table(cursor)
         last_seq = cursor.last_written
         for name, since in cursor.rooms.items():
             if rooms[name].last_seq > since:  # earlier events went to the other members only
@@ -258,14 +284,13 @@ class Fanout:
         cursor.state = state
 
     def _add(self, cursor: Cursor, name: str) -> None:
-        outlet = cursor.outlet
-        rooms = self._rooms[type(outlet)]
+        rooms = self._table(cursor)
         if name not in rooms:
             rooms[name] = _Room()
-        rooms[name].members[cursor] = outlet.write
+        rooms[name].members[cursor] = cursor.outlet.write
 
     def _remove(self, cursor: Cursor, names: Iterable[str]) -> None:
-        rooms = self._rooms[type(cursor.outlet)]
+        rooms = self._table(cursor)
         for name in names:
             members = rooms[name].members
             del members[cursor]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from sio_server.contract.errors import LogUnavailable
 from sio_server.contract.events import Offset
+from sio_server.contract.rooms import ALL_ROOMS, RoomFilter
 from sio_server.delivery.resume import LastSeen, SessionPast
 from sio_server.eventlog.session_contract import SessionContent, SessionStore
 
@@ -82,7 +83,9 @@ class ConsumerSessions:
             session.key, session.owner, session.identity, _encode(session, None), session.rooms
         )
 
-    async def claim(self, pid: str, identity: str) -> StoredSession | None:
+    async def claim(
+        self, pid: str, identity: str, allowed: RoomFilter = ALL_ROOMS
+    ) -> StoredSession | None:
         """Make the present connection the owner of a session.
 
         An older connection of the session, on any server, is superseded and ends.
@@ -90,12 +93,13 @@ class ConsumerSessions:
         Args:
             pid: the secret that the client presents.
             identity: the identity of the client now.
+            allowed: the rooms that the client may be in now.
 
         Returns:
-            None if the identity has no such session.
+            None if the identity has no such session, or may not be in one of its rooms.
         """
         owner = secrets.token_urlsafe(12)
-        content = await self._store.claim(_key(pid), owner, identity)
+        content = await self._store.claim(_key(pid), owner, identity, allowed)
         return None if content is None else _decode(content, identity, pid, owner)
 
     async def save(self, session: ConsumerSession, rooms: Mapping[str, int]) -> None:

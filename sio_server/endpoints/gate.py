@@ -17,7 +17,7 @@ from sio_server.access.rates import RateLimit
 from sio_server.access.sources import Source, is_in, locate, network_of, origin_allowed
 from sio_server.contract.errors import ContractError, Forbidden, RateLimited
 from sio_server.contract.events import Offset
-from sio_server.contract.rooms import CATALOG, parse_room
+from sio_server.contract.rooms import parse_room
 from sio_server.metrics import Metrics
 from sio_server.net.front_context import Entered
 from sio_server.net.request import HttpRequest
@@ -112,6 +112,7 @@ class Gate:
 
         Raises:
             Unauthorized: the credential is not valid.
+            RateLimited: too many credentials of its address were refused.
         """
         return self._access.identify(credential, source)
 
@@ -120,14 +121,17 @@ class Gate:
 
         Args:
             request: its ``Authorization`` header is used before ``token``.
-            token: a credential that came in another way.
+            token: a token in its URL.
 
         Raises:
             Unauthorized: the credential is not valid.
+            RateLimited: too many credentials of its address were refused.
         """
         source = self.source(request)
-        credential = _bearer(request)
-        return Visitor(self.identify(token if credential is None else credential, source), source)
+        credential = bearer(request)
+        if credential is not None:
+            return Visitor(self.identify(credential, source), source)
+        return Visitor(self._access.identify(token, source, from_url=True), source)
 
     def enter(self, source: Source) -> Entry:
         """Count a new consumer.
@@ -184,14 +188,16 @@ class Gate:
         self._metrics.refused.labels(answer.code).inc()
         return answer
 
-    def rooms(self, query: MultiMapping[str]) -> frozenset[str]:
-        """Return the rooms that a query names with ``room``; without any, ``catalog``.
+    def rooms(self, query: MultiMapping[str], principal: Principal) -> frozenset[str]:
+        """Return the rooms that a query names with ``room``; without any, the client's default.
 
         Raises:
             UnknownRoom: a name is not the name of a room.
+            Unauthorized, Forbidden: the client may not be in one of them.
             RateLimited: there are too many rooms.
         """
-        rooms = frozenset(map(parse_room, query.getall("room", [CATALOG])))
+        named = frozenset(map(parse_room, query.getall("room"))) if "room" in query else None
+        rooms = principal.choose_rooms(named)
         self._limits.check_rooms(rooms)
         return rooms
 
@@ -211,7 +217,7 @@ def since_in(query: MultiMapping[str]) -> Offset | None:
     return Offset.parse(query["since"]) if "since" in query else None
 
 
-def _bearer(request: web.Request) -> str | None:
+def bearer(request: AnyRequest) -> str | None:
     """Return the credential of the ``Authorization`` header, or None."""
     scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
     return credential.strip() if scheme.lower() == "bearer" else None

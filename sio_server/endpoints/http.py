@@ -19,6 +19,7 @@ from sio_server.contract.errors import (
     UnsupportedMediaType,
 )
 from sio_server.contract.events import Event, Offset, Receipt, parse_event
+from sio_server.contract.rooms import RoomFilter
 from sio_server.endpoints.gate import Gate, since_in
 from sio_server.endpoints.responses import json_response, list_response
 from sio_server.eventlog.contract import EventLog
@@ -144,10 +145,10 @@ class HttpApi:
         query = request.query
         principal, source = self._gate.visitor(request)
         principal.check_consume()
-        rooms, since, limit = self._gate.rooms(query), since_in(query), limit_in(query)
-        if principal.kind != "key":
+        rooms, since, limit = self._gate.rooms(query, principal), since_in(query), limit_in(query)
+        if not principal.is_producer:
             self._gate.count(source)
-        page = await self._read(rooms, since, limit)
+        page = await self._read(rooms, principal.rooms, since, limit)
         oldest = (await self._event_log.bounds()).oldest
         rest = {
             "position": str(page.position),
@@ -157,7 +158,9 @@ class HttpApi:
         }
         return list_response("events", page.events, rest)
 
-    async def _read(self, rooms: frozenset[str], since: Offset | None, limit: int) -> HistoryPage:
+    async def _read(
+        self, rooms: frozenset[str], sees: RoomFilter, since: Offset | None, limit: int
+    ) -> HistoryPage:
         """Read one page, and one event beyond it, to know whether there are more.
 
         Events of these rooms may be rare, so this may read the log up to its end. Each read of the
@@ -170,6 +173,8 @@ class HttpApi:
         position = page.position
         while True:
             for record in page.records:
+                if not sees.allows_any(record.own_rooms):
+                    continue
                 if len(events) == limit or size > PAGE_BYTES:
                     return HistoryPage(events, position, more=True)
                 events.append(record.json_with_offset.encode())

@@ -22,7 +22,7 @@ from sio_server.contract.errors import (
     LogUnavailable,
     ShuttingDown,
 )
-from sio_server.delivery.connections import Connection, Connections
+from sio_server.delivery.connections import Connection, Connections, Ends
 from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import Fanout
 from sio_server.delivery.resume import Start, resume
@@ -132,9 +132,10 @@ class SocketIO:
             self._count_connect(client)
             self._hub.check_open()
             parsed = ConnectAuth.parse(auth, self._max_json_depth)
+            principal = self._authorise(client, parsed)
+            parsed = parsed._replace(rooms=principal.choose_rooms(parsed.rooms))
             if parsed.past.has_past:
                 client.rate.count()
-            principal = self._authorise(client, parsed)
             bounds = await self._fanout.prepare(parsed.past)
             connection = await self._make_connection(client, session, parsed, principal, bounds)
         except (LogUnavailable, ShuttingDown):
@@ -173,9 +174,10 @@ class SocketIO:
             self._gate.count_connect(client.source)
 
     def _authorise(self, client: SocketIOClient, auth: ConnectAuth) -> Principal:
-        self._limits.check_rooms(auth.rooms)
-        principal = self._gate.identify(auth.token, client.source)
-        principal.check_consume()
+        self._limits.check_rooms(auth.rooms or ())
+        credential = client.bearer if auth.token is None else auth.token
+        principal = self._gate.identify(credential, client.source)
+        principal.check_connect()
         return principal
 
     async def _make_connection(
@@ -189,11 +191,13 @@ class SocketIO:
         """Return the client's connection, with the session that it recovers or begins."""
         stored = None
         if auth.recovery and isinstance(auth.pid, str):
-            stored = await self._sessions.claim(auth.pid, principal.kind)
+            stored = await self._sessions.claim(
+                auth.pid, principal.identity.text, principal.allowed_rooms
+            )
         client.decide = partial(resume, auth.past, stored and stored.past, bounds)
         start = client.decide(self._fanout.position)  # and again once the connection is open
         outlet = SocketIOOutlet(session) if auth.recovery else OneArgumentOutlet(session)
-        cursor = Cursor(outlet, auth.rooms, start.position)
+        cursor = Cursor(outlet, auth.rooms or (), start.position, principal.rooms)
         consumer_session = None
         if stored is not None and start.recovered:
             consumer_session = stored.session
@@ -212,7 +216,7 @@ class SocketIO:
         """Store a new session; return None if there is no space for it, or on the disk."""
         session = ConsumerSession(
             self.server.eio.generate_id(),
-            principal.kind,
+            principal.identity.text,
             start.position,
             dict(cursor.rooms),
             start.gap,
@@ -229,7 +233,8 @@ class SocketIO:
         client = self._client(sid)
         if namespace != "/" or client is None or client.connection is None:
             return
-        self._connections.open(client.connection, client.close, client.decide, client.caught_up)
+        ends = Ends(client.close, client.refuse)
+        self._connections.open(client.connection, ends, client.decide, client.caught_up)
 
     async def disconnected(
         self,

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from sio_server.access.rates import RateLimit
 from sio_server.access.sources import Source
 from sio_server.contract import strictjson
-from sio_server.contract.errors import Flooding, InvalidMessage, RateLimited
+from sio_server.contract.errors import ContractError, Flooding, InvalidMessage, RateLimited
 from sio_server.contract.events import Offset, Record
-from sio_server.contract.rooms import CATALOG, parse_rooms
+from sio_server.contract.rooms import parse_rooms
 from sio_server.delivery.connections import Connection
 from sio_server.delivery.fanout import CaughtUp
 from sio_server.delivery.resume import ResumeRequest, Start
@@ -71,7 +71,7 @@ class ConnectAuth(NamedTuple):
 
     Attributes:
         token: the credential, or None.
-        rooms: the rooms that the client names, or ``catalog``.
+        rooms: the rooms of the client; None while it names none and its default is not known.
         since: the offset after which it asks for events, or None.
         pid: the secret of a session that it wants to recover, unchecked; or None.
         offset: the offset of its last event in that session, unchecked.
@@ -79,7 +79,7 @@ class ConnectAuth(NamedTuple):
     """
 
     token: str | None
-    rooms: frozenset[str]
+    rooms: frozenset[str] | None
     since: Offset | None
     pid: object
     offset: object
@@ -96,15 +96,20 @@ class ConnectAuth(NamedTuple):
         token, rooms, since = auth.get("token"), auth.get("rooms"), auth.get("since")
         if token is not None and not isinstance(token, str):
             raise InvalidMessage("auth.token must be a string")
+        if "room" in auth:
+            raise InvalidMessage("auth has no room; did you mean rooms?")
+        if isinstance(rooms, str):  # of a client whose auth holds strings only
+            is_json = rooms.lstrip().startswith("[")
+            rooms = strictjson.loads(rooms, max_json_depth) if is_json else [rooms]
         if rooms is not None and not isinstance(rooms, list):
             raise InvalidMessage("auth.rooms must be a list")
         return cls(
             token,
-            frozenset((CATALOG,)) if rooms is None else parse_rooms(rooms),
+            None if rooms is None else parse_rooms(rooms),
             None if since is None else Offset.parse(since),
             auth.get("pid"),
             auth.get("offset"),
-            auth.get("recovery") is not False,
+            auth.get("recovery") not in (False, "false"),
         )
 
     @property
@@ -119,6 +124,7 @@ class SocketIOClient:
 
     Args:
         source: the address from which it opened its Engine.IO session.
+        bearer: the credential in the ``Authorization`` header of its handshake, or None.
         rate: the limit for its commands.
         leave: called once when the session has ended.
 
@@ -129,11 +135,23 @@ class SocketIOClient:
         decide: returns its start, given the head; set by the handshake.
     """
 
-    __slots__ = ("connection", "connects", "decide", "leave", "rate", "session", "source")
+    __slots__ = (
+        "bearer",
+        "connection",
+        "connects",
+        "decide",
+        "leave",
+        "rate",
+        "session",
+        "source",
+    )
 
-    def __init__(self, source: Source, rate: RateLimit, leave: Callable[[], None]) -> None:
+    def __init__(
+        self, source: Source, bearer: str | None, rate: RateLimit, leave: Callable[[], None]
+    ) -> None:
         self.leave = leave
         self.source = source
+        self.bearer = bearer
         self.rate = rate
         self.connects = 0
         self.connection: Connection | None = None
@@ -173,6 +191,11 @@ class SocketIOClient:
     def emit(self, event: str, argument: dict[str, Any]) -> None:
         """Emit an event with one argument."""
         self.session.write(Frame(f'{_EVENT}["{event}",{strictjson.dumps(argument)}]'))
+
+    def refuse(self, error: ContractError) -> None:
+        """Tell an error, and end the transport: the client's rights have ended."""
+        self.emit("error", error.as_dict())
+        self.close()
 
     def close(self) -> None:
         """End the transport. The client may connect again and recover its session."""

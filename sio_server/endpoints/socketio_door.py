@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sio_server.contract.errors import ContractError, HeadTooLarge, RateLimited
-from sio_server.endpoints.gate import COMMON_HEADERS, Gate
+from sio_server.endpoints.gate import COMMON_HEADERS, Gate, bearer
 from sio_server.endpoints.responses import problem_response
 from sio_server.endpoints.socketio_client import SocketIOClient
 from sio_server.hub import Hub
@@ -40,7 +40,7 @@ class SocketIODoor:
         """Count a new consumer; see ``Door``."""
         source = self._gate.source(request)
         try:
-            return SocketIOClient(source, *self._gate.enter(source))
+            return SocketIOClient(source, bearer(request), *self._gate.enter(source))
         except ContractError as error:
             return self._refuse(request, error)
 

@@ -8,8 +8,9 @@ from functools import partial
 from aiohttp import HttpVersion11, web
 
 from sio_server.contract import strictjson
+from sio_server.contract.errors import ContractError
 from sio_server.contract.events import Offset, Record
-from sio_server.delivery.connections import Connection, Connections
+from sio_server.delivery.connections import Connection, Connections, Ends
 from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import CaughtUp, Fanout
 from sio_server.delivery.resume import ResumeRequest, Start, resume
@@ -76,6 +77,11 @@ class EventStream(TcpConnection):
         message = strictjson.dumps(caught_up.ready_message(self.connection.cursor.rooms))
         self.write(self.frame(f"event: ready\nid: {caught_up.position}\ndata: {message}\n\n"))
 
+    def refuse(self, error: ContractError) -> None:
+        """Tell an error, and end the stream: the client's rights have ended."""
+        self.write(self.frame(f"event: error\ndata: {strictjson.dumps(error.as_dict())}\n\n"))
+        self.end(error.code)
+
     def end(self, reason: str) -> None:
         """End the stream. ``reason`` is the server's word for it."""
         on_end, self._on_end = self._on_end, None
@@ -136,7 +142,7 @@ class SseApi:
         gate, query = self._gate, request.query
         principal, source = gate.visitor(request, token=query.get("token"))
         principal.check_consume()
-        rooms = gate.rooms(query)
+        rooms = gate.rooms(query, principal)
         last_id = request.headers.get("Last-Event-ID")
         past = ResumeRequest(since=Offset.parse(last_id) if last_id else since_in(query))
         rate, leave = gate.enter(source)
@@ -148,7 +154,7 @@ class SseApi:
         except BaseException:
             leave()
             raise
-        cursor = Cursor(stream, rooms, self._fanout.position)
+        cursor = Cursor(stream, rooms, self._fanout.position, principal.rooms)
         stream.leave = leave
         stream.connection = Connection("sse", principal, source, cursor, rate)
         self._serve(stream, partial(resume, past, None, bounds))
@@ -174,9 +180,8 @@ class SseApi:
 
     def _serve(self, stream: EventStream, decide: Callable[[Offset], Start]) -> None:
         self._comments.add(stream)
-        self._connections.open(
-            stream.connection, lambda: stream.end("shutting down"), decide, stream.caught_up
-        )
+        ends = Ends(lambda: stream.end("shutting down"), stream.refuse)
+        self._connections.open(stream.connection, ends, decide, stream.caught_up)
 
     def _ended(self, stream: EventStream, reason: str) -> None:
         self._comments.discard(stream)

@@ -22,7 +22,7 @@ from sio_server.contract.errors import (
     TooManyConnections,
 )
 from sio_server.contract.events import Record
-from sio_server.delivery.connections import Connection, Connections
+from sio_server.delivery.connections import Connection, Connections, Ends
 from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import CaughtUp, Fanout
 from sio_server.delivery.resume import ResumeRequest, resume
@@ -98,7 +98,7 @@ class WebSocketClient:
         self._heartbeat.add(self)
         self._connections.open(
             connection,
-            lambda: self.close(GOING_AWAY, "shutting down"),
+            Ends(lambda: self.close(GOING_AWAY, "shutting down"), self.refuse),
             partial(resume, past, None, handshake.bounds),
             self.caught_up,
         )
@@ -160,6 +160,11 @@ class WebSocketClient:
         """Write an error. ``ref`` is the reference of the client's message."""
         answer = {"type": "error", **error.as_dict()}
         self.send(answer if ref is None else {**answer, "ref": ref})
+
+    def refuse(self, error: ContractError) -> None:
+        """Tell an error, and close: the client may not stay, or not come in."""
+        self.send_error(error)
+        self.close(close_code(error), error.code)
 
     def drop(self) -> None:
         """Close: the client made no progress for too long."""
@@ -251,9 +256,7 @@ class PlainWebSocket:
             raise
         if isinstance(handshake, ContractError):
             leave()
-            error = gate.refuse(handshake, source)
-            client.send_error(error)
-            client.close(close_code(error), error.code)
+            client.refuse(gate.refuse(handshake, source))
         else:
             client.start(handshake, leave)
         return DETACHED
@@ -264,15 +267,15 @@ class PlainWebSocket:
         gate, query = self._gate, request.query
         try:
             principal, source = gate.visitor(request, token=query.get("token"))
-            principal.check_consume()
-            past = ResumeRequest(since=since_in(query))
-            rooms = gate.rooms(query)
+            principal.check_connect()
+            rooms = gate.rooms(query, principal)
+            past = ResumeRequest(since=since_in(query), has_rooms=bool(rooms))
             if past.has_past:
                 rate.count()
             bounds = await self._fanout.prepare(past)
         except ContractError as error:
             return error
-        cursor = Cursor(client, rooms, self._fanout.position)
+        cursor = Cursor(client, rooms, self._fanout.position, principal.rooms)
         connection = Connection("websocket", principal, source, cursor, rate)
         return _Handshake(connection, past, bounds)
 

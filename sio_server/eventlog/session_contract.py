@@ -3,8 +3,9 @@
 * **Owner.** A session belongs to the connection that created or claimed it last. The name of an
   owner is never used twice. Only the owner changes its session. So a connection that has lost its
   session, to a connection on any node, cannot undo the changes of the newer owner.
-* **Identity.** A session keeps the identity with which it was created. For any other identity,
-  ``claim`` finds no session and changes nothing: the owner keeps the session and notices nothing.
+* **Identity.** A session keeps the identity with which it was created. For any other identity, or
+  for one that may not be in all of the session's rooms (any more), ``claim`` finds no session and
+  changes nothing: the owner keeps the session and notices nothing.
 * **Durability.** When ``change`` and ``end`` return, their effect is as durable as the log's
   events. The effect of the other methods outlives the process, but possibly not a power cut. A
   call that raises may have had its effect or not. Repeating it does no harm.
@@ -31,6 +32,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from typing import NamedTuple
+
+from sio_server.contract.rooms import ALL_ROOMS, RoomFilter
 
 BRIEF_SECONDS = 60
 """A session that lasted less than this many seconds is brief."""
@@ -91,14 +94,16 @@ class SessionStore(ABC):
         """
 
     @abstractmethod
-    async def claim(self, key: str, owner: str, identity: str) -> SessionContent | None:
-        """Give a session a new owner.
+    async def claim(
+        self, key: str, owner: str, identity: str, allowed: RoomFilter = ALL_ROOMS
+    ) -> SessionContent | None:
+        """Give a session a new owner, if its rooms are allowed.
 
         If the former owner is still connected, its node learns of the claim by ``superseded``.
 
         Returns:
-            None if the identity has no such session, or if there is no space for one more session
-            of a connected owner.
+            None if the identity has no such session, if one of its rooms is not allowed, or if
+            there is no space for one more session of a connected owner.
         """
 
     @abstractmethod

@@ -249,7 +249,8 @@ async def test_a_bad_query_closes_a_plain_websocket(
     ("auth", "code"),
     [
         ({"rooms": ["nowhere"]}, "unknown_room"),
-        ({"rooms": "catalog"}, "invalid_message"),
+        ({"rooms": {}}, "invalid_message"),
+        ({"room": "catalog"}, "invalid_message"),
         ({"rooms": [[]]}, "unknown_room"),
         ({"since": "a b"}, "invalid_offset"),
         ({"since": 5}, "invalid_offset"),

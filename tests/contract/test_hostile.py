@@ -62,7 +62,7 @@ async def test_a_lone_surrogate_in_an_event_name_is_answered(server: Server) -> 
 
 async def test_guessing_credentials_on_one_connection_is_limited(start_server: Start) -> None:
     """Guesses over the rate limit are refused. Ten times the limit closes the connection."""
-    server = start_server(producer_keys="right", rate_limit=5)
+    server = start_server(producer_keys="the-right-key-of-them", rate_limit=5)
     async with aiohttp.ClientSession() as http:
         client = RawSocketIO(http, server.url)
         await client.open("websocket")

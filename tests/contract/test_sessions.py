@@ -10,9 +10,10 @@ from typing import NamedTuple
 import pytest
 
 from sio_server.contract.errors import LogUnavailable
+from sio_server.contract.rooms import RoomFilter
 from sio_server.eventlog.session_contract import SessionContent, SessionStore, Superseded
 from tests.contract.session_kinds import DURABLE, LIFETIME_SECONDS, Kind
-from tests.support.stores import DATA, ROOMS, change, claim, create, leave
+from tests.support.stores import DATA, IDENTITY, ROOMS, change, claim, create, leave
 
 
 class Stores(NamedTuple):
@@ -46,6 +47,32 @@ async def test_a_claim_returns_the_content_of_the_session(stores: Stores, text: 
     rooms = {text: 5, f"/{text}": 2**53, "owner": 0}
     await create(stores.one, "key", "first", text, rooms)
     assert await claim(stores.other, "key", "second") == SessionContent(text, rooms)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "found"),
+    [
+        (["*"], True),
+        (["material:roble", "author:*"], True),
+        (["material:*", "author:*", "type:*"], True),
+        (["material:*"], False),
+        (["material:roble", "author:ana"], False),
+        (["catalog"], False),
+        ([], False),
+    ],
+)
+async def test_a_claim_needs_the_right_to_be_in_all_rooms(
+    stores: Stores, patterns: list[str], found: bool
+) -> None:
+    """Without it, the session is not found, and its owner notices nothing."""
+    rooms = {"material:roble": 1, "author:eva": 2, "author:*": 3}
+    allowed = RoomFilter.parse(patterns)
+    await create(stores.one, "key", "first", DATA, rooms)
+    content = await stores.other.claim("key", "second", IDENTITY, allowed)
+    assert content == (SessionContent(DATA, rooms) if found else None)
+    owner = "second" if found else "first"
+    assert await change(stores.one, "key", owner, removed=list(rooms))
+    assert await stores.other.claim("key", "third", IDENTITY, RoomFilter.parse([])) is not None
 
 
 async def test_a_session_may_have_any_number_of_rooms(stores: Stores) -> None:

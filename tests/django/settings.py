@@ -51,7 +51,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 FURNITURE_EVENTS = {
     "URL": "http://127.0.0.1:9",  # no broker: a test that sends overrides it
-    "KEY": "a-producer-key",
+    "KEY": "a-key-of-a-producer",
     "MODELS": {
         "catalog.Mueble": {"autor_username": "autor__username"},
         "catalog.Lampara": "tests.django.catalog.models.lamp_as_furniture",

@@ -65,7 +65,7 @@ def published(server: Server) -> list[dict[str, Any]]:
 def lost_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Return the log's errors, which are about lost events. No line holds furniture or the key."""
     assert "roble" not in caplog.text
-    assert "a-producer-key" not in caplog.text
+    assert "a-key-of-a-producer" not in caplog.text
     return [each.message for each in caplog.records if each.levelno >= logging.ERROR]
 
 
@@ -73,7 +73,7 @@ def test_committed_events_are_published(
     autor: User, start_server: Callable[..., Server], counts: Counter[str]
 ) -> None:
     """They are published at the commit, in order, without the outbox. A rollback drops them."""
-    server = start_server(producer_keys="a-producer-key")
+    server = start_server(producer_keys="a-key-of-a-producer")
     with override_setting(MODE="direct", URL=server.url, DIRECT_TIMEOUT=10):
         with transaction.atomic():
             piece = mueble(autor)
@@ -157,7 +157,7 @@ def test_a_broker_that_comes_back_gets_events_again(
     with override_setting(MODE="direct", URL=f"http://127.0.0.1:{port}", DIRECT_TIMEOUT=0.5):
         publish("furniture_created", FURNITURE)
         assert counts == {"lost": 1}
-        server = start_server(port=port, producer_keys="a-producer-key")
+        server = start_server(port=port, producer_keys="a-key-of-a-producer")
 
         def is_published() -> bool:
             publish("furniture_updated", FURNITURE)
@@ -171,7 +171,7 @@ def test_a_refused_event_is_lost_and_causes_no_pause(
     start_server: Callable[..., Server], counts: Counter[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A refusal is an answer, so the next event is sent at once."""
-    server = start_server(producer_keys="a-producer-key")
+    server = start_server(producer_keys="a-key-of-a-producer")
     with override_setting(MODE="direct", URL=server.url, DIRECT_TIMEOUT=10):
         publish("furniture_created", {**FURNITURE, "nombre": ""})
         publish("furniture_updated", FURNITURE)

@@ -48,14 +48,14 @@ def published_since(server: Server, since: str | None) -> list[Any]:
 
 def publish(server: Server, furniture_id: str) -> None:
     """Put an event into the broker's log."""
-    with Producer(server.url, key="a-producer-key") as producer:
+    with Producer(server.url, key="a-key-of-a-producer") as producer:
         producer.furniture_updated({**FURNITURE, "furniture_id": furniture_id})
 
 
 @pytest.fixture
 def server(start_server: Callable[..., Server]) -> Server:
     """Return a broker whose log has an event."""
-    started = start_server(producer_keys="a-producer-key")
+    started = start_server(producer_keys="a-key-of-a-producer")
     publish(started, "before")
     return started
 

@@ -41,6 +41,7 @@ from tests.support.server import Server, wait_until
 StartRelay = Callable[..., Relay]
 StartServer = Callable[..., Server]
 
+RELAY_KEY = "the-key-of-the-relay"
 SOUND = {
     "furniture_id": "by-hand",
     "nombre": "Mesa",
@@ -254,14 +255,16 @@ def test_a_wrong_key_sets_no_event_aside(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
     """The key is no fault of the events: they wait until the key is right."""
-    server = start_server(open_publish="off", producer_keys="another")
+    server = start_server(open_publish="off", producer_keys="another-producer-s-key")
     mueble(autor).save()
-    relay = start_relay(URL=server.url, KEY="the-relays")
+    relay = start_relay(URL=server.url, KEY=RELAY_KEY)
     assert "unauthorized" in relay.wait_for("relay_waits", 2)[1]
-    assert "the-relays" not in relay.output
+    assert RELAY_KEY not in relay.output
     assert OutboxEvent.objects.filter(error="").count() == 1
     server.stop()
-    server = start_server(port=server.port, open_publish="off", producer_keys="another,the-relays")
+    server = start_server(
+        port=server.port, open_publish="off", producer_keys=f"another-producer-s-key,{RELAY_KEY}"
+    )
     wait_for_events(server, 1)
     wait_until_sent()
 

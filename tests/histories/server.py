@@ -9,6 +9,7 @@ from typing import Any
 
 from multidict import CIMultiDict
 
+from sio_server.access.identity import Identity
 from sio_server.access.principals import Principal
 from sio_server.app import make_app
 from sio_server.contract.events import Event
@@ -25,7 +26,7 @@ from tests.histories.transport import SimulatedTransport
 SLOW_SECONDS = 30
 START_TIME = 1_700_000_000
 """The Unix time at the start of a history, in seconds."""
-PRODUCER = Principal("key", may_publish=True, may_consume=True)
+PRODUCER = Principal(Identity("key", "default"), may_publish=True, may_consume=True)
 SETTINGS = Settings(
     _env_file=None, open_publish="anyone", rate_limit=1_000_000, slow_seconds=SLOW_SECONDS
 )

@@ -14,7 +14,7 @@ from tests.support.raw import Closed, plain, raw_socketio
 from tests.support.server import Server, start_expecting_failure
 
 GOOD = load_vectors("events.json")[0]["publish"]
-KEY, OLD_KEY = "s3cret-key-new", "s3cret-key-old"
+KEY, OLD_KEY = "s3cret-key-that-is-new", "s3cret-key-that-is-old"
 
 Start = Callable[..., Server]
 
@@ -32,11 +32,11 @@ async def test_publishing_is_closed_by_default(start_server: Start) -> None:
     """A producer without a key is refused on every transport, and the error names the setting."""
     server = start_server(open_publish="off", producer_keys=f"{OLD_KEY},{KEY}")
     status, problem = await publish(server.url)
-    assert (status, problem["code"]) == (403, "forbidden")
+    assert (status, problem["code"]) == (401, "unauthorized")
     assert "SIO_OPEN_PUBLISH" in problem["message"]
     async with plain(server.url) as client:
         await client.send(GOOD)
-        assert (await client.receive())["code"] == "forbidden"
+        assert (await client.receive())["code"] == "unauthorized"
         await client.send({"type": "ping"})
         assert (await client.receive())["type"] == "pong"
     async with raw_socketio(server.url, "websocket") as socketio:
@@ -44,7 +44,12 @@ async def test_publishing_is_closed_by_default(start_server: Start) -> None:
         assert answer["error"]["code"] == "invalid_furniture"
         answer = await socketio.call("message", '"{}"')
         assert answer["ok"] is False
-    with Producer(server.url) as producer, pytest.raises(Forbidden):
+    with Producer(server.url) as producer, pytest.raises(Unauthorized):
+        producer.publish(GOOD)
+    without_keys = start_server(open_publish="off")
+    status, problem = await publish(without_keys.url)
+    assert (status, problem["code"]) == (403, "forbidden")
+    with Producer(without_keys.url) as producer, pytest.raises(Forbidden):
         producer.publish(GOOD)
 
 
@@ -57,18 +62,27 @@ async def test_each_producer_key_may_publish_and_consume(start_server: Start, ke
     with Producer(server.url, key=key) as producer:
         assert producer.publish(GOOD).duplicate is False
         assert producer.position()
-    async with plain(f"{server.url}/?token={key}") as client:
+    async with plain(server.url, headers={"Authorization": f"Bearer {key}"}) as client:
         await client.send({**GOOD, "ref": 1})
         assert {(await client.receive())["type"] for _ in range(2)} == {"ack", GOOD["type"]}
     async with plain(server.url, headers={"Authorization": f"bearer {key}"}) as client:
         await client.send({"type": "authenticate", "token": key, "ref": 1})
         answer = await client.receive()
-        assert answer == {"type": "ack", "ref": 1, "ok": True, "expires": None}
+        assert answer == {
+            "type": "ack",
+            "ref": 1,
+            "ok": True,
+            "expires": None,
+            "rooms": ["catalog"],
+        }
     async with raw_socketio(server.url, "polling", {"token": key}) as socketio:
         assert (await socketio.call("message", '{"type":"ping"}'))["type"] == "pong"
     async with aiohttp.ClientSession() as http:
-        async with http.get(f"{server.url}/api/stream?token={key}") as response:
+        headers = {"Authorization": f"Bearer {key}"}
+        async with http.get(f"{server.url}/api/stream", headers=headers) as response:
             assert response.status == 200
+        async with http.get(f"{server.url}/api/stream?token={key}") as response:
+            assert response.status == 401  # a key does not belong into a URL
     assert not any(key in line for line in server.raw)
 
 

@@ -36,7 +36,9 @@ Start = Callable[..., Server]
         ({"event_log": "redis://127.0.0.1?no_such_option=1"}, "SIO_EVENT_LOG"),
         ({"cors_origins": "example.com"}, "SIO_CORS_ORIGINS"),
         ({"trusted_proxies": "proxy"}, "SIO_TRUSTED_PROXIES"),
-        ({"jwt_secret": "x" * 32}, "SIO_JWT_SECRET"),
+        ({"jwt_secret": "x" * 31}, "SIO_JWT_SECRET"),
+        ({"jwt_jwks": "nowhere.json"}, "SIO_JWT_JWKS"),
+        ({"producer_keys": "x" * 15}, "SIO_PRODUCER_KEYS"),
         ({"jwt_public_key": "x"}, "SIO_JWT_PUBLIC_KEY"),
     ],
 )

@@ -20,7 +20,7 @@ from tests.support.server import (
 )
 
 SITE = ROOT / "examples/django_catalog"
-KEY = "a-producer-key"
+KEY = "a-key-of-a-producer"
 DOOMED = "Falla"
 """A request that saves a piece of this name fails after the save: see ``demo_settings.py``."""
 

@@ -155,12 +155,17 @@ class RawSocketIO:
 
 @asynccontextmanager
 async def raw_socketio(
-    url: str, transport: str, auth: dict[str, Any] | None = None, *, address: str = "127.0.0.1"
+    url: str,
+    transport: str,
+    auth: dict[str, Any] | None = None,
+    *,
+    address: str = "127.0.0.1",
+    headers: dict[str, str] | None = None,
 ) -> AsyncIterator[RawSocketIO]:
     """Open a connected raw Socket.IO client, from this address of the loopback interface."""
     # A connection for each request: one that idles may be closed just when it is used again.
     connector = aiohttp.TCPConnector(force_close=True, local_addr=(address, 0))
-    async with aiohttp.ClientSession(connector=connector) as http:
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as http:
         client = RawSocketIO(http, url)
         try:
             await client.open(transport)

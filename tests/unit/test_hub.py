@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sio_server.access.identity import Identity
 from sio_server.access.principals import Principal
 from sio_server.access.rates import RateLimit
 from sio_server.access.sources import Source
@@ -21,7 +22,7 @@ from sio_server.contract.errors import (
     UnknownRoom,
 )
 from sio_server.contract.events import Event, Offset, Record
-from sio_server.delivery.connections import Connection
+from sio_server.delivery.connections import Connection, Ends
 from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import CaughtUp
 from sio_server.delivery.resume import ResumeRequest, Start
@@ -33,7 +34,7 @@ from sio_server.settings import Settings
 from tests.conftest import load_vectors
 
 FURNITURE = load_vectors("events.json")[0]["publish"]["furniture"]
-PRODUCER = Principal("key", may_publish=True, may_consume=True)
+PRODUCER = Principal(Identity("key", "default"), may_publish=True, may_consume=True)
 
 
 class SlowLog(MemoryLog):
@@ -105,7 +106,7 @@ def connection(hub: Hub) -> Connection:
 
 def open_connection(hub: Hub, opened: Connection, close: Callable[[], None]) -> None:
     """Open a connection whose consumer starts at the head."""
-    hub._connections.open(opened, close, Start, lambda caught_up: None)
+    hub._connections.open(opened, Ends(close, lambda error: None), Start, lambda caught_up: None)
 
 
 async def test_a_stop_waits_for_publishes_in_flight(hub: Hub, log: SlowLog) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from sio_server.contract.errors import StartError
-from sio_server.settings import Settings, load
+from sio_server.settings import SECRET_FIELDS, Settings, load
 
 DEFAULTS = {
     "host": "0.0.0.0",
@@ -20,6 +20,16 @@ DEFAULTS = {
     "retention_events": 100_000,
     "max_pieces": 1_000_000,
     "producer_keys": (),
+    "jwt_secret": (),
+    "jwt_public_key": None,
+    "producer_keys_file": None,
+    "jwt_secret_file": None,
+    "jwt_public_key_file": None,
+    "event_log_file": None,
+    "jwt_jwks": None,
+    "jwt_audience": None,
+    "jwt_issuer": None,
+    "max_token_seconds": 86_400,
     "open_publish": "off",
     "require_auth": False,
     "cors_origins": (),
@@ -109,15 +119,19 @@ def test_every_setting_is_an_option_and_a_variable(
         "max_attachments": "11",
     }
     text = values.get(field, "4711")
-    key_option = ["--producer-keys", "k"] if field == "require_auth" else []
+    if field == "require_auth":
+        monkeypatch.setenv("SIO_PRODUCER_KEYS", "k")
+    if field.endswith("_file"):
+        Path(text).write_text("memory://" if field == "event_log_file" else "4711")
     option = f"--{field.replace('_', '-')}"
-    by_option = load([*key_option, *([option] if text == "true" else [option, text])])
     env_file.write_text(f"SIO_{field.upper()}={text}\n")
-    by_file = load(key_option)
+    by_file = load([])
     env_file.unlink()
+    if field not in SECRET_FIELDS:
+        assert load([option] if text == "true" else [option, text]) == by_file
     monkeypatch.setenv(f"SIO_{field.upper()}", text)
-    by_variable = load(key_option)
-    assert by_option == by_file == by_variable
+    by_variable = load([])
+    assert by_file == by_variable
     assert getattr(by_variable, field) != DEFAULTS[field]
 
 
@@ -151,7 +165,7 @@ def test_names_without_the_prefix_are_ignored(
     assert load([]).port == 8765
 
 
-@pytest.mark.parametrize("option", ["--ping-intervall", "--ping", "--jwt-secret", "--prot"])
+@pytest.mark.parametrize("option", ["--ping-intervall", "--ping", "--jwt-secrets", "--prot"])
 def test_an_unknown_option_stops_the_start_and_is_named(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,7 +182,8 @@ def test_help_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         load(["--help"])
     assert caught.value.code == 0
     shown = capsys.readouterr().out
-    assert all(f"--{field.replace('_', '-')}" in shown for field in DEFAULTS)
+    for field in DEFAULTS:
+        assert (f"--{field.replace('_', '-')} " in shown) is (field not in SECRET_FIELDS), field
 
 
 BAD_VALUES = [
@@ -319,20 +334,55 @@ def test_the_bounds_themselves_are_valid(
 
 
 @pytest.mark.parametrize(
-    "name", ["SIO_JWT_SECRET", "SIO_JWT_PUBLIC_KEY", "SIO_JWT_AUDIENCE", "SIO_JWT_ISSUER"]
+    "arguments",
+    [
+        ["--producer-keys", "hunter2"],
+        ["--producer-keys=hunter2"],
+        ["--port", "1", "--jwt-secret", "hunter2"],
+        ["--event-log", "redis://:hunter2@localhost/0"],
+        ["--event-log=redis://user:hunter2@localhost"],
+        ["--event-log", "rediss://localhost/0?ssl_password=hunter2"],
+    ],
 )
-def test_token_settings_are_refused_while_there_are_no_tokens(
-    name: str, env_file: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_secret_on_the_command_line_stops_the_start(arguments: list[str]) -> None:
+    """Every user of the machine could read it. The message names two better places."""
+    with pytest.raises(StartError, match=r"command line.* SIO_\w+ or SIO_\w+_FILE") as caught:
+        load(arguments)
+    assert "hunter2" not in str(caught.value)
+    load(["--event-log", "redis://user@localhost/0"])
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ("producer_keys", "one,\n two \n", ("one", "two")),
+        ("jwt_secret", "one\n", ("one",)),
+        ("jwt_public_key", "-----BEGIN\nKEY\n", "-----BEGIN\nKEY"),
+        ("event_log", "redis://:hunter2@localhost\n", "redis://:hunter2@localhost"),
+    ],
+)
+def test_a_file_may_hold_a_secret(
+    field: str, text: str, value: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A start would hide that no token is checked. The secret is not shown."""
-    env_file.write_text(f"{name}=hunter2\n")
-    with pytest.raises(StartError, match=f"{name}: this version has no tokens"):
-        load([])
-    env_file.unlink()
+    """Spaces around it do not count. Both forms at once stop the start, as does a missing file."""
+    path, name = tmp_path / "secret", f"SIO_{field.upper()}"
+    path.write_text(text)
+    for settings in (load([f"--{field.replace('_', '-')}-file", str(path)]),):
+        found = getattr(settings, field)
+        shown = tuple(it.get_secret_value() for it in found) if isinstance(found, tuple) else found
+        assert shown == value
+    monkeypatch.setenv(f"{name}_FILE", str(path))
     monkeypatch.setenv(name, "hunter2")
-    with pytest.raises(StartError, match=f"{name}: this version has no tokens") as caught:
+    with pytest.raises(StartError, match=f"{name} and {name}_FILE are both set") as caught:
         load([])
     assert "hunter2" not in str(caught.value)
+    monkeypatch.delenv(name)
+    path.unlink()
+    with pytest.raises(StartError, match=f"{name}_FILE: can't read {path}: No such file"):
+        load([])
+    path.write_bytes(b"\xff")
+    with pytest.raises(StartError, match="it is not text"):
+        load([])
 
 
 @pytest.mark.parametrize(
@@ -350,9 +400,10 @@ def test_token_settings_are_refused_while_there_are_no_tokens(
         ("unix://user:hunter2@/run/valkey.sock", "unix:///run/valkey.sock"),
     ],
 )
-def test_the_log_may_be_in_valkey(url: str, shown: str) -> None:
+def test_the_log_may_be_in_valkey(url: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its URL may have a password, which no text of the settings shows."""
-    settings = load(["--event-log", url])
+    monkeypatch.setenv("SIO_EVENT_LOG", url)
+    settings = load([])
     assert settings.valkey_url == url
     assert settings.sqlite_path is None
     assert settings.event_log_shown == shown
@@ -383,7 +434,12 @@ def test_a_bad_log_is_refused_without_its_password(
 
 @pytest.mark.parametrize(
     "broken",
-    [{"SIO_PORT": "x"}, {"SIO_REQUIRE_AUTH": "maybe"}, {"SIO_JWT_SECRET": "x"}, {"SIO_X": ""}],
+    [
+        {"SIO_PORT": "x"},
+        {"SIO_REQUIRE_AUTH": "maybe"},
+        {"SIO_PRODUCER_KEYS_FILE": "x"},
+        {"SIO_X": ""},
+    ],
 )
 def test_producer_keys_are_never_shown(
     broken: dict[str, str], monkeypatch: pytest.MonkeyPatch

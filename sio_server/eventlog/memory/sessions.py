@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing_extensions import override
 
 from sio_server.contract.errors import LogUnavailable, SessionsFull
+from sio_server.contract.rooms import ALL_ROOMS, RoomFilter
 from sio_server.eventlog.contract import Retention
 from sio_server.eventlog.session_contract import (
     BRIEF_SECONDS,
@@ -79,10 +80,14 @@ class MemorySessions(SessionStore):
         return True
 
     @override
-    async def claim(self, key: str, owner: str, identity: str) -> SessionContent | None:
+    async def claim(
+        self, key: str, owner: str, identity: str, allowed: RoomFilter = ALL_ROOMS
+    ) -> SessionContent | None:
         self._drop_expired()
         session = self._sessions.get(key)
         if session is None or session.identity != identity:
+            return None
+        if not allowed.allows_all(session.rooms):
             return None
         if session.group is not self._connected:
             if not self._has_space(session.bytes):

@@ -7,11 +7,12 @@ with each change. If a transaction fails, the file is opened again, and a new ta
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apsw
 
 from sio_server.contract.errors import SessionsFull
+from sio_server.contract.rooms import ALL_ROOMS, RoomFilter
 from sio_server.eventlog.contract import Retention
 from sio_server.eventlog.session_contract import (
     BRIEF_SECONDS,
@@ -86,10 +87,19 @@ class SessionTable:
         self._bytes_connected += length
         return True
 
-    def claim(self, now: int, key: str, owner: str, identity: str) -> SessionContent | None:
+    def claim(
+        self, now: int, key: str, owner: str, identity: str, allowed: RoomFilter = ALL_ROOMS
+    ) -> SessionContent | None:
         """Give a session a new owner, as the contract says."""
         row = self._find(now, key)
         if row is None or row.identity != identity:
+            return None
+        rooms: dict[str, int] = dict(
+            self._connection.execute(
+                "SELECT room, seq FROM session_room WHERE session = ?", (row.id,)
+            )
+        )
+        if not allowed.allows_all(rooms):
             return None
         if row.gone is not None:
             if self._bytes_connected + row.bytes > self._max_bytes:
@@ -101,10 +111,7 @@ class SessionTable:
             "WHERE id = ?",
             (owner, row.id),
         )
-        rooms: Any = self._connection.execute(
-            "SELECT room, seq FROM session_room WHERE session = ?", (row.id,)
-        )
-        return SessionContent(row.data, dict(rooms))
+        return SessionContent(row.data, rooms)
 
     def change(
         self, now: int, key: str, owner: str, added: Mapping[str, int], removed: Collection[str]

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from typing_extensions import override
 
+from sio_server.contract.rooms import ALL_ROOMS, RoomFilter
 from sio_server.eventlog.session_contract import (
     SessionContent,
     SessionStore,
@@ -74,9 +75,11 @@ class SqliteSessions(SessionStore):
         return created
 
     @override
-    async def claim(self, key: str, owner: str, identity: str) -> SessionContent | None:
+    async def claim(
+        self, key: str, owner: str, identity: str, allowed: RoomFilter = ALL_ROOMS
+    ) -> SessionContent | None:
         content: SessionContent | None = await self._make_change(
-            lambda table, now: table.claim(now, key, owner, identity), synced=False
+            lambda table, now: table.claim(now, key, owner, identity, allowed), synced=False
         )
         if content is not None:
             self._tails.publish([Superseded(key, owner)])

@@ -240,28 +240,49 @@ function steps.create()
     return 1
 end
 
--- Give a session a new owner. ARGV: ..., identity, the channel of superseded sessions, the message
--- to publish there. Return its data, and its rooms with their numbers; or nil.
+-- Return a function that tells whether a room is allowed. From ARGV[first]: nothing if every room is;
+-- otherwise '/', and then rooms and patterns such as material:*.
+local function allowing(first)
+    if not ARGV[first] then
+        return function() return true end
+    end
+    local allowed = {}
+    for n = first + 1, #ARGV do
+        allowed[ARGV[n]] = true
+    end
+    return function(room)
+        return allowed[room] or allowed[(string.match(room, '^[^:]*:') or '') .. '*']
+    end
+end
+
+-- Give a session a new owner, if its rooms are allowed. ARGV: ..., identity, the channel of superseded
+-- sessions, the message to publish there, the arguments of `allowing`. Return its data, and its rooms
+-- with their numbers; or nil.
 function steps.claim()
-    local identity, channel, message = unpack(ARGV, FIRST)
+    local identity, channel, message = unpack(ARGV, FIRST, FIRST + 2)
     local session = find(KEY)
     if not session or session.identity ~= identity
         or (session.group ~= 'connected' and not has_space(session.bytes, 0)) then
         return false
+    end
+    local answer = {session.data}
+    local fields = redis.call('HGETALL', PREFIX .. KEY)
+    local is_allowed = allowing(FIRST + 3)
+    for n = 1, #fields, 2 do
+        if string.sub(fields[n], 1, 1) == '/' then
+            local room = string.sub(fields[n], 2)
+            if not is_allowed(room) then
+                return false
+            end
+            table.insert(answer, room)
+            table.insert(answer, fields[n + 1])
+        end
     end
     take_out(session)
     redis.call('HSET', PREFIX .. KEY, 'owner', OWNER)
     redis.call('HDEL', PREFIX .. KEY, 'left')
     put_in_connected(session)
     redis.call('PUBLISH', channel, message)
-    local answer = {session.data}
-    local fields = redis.call('HGETALL', PREFIX .. KEY)
-    for n = 1, #fields, 2 do
-        if string.sub(fields[n], 1, 1) == '/' then
-            table.insert(answer, string.sub(fields[n], 2))
-            table.insert(answer, fields[n + 1])
-        end
-    end
     return answer
 end
 

@@ -27,6 +27,7 @@ from typing import Any
 from typing_extensions import override
 
 from sio_server.contract.errors import LogUnavailable, SessionsFull
+from sio_server.contract.rooms import ALL_ROOMS, RoomFilter
 from sio_server.eventlog.contract import TRIM_PAUSE_FACTOR, Retention
 from sio_server.eventlog.session_contract import (
     BRIEF_SECONDS,
@@ -115,9 +116,12 @@ class ValkeySessions(SessionStore):
         return created
 
     @override
-    async def claim(self, key: str, owner: str, identity: str) -> SessionContent | None:
+    async def claim(
+        self, key: str, owner: str, identity: str, allowed: RoomFilter = ALL_ROOMS
+    ) -> SessionContent | None:
         message = json.dumps([key, owner])
-        content = await self._run("claim", key, owner, identity, self._channel, message)
+        patterns = () if allowed.everything else ("/", *allowed.rooms, *allowed.patterns)
+        content = await self._run("claim", key, owner, identity, self._channel, message, *patterns)
         if content is None:
             return None
         self._owners[key] = owner

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from sio_server.contract.errors import UnknownRoom
 from sio_server.contract.events import EVENT_TYPES
-from sio_server.contract.rooms import event_rooms, parse_room, parse_rooms, state_rooms
+from sio_server.contract.rooms import (
+    NO_ROOMS,
+    RoomFilter,
+    event_rooms,
+    parse_room,
+    parse_rooms,
+    state_rooms,
+)
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
@@ -159,3 +166,44 @@ def test_a_room_is_as_long_as_its_field_may_be(kind: str, longest: int) -> None:
         assert parse_room(f"{kind}:{letter * longest}")
         with pytest.raises(UnknownRoom):
             parse_room(f"{kind}:{letter * (longest + 1)}")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "allowed", "refused"),
+    [
+        (["*"], ["catalog", "material:x", "type:furniture_deleted"], []),
+        (["*", "material:x"], ["catalog", "author:y"], []),
+        (["catalog"], ["catalog"], ["material:x", "author:catalog"]),
+        (["material:x"], ["material:x"], ["catalog", "material:y", "material:xx", "author:x"]),
+        (["material:*"], ["material:x", "material:*"], ["catalog", "author:material"]),
+        (["material:x*"], ["material:x*"], ["material:xy"]),
+        (["furniture:*", "type:*"], ["furniture:1", "type:furniture_created"], ["catalog"]),
+        ([], [], ["catalog", "material:x"]),
+    ],
+)
+def test_patterns_allow_rooms(patterns: list[str], allowed: list[str], refused: list[str]) -> None:
+    """Only ``kind:*`` is a pattern. An asterisk in a name is part of the name."""
+    rooms = RoomFilter.parse(patterns)
+    assert [room for room in (*allowed, *refused) if rooms.allows(room)] == allowed
+    assert rooms.allows_all(allowed)
+    assert rooms.allows_all(refused) is not bool(refused)
+    assert rooms.allows_any((*refused, *allowed)) is bool(allowed)
+    assert rooms.hides_nothing is rooms.allows("catalog")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["", "**", "mat*", "material:", "wood:*", "catalog:*", ":*", "*:*", 5, None, ["*"]]
+)
+def test_other_text_is_no_pattern(pattern: Any) -> None:
+    """Also beside the pattern that allows everything."""
+    for patterns in ([pattern], ["*", pattern]):
+        with pytest.raises(UnknownRoom):
+            RoomFilter.parse(patterns)
+
+
+def test_a_client_without_named_rooms_is_in_its_single_rooms() -> None:
+    """Or in ``catalog``, if it may be there."""
+    assert RoomFilter.parse(["*"]).default_rooms == {"catalog"}
+    assert RoomFilter.parse(["catalog", "material:x"]).default_rooms == {"catalog"}
+    assert RoomFilter.parse(["author:*", "material:x"]).default_rooms == {"material:x"}
+    assert NO_ROOMS.default_rooms == frozenset()

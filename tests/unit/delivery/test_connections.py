@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
+from sio_server.access.identity import ANONYMOUS
 from sio_server.access.principals import Principal
 from sio_server.access.rates import RateLimit
 from sio_server.access.sources import Source
 from sio_server.delivery import connections as module
-from sio_server.delivery.connections import Connection, Connections
+from sio_server.delivery.connections import Connection, Connections, Ends
 from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.resume import Start
 from sio_server.delivery.sessions import ConsumerSession
@@ -20,7 +21,7 @@ from sio_server.metrics import Metrics
 from tests.unit.delivery.node import Node, Outlet, offset
 
 SOURCE = Source("127.0.0.1", "http://localhost", is_local=True)
-PRINCIPAL = Principal("anonymous", may_publish=False, may_consume=True)
+PRINCIPAL = Principal(ANONYMOUS, may_publish=False, may_consume=True)
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def open_connection(
     connections: Connections, connection: Connection, close: Callable[[], None]
 ) -> None:
     """Open a connection whose consumer starts at the head."""
-    connections.open(connection, close, Start, lambda caught_up: None)
+    connections.open(connection, Ends(close, lambda error: None), Start, lambda caught_up: None)
 
 
 def make_connection(session: ConsumerSession | None = None) -> Connection:

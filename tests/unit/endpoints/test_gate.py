@@ -9,15 +9,19 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from multidict import MultiDict
 
+from sio_server.access.identity import ANONYMOUS
+from sio_server.access.keys import ProducerKeys
 from sio_server.access.limits import Limits
-from sio_server.access.principals import Access
+from sio_server.access.principals import Access, Principal
 from sio_server.contract.errors import Forbidden, RateLimited, Unauthorized, UnknownRoom
 from sio_server.contract.events import Offset
+from sio_server.contract.rooms import RoomFilter
 from sio_server.endpoints.gate import Gate, since_in
 from sio_server.metrics import Metrics
 from sio_server.settings import Settings
 
-KEY = "a-producer-key"
+KEY = "a-key-of-a-producer"
+ANYBODY = Principal(ANONYMOUS, may_publish=False, may_consume=True)
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def gate(metrics: Metrics) -> Gate:
     """Return a gate with one key, one allowed origin, and small limits."""
     settings = Settings(_env_file=None, cors_origins="https://shop.example", trusted_proxies="")
     limits = Limits(rate_limit=2, max_rooms=2, max_connections=2, max_connections_per_address=1)
-    access = Access([KEY], "off", require_auth=False, limits=limits)
+    access = Access(ProducerKeys([KEY]), None, "off", require_auth=False, limits=limits)
     return Gate(access, settings, limits, metrics)
 
 
@@ -43,10 +47,16 @@ def request(**headers: str) -> web.Request:
 
 def test_the_authorization_header_goes_before_another_token(gate: Gate) -> None:
     """A token in the query counts only without the header."""
-    assert gate.visitor(request(Authorization=f"Bearer {KEY}"), token="bad").principal.kind == "key"
-    assert gate.visitor(request(), token=KEY).principal.kind == "key"
+    visitor = gate.visitor(request(Authorization=f"Bearer {KEY}"), token="bad")
+    assert visitor.principal.identity.kind == "key"
     with pytest.raises(Unauthorized):
         gate.visitor(request(Authorization="Bearer bad"), token=KEY)
+
+
+def test_a_key_in_a_url_is_refused(gate: Gate) -> None:
+    """URLs are in the logs of proxies."""
+    with pytest.raises(Unauthorized):
+        gate.visitor(request(), token=KEY)
 
 
 @pytest.mark.parametrize("header", ["Basic YTpi", "", "bearer"])
@@ -56,7 +66,7 @@ def test_other_schemes_are_no_credential(gate: Gate, header: str) -> None:
         with pytest.raises(Unauthorized):
             gate.visitor(request(Authorization=header))
     else:
-        assert gate.visitor(request(Authorization=header)).principal.kind == "anonymous"
+        assert gate.visitor(request(Authorization=header)).principal.identity.kind == "anonymous"
 
 
 @pytest.mark.parametrize("origin", [None, "http://here.example", "https://shop.example"])
@@ -126,15 +136,20 @@ def test_counted_commands_are_limited(gate: Gate) -> None:
 )
 def test_a_query_names_rooms(gate: Gate, query: list[Any], expected: set[str]) -> None:
     """A query without a room means ``catalog``."""
-    assert gate.rooms(MultiDict(query)) == expected
+    assert gate.rooms(MultiDict(query), ANYBODY) == expected
 
 
 def test_bad_rooms_are_refused(gate: Gate) -> None:
     """Unknown rooms and too many rooms have different errors."""
     with pytest.raises(UnknownRoom):
-        gate.rooms(MultiDict([("room", "nowhere")]))
+        gate.rooms(MultiDict([("room", "nowhere")]), ANYBODY)
     with pytest.raises(RateLimited):
-        gate.rooms(MultiDict([("room", f"material:{number}") for number in range(3)]))
+        query = MultiDict([("room", f"material:{number}") for number in range(3)])
+        gate.rooms(query, ANYBODY)
+    bounded = Principal(ANONYMOUS, False, True, RoomFilter.parse(["material:roble"]))
+    with pytest.raises(Forbidden):
+        gate.rooms(MultiDict([("room", "catalog")]), bounded)
+    assert gate.rooms(MultiDict(), bounded) == {"material:roble"}
 
 
 def test_since_is_an_offset_or_absent() -> None:

@@ -36,7 +36,7 @@ def is_dead(session: Session) -> bool:
 def test_a_connection_that_the_server_closes_is_not_dead() -> None:
     """In a drain, or because a later connection supersedes it, the client was alive."""
     session = Session()
-    client = SocketIOClient(SOURCE, RateLimit(1), lambda: None)
+    client = SocketIOClient(SOURCE, None, RateLimit(1), lambda: None)
     client.session = cast("Any", session)
     client.close()
     assert not is_dead(session)

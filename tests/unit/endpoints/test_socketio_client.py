@@ -26,8 +26,8 @@ def parse(**auth: Any) -> ConnectAuth:
 
 
 def test_every_key_is_optional() -> None:
-    """A client that sends nothing is in ``catalog``, and can recover."""
-    assert parse() == ConnectAuth(None, frozenset(("catalog",)), None, None, None, True)
+    """A client that sends nothing names no rooms, and can recover."""
+    assert parse() == ConnectAuth(None, None, None, None, None, True)
     assert parse(token=None, rooms=None, since=None, pid=None, offset=None) == parse()
 
 
@@ -45,11 +45,29 @@ def test_valid_values_are_used() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "rooms"),
+    [
+        ("catalog", {"catalog"}),
+        ("material:[roble]", {"material:[roble]"}),
+        ('["catalog","material:roble"]', {"catalog", "material:roble"}),
+        (" []", set()),
+    ],
+)
+def test_rooms_may_be_text(text: str, rooms: set[str]) -> None:
+    """For clients whose ``auth`` holds strings only."""
+    assert parse(rooms=text).rooms == rooms
+    assert parse(recovery="false").recovery is False
+
+
+@pytest.mark.parametrize(
     ("auth", "error"),
     [
         ({"token": 5}, InvalidMessage),
         ({"rooms": {}}, InvalidMessage),
-        ({"rooms": "catalog"}, InvalidMessage),
+        ({"rooms": "nowhere"}, UnknownRoom),
+        ({"rooms": "[nowhere]"}, InvalidJson),
+        ({"rooms": '["nowhere"]'}, UnknownRoom),
+        ({"room": "catalog"}, InvalidMessage),
         ({"rooms": ["nowhere"]}, UnknownRoom),
         ({"rooms": [["catalog"]]}, UnknownRoom),
         ({"since": 5}, InvalidOffset),
@@ -68,12 +86,15 @@ def test_a_bad_value_is_refused(auth: dict[str, Any], error: type[ContractError]
 @pytest.mark.parametrize(
     ("auth", "past"),
     [
-        ({}, ResumeRequest()),
-        ({"since": str(OFFSET)}, ResumeRequest(since=OFFSET)),
-        ({"pid": "p"}, ResumeRequest(claims_session=True)),
-        ({"pid": 5, "offset": "o"}, ResumeRequest(claims_session=True, last_offset="o")),
+        ({"rooms": ["catalog"]}, ResumeRequest()),
+        ({"since": str(OFFSET), "rooms": "catalog"}, ResumeRequest(since=OFFSET)),
+        ({"pid": "p", "rooms": ["catalog"]}, ResumeRequest(claims_session=True)),
+        (
+            {"pid": 5, "offset": "o", "rooms": ["catalog"]},
+            ResumeRequest(claims_session=True, last_offset="o"),
+        ),
         ({"rooms": []}, ResumeRequest(has_rooms=False)),
-        ({"pid": "p", "recovery": False}, ResumeRequest()),
+        ({"pid": "p", "recovery": False, "rooms": ["catalog"]}, ResumeRequest()),
     ],
     ids=str,
 )

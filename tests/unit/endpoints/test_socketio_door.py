@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from multidict import CIMultiDict
 
+from sio_server.access.keys import ProducerKeys
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Access
 from sio_server.contract.errors import ShuttingDown
@@ -49,7 +50,7 @@ def door(hub: FakeHub) -> SocketIODoor:
         max_connections_per_address=1,
         connect_rate=0,
     )
-    access = Access([], "off", require_auth=False, limits=limits)
+    access = Access(ProducerKeys(), None, "off", require_auth=False, limits=limits)
     gate = Gate(access, Settings(_env_file=None, trusted_proxies=""), limits, Metrics())
     return SocketIODoor(cast("Any", hub), gate)
 

@@ -1,0 +1,81 @@
+"""The credentials that the settings name: producer keys, and the keys that sign tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from sio_server.access.keys import ProducerKeys
+from sio_server.access.signing_keys import BadKey, SigningKey, from_jwks, from_pem, from_secrets
+from sio_server.access.tokens import Tokens
+from sio_server.contract.errors import StartError
+from sio_server.logs import get_logger
+from sio_server.settings import Settings
+
+log = get_logger("sio_server")
+
+
+def producer_keys(settings: Settings) -> ProducerKeys:
+    """Return the producer keys.
+
+    Raises:
+        StartError: one of them is bad.
+    """
+    try:
+        return ProducerKeys(key.get_secret_value() for key in settings.producer_keys)
+    except ValueError as error:
+        raise StartError(f"SIO_PRODUCER_KEYS: {error}") from None
+
+
+def signing_keys(settings: Settings) -> list[SigningKey]:
+    """Return the keys that sign tokens.
+
+    Raises:
+        StartError: one of them is bad.
+    """
+    sources: list[tuple[str, Callable[[], list[SigningKey]]]] = [
+        (
+            "JWT_SECRET",
+            lambda: from_secrets([secret.get_secret_value() for secret in settings.jwt_secret]),
+        )
+    ]
+    pem, path = settings.jwt_public_key, settings.jwt_jwks
+    if pem:
+        sources.append(("JWT_PUBLIC_KEY", lambda: [from_pem(pem)]))
+    if path:
+        sources.append(("JWT_JWKS", lambda: from_jwks(path)))
+    found: list[SigningKey] = []
+    for name, read in sources:
+        try:
+            found += read()
+        except BadKey as error:
+            raise StartError(f"SIO_{name}: {error}") from None
+    return found
+
+
+def tokens(settings: Settings) -> Tokens | None:
+    """Return the verifier of tokens, if the server accepts any.
+
+    Raises:
+        StartError: a key is bad.
+    """
+    if not settings.has_tokens:
+        return None
+    return Tokens(
+        partial(signing_keys, settings),
+        settings.jwt_audience,
+        settings.jwt_issuer,
+        settings.max_token_seconds,
+    )
+
+
+def reload(tokens: Tokens | None) -> None:
+    """Read the files of keys again. If one is bad, log it; the old keys stay."""
+    if tokens is None:
+        return
+    try:
+        tokens.reload()
+    except StartError as error:
+        log.error("keys_not_reloaded", reason=str(error))  # noqa: TRY400 - the reason is enough
+    else:
+        log.info("keys_reloaded")
