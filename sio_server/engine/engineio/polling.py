@@ -113,8 +113,10 @@ class Polling:
             await asyncio.shield(self._queue_emptied)
 
     def close(self) -> None:
-        """Answer a waiting GET with the queued packets, or with a NOOP."""
+        """Answer a waiting GET with the queued packets, or with a NOOP; drop all others."""
         self._closed = True
+        if self._poll is None:
+            self.take_queued()
         self._end_poll()
         self._notify_queue_emptied()
 
@@ -157,9 +159,11 @@ class Polling:
         finally:
             if self._poll is request:
                 self._poll = self._poll_ended = None
-        if not request.is_open():  # the packets stay queued for the next GET
-            return HttpResponse(200, b"", TEXT)
-        return self._payload()
+        # If the client has disconnected, the packets stay queued for the next GET.
+        response = self._payload() if request.is_open() else HttpResponse(200, b"", TEXT)
+        if self._closed:
+            self.take_queued()
+        return response
 
     def _payload(self) -> HttpResponse:
         count = size = 0

@@ -196,6 +196,18 @@ async def test_an_upgrade_answers_every_get_at_once(polling: Polling) -> None:
     await waiting
 
 
+@pytest.mark.parametrize("polls", [False, True])
+async def test_a_closed_transport_holds_no_packets(polling: Polling, polls: bool) -> None:
+    """A waiting GET gets the first ones. No other GET comes."""
+    waiting = polling.get(make_request()) if polls else None
+    for _ in range(20):
+        polling.write(Frame("4"))
+    polling.close()
+    if isinstance(waiting, Awaitable):
+        assert len(payload(await waiting)) == 16
+    assert (polling.unacknowledged_bytes(), polling.take_queued()) == (0, [])
+
+
 async def test_a_closed_transport_ignores_writes(polling: Polling) -> None:
     """A write to it reports no full buffer."""
     polling.close()
