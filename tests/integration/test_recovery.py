@@ -176,6 +176,7 @@ async def test_a_client_that_disconnects_gets_a_new_session(
             assert (ready["recovered"], ready["gap"], ready["replayed"]) == (False, gap, 0)
 
 
+@pytest.mark.alone
 @TRANSPORTS
 async def test_repeated_cuts_under_load_lose_and_repeat_no_event(
     start_server: Start, transports: list[str]
