@@ -153,7 +153,8 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, credentials.reload, tokens)
+    if tokens is not None and settings.jwt_jwks is not None:
+        loop.add_signal_handler(signal.SIGHUP, credentials.reload, tokens)
     runner = web.AppRunner(app, shutdown_timeout=1)
     listener: Listener | None = None
     front: HttpFront | None = None

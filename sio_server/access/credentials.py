@@ -69,10 +69,8 @@ def tokens(settings: Settings) -> Tokens | None:
     )
 
 
-def reload(tokens: Tokens | None) -> None:
-    """Read the files of keys again. If one is bad, log it; the old keys stay."""
-    if tokens is None:
-        return
+def reload(tokens: Tokens) -> None:
+    """Read the keys of tokens again. If one is bad, log it; the old keys stay."""
     try:
         tokens.reload()
     except StartError as error:

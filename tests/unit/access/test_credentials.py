@@ -39,7 +39,6 @@ def test_without_any_there_are_no_tokens() -> None:
     """And no keys."""
     assert credentials.tokens(settings()) is None
     assert not credentials.producer_keys(settings())
-    credentials.reload(None)
 
 
 @pytest.mark.parametrize(
