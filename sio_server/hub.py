@@ -197,8 +197,9 @@ class Hub:
         """
         principal.check_publish()
         self.check_open()
+        by = str(principal.identity)
         for event in events:
-            log.info("received", type=event.type, id=event.id, by=str(principal.identity))
+            log.info("received", type=event.type, id=event.id, by=by)
         self._publishes_in_flight += 1
         try:
             results = await self._event_log.append(events)

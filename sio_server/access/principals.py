@@ -28,7 +28,6 @@ class Principal:
         may_consume: whether it may be in rooms and read the log.
         rooms: the rooms that it may be in, and whose events it may see.
         expires: when its rights end, in seconds since 1970; None: never.
-        issued: when its token was issued, likewise; None: it has none, or the token does not tell.
         why_not: if it may not publish, what would allow it.
         lacks_credential: it presented no credential, and one might give it the missing rights.
     """
@@ -38,7 +37,6 @@ class Principal:
     may_consume: bool
     rooms: RoomFilter = ALL_ROOMS
     expires: float | None = None
-    issued: float | None = None
     why_not: str = ""
     lacks_credential: bool = False
 
@@ -189,7 +187,6 @@ class Access:
             token.may_consume,
             token.rooms,
             token.expires,
-            token.issued,
             why_not="the token's scope has no word publish",
         )
 

@@ -30,6 +30,11 @@ class Source:
     base: str
     is_local: bool
 
+    @property
+    def network(self) -> str:
+        """The client's network; see ``network_of``."""
+        return network_of(self.address)
+
 
 def locate(
     peer: str, scheme: str, headers: MultiMapping[str], trusted_proxies: Collection[str]

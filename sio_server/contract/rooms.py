@@ -66,7 +66,7 @@ class RoomFilter:
         """Return the filter of patterns: each is the name of a room, ``kind:*``, or ``*``.
 
         Raises:
-            UnknownRoom: a pattern is none of these.
+            UnknownRoom: a pattern has another form.
         """
         if "*" in patterns:
             others = [pattern for pattern in patterns if pattern != "*"]

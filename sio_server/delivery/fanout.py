@@ -106,9 +106,8 @@ class Fanout:
         # The live cursors by class of outlets, because all outlets of a class write the same frame,
         # and by room, with each outlet's ``write``: a lookup for each recipient costs time.
         self._rooms: defaultdict[type[Outlet], dict[str, _Room]] = defaultdict(dict)
-        self._bounded: defaultdict[type[Outlet], dict[str, _Room]] = defaultdict(
-            dict
-        )  # by ``sees``
+        # Likewise, the cursors that may not see every event.
+        self._bounded: defaultdict[type[Outlet], dict[str, _Room]] = defaultdict(dict)
         self._recent = RecentEvents(recent_events)
         self._head = Head()
         self._catch_up = CatchUp(log, self._recent, self._head, slow_seconds, delivered)

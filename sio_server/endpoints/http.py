@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from multidict import MultiMapping
 
-from sio_server.access.sources import network_of
 from sio_server.contract import strictjson
 from sio_server.contract.errors import (
     ContractError,
@@ -85,8 +84,7 @@ class HttpApi:
         settings = self._settings
         principal, source = self._gate.visitor(request)
         principal.check_publish()
-        network = network_of(source.address)
-        body = await self._body(request, settings.max_message_bytes, network)
+        body = await self._body(request, settings.max_message_bytes, source.network)
         message = strictjson.loads(body, settings.max_json_depth)
         event = parse_event(message, id=idempotency_key(request))
         receipt = await self._hub.publish(principal, event)
@@ -97,11 +95,11 @@ class HttpApi:
         settings = self._settings
         principal, source = self._gate.visitor(request)
         principal.check_publish()
-        network = network_of(source.address)
-        body = await self._body(request, settings.max_batch_bytes, network)
+        body = await self._body(request, settings.max_batch_bytes, source.network)
         try:
             texts = await in_turns(
-                strictjson.split_members(body.decode(), "events", settings.max_json_depth), network
+                strictjson.split_members(body.decode(), "events", settings.max_json_depth),
+                source.network,
             )
         except UnicodeDecodeError:
             raise InvalidJson("not valid JSON") from None
@@ -109,7 +107,7 @@ class HttpApi:
             raise InvalidMessage('must be an object with a list "events"')
         if len(texts) > MAX_BATCH_EVENTS:
             raise TooManyEvents(f"a batch has at most {MAX_BATCH_EVENTS} events")
-        parsed = await in_turns(self._parse_members(texts), network)
+        parsed = await in_turns(self._parse_members(texts), source.network)
         events = [event for event in parsed if isinstance(event, Event)]
         results = iter(await self._hub.publish_many(principal, events) if events else ())
         all_results = [next(results) if isinstance(event, Event) else event for event in parsed]

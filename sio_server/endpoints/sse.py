@@ -144,7 +144,8 @@ class SseApi:
         principal.check_consume()
         rooms = gate.rooms(query, principal)
         last_id = request.headers.get("Last-Event-ID")
-        past = ResumeRequest(since=Offset.parse(last_id) if last_id else since_in(query))
+        since = Offset.parse(last_id) if last_id else since_in(query)
+        past = ResumeRequest(since, has_rooms=bool(rooms))
         rate, leave = gate.enter(source)
         try:
             if past.has_past:

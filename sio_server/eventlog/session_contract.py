@@ -3,9 +3,9 @@
 * **Owner.** A session belongs to the connection that created or claimed it last. The name of an
   owner is never used twice. Only the owner changes its session. So a connection that has lost its
   session, to a connection on any node, cannot undo the changes of the newer owner.
-* **Identity.** A session keeps the identity with which it was created. For any other identity, or
-  for one that may not be in all of the session's rooms (any more), ``claim`` finds no session and
-  changes nothing: the owner keeps the session and notices nothing.
+* **Identity.** A session keeps the identity with which it was created. ``claim`` finds no session
+  for another identity, or if one of the session's rooms is not allowed now. Then it changes
+  nothing: the owner keeps the session and notices nothing.
 * **Durability.** When ``change`` and ``end`` return, their effect is as durable as the log's
   events. The effect of the other methods outlives the process, but possibly not a power cut. A
   call that raises may have had its effect or not. Repeating it does no harm.

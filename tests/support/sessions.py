@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sio_server.engine import AcceptedSession, EngineSession, Server, SessionsUnavailable
+from sio_server.engine.engineio.door import Guest
 
 
 @dataclass
@@ -18,6 +19,19 @@ class StoredSession:
     rooms: frozenset[str] = frozenset()
 
 
+class Left(NamedTuple):
+    """A client that has left.
+
+    Attributes:
+        guest: the guest of its Engine.IO session at that time.
+    """
+
+    sid: str
+    rooms: list[str]
+    permanently: bool
+    guest: Guest
+
+
 @dataclass
 class MemorySessions:
     """Store every session until its client disconnects, and every emitted event.
@@ -26,11 +40,13 @@ class MemorySessions:
         by_pid: the sessions that clients can recover.
         events: the emitted events with their offsets, each with its room, or None for all clients.
         reachable: if False, no session can be looked up.
+        left: the clients that have left.
     """
 
     by_pid: dict[str, StoredSession] = field(default_factory=dict)
     events: list[tuple[str | None, tuple[Any, ...]]] = field(default_factory=list)
     reachable: bool = True
+    left: list[Left] = field(default_factory=list)
 
     async def open(
         self, session: EngineSession, namespace: str, auth: Mapping[str, Any]
@@ -61,6 +77,8 @@ class MemorySessions:
         permanently: bool,
     ) -> None:
         """Store the rooms, or delete the session."""
+        rooms = list(rooms)
+        self.left.append(Left(sid, rooms, permanently, session.guest))
         for pid, stored in list(self.by_pid.items()):
             if stored.sid == sid:
                 stored.rooms = frozenset(rooms)

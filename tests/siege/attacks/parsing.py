@@ -93,16 +93,16 @@ def refused_and_back(target: Target) -> Script:
 @attack(5)
 def polling_bodies_of_noops(target: Target) -> Script:
     """Polling bodies of half a million packets."""
-    return _post_again_and_again(_noops)
+    return post_again_and_again(_noops)
 
 
 @attack(5)
 def polling_bodies_of_events(target: Target) -> Script:
     """Polling bodies of a hundred thousand events that do not exist."""
-    return _post_again_and_again(_events)
+    return post_again_and_again(_events)
 
 
-def _post_again_and_again(body: bytes) -> Script:
+def post_again_and_again(body: bytes) -> Script:
     """Post a body until the server ends the session, then begin another one."""
     path = yield from polling()
     while True:

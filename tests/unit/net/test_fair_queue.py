@@ -24,7 +24,7 @@ def test_each_network_in_turn_gives_its_first_item() -> None:
 
 
 def test_a_network_that_was_served_longest_ago_is_next() -> None:
-    """It does not wait for all others, and one that comes back at once gains nothing."""
+    """It goes before the others. A network that adds an item right after its turn goes last."""
     waiting: FairQueue[str] = FairQueue()
     waiting.add("seldom1", "seldom")
     for network in ("a", "b", "c"):

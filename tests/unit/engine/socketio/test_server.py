@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from sio_server.engine import AcceptedSession, EngineSession, Server
-from sio_server.engine.engineio.door import ANYBODY, Guest
+from sio_server.engine.engineio.door import ANYBODY
 from tests.support.engine import RecordingTransport, make_request
 from tests.support.sessions import MemorySessions
 
@@ -186,21 +186,7 @@ async def test_unavailable_sessions_close_the_transport_without_an_error() -> No
 )
 async def test_only_a_disconnect_is_permanent(leave: str, permanently: bool) -> None:
     """A client can recover its session after the end of its transport."""
-    left: list[tuple[str, list[str], bool]] = []
-
-    class Sessions(MemorySessions):
-        async def disconnected(
-            self,
-            session: EngineSession,
-            namespace: str,
-            sid: str,
-            rooms: Iterable[str],
-            *,
-            permanently: bool,
-        ) -> None:
-            left.append((sid, list(rooms), permanently))
-
-    server = Server(sessions=Sessions())
+    server = Server(sessions=(sessions := MemorySessions()))
     client = Client(server)
     sid = (await client.connect())["sid"]
     await server.enter_room(sid, "oak")
@@ -211,35 +197,35 @@ async def test_only_a_disconnect_is_permanent(leave: str, permanently: bool) -> 
     else:
         client.session.end("transport close")
         await client.send()
-    assert left == [(sid, ["oak"], permanently)]
+    (left,) = sessions.left
+    assert (left.sid, left.rooms, left.permanently) == (sid, ["oak"], permanently)
     assert server.manager.rooms == {}
 
 
-async def test_a_client_that_closes_during_its_connect_handler_leaves() -> None:
-    """It gets no response, and its session is reported as left."""
-    left: list[bool] = []
+@pytest.mark.parametrize("is_removed", [False, True])
+async def test_a_client_that_closes_during_its_connect_handler_leaves(is_removed: bool) -> None:
+    """It gets no response, and its session is reported as left, with the guest that it had.
+
+    The session may have been removed before the report. It forgets its guest after it.
+    """
 
     class Sessions(MemorySessions):
         async def open(
             self, session: EngineSession, namespace: str, auth: Mapping[str, Any]
         ) -> AcceptedSession:
             session.end("transport close")
+            while is_removed and session.sid in server.eio.sockets:
+                await asyncio.sleep(0)
             return await super().open(session, namespace, auth)
 
-        async def disconnected(
-            self,
-            session: EngineSession,
-            namespace: str,
-            sid: str,
-            rooms: Iterable[str],
-            *,
-            permanently: bool,
-        ) -> None:
-            left.append(permanently)
-
-    client = Client(server := Server(sessions=Sessions()))
+    server = Server(sessions=(sessions := Sessions()))
+    client = Client(server)
+    client.session.guest = guest = type(ANYBODY)()
     await client.send("0")
-    assert (client.packets, left, server.manager.rooms) == ([], [False], {})
+    (left,) = sessions.left
+    assert (left.guest, left.permanently) == (guest, False)
+    assert (client.packets, server.manager.rooms) == ([], {})
+    assert client.session.guest is ANYBODY
 
 
 async def test_engine_session_returns_the_session_of_a_client(server: Server) -> None:
@@ -249,34 +235,3 @@ async def test_engine_session_returns_the_session_of_a_client(server: Server) ->
     assert server.engine_session(sid) is client.session
     await client.send("1")
     assert server.engine_session(sid) is None
-
-
-async def test_a_session_that_ends_during_a_connect_keeps_its_guest_until_then() -> None:
-    """The guest knows what has to be stored. Afterwards the session forgets it."""
-    guests: list[Guest] = []
-
-    class Sessions(MemorySessions):
-        async def open(
-            self, session: EngineSession, namespace: str, auth: Mapping[str, Any]
-        ) -> AcceptedSession:
-            session.end("transport close")
-            while session.sid in server.eio.sockets:
-                await asyncio.sleep(0)
-            return await super().open(session, namespace, auth)
-
-        async def disconnected(
-            self,
-            session: EngineSession,
-            namespace: str,
-            sid: str,
-            rooms: Iterable[str],
-            *,
-            permanently: bool,
-        ) -> None:
-            guests.append(session.guest)
-
-    client = Client(server := Server(sessions=Sessions()))
-    client.session.guest = guest = type(ANYBODY)()
-    await client.send("0")
-    assert guests == [guest]
-    assert client.session.guest is ANYBODY
