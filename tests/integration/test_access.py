@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -11,7 +14,8 @@ from furniture_events import Forbidden, Producer, Unauthorized
 
 from tests.conftest import load_vectors
 from tests.support.raw import Closed, plain, raw_socketio
-from tests.support.server import Server, start_expecting_failure
+from tests.support.server import TIMEOUT, Server, start_expecting_failure
+from tests.support.tokens import jwk, private_key, token
 
 GOOD = load_vectors("events.json")[0]["publish"]
 KEY, OLD_KEY = "s3cret-key-that-is-new", "s3cret-key-that-is-old"
@@ -241,3 +245,35 @@ def test_a_server_that_requires_a_credential_without_keys_does_not_start(tmp_pat
     """No client could connect. The error names the missing setting."""
     output = start_expecting_failure(tmp_path, require_auth="true", event_log="memory://")
     assert "SIO_PRODUCER_KEYS" in output
+
+
+async def test_sighup_reads_the_file_of_keys_again(start_server: Start, tmp_path: Path) -> None:
+    """Without such a file, the signal ends the server, as it ends other programs."""
+    path = tmp_path / "keys.json"
+
+    def write(name: str) -> str:
+        private = private_key("ES256", name)
+        path.write_text(json.dumps({"keys": [jwk("ES256", private)]}))
+        return token(private, "ES256")
+
+    first = write("first")
+    server = start_server(jwt_jwks=path, open_publish="off")
+    async with plain(f"{server.url}/ws?token={first}") as client:
+        await client.send({"type": "ping"})
+        assert (await client.receive())["type"] == "pong"
+    second = write("second")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_log("keys_reloaded")
+    for text, answer in ((first, "error"), (second, "pong")):
+        async with plain(f"{server.url}/ws?token={text}") as client:
+            await client.send({"type": "ping"})
+            assert (await client.receive())["type"] == answer
+    path.write_text("{")
+    server.process.send_signal(signal.SIGHUP)
+    assert str(path) in server.wait_for_log("keys_not_reloaded")["reason"]
+    async with plain(f"{server.url}/ws?token={second}") as client:
+        await client.send({"type": "ping"})
+        assert (await client.receive())["type"] == "pong"
+    without = start_server()
+    without.process.send_signal(signal.SIGHUP)
+    assert without.process.wait(TIMEOUT) == -signal.SIGHUP
