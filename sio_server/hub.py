@@ -149,7 +149,7 @@ class Hub:
             for record in records:
                 self._deliver_one(record)
                 position = fanout.position
-                if turn.is_over(len(record.body)):
+                if turn.is_over(record.size):
                     await asyncio.sleep(0)
                     if fanout.position != position:  # the tail broke: the other records are dropped
                         break

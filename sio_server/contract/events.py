@@ -118,7 +118,7 @@ def check_furniture(furniture: Any) -> dict[str, Any]:
     return furniture
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Event:
     """A valid event that the log has not appended yet."""
 
@@ -131,16 +131,24 @@ class Event:
         """Whether the piece of furniture no longer exists after this event."""
         return self.type == "furniture_deleted"
 
+    @cached_property
+    def furniture_json(self) -> str:
+        """The piece as JSON."""
+        return strictjson.dumps(self.furniture)
+
     def body(self, timestamp: str) -> str:
         """Encode the event as every consumer receives it, without the offset."""
-        return strictjson.dumps(
-            {
-                "type": self.type,
-                "furniture": self.furniture,
-                "id": self.id,
-                "timestamp": timestamp,
-            }
-        )
+        id = strictjson.dumps(self.id)
+        return _body(self.type, self.furniture_json, f'{_ID}{id},"timestamp":"{timestamp}"}}')
+
+
+_ID = ',"id":'
+"""What follows the furniture in a body. No JSON text has this within a string, because the text
+would escape the quotes; so its last place in a body is the one after the furniture."""
+
+
+def _body(event_type: str, furniture_json: str, rest: str) -> str:
+    return f'{{"type":"{event_type}","furniture":{furniture_json}{rest}'
 
 
 def parse_event(message: Any, *, id: str | None = None) -> Event:
@@ -269,17 +277,42 @@ class Record:
         type: one of ``EVENT_TYPES``.
         rooms: every room that receives it, including the rooms of the piece's last known state.
         body: the event as JSON, without the offset.
+        former: the piece's former state as JSON, if that state was in a room that the event itself
+            is not in; otherwise, or if the log does not know the state, None.
     """
 
     offset: Offset
     type: str
     rooms: tuple[str, ...]
     body: str
+    former: str | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of characters of JSON that it holds."""
+        return len(self.body) + len(self.former or "")
 
     @property
     def own_rooms(self) -> tuple[str, ...]:
         """The rooms of the event itself, without those of the piece's former state."""
         return self.rooms[:OWN_ROOMS]
+
+    @property
+    def former_rooms(self) -> tuple[str, ...]:
+        """The rooms of the piece's former state that the event itself is not in."""
+        return self.rooms[OWN_ROOMS:]
+
+    @cached_property
+    def departure(self) -> Record | None:
+        """The event for a consumer that may see the piece's former state only: a deletion of it.
+
+        None if that state is not known.
+        """
+        if self.former is None:
+            return None
+        rest = self.body[self.body.rindex(_ID) :]
+        body = _body("furniture_deleted", self.former, rest)
+        return Record(self.offset, "furniture_deleted", self.rooms, body)
 
     @cached_property
     def json_with_offset(self) -> str:

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sio_server.contract.errors import UnknownRoom
-from sio_server.contract.events import EVENT_TYPES, FURNITURE_FIELDS, OWN_ROOMS, TextRule
+from sio_server.contract.events import (
+    EVENT_TYPES,
+    FURNITURE_FIELDS,
+    OWN_ROOMS,
+    Record,
+    TextRule,
+)
 
 CATALOG = "catalog"
 _FIELDS: Final = {"furniture": "furniture_id", "material": "material", "author": "autor_username"}
@@ -83,9 +89,15 @@ class RoomFilter:
         """Tell whether a client may be in a room."""
         return self.everything or room in self.rooms or room.partition(":")[0] in self.kinds
 
-    def allows_any(self, rooms: Iterable[str]) -> bool:
-        """Tell whether a client may be in at least one of the rooms."""
-        return any(map(self.allows, rooms))
+    def view(self, record: Record) -> Record | None:
+        """Return an event as the client may see it.
+
+        That is the event itself, if the client may be in one of its own rooms; the deletion of the
+        piece, if the client may be in a room of its former state only; otherwise nothing.
+        """
+        if self.everything or any(map(self.allows, record.own_rooms)):
+            return record
+        return record.departure if any(map(self.allows, record.former_rooms)) else None
 
     def allows_all(self, rooms: Iterable[str]) -> bool:
         """Tell whether a client may be in each of the rooms."""

@@ -153,12 +153,12 @@ def _chunks(cursor: Cursor, entries: Iterable[Entry]) -> Iterable[Chunk]:
     catalog_since = cursor.rooms.get(CATALOG, math.inf)
     if isinstance(entries, EventRange) and catalog_since <= cursor.position.seq:
         return entries.chunks(encoder)
-    wanted = (
-        entry
+    views = (
+        entry.view(cursor.sees)
         for entry in entries
         if entry.record.offset.seq > catalog_since or _is_for(entry.record, cursor)
     )
-    return chunked(wanted, encoder)
+    return chunked((view for view in views if view is not None), encoder)
 
 
 def _consume(records: list[Record]) -> Iterator[Entry]:
@@ -169,6 +169,6 @@ def _consume(records: list[Record]) -> Iterator[Entry]:
 
 
 def _is_for(record: Record, cursor: Cursor) -> bool:
-    return cursor.may_see(record) and any(
+    return any(
         record.offset.seq > cursor.rooms[room] for room in record.rooms if room in cursor.rooms
     )

@@ -84,7 +84,7 @@ class Cursor:
         rooms: the rooms of the consumer, each with the ``seq`` from which it counts. That is 0,
             unless the room was added later.
         position: every event for the consumer, up to this offset, was written to it. While the
-            cursor is live, the fan-out's position stands for it and this value is old.
+            cursor is live, the fan-out's position stands for it, and this is where it became live.
         last_written: the ``seq`` of the last event that was written while the cursor was not live.
         rooms_added: a room was added, so a page that was read before is incomplete.
         task: the task that brings the cursor to the head, while it is replaying or parked.
@@ -116,7 +116,3 @@ class Cursor:
         self.state = State.REPLAYING
         self.rooms_added = False
         self.task: asyncio.Task[None] | None = None
-
-    def may_see(self, record: Record) -> bool:
-        """Tell whether the consumer may see the state of a piece that an event tells."""
-        return self.sees is None or self.sees.allows_any(record.own_rooms)

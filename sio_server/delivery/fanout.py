@@ -32,7 +32,7 @@ from sio_server.contract.rooms import RoomFilter
 from sio_server.delivery.catchup import CatchUp
 from sio_server.delivery.cursor import NOWHERE, Cursor, Outlet, State, Write
 from sio_server.delivery.head import Head
-from sio_server.delivery.recent import MAX_RECENT_EVENTS, RecentEvents
+from sio_server.delivery.recent import MAX_RECENT_EVENTS, Entry, RecentEvents
 from sio_server.delivery.resume import LastSeen, ResumeRequest, Start
 from sio_server.eventlog.contract import Bounds, EventLog
 
@@ -154,9 +154,8 @@ class Fanout:
         count = 0
         full: list[Cursor] = []
         failed: list[Cursor] = []
-        for encoder, recipients in self._all_recipients(record):
+        for frame, recipients in self._all_recipients(entry):
             count += len(recipients)
-            frame = entry.frame(encoder)
             for cursor, write in recipients.items():
                 try:
                     within_bound = write(frame)
@@ -174,17 +173,18 @@ class Fanout:
         self._delivered(count)
         return count
 
-    def _all_recipients(
-        self, record: Record
-    ) -> Iterator[tuple[type[Outlet], Mapping[Cursor, Write]]]:
-        """Yield the live recipients of a record, by class of outlets."""
+    def _all_recipients(self, entry: Entry) -> Iterator[tuple[Any, Mapping[Cursor, Write]]]:
+        """Yield the frames of an event, each with its live recipients."""
         for encoder, rooms in self._rooms.items():
-            if recipients := _recipients(rooms, record):
-                yield encoder, recipients
+            if recipients := _recipients(rooms, entry.record):
+                yield entry.frame(encoder), recipients
         for encoder, rooms in self._bounded.items():
-            members = _recipients(rooms, record)
-            if recipients := {it: write for it, write in members.items() if it.may_see(record)}:
-                yield encoder, recipients
+            by_view: defaultdict[Entry | None, dict[Cursor, Write]] = defaultdict(dict)
+            for cursor, write in _recipients(rooms, entry.record).items():
+                by_view[entry.view(cursor.sees)][cursor] = write
+            for view, recipients in by_view.items():
+                if view is not None:
+                    yield view.frame(encoder), recipients
 
     def jump_to(self, position: Offset) -> None:
         """Move the head to another position, without the events in between.
@@ -263,8 +263,10 @@ class Fanout:
             return LastSeen(cursor.position, cursor.last_written)
         rooms = self._table(cursor)
         last_seq = cursor.last_written
+        live_since = cursor.position.seq
         for name, since in cursor.rooms.items():
-            if rooms[name].last_seq > since:  # earlier events went to the other members only
+            # Earlier events of the room went to its other members only.
+            if rooms[name].last_seq > max(since, live_since):
                 last_seq = max(last_seq, rooms[name].last_seq)
         return LastSeen(self.position, last_seq)
 

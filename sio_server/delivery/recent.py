@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from sio_server.contract.events import Offset, Record
+from sio_server.contract.rooms import RoomFilter
 
 MAX_RECENT_EVENTS = 1_000
 MAX_RECENT_BYTES = 4 * 1024 * 1024
@@ -33,11 +34,12 @@ class Entry:
         record: the event.
     """
 
-    __slots__ = ("_frames", "record")
+    __slots__ = ("_departure", "_frames", "record")
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self._frames: dict[Encoder, Any] = {}
+        self._departure: Entry | None = None
 
     def frame(self, encoder: Encoder) -> Any:
         """Return the frame for a class of outlets."""
@@ -45,6 +47,21 @@ class Entry:
         if frame is None:
             frame = self._frames[encoder] = encoder.encode(self.record)
         return frame
+
+    def view(self, sees: RoomFilter | None) -> Entry | None:
+        """Return the event as a consumer may see it; see ``RoomFilter.view``. None: not at all.
+
+        Args:
+            sees: what the consumer may see; None: everything.
+        """
+        seen = self.record if sees is None else sees.view(self.record)
+        if seen is None:
+            return None
+        if seen is self.record:
+            return self
+        if self._departure is None:
+            self._departure = Entry(seen)
+        return self._departure
 
 
 class EventRange:
@@ -79,7 +96,7 @@ def chunked(entries: Iterable[Entry], encoder: Encoder) -> Iterator[Chunk]:
     for entry in entries:
         frames.append(entry.frame(encoder))
         last = entry.record.offset
-        size += len(entry.record.body)
+        size += entry.record.size
         if size >= CHUNK_BYTES:
             yield frames, last
             frames, size = [], 0
@@ -110,10 +127,10 @@ class RecentEvents:
             self._bytes, self._epoch = 0, epoch
             self._last_range = range(0), EventRange([])
         self._entries[seq] = entry
-        self._bytes += len(record.body)
+        self._bytes += record.size
         while len(self._entries) > self._max_events or self._bytes > MAX_RECENT_BYTES:
             oldest = self._entries.pop(next(iter(self._entries)))
-            self._bytes -= len(oldest.record.body)
+            self._bytes -= oldest.record.size
         return entry
 
     def after(self, offset: Offset, count: int) -> EventRange | None:

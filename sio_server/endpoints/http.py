@@ -171,11 +171,12 @@ class HttpApi:
         position = page.position
         while True:
             for record in page.records:
-                if not sees.allows_any(record.own_rooms):
+                seen = sees.view(record)
+                if seen is None:
                     continue
                 if len(events) == limit or size > PAGE_BYTES:
                     return HistoryPage(events, position, more=True)
-                events.append(record.json_with_offset.encode())
+                events.append(seen.json_with_offset.encode())
                 size += len(events[-1])
                 position = record.offset
             if page.at_end:

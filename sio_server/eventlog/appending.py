@@ -7,14 +7,33 @@ not at all.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from sio_server.contract import strictjson
 from sio_server.contract.errors import IdConflict
-from sio_server.contract.events import Event, Offset, Receipt, Record, format_timestamp
+from sio_server.contract.events import (
+    OWN_ROOMS,
+    Event,
+    Offset,
+    Receipt,
+    Record,
+    format_timestamp,
+)
 from sio_server.contract.rooms import event_rooms, state_rooms
 from sio_server.eventlog.contract import AppendResult
+
+
+class PieceState(NamedTuple):
+    """The last known state of a piece.
+
+    Attributes:
+        rooms: its ``state_rooms``.
+        furniture: the piece as JSON; None: an earlier version of the server stored only the rooms.
+    """
+
+    rooms: tuple[str, ...]
+    furniture: str | None
 
 
 class NewState(NamedTuple):
@@ -22,11 +41,11 @@ class NewState(NamedTuple):
 
     Attributes:
         seq: the piece's last event.
-        rooms: its ``state_rooms``; None: the piece was deleted.
+        state: its state; None: the piece was deleted.
     """
 
     seq: int
-    rooms: tuple[str, ...] | None
+    state: PieceState | None
 
 
 class AppendPlan:
@@ -36,8 +55,7 @@ class AppendPlan:
         position: the log's end.
         milliseconds: the timestamp of the new records, since the Unix epoch.
         find: returns the log's record with an id, or None.
-        last_state: returns the rooms of a piece's last known state by its ``furniture_id``;
-            empty if the log knows no state of it.
+        last_state: returns a piece's last known state by its ``furniture_id``, or None.
 
     Attributes:
         milliseconds: the timestamp of the new records.
@@ -52,7 +70,7 @@ class AppendPlan:
         milliseconds: int,
         *,
         find: Callable[[str], Record | None],
-        last_state: Callable[[str], Iterable[str]],
+        last_state: Callable[[str], PieceState | None],
     ) -> None:
         self.milliseconds = milliseconds
         self.records: dict[str, Record] = {}
@@ -69,17 +87,27 @@ class AppendPlan:
             return _result_of_known_id(event, earlier)
         piece = event.furniture["furniture_id"]
         earlier_state = self.states.pop(piece, None)
-        last_state = self._last_state(piece) if earlier_state is None else earlier_state.rooms
+        former = self._last_state(piece) if earlier_state is None else earlier_state.state
         offset = Offset(self._position.epoch, self._position.seq + len(self.records) + 1)
+        rooms = event_rooms(event.type, event.furniture, former.rooms if former else ())
+        left_rooms = len(rooms) > OWN_ROOMS
         self.records[event.id] = Record(
             offset,
             event.type,
-            event_rooms(event.type, event.furniture, last_state or ()),
+            rooms,
             event.body(self._timestamp),
+            former.furniture if former and left_rooms else None,
         )
-        rooms = state_rooms(event.furniture["material"], event.furniture["autor_username"])
-        self.states[piece] = NewState(offset.seq, None if event.deletes_piece else rooms)
+        state = None if event.deletes_piece else state_of(event)
+        self.states[piece] = NewState(offset.seq, state)
         return Receipt(event.id, offset, self._timestamp)
+
+
+def state_of(event: Event) -> PieceState:
+    """Return the state in which an event leaves its piece, unless it deletes the piece."""
+    furniture = event.furniture
+    rooms = state_rooms(furniture["material"], furniture["autor_username"])
+    return PieceState(rooms, event.furniture_json)
 
 
 def _result_of_known_id(event: Event, earlier: Record) -> AppendResult:

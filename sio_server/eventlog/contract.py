@@ -13,8 +13,9 @@ Every log keeps every sentence below, and one test suite checks every log agains
   the receipt of the first append, marked as a duplicate; or ``IdConflict``, if type or furniture
   differ (``strictjson.equal``). Two events of one call follow the same rule.
 * **Rooms.** A record carries the rooms of its event and the rooms of the piece's last known state.
-  The log knows that state until the piece is deleted, even if its events are beyond the retention.
-  State and record change in one step. A duplicate changes nothing.
+  If that state was in other rooms, the record carries the state, too. The log knows it until the
+  piece is deleted, even if its events are beyond the retention. State and record change in one
+  step. A duplicate changes nothing. (A log of an earlier version knows only the rooms.)
 * **Pieces.** The log knows the last states of a bounded number of pieces. Beyond it, it forgets the
   pieces whose last event is the oldest, soon after they exceed it. The next event of a forgotten
   piece does not go to the rooms of its former state.

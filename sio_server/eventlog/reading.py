@@ -78,7 +78,7 @@ def page(examined: Iterable[Record | None], seqs: range, limit: int, log_bounds:
     for last, record in zip(seqs, examined, strict=False):  # noqa: B007 - it is the position
         if record is not None:
             records.append(record)
-            size += len(record.body)
+            size += record.size
             if len(records) == limit or size >= PAGE_BYTES:
                 break
     position = Offset(log_bounds.position.epoch, last)

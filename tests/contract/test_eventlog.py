@@ -318,10 +318,31 @@ async def test_a_state_is_known_until_the_piece_is_deleted(log: EventLog, one_ca
 async def test_a_state_is_known_after_the_retention(make_log: MakeLog) -> None:
     """A piece's last state stays when the log has removed all its events."""
     log = await make_log(Retention(events=1))
-    await append(log, event(material="roble"), event(piece="silla"))
+    former = event(material="roble")
+    await append(log, former, event(piece="silla"))
     await eventually(lambda: is_oldest(log, 1))
     (receipt,) = await append(log, event(type="furniture_updated", material="pino"))
     assert "material:roble" in await rooms_of(log, receipt)
+    (record,) = await read_all(log)
+    assert record.former == former.furniture_json
+
+
+async def test_a_former_state_is_the_furniture_whatever_it_contains(log: EventLog) -> None:
+    """Further fields may look like the end of the furniture."""
+    field = ',"id":"x","furniture":{},"id":'
+    furniture = {**event().furniture, "id": field, "furniture": {"id": "y"}, "ñ\n": "\u2028"}
+    former = Event("furniture_created", furniture, 'a ","id":"')
+    moved = event(type="furniture_updated", material="pino")
+    await append(log, former, moved)
+    records = await read_all(log)
+    assert [record.former for record in records] == [None, former.furniture_json]
+    departure = records[1].departure
+    assert departure is not None
+    assert json.loads(departure.body) == {
+        **json.loads(records[1].body),
+        "type": "furniture_deleted",
+        "furniture": furniture,
+    }
 
 
 async def test_a_duplicate_and_a_conflict_change_no_state(log: EventLog) -> None:
@@ -783,7 +804,8 @@ class Model:
 
     def __init__(self) -> None:
         self.records: list[tuple[Event, list[str]]] = []
-        self.states: dict[str, list[str]] = {}
+        self.former: list[Any] = []
+        self.states: dict[str, tuple[list[str], Any]] = {}
 
     def append(self, new: Event) -> tuple[int, bool] | None:
         """Append an event; return its seq and whether it is a duplicate, or None for a conflict."""
@@ -796,9 +818,11 @@ class Model:
             f"author:{new.furniture['autor_username']}",
         ]
         own = ["catalog", f"furniture:{piece}", f"type:{new.type}"]
-        self.records.append((new, own + state + self.states.pop(piece, [])))
+        former_rooms, former = self.states.pop(piece, ([], None))
+        self.records.append((new, own + state + former_rooms))
+        self.former.append(former if set(former_rooms) - set(state) else None)
         if new.type != "furniture_deleted":
-            self.states[piece] = state
+            self.states[piece] = state, new.furniture
         return len(self.records), False
 
 
@@ -841,6 +865,8 @@ async def test_a_log_behaves_like_the_model(
         assert [record.offset.seq for record in found] == expected
     everything = await read_all(log)
     assert [set(record.rooms) for record in everything] == [set(own) for _, own in model.records]
+    former = [record.former and json.loads(record.former) for record in everything]
+    assert former == model.former
     assert ids(everything) == [appended.id for appended, _ in model.records]
     await log.close()
     assert [record async for batch in tail for record in batch] == everything

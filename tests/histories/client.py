@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sio_server.engine import EngineSession
-from tests.histories.model import ModelConnection, Position
+from tests.histories.model import EVERYTHING, ModelConnection, Position, Sight, allows
 from tests.histories.server import InProcessServer
 from tests.histories.strategies import ConnectOptions
 from tests.histories.transport import Packet, SimulatedTransport
+from tests.support.tokens import token
 
 
 class Client:
@@ -18,6 +19,8 @@ class Client:
         transport: the transport of its connection; None: it is not connected.
         engine_session: the server's side of the connection.
         connection: the connection in the model.
+        sight: the rooms that it may see.
+        token: its token; None: it needs none.
         pid: the ``pid`` of its last session.
         previous_pid: the ``pid`` of the session before that.
         received: the positions of the events that it has read in its last session.
@@ -29,6 +32,8 @@ class Client:
         self.transport: SimulatedTransport | None = None
         self.engine_session: EngineSession | None = None
         self.connection: ModelConnection | None = None
+        self.sight = EVERYTHING
+        self.token: str | None = None
         self.pid: str | None = None
         self.previous_pid: str | None = None
         self.received: list[Position] = []
@@ -36,6 +41,16 @@ class Client:
         self.slow_waits = 0
         self._checked_packets = 0
         self._noted_packets = 0
+
+    def bound(self, sight: Sight, name: str) -> None:
+        """Give the client a token that bounds what it may see."""
+        self.sight = sight
+        if sight != EVERYTHING:
+            self.token = token(sub=name, rooms=list(sight))
+
+    def allowed(self, rooms: list[str]) -> list[str]:
+        """Return those of the rooms that it may be in."""
+        return [room for room in rooms if allows(self.sight, room)]
 
     def connect(
         self, server: InProcessServer, options: ConnectOptions, auth: dict[str, Any]

@@ -88,7 +88,9 @@ class ClientMachine(ServerMachine):
         older = self._older_connection(client, pid)
         if pid is not None:
             options = options._replace(recovery=True)
-        auth = _handshake_auth(options, pid, claim, since)
+        if options.rooms is not None:
+            options = options._replace(rooms=client.allowed(options.rooms))
+        auth = _handshake_auth(options, client.token, pid, claim, since)
         events = [self.event(draft) for draft in drafts]
         if twin is not None:
             twin.connect(self.server, options, auth)
@@ -168,6 +170,7 @@ class ClientMachine(ServerMachine):
                 max(outcomes.recovered_after),
                 outcomes.recovered_after,
                 may_lag=True,
+                sight=client.sight,
             )
             return
         assert outcomes is None or outcomes.fresh, "the session was not recovered"
@@ -198,7 +201,9 @@ class ClientMachine(ServerMachine):
         answer: dict[str, str],
         start: ConnectionStart,
     ) -> None:
-        rooms = dict.fromkeys(["catalog"] if options.rooms is None else options.rooms, 0)
+        default_rooms = ["catalog"] if client.token is None else list(client.sight)
+        named = default_rooms if options.rooms is None else options.rooms
+        rooms = dict.fromkeys((room for room in named if not room.endswith(":*")), 0)
         since, log_end = start.since, start.log_end
         place = since.place if since is not None and since.epoch == self.log.epoch else log_end
         session = None
@@ -210,7 +215,13 @@ class ClientMachine(ServerMachine):
         else:
             assert answer.keys() == {"sid"}
         client.connection = ModelConnection(
-            self.log, rooms, start, session, place, may_lag=since is not None
+            self.log,
+            rooms,
+            start,
+            session,
+            place,
+            may_lag=since is not None,
+            sight=client.sight,
         )
 
     # While connected.
@@ -221,7 +232,8 @@ class ClientMachine(ServerMachine):
             return
         current = client.connection.rooms
         acks = []
-        for command, rooms in changes:
+        for command, named in changes:
+            rooms = client.allowed(named) if command == "subscribe" else named
             for room in rooms:
                 if command == "subscribe":
                     current.setdefault(room, self.log.end)
@@ -303,9 +315,15 @@ class ClientMachine(ServerMachine):
 
 
 def _handshake_auth(
-    options: ConnectOptions, pid: str | None, claim: Position | None, since: Position | None
+    options: ConnectOptions,
+    token: str | None,
+    pid: str | None,
+    claim: Position | None,
+    since: Position | None,
 ) -> dict[str, Any]:
     auth: dict[str, Any] = {} if options.rooms is None else {"rooms": options.rooms}
+    if token is not None:
+        auth["token"] = token
     if pid is not None:
         auth["pid"] = pid
     if claim is not None:

@@ -6,6 +6,9 @@ The events of a log have the places 1, 2, 3, … These are the rules:
 and no other event. The rooms of an event include those of its piece's last known state. A room
 counts from the place at which the consumer entered it.
 
+**Sight.** A consumer's token may bound the rooms that it may see. If it may see none of the rooms
+of a new state, the event comes to it as the deletion of the piece, with the former state.
+
 **Start.** A connection starts at the log's end. With ``since`` it starts at that offset: the missed
 events come first, then ``ready``, then the live events.
 
@@ -53,6 +56,17 @@ class Position(NamedTuple):
         return cls(epoch, int(place))
 
 
+Sight = tuple[str, ...]
+"""The patterns of the rooms that a consumer may see."""
+
+EVERYTHING: Sight = ("*",)
+
+
+def allows(sight: Sight, room: str) -> bool:
+    """Tell whether a consumer may be in a room."""
+    return not {"*", room, f"{room.partition(':')[0]}:*"}.isdisjoint(sight)
+
+
 class Acknowledgement(NamedTuple):
     """The answer to a publish: the event's place, and whether an earlier publish appended it."""
 
@@ -72,6 +86,8 @@ class ModelLog:
         self.oldest = 0
         self.events: list[Event] = []
         self.rooms: list[frozenset[str]] = []
+        self._former: list[Event | None] = []  # each event's last one of the same piece
+        self._last: dict[str, Event] = {}
 
     @property
     def end(self) -> int:
@@ -92,7 +108,7 @@ class ModelLog:
         for event in events:
             place = places.get(event.id)
             if place is None:
-                self.events.append(event)
+                self._append(event)
                 places[event.id] = self.end
                 answers.append(Acknowledgement(self.end, duplicate=False))
             elif _is_same(event, self.events[place - 1]):
@@ -101,6 +117,21 @@ class ModelLog:
                 answers.append(None)
         self.rooms = rooms_of(self.events)  # type: ignore[arg-type] - it needs type and furniture
         return answers
+
+    def _append(self, event: Event) -> None:
+        self.events.append(event)
+        piece = event.furniture["furniture_id"]
+        self._former.append(self._last.pop(piece, None))
+        if event.type != "furniture_deleted":
+            self._last[piece] = event
+
+    def view(self, place: int, sight: Sight) -> tuple[str, dict[str, Any]]:
+        """Return the type and the furniture of an event as a consumer of its rooms sees it."""
+        event, former = self.events[place - 1], self._former[place - 1]
+        if any(allows(sight, room) for room in rooms_of([event])[0]):  # type: ignore[list-item]
+            return event.type, event.furniture
+        assert former is not None, "the consumer is in none of the event's rooms"
+        return "furniture_deleted", former.furniture
 
     def has_all_after(self, since: Position) -> bool:
         """Tell whether every event after a position is in the log."""
@@ -250,6 +281,7 @@ class ModelConnection:
         may_lag: it may be served from the log, and so its events may still come.
         replayed: the number of events before ``ready``.
         is_ready: ``ready`` was written to it.
+        sight: the rooms that its client may see.
     """
 
     log: ModelLog
@@ -261,6 +293,7 @@ class ModelConnection:
     may_lag: bool = False
     replayed: int = 0
     is_ready: bool = False
+    sight: Sight = EVERYTHING
 
     def check(self, events: list[list[Any]], *, may_lag: bool) -> None:
         """Compare the Socket.IO events that were written since the last check with the model.
@@ -289,9 +322,10 @@ class ModelConnection:
         owed = self.log.owed(self.received_until, self.rooms)
         assert owed, f"the event is not for this consumer: {offset} {event}"
         place = owed[0]
-        expected = self.log.events[place - 1]
-        assert (name, event["type"]) == (expected.type, expected.type)
-        assert (event["id"], event["furniture"]) == (expected.id, expected.furniture), owed
+        expected_type, furniture = self.log.view(place, self.sight)
+        assert (name, event["type"]) == (expected_type, expected_type)
+        expected_id = self.log.events[place - 1].id
+        assert (event["id"], event["furniture"]) == (expected_id, furniture), owed
         if self.session is not None:
             self.session.written = max(self.session.written, place)
             assert offset == str(Position(self.log.epoch, place))

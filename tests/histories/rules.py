@@ -8,9 +8,11 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 from tests.histories.client import Client
 from tests.histories.client_machine import ClientMachine
 from tests.histories.event_logs import HoldPoint
+from tests.histories.model import Sight
 from tests.histories.server import SLOW_SECONDS
 from tests.histories.server_machine import LIFETIME_SECONDS, counts
 from tests.histories.strategies import (
+    CLIENTS,
     ConnectOptions,
     Draft,
     OffsetChoice,
@@ -23,6 +25,7 @@ from tests.histories.strategies import (
     mostly_no_drafts,
     rarely,
     room_lists,
+    sights,
     since_choices,
 )
 
@@ -37,9 +40,18 @@ class Histories(ClientMachine):
         on_disk=st.integers(0, 3).map(lambda number: number == 3),
         retained_events=st.sampled_from((3, 5, 10)),
         recent_events=st.sampled_from((0, 2, 100)),
+        client_sights=st.lists(sights, min_size=CLIENTS, max_size=CLIENTS),
     )
-    def start(self, on_disk: bool, retained_events: int, recent_events: int) -> None:
-        """Start a server over an empty log."""
+    def start(
+        self,
+        on_disk: bool,
+        retained_events: int,
+        recent_events: int,
+        client_sights: list[Sight],
+    ) -> None:
+        """Start a server over an empty log. The tokens of some clients bound what they see."""
+        for number, (client, sight) in enumerate(zip(self.clients, client_sights, strict=True)):
+            client.bound(sight, f"client-{number}")
         self.start_first(
             on_disk=on_disk, retained_events=retained_events, recent_events=recent_events
         )

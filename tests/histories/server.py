@@ -9,6 +9,7 @@ from typing import Any
 
 from multidict import CIMultiDict
 
+from sio_server.access import credentials
 from sio_server.access.identity import Identity
 from sio_server.access.principals import Principal
 from sio_server.app import make_app
@@ -22,14 +23,20 @@ from sio_server.settings import Settings
 from tests.histories.event_logs import ReadHold, make_log
 from tests.histories.event_loop import SteppedLoop
 from tests.histories.transport import SimulatedTransport
+from tests.support.tokens import SECRET
 
 SLOW_SECONDS = 30
 START_TIME = 1_700_000_000
 """The Unix time at the start of a history, in seconds."""
 PRODUCER = Principal(Identity("key", "default"), may_publish=True, may_consume=True)
 SETTINGS = Settings(
-    _env_file=None, open_publish="anyone", rate_limit=1_000_000, slow_seconds=SLOW_SECONDS
+    _env_file=None,
+    open_publish="anyone",
+    rate_limit=1_000_000,
+    slow_seconds=SLOW_SECONDS,
+    jwt_secret=SECRET,
 )
+TOKENS = credentials.tokens(SETTINGS)
 
 
 class InProcessServer:
@@ -49,7 +56,7 @@ class InProcessServer:
         self._loop = loop
         self._log = make_log(path, retention, lambda: START_TIME + loop.now, self.reads)
         settings = SETTINGS.model_copy(update={"retention_events": recent_events})
-        _, self._hub, self._endpoint = make_app(settings, self._log)
+        _, self._hub, self._endpoint = make_app(settings, self._log, TOKENS)
         self._eio = self._endpoint.server.eio
         self._loop.finish(self._hub.start())
 

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypeVar
 from hypothesis import strategies as st
 
 from sio_server.contract.events import EVENT_TYPES
+from tests.histories.model import EVERYTHING, Sight
 
 CLIENTS = 3
 PIECES, MATERIALS, AUTHORS = ("mesa", "silla"), ("roble", "pino"), ("ana", "eva")
@@ -71,6 +72,16 @@ def rarely(strategy: st.SearchStrategy[Value]) -> st.SearchStrategy[Value | None
     return st.integers(0, 5).flatmap(lambda number: strategy if number == 5 else st.none())
 
 
+sights: st.SearchStrategy[Sight] = st.sampled_from(
+    (
+        EVERYTHING,
+        ("material:roble",),
+        ("material:roble", "author:ana"),
+        ("furniture:mesa", "material:pino"),
+        ("author:*",),
+        ("type:furniture_created", "author:eva"),
+    )
+)
 client_indexes = st.integers(0, CLIENTS - 1)
 room_lists = st.lists(st.sampled_from(ROOMS), max_size=3, unique=True)
 drafts = st.builds(

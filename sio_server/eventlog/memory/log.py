@@ -13,7 +13,7 @@ from typing_extensions import override
 from sio_server.contract.errors import LogUnavailable
 from sio_server.contract.events import Event, Offset, Record
 from sio_server.eventlog import reading
-from sio_server.eventlog.appending import AppendPlan
+from sio_server.eventlog.appending import AppendPlan, PieceState
 from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page, Retention
 from sio_server.eventlog.memory.sessions import MemorySessions
 from sio_server.eventlog.tails import Tails
@@ -50,7 +50,7 @@ class MemoryLog(EventLog):
         self._epoch = reading.new_epoch()
         self._events: dict[int, _StoredEvent] = {}
         self._seqs: dict[str, int] = {}
-        self._states: OrderedDict[str, tuple[str, ...]] = OrderedDict()  # the latest change last
+        self._states: OrderedDict[str, PieceState] = OrderedDict()  # the latest change last
         self._oldest = self._end = self._milliseconds = 0
         self._tails: Tails[Record] = Tails()
         self._sessions = self.sessions = MemorySessions(retention, clock)
@@ -83,7 +83,7 @@ class MemoryLog(EventLog):
             Offset(self._epoch, self._end),
             max(self._milliseconds, int(self._clock() * 1000)),
             find=self._find,
-            last_state=lambda piece: self._states.get(piece, ()),
+            last_state=self._states.get,
         )
         results = [plan.add(event) for event in events]
         self._store(plan)
@@ -144,10 +144,10 @@ class MemoryLog(EventLog):
             self._end = record.offset.seq
             self._seqs[event_id] = self._end
             self._events[self._end] = _StoredEvent(record, event_id, plan.milliseconds)
-        for piece, state in plan.states.items():
+        for piece, new in plan.states.items():
             self._states.pop(piece, None)
-            if state.rooms is not None:
-                self._states[piece] = state.rooms
+            if new.state is not None:
+                self._states[piece] = new.state
         while len(self._states) > self._retention.pieces:
             self._states.popitem(last=False)
 

@@ -22,7 +22,7 @@ from sio_server.eventlog.sqlite import pieces, session_schema
 logger = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x53494F4C
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 BUSY_TIMEOUT_MILLISECONDS = 1_000
 """How long a server that starts waits for the lock of a server that is ending."""
@@ -46,7 +46,8 @@ _SCHEMA = """
         id TEXT NOT NULL UNIQUE,
         type TEXT NOT NULL,
         rooms TEXT NOT NULL,
-        body TEXT NOT NULL
+        body TEXT NOT NULL,
+        former TEXT
     ) STRICT;
 """
 _PROBE_SCHEMA = """
@@ -187,10 +188,12 @@ def _upgrade_schema(connection: apsw.Connection, version: int) -> None:
     with connection:
         if version == 1:  # it had no sessions
             connection.execute(session_schema.SCHEMA)
-        else:
+        elif version == 2:
             session_schema.upgrade_from_2(connection)
-        connection.execute(pieces.UPGRADE_FROM_2)
-        connection.execute(_PROBE_SCHEMA)
+        if version <= 2:
+            connection.execute(pieces.UPGRADE_FROM_2)
+            connection.execute(_PROBE_SCHEMA)
+        connection.execute(pieces.UPGRADE_FROM_3)
         _pragma(connection, f"user_version={SCHEMA_VERSION}")
 
 

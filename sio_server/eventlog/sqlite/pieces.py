@@ -6,24 +6,30 @@ The store's thread calls these functions, within its transactions.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 
 import apsw
 
-from sio_server.eventlog.appending import AppendPlan
+from sio_server.eventlog.appending import AppendPlan, PieceState
 
 _INDEX = "CREATE INDEX piece_seq ON piece (seq);"
 
 SCHEMA = f"""
     CREATE TABLE piece (
-        furniture_id TEXT NOT NULL PRIMARY KEY, rooms TEXT NOT NULL, seq INTEGER NOT NULL
+        furniture_id TEXT NOT NULL PRIMARY KEY, rooms TEXT NOT NULL, seq INTEGER NOT NULL,
+        furniture TEXT
     ) STRICT, WITHOUT ROWID;
     {_INDEX}
 """
-"""``seq``: the piece's last event."""
+"""``seq``: the piece's last event. ``furniture``: null if schema 3 has stored the piece."""
 
 UPGRADE_FROM_2 = f"ALTER TABLE piece ADD COLUMN seq INTEGER NOT NULL DEFAULT 0; {_INDEX}"
 """The pieces of schema 2 count as the longest unchanged."""
+
+UPGRADE_FROM_3 = """
+    ALTER TABLE piece ADD COLUMN furniture TEXT;
+    ALTER TABLE event ADD COLUMN former TEXT;
+"""
+"""The former states of pieces of schema 3 are unknown."""
 
 
 def count(connection: apsw.Connection) -> int:
@@ -32,10 +38,12 @@ def count(connection: apsw.Connection) -> int:
     return number
 
 
-def last_state(connection: apsw.Connection, piece: str) -> Iterable[str]:
-    """Return the rooms of a piece's last known state; empty if none is known."""
-    rooms = connection.execute("SELECT rooms FROM piece WHERE furniture_id = ?", (piece,)).get
-    return () if rooms is None else decode_rooms(rooms)
+def last_state(connection: apsw.Connection, piece: str) -> PieceState | None:
+    """Return a piece's last known state, or None."""
+    row = connection.execute(
+        "SELECT rooms, furniture FROM piece WHERE furniture_id = ?", (piece,)
+    ).fetchone()
+    return None if row is None else PieceState(decode_rooms(row[0]), row[1])
 
 
 def write_states(connection: apsw.Connection, plan: AppendPlan) -> int:
@@ -46,11 +54,11 @@ def write_states(connection: apsw.Connection, plan: AppendPlan) -> int:
     )
     deleted = connection.total_changes() - before
     rows = [
-        (piece, encode_rooms(state.rooms), state.seq)
-        for piece, state in plan.states.items()
-        if state.rooms is not None
+        (piece, encode_rooms(new.state.rooms), new.seq, new.state.furniture)
+        for piece, new in plan.states.items()
+        if new.state is not None
     ]
-    connection.executemany("INSERT INTO piece VALUES (?, ?, ?)", rows)
+    connection.executemany("INSERT INTO piece VALUES (?, ?, ?, ?)", rows)
     return len(rows) - deleted
 
 

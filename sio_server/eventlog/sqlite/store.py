@@ -38,10 +38,10 @@ _SPARE_PAGES = 1_000
 _MAX_SHRINK_PAGES = 200
 """How many unused pages one step gives back to the disk at most."""
 
-_READ_BY = "SELECT seq, type, rooms, body FROM event WHERE"
+_READ_BY = "SELECT seq, type, rooms, body, former FROM event WHERE"
 _READ = f"{_READ_BY} seq BETWEEN ? AND ? ORDER BY seq"
 _READ_ROOMS = "SELECT seq, rooms FROM event WHERE seq BETWEEN ? AND ? ORDER BY seq"
-"""This reads no page of a long body, because the body is the last column."""
+"""This reads no page of a long body, because the body is behind the rooms."""
 
 
 class _LogState(NamedTuple):
@@ -160,7 +160,7 @@ class SqliteStore:
         milliseconds = plan.milliseconds
         end = self._state.end + len(plan.records)
         self._connection.executemany(
-            "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     record.offset.seq,
@@ -169,6 +169,7 @@ class SqliteStore:
                     record.type,
                     pieces_table.encode_rooms(record.rooms),
                     record.body,
+                    record.former,
                 )
                 for event_id, record in plan.records.items()
             ],
@@ -278,8 +279,9 @@ class SqliteStore:
         return None if row is None else self._record(row)
 
     def _record(self, row: tuple[Any, ...]) -> Record:
-        seq, event_type, rooms, body = row
-        return Record(Offset(self._epoch, seq), event_type, pieces_table.decode_rooms(rooms), body)
+        seq, event_type, rooms, body, former = row
+        names = pieces_table.decode_rooms(rooms)
+        return Record(Offset(self._epoch, seq), event_type, names, body, former)
 
     def _count_journal(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         self.journal_pages = pages

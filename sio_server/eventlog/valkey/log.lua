@@ -1,22 +1,25 @@
 -- The steps of the event log in Valkey or Redis. Each call does one step, completely or not at all.
 --
--- KEYS: the log, its events, their ids, the pieces, their seqs; for `append`, also the node's last
---       append.
+-- KEYS: the log, its events, their ids, the pieces, their seqs, their states; for `append`, also the
+--       node's last append.
 -- ARGV: the step; a name for a new epoch, used only if one begins now; the epoch and the seq of the
 --       last event that the node has seen; the step's own arguments.
 --
 -- The log is a hash: its epoch; the seq at which the epoch began (start); the bounds of its seqs
 -- (after oldest, up to last); the last timestamp in milliseconds (at). An event is an entry <seq>-0
 -- of a stream: type, rooms (one JSON string a line), head (the body before its timestamp), at (the
--- timestamp), id. A piece is a field of the hash PIECES with the rooms of its last known state, and a
--- member of the sorted set PIECE_SEQS with the seq of its last event. Answers are JSON.
+-- timestamp), id, and former (the furniture of the piece's former state) if that state was in other
+-- rooms. A piece is a field of the hash PIECES with the rooms of its last known state, a member of
+-- the sorted set PIECE_SEQS with the seq of its last event, and a field of the hash STATES with that
+-- seq and the furniture. Earlier versions of the server do not know STATES, so a state counts only
+-- if its seq is the one of PIECE_SEQS. Answers are JSON.
 --
 -- Valkey does nothing else while a step runs, so every step examines a bounded number of entries and
 -- of bytes. When Valkey's memory is full, it refuses the first write of a step if that write could
 -- need memory; after another first write it refuses none. So `append` begins with such a write.
 
-local LOG, EVENTS, IDS, PIECES, PIECE_SEQS, LAST_APPEND =
-    KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local LOG, EVENTS, IDS, PIECES, PIECE_SEQS, STATES, LAST_APPEND =
+    KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local STEP, NEW_EPOCH, SEEN_EPOCH, SEEN_SEQ = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
 -- How many entries one XRANGE returns, at first and at most, because their size is known only
@@ -62,7 +65,7 @@ local function visit_entries(after, stop, max_bytes, visit)
                 return found.seq
             end
             after = found.seq
-            bytes = bytes + #found.head + #found.rooms
+            bytes = bytes + #found.head + #found.rooms + #(found.former or '')
         end
         -- The next entries are probably as long as these.
         local mean = (bytes - bytes_before) / #entries
@@ -81,7 +84,7 @@ local function find_log()
         log[names[n]] = n == 1 and value or tonumber(value)
     end
     if not log.epoch or redis.call('XLEN', EVENTS) ~= log.last - log.oldest then
-        redis.call('UNLINK', EVENTS, IDS, PIECES, PIECE_SEQS)
+        redis.call('UNLINK', EVENTS, IDS, PIECES, PIECE_SEQS, STATES)
         log = {epoch = NEW_EPOCH, start = 0, oldest = 0, last = 0, at = 0}
         redis.call('HSET', LOG, 'epoch', NEW_EPOCH, 'start', 0, 'oldest', 0, 'last', 0, 'at', 0)
     elseif log.epoch == SEEN_EPOCH and log.last < SEEN_SEQ then
@@ -154,6 +157,7 @@ local function forget_pieces(max_pieces, max_forgotten)
     if #forgotten > 0 then
         redis.call('HDEL', PIECES, unpack(forgotten))
         redis.call('ZREM', PIECE_SEQS, unpack(forgotten))
+        redis.call('HDEL', STATES, unpack(forgotten))
     end
     return excess > count
 end
@@ -167,6 +171,29 @@ local function all_rooms(own, state)
         end
     end
     return rooms
+end
+
+-- Store the state in which an event leaves its piece. `rooms` is '' if the event deletes the piece.
+local function save_state(piece, seq, rooms, head)
+    if rooms == '' then
+        redis.call('HDEL', PIECES, piece)
+        redis.call('ZREM', PIECE_SEQS, piece)
+        redis.call('HDEL', STATES, piece)
+    else
+        redis.call('HSET', PIECES, piece, rooms)
+        redis.call('ZADD', PIECE_SEQS, seq, piece)
+        -- The last ',"id":' of a body is the one after the furniture; `.*` takes as much as it can.
+        local furniture = string.match(head, '"furniture":(.*),"id":')
+        redis.call('HSET', STATES, piece, seq .. ' ' .. furniture)
+    end
+end
+
+-- Return the furniture of a piece's last known state as JSON, or nil.
+local function last_furniture(piece)
+    local seq, furniture = string.match(
+        redis.call('HGET', STATES, piece) or '', '^(%d+) (.*)$')
+    local last_seq = redis.call('ZSCORE', PIECE_SEQS, piece)
+    return seq and tonumber(seq) == tonumber(last_seq) and furniture or nil
 end
 
 -- Append events, and remove about as many if they exceed the retention. A repeated append changes
@@ -190,7 +217,7 @@ local function append()
     local at, added_bytes = math.max(log.at, now), 0
     local answer = {epoch = log.epoch, first = log.last + 1, at = at, earlier = {}}
     for n = 12, #ARGV, 6 do
-        local id, type, piece, rooms, state, head = unpack(ARGV, n, n + 5)
+        local id, type, piece, own_rooms, state, head = unpack(ARGV, n, n + 5)
         local seq = redis.call('HGET', IDS, id)
         local entry = seq and redis.call('XRANGE', EVENTS, entry_id(seq), entry_id(seq))[1]
         if entry then
@@ -198,18 +225,17 @@ local function append()
             answer.earlier[id] = {earlier.seq, earlier.at, earlier.type, earlier.head}
         else
             log.last = log.last + 1
-            redis.call('XADD', EVENTS, entry_id(log.last), 'type', type,
-                'rooms', all_rooms(rooms, redis.call('HGET', PIECES, piece)),
-                'head', head, 'at', digits(at), 'id', id)
-            redis.call('HSET', IDS, id, digits(log.last))
-            if state == '' then
-                redis.call('HDEL', PIECES, piece)
-                redis.call('ZREM', PIECE_SEQS, piece)
-            else
-                redis.call('HSET', PIECES, piece, state)
-                redis.call('ZADD', PIECE_SEQS, digits(log.last), piece)
+            local rooms = all_rooms(own_rooms, redis.call('HGET', PIECES, piece))
+            local fields = {'type', type, 'rooms', rooms, 'head', head, 'at', digits(at), 'id', id}
+            local former = rooms ~= own_rooms and last_furniture(piece)
+            if former then
+                table.insert(fields, 'former')
+                table.insert(fields, former)
             end
-            added_bytes = added_bytes + #rooms + #head
+            redis.call('XADD', EVENTS, entry_id(log.last), unpack(fields))
+            redis.call('HSET', IDS, id, digits(log.last))
+            save_state(piece, digits(log.last), state, head)
+            added_bytes = added_bytes + #rooms + #head + #(former or '')
         end
     end
     local added = log.last - answer.first + 1
@@ -262,8 +288,10 @@ local function read()
     local bytes = 0
     local function add_if_requested(found)
         if reads_all_rooms or has_any(found.rooms, requested) then
-            table.insert(answer.events, {found.seq, found.at, found.type, found.rooms, found.head})
-            bytes = bytes + #found.head
+            local former = found.former or cjson.null
+            table.insert(answer.events,
+                {found.seq, found.at, found.type, found.rooms, found.head, former})
+            bytes = bytes + #found.head + #(found.former or '')
         end
         return #answer.events == limit or bytes >= page_bytes
     end

@@ -84,7 +84,7 @@ class LogScript:
         self.log_key = f"{prefix}:log"
         self.events_key = f"{prefix}:events"
         self.last_seen = Offset("", 0)
-        others = (f"{prefix}:{name}" for name in ("ids", "pieces", "piece_seqs"))
+        others = (f"{prefix}:{name}" for name in ("ids", "pieces", "piece_seqs", "states"))
         self._keys = self.log_key, self.events_key, *others
         self._last_append_key = f"{prefix}:appended:{node}"
         self._retention = retention
@@ -120,7 +120,7 @@ class LogScript:
             return Record(Offset(epoch, seq), type, (), _body(head, at))
 
         before = Offset(epoch, int(decoded["first"]) - 1)
-        plan = AppendPlan(before, int(decoded["at"]), find=find, last_state=lambda piece: ())
+        plan = AppendPlan(before, int(decoded["at"]), find=find, last_state=lambda piece: None)
         results = [plan.add(event) for event in events]
         seqs = [before.seq + len(plan.records), *(int(entry[0]) for entry in earlier.values())]
         return AppendedEvents(results, Offset(epoch, max(seqs)))
@@ -154,9 +154,13 @@ class LogScript:
             return seqs
         records = {
             seq: Record(
-                Offset(bounds.position.epoch, seq), type, _decode_rooms(names), _body(head, at)
+                Offset(bounds.position.epoch, seq),
+                type,
+                _decode_rooms(names),
+                _body(head, at),
+                former,
             )
-            for seq, at, type, names, head in decoded["events"]
+            for seq, at, type, names, head, former in decoded["events"]
         }
         examined = range(seqs[0], int(decoded["examined"]) + 1)
         return reading.page(map(records.get, examined), examined, limit, bounds)
@@ -180,6 +184,7 @@ class LogScript:
             fields["type"],
             _decode_rooms(fields["rooms"]),
             _body(fields["head"], int(fields["at"])),
+            fields.get("former"),
         )
 
     # Trimming.

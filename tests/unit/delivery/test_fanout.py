@@ -556,3 +556,20 @@ async def test_a_jump_wakes_a_cursor_that_waits_for_the_tail(node: Node) -> None
     node.fanout.jump_to(offset(3))
     await until(lambda: is_live(cursor))
     assert outlet.closed == 0
+
+
+@pytest.mark.parametrize("since", [None, 1, 3])
+async def test_a_consumer_has_seen_no_event_of_its_room_from_before_it_was_there(
+    since: int | None, node: Node
+) -> None:
+    """Other members have received it. A replayed or a live event counts."""
+    node.join(["material:roble"])
+    for _ in range(3):
+        node.publish("material:roble")
+    cursor, outlet = node.join(["material:roble"], since)
+    await until(lambda: is_live(cursor))
+    assert node.fanout.last_seen(cursor) == (offset(3), 3 if outlet.seqs else 0)
+    node.publish("material:pino")
+    assert node.fanout.last_seen(cursor) == (offset(4), 3 if outlet.seqs else 0)
+    node.publish("material:roble")
+    assert node.fanout.last_seen(cursor) == (offset(5), 5)

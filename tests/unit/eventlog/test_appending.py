@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sio_server.contract.errors import IdConflict
 from sio_server.contract.events import Event, Offset, Receipt, Record, format_timestamp
-from sio_server.eventlog.appending import AppendPlan, NewState
+from sio_server.eventlog.appending import AppendPlan, NewState, PieceState
 
 MakeEvent = Callable[..., Event]
 
@@ -16,14 +16,14 @@ NOW = 1_700_000_000_250
 
 
 def new_plan(
-    records: dict[str, Record] | None = None, states: dict[str, tuple[str, ...]] | None = None
+    records: dict[str, Record] | None = None, states: dict[str, PieceState] | None = None
 ) -> AppendPlan:
     """Plan an append to a log with seven events, of which these can be found."""
     return AppendPlan(
         Offset("e", 7),
         NOW,
         find=(records or {}).get,
-        last_state=lambda piece: (states or {}).get(piece, ()),
+        last_state=(states or {}).get,
     )
 
 
@@ -70,14 +70,35 @@ def test_an_id_of_the_same_append_is_a_duplicate_or_a_conflict_too(event: MakeEv
 
 def test_a_record_has_the_rooms_of_the_last_state(event: MakeEvent) -> None:
     """The last state comes from the log for the first event, then from the plan itself."""
-    plan = new_plan(states={"mesa": ("material:pino",)})
+    plan = new_plan(states={"mesa": PieceState(("material:pino", "author:Juan"), '"pine"')})
     plan.add(event("a", material="roble"))
     plan.add(event("b", material="haya"))
     rooms = [set(record.rooms) for record in plan.records.values()]
     assert "material:pino" in rooms[0]
     assert "material:roble" in rooms[1]
     assert "material:pino" not in rooms[1]
-    assert plan.states == {"mesa": NewState(9, ("material:haya", "author:Juan"))}
+    furniture = event(material="haya").furniture_json
+    state = PieceState(("material:haya", "author:Juan"), furniture)
+    assert plan.states == {"mesa": NewState(9, state)}
+
+
+def test_a_record_has_the_former_state_if_it_left_a_room(event: MakeEvent) -> None:
+    """Otherwise every consumer that may see the former state may see the event, too."""
+    plan = new_plan(states={"mesa": PieceState(("material:pino", "author:Juan"), '"pine"')})
+    plan.add(event("a", material="roble"))
+    plan.add(event("b", material="roble", nombre="Silla"))
+    plan.add(Event("furniture_deleted", event(autor_username="Ana").furniture, "c"))
+    plan.add(event("d", material="haya"))
+    former = [record.former for record in plan.records.values()]
+    assert former == ['"pine"', None, event(material="roble", nombre="Silla").furniture_json, None]
+
+
+def test_the_former_state_of_an_older_log_is_unknown(event: MakeEvent) -> None:
+    """Its rooms are known."""
+    plan = new_plan(states={"mesa": PieceState(("material:pino", "author:Juan"), None)})
+    plan.add(event("a", material="roble"))
+    assert "material:pino" in plan.records["a"].rooms
+    assert plan.records["a"].former is None
 
 
 def test_states_have_the_order_of_their_last_events(event: MakeEvent) -> None:
@@ -94,7 +115,7 @@ def test_states_have_the_order_of_their_last_events(event: MakeEvent) -> None:
 
 def test_a_deleted_piece_has_no_state(event: MakeEvent) -> None:
     """The plan marks it as deleted, and its next event has no earlier rooms."""
-    plan = new_plan(states={"mesa": ("material:pino",)})
+    plan = new_plan(states={"mesa": PieceState(("material:pino",), None)})
     plan.add(Event("furniture_deleted", event().furniture, "a"))
     assert plan.states == {"mesa": NewState(8, None)}
     plan.add(event("b", material="haya"))

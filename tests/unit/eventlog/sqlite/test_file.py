@@ -249,15 +249,25 @@ def write_old_log(path: Path, version: int) -> None:
             CREATE INDEX session_gone ON session (gone) WHERE gone IS NOT NULL;
             """
         )
+    if version == 3:
+        connection.execute(session_schema.SCHEMA)
+        connection.execute(
+            """
+            ALTER TABLE piece ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;
+            CREATE INDEX piece_seq ON piece (seq);
+            CREATE TABLE probe (milliseconds INTEGER NOT NULL, filler BLOB NOT NULL) STRICT;
+            INSERT INTO probe VALUES (0, x'');
+            """
+        )
     # Until schema 2, each name had its own line, and other characters than ASCII were escaped.
     rooms = '[\n"catalog"\n,\n"material:\\u00e9bano"\n]'
     connection.execute("INSERT INTO event VALUES (7, 0, 'a', 't', ?, '{}')", (rooms,))
     for piece in ("mesa", "silla"):
-        connection.execute("INSERT INTO piece VALUES (?, ?)", (piece, rooms))
+        connection.execute("INSERT INTO piece (furniture_id, rooms) VALUES (?, ?)", (piece, rooms))
     connection.close()
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 async def test_an_older_log_is_upgraded(
     path: Path, open_log: OpenLog, event: MakeEvent, version: int
 ) -> None:
@@ -278,6 +288,7 @@ async def test_an_older_log_is_upgraded(
     await log.append(moved)
     mesa, silla = (await log.read(Offset("epoch", 9), None, 10)).records
     assert "material:roble" in mesa.rooms
+    assert mesa.former == event(furniture_id="mesa").furniture_json
     assert "material:ébano" not in silla.rooms  # forgotten, because it was unchanged the longest
 
 

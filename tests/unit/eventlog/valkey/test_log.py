@@ -309,6 +309,7 @@ async def test_the_pieces_of_an_earlier_version_are_forgotten_first(
         (receipt,) = await append(log, event(furniture_id="old 0", material="pino"))
         (record,) = (await log.read(receipt.offset._replace(seq=0), None, 1)).records
         assert "material:roble" in record.rooms
+        assert record.former is None
         await append(log, *(event(furniture_id=f"{number}") for number in range(4)))
         known = client.hkeys(f"{PREFIX}:pieces")
         assert len(known) == 10
@@ -317,6 +318,22 @@ async def test_the_pieces_of_an_earlier_version_are_forgotten_first(
         expected = {f"{number}" for number in range(1, 11)}
         assert set(client.hkeys(f"{PREFIX}:pieces")) == expected
         assert set(client.zrange(f"{PREFIX}:piece_seqs", 0, -1)) == expected
+        assert set(client.hkeys(f"{PREFIX}:states")) == expected
+
+
+async def test_a_state_that_an_earlier_version_has_changed_is_unknown(
+    own_valkey: Valkey, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """A node of that version stores the rooms and the seq of a state, but not the furniture."""
+    log = await open_valkey_log(own_valkey.url)
+    await append(log, event())
+    with own_valkey.client as client:
+        client.hset(f"{PREFIX}:pieces", "mesa", '"material:roble"\n"author:Ana"')
+        client.zadd(f"{PREFIX}:piece_seqs", {"mesa": 2})
+    await append(log, event(), event(material="pino"))
+    first, second = (await log.read(None, ["material:pino", "author:Ana"], 10)).records
+    assert first.former is None
+    assert second.former == event().furniture_json
 
 
 async def test_a_sweep_forgets_pieces_in_steps(
@@ -361,7 +378,8 @@ async def test_trimmed_events_leave_nothing_behind(
     with own_valkey.client as client:
         await until(lambda: client.xlen(f"{PREFIX}:events") == 10)
         assert client.hlen(f"{PREFIX}:ids") == 10
-        assert client.hlen(f"{PREFIX}:pieces") == client.zcard(f"{PREFIX}:piece_seqs") == 30
+        pieces = f"{PREFIX}:pieces", f"{PREFIX}:piece_seqs", f"{PREFIX}:states"
+        assert client.hlen(pieces[0]) == client.zcard(pieces[1]) == client.hlen(pieces[2]) == 30
         (appended,) = client.scan_iter(f"{PREFIX}:appended:*")
         assert 0 < client.pttl(appended) <= 86_400_000
         deletions = [
@@ -371,7 +389,7 @@ async def test_trimmed_events_leave_nothing_behind(
             for number in range(30)
         ]
         await append(log, *deletions)
-        assert not client.exists(f"{PREFIX}:pieces", f"{PREFIX}:piece_seqs")
+        assert not client.exists(*pieces)
         await log.close()
         tag = PREFIX[: PREFIX.index("}") + 1]
         assert all(str(key).startswith(f"{tag}:") for key in client.scan_iter())

@@ -41,8 +41,8 @@ def test_every_call_names_the_last_event_that_the_node_has_seen() -> None:
     script = new_script()
     calls = [script.append_call(1, []), script.state_call(), script.sweep_call()]
     for call in calls:
-        names = ("log", "events", "ids", "pieces", "piece_seqs")
-        assert call.keys[:5] == tuple(f"{{p}}:{name}" for name in names)
+        names = ("log", "events", "ids", "pieces", "piece_seqs", "states")
+        assert call.keys[:6] == tuple(f"{{p}}:{name}" for name in names)
         assert call.arguments[2:FIRST_OWN_ARGUMENT] == ("e", 7)
     assert [call.arguments[0] for call in calls] == ["append", "read", "sweep"]
     assert len({call.arguments[1] for call in calls}) == 3
@@ -52,7 +52,7 @@ def test_an_append_sends_each_id_once(event: MakeEvent) -> None:
     """Six words an event: id, type, piece, rooms, state and the body before its timestamp."""
     events = [event("a"), event("a", nombre="Silla"), event("b")]
     call = new_script().append_call(3, events)
-    assert call.keys[5:] == ("{p}:appended:node",)
+    assert call.keys[6:] == ("{p}:appended:node",)
     assert call.arguments[FIRST_OWN_ARGUMENT] == 3
     words = call.arguments[11:]
     assert (len(words), words[0], words[6]) == (12, "a", "b")
@@ -117,9 +117,8 @@ def test_a_read_sends_only_the_rooms_that_select_events() -> None:
 def test_the_answer_to_a_read_is_a_page(event: MakeEvent) -> None:
     """The page has the records of the answer, and ends at the last event that was examined."""
     found = event("a")
-    text = answer(
-        examined=8, events=[[7, NOW, found.type, '"catalog"\n"material:roble"', head(found)]]
-    )
+    rooms = '"catalog"\n"material:roble"'
+    text = answer(examined=8, events=[[7, NOW, found.type, rooms, head(found), '{"former":1}']])
     page = new_script().decode_page(None, frozenset(["material:roble"]), 20, text)
     assert page.position == Offset("e", 8)
     assert not page.at_end
@@ -127,6 +126,7 @@ def test_the_answer_to_a_read_is_a_page(event: MakeEvent) -> None:
     assert record.offset == Offset("e", 7)
     assert record.rooms == ("catalog", "material:roble")
     assert record.body == found.body(format_timestamp(NOW))
+    assert record.former == '{"former":1}'
 
 
 def test_an_offset_outside_the_log_is_a_gap_whatever_the_answer_holds() -> None:
@@ -148,6 +148,9 @@ def test_an_entry_of_the_stream_is_a_record(event: MakeEvent) -> None:
     stored = event("a")
     fields = ["at", str(NOW), "id", "a", "head", head(stored), "rooms", '"catalog"', "type", "t"]
     record = LogScript.decode_entry("e", ("12-0", fields))
+    assert record.former is None
+    moved = LogScript.decode_entry("e", ("12-0", ["former", '{"former":1}', *fields]))
+    assert moved.former == '{"former":1}'
     assert record.offset == Offset("e", 12)
     assert (record.type, record.rooms) == ("t", ("catalog",))
     assert record.body == stored.body(format_timestamp(NOW))
