@@ -14,6 +14,7 @@ from sio_server import memory
 from sio_server.access import credentials
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Access
+from sio_server.access.revocations import Revocations
 from sio_server.access.tokens import Tokens
 from sio_server.contract.errors import StartError
 from sio_server.delivery.connections import Connections
@@ -24,6 +25,7 @@ from sio_server.endpoints.http import HttpApi
 from sio_server.endpoints.middleware import HttpHandler, Middleware
 from sio_server.endpoints.ops import Ops
 from sio_server.endpoints.pages import Pages
+from sio_server.endpoints.revocations import RevocationApi
 from sio_server.endpoints.socketio import SocketIO
 from sio_server.endpoints.sse import SseApi
 from sio_server.endpoints.websocket import PlainWebSocket
@@ -58,6 +60,7 @@ def make_event_log(settings: Settings) -> EventLog:
         settings.max_pieces,
         settings.max_sessions,
         settings.max_session_bytes,
+        settings.max_token_seconds,
     )
     if settings.valkey_url is not None:
         from sio_server.eventlog.valkey.log import ValkeyLog  # noqa: PLC0415 - the other logs need no client
@@ -89,12 +92,14 @@ def make_app(
         settings.connect_rate,
         openfiles.max_connections(),
     )
+    revocations = Revocations(settings.max_token_seconds)
     access = Access(
         credentials.producer_keys(settings),
         tokens,
         settings.open_publish,
         settings.require_auth,
         limits,
+        revocations,
     )
     event_log = event_log or make_event_log(settings)
     fanout = Fanout(
@@ -105,9 +110,17 @@ def make_app(
         settings.retention_events,
     )
     sessions = ConsumerSessions(event_log.sessions)
-    connections = Connections(fanout, metrics)
+    connections = Connections(fanout, metrics, revocations)
     hub = Hub(
-        event_log, fanout, sessions, connections, access, limits, metrics, settings.drain_seconds
+        event_log,
+        fanout,
+        sessions,
+        connections,
+        access,
+        revocations,
+        limits,
+        metrics,
+        settings.drain_seconds,
     )
     gate = Gate(access, settings, limits, metrics)
 
@@ -118,6 +131,7 @@ def make_app(
     pages = Pages()
     socketio.add_routes(app)
     HttpApi(hub, gate, event_log, metrics, settings).add_routes(app)
+    RevocationApi(hub, gate, settings).add_routes(app)
     SseApi(gate, fanout, connections, settings).add_routes(app)
     Ops(hub, event_log, metrics).add_routes(app)
     pages.add_routes(app)

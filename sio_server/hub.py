@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext, suppress
 from typing import Any
 
+from sio_server.access.identity import Identity
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Access, Principal
+from sio_server.access.revocations import Revocations
 from sio_server.contract.commands import Authenticate, Command, Ping, Publish, Subscribe
 from sio_server.contract.errors import (
     ContractError,
@@ -29,6 +31,7 @@ from sio_server.contract.events import (
     format_timestamp,
     now_timestamp,
 )
+from sio_server.contract.revocations import Revocation
 from sio_server.delivery.catchup import PAGE_EVENTS
 from sio_server.delivery.connections import DRAIN_PAUSE_SECONDS, Connection, Connections
 from sio_server.delivery.fanout import Fanout
@@ -44,7 +47,10 @@ log = get_logger("sio_server")
 
 
 EXPIRY_SECONDS = 1.0
-"""How often the server looks for clients whose rights have ended."""
+"""How often the server looks for clients whose tokens have expired."""
+
+REVOCATION_SECONDS = 1.0
+"""How often the server asks a shared log for the revocations of other servers."""
 
 
 class Hub:
@@ -56,6 +62,7 @@ class Hub:
         sessions: stores a change of rooms before it is acknowledged.
         connections: the consumers to close when the server drains.
         access: identifies the client of a fresh token.
+        revocations: the revoked tokens.
         limits: bounds the rooms of a connection.
         metrics: the counters.
         drain_seconds: the longest time that a drain takes.
@@ -68,6 +75,7 @@ class Hub:
         sessions: ConsumerSessions,
         connections: Connections,
         access: Access,
+        revocations: Revocations,
         limits: Limits,
         metrics: Metrics,
         drain_seconds: float,
@@ -77,13 +85,15 @@ class Hub:
         self._sessions = sessions
         self._connections = connections
         self._access = access
+        self._revocations = revocations
+        self._last_revocation = ""
         self._limits = limits
         self._metrics = metrics
         self._drain_seconds = drain_seconds
         self._drained_at: float | None = None  # on the loop's clock, once the server drains
         self._tail_task: asyncio.Task[None] | None = None
         self._superseded_task: asyncio.Task[None] | None = None
-        self._expiry_task: asyncio.Task[None] | None = None
+        self._access_tasks: list[asyncio.Task[None]] = []
         self._publishes_in_flight = 0
         self._publish_done = asyncio.Event()
 
@@ -99,18 +109,22 @@ class Hub:
         self._event_log.on_break = self._fanout.jump_to
         with suppress(LogUnavailable):  # once the log is reached, its tail breaks and says where
             await self._load_recent_events()
+            await self._load_revocations()
         self._tail_task = asyncio.create_task(self._deliver(tail))
         self._superseded_task = asyncio.create_task(self._close_superseded(superseded))
-        self._expiry_task = asyncio.create_task(self._end_expired())
+        self._access_tasks = [
+            asyncio.create_task(self._end_expired()),
+            asyncio.create_task(self._follow_revocations()),
+        ]
 
     async def stop(self) -> None:
         """Close the log and stop delivering."""
         await self._event_log.close()
-        if self._expiry_task is not None:
-            self._expiry_task.cancel()
-        for task in (self._tail_task, self._superseded_task):
-            if task is not None:
-                await task
+        for task in self._access_tasks:
+            task.cancel()
+        for delivering in (self._tail_task, self._superseded_task):
+            if delivering is not None:
+                await delivering
 
     @property
     def is_delivering(self) -> bool:
@@ -172,6 +186,42 @@ class Hub:
         while True:
             await asyncio.sleep(EXPIRY_SECONDS)
             self._connections.end_expired()
+
+    async def _follow_revocations(self) -> None:
+        while self._event_log.shared or not self._revocations.are_known:
+            await asyncio.sleep(REVOCATION_SECONDS)
+            try:
+                await self._load_revocations()
+            except LogUnavailable:
+                pass  # the log says so
+            except Exception:  # one failure must not end all of this
+                log.exception("revocations_not_loaded")
+
+    async def _load_revocations(self) -> None:
+        """Take the revocations that any server has added since the last call."""
+        at_end = False
+        while not at_end:
+            page = await self._event_log.revocations.read(self._last_revocation)
+            at_end, self._last_revocation = page.at_end, page.position
+            if page.revocations:
+                self._revocations.add(page.revocations)
+                self._connections.end_revoked()
+        self._revocations.are_known = True
+
+    async def revoke(self, principal: Principal, revocation: Revocation) -> None:
+        """Revoke tokens: on this server at once, on the others soon, and after restarts.
+
+        Raises:
+            LogUnavailable: the log cannot be reached. The tokens may be revoked.
+            ContractError: nothing was revoked.
+        """
+        principal.check_revoke()
+        self.check_open()
+        await self._event_log.revocations.add(revocation)
+        self._revocations.add([revocation])
+        self._connections.end_revoked()
+        tokens = Identity("token", revocation.subject, revocation.issuer)
+        log.info("revoked", tokens=str(tokens), by=str(principal.identity))
 
     async def publish(self, principal: Principal, event: Event) -> Receipt:
         """Append one event.

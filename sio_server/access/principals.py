@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from sio_server.access.identity import ANONYMOUS, Identity
 from sio_server.access.keys import ProducerKeys
 from sio_server.access.limits import Limits
+from sio_server.access.revocations import Revocations
 from sio_server.access.sources import Source
 from sio_server.access.tokens import Tokens
-from sio_server.contract.errors import Forbidden, RateLimited, Unauthorized
+from sio_server.contract.errors import Forbidden, LogUnavailable, RateLimited, Unauthorized
 from sio_server.contract.rooms import ALL_ROOMS, NO_ROOMS, RoomFilter
 from sio_server.logs import get_logger
 
@@ -28,6 +29,7 @@ class Principal:
         may_consume: whether it may be in rooms and read the log.
         rooms: the rooms that it may be in, and whose events it may see.
         expires: when its rights end, in seconds since 1970; None: never.
+        issued: when its token was issued, likewise; None: that is unknown, or it has no token.
         why_not: if it may not publish, what would allow it.
         lacks_credential: it presented no credential, and one might give it the missing rights.
     """
@@ -37,6 +39,7 @@ class Principal:
     may_consume: bool
     rooms: RoomFilter = ALL_ROOMS
     expires: float | None = None
+    issued: float | None = None
     why_not: str = ""
     lacks_credential: bool = False
 
@@ -55,6 +58,18 @@ class Principal:
         if not self.may_publish:
             error = Unauthorized if self.lacks_credential else Forbidden
             raise error(f"publishing is not allowed: {self.why_not}")
+
+    def check_revoke(self) -> None:
+        """Check the right to revoke tokens: producer keys have it.
+
+        Raises:
+            Unauthorized: the client presented no credential.
+            Forbidden: its credential is not a producer key.
+        """
+        if self.identity.kind == "anonymous":
+            raise Unauthorized("revoking tokens needs a key of SIO_PRODUCER_KEYS")
+        if self.identity.kind != "key":
+            raise Forbidden("revoking tokens needs a key of SIO_PRODUCER_KEYS")
 
     def check_connect(self) -> None:
         """Check the right to connect. Who may only publish may connect, too.
@@ -116,6 +131,7 @@ class Access:
         open_publish: who may publish without a credential: ``off``, ``loopback`` or ``anyone``.
         require_auth: whether consuming needs a credential.
         limits: counts refused credentials by address.
+        revocations: the revoked tokens.
     """
 
     def __init__(
@@ -125,8 +141,10 @@ class Access:
         open_publish: str,
         require_auth: bool,
         limits: Limits,
+        revocations: Revocations,
     ) -> None:
         self._limits = limits
+        self._revocations = revocations
         self._keys = keys
         self._tokens = tokens
         self._local, self._remote = (
@@ -160,6 +178,7 @@ class Access:
             Unauthorized: the credential is not valid.
             RateLimited: too many credentials of the address were refused. This one was not looked
                 at, so that guessing is slow.
+            LogUnavailable: the server does not know yet which tokens are revoked.
         """
         if credential is None or not self._knows_credentials:
             return self._local if source.is_local else self._remote
@@ -181,14 +200,24 @@ class Access:
         if self._tokens is None:
             raise Unauthorized("the credential is not valid")
         token = self._tokens.verify(credential)
+        if not self._revocations.are_known:
+            raise LogUnavailable("the revoked tokens are not known yet; try again")
+        if self._revocations.include(token.identity, token.issued):
+            raise revoked()
         return Principal(
             token.identity,
             token.may_publish,
             token.may_consume,
             token.rooms,
             token.expires,
+            token.issued,
             why_not="the token's scope has no word publish",
         )
+
+
+def revoked() -> Unauthorized:
+    """Make the error of a revoked token."""
+    return Unauthorized("the token is revoked")
 
 
 def _why_not(open_publish: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,7 +29,7 @@ def parse_room(name: Any) -> str:
             value that its field may have.
     """
     if isinstance(name, str) and (name == CATALOG or _is_kind_and_value(name)):
-        return name
+        return sys.intern(name)  # the members of a room share its name
     shown = repr(name)[:80]
     raise UnknownRoom(
         f"{shown} is not a room; rooms are catalog, furniture:<id>, material:<material>, "

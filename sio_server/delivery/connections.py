@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from sio_server.access.principals import Principal
+from sio_server.access.principals import Principal, revoked
 from sio_server.access.rates import RateLimit
+from sio_server.access.revocations import Revocations
 from sio_server.access.sources import Source
 from sio_server.contract.errors import ContractError, TokenExpired
 from sio_server.contract.events import Offset
@@ -89,17 +90,23 @@ class Connections:
     Args:
         fanout: a connection's cursor joins it, and leaves it when the connection ends.
         metrics: the counters.
+        revocations: the revoked tokens.
         clock: seconds since 1970.
     """
 
     def __init__(
-        self, fanout: Fanout, metrics: Metrics, clock: Callable[[], float] = time.time
+        self,
+        fanout: Fanout,
+        metrics: Metrics,
+        revocations: Revocations,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._fanout = fanout
         self._metrics = metrics
+        self._revocations = revocations
         self._clock = clock
         self._ends: dict[Connection, Ends] = {}
-        self._expiring: dict[Connection, None] = {}  # those whose rights end
+        self._with_tokens: dict[Connection, None] = {}  # their rights end
         self._by_session: dict[str, Connection] = {}
         self._closing = False
 
@@ -126,8 +133,6 @@ class Connections:
 
     def _add(self, connection: Connection, ends: Ends) -> None:
         self._ends[connection] = ends
-        if connection.principal.expires is not None:
-            self._expiring[connection] = None
         if connection.session is not None:
             self._by_session[connection.session.key] = connection
         if self._closing:  # the drain began while this connection was opening
@@ -141,6 +146,19 @@ class Connections:
             rooms=len(connection.cursor.rooms),
             clients=len(self),
         )
+        self._watch(connection)
+
+    def _watch(self, connection: Connection) -> None:
+        """Note whether the rights of a client can end. They may have ended in the meantime."""
+        self._with_tokens.pop(connection, None)
+        if connection.principal.expires is not None:
+            self._with_tokens[connection] = None
+            self._refuse_if_revoked(connection)
+
+    def _refuse_if_revoked(self, connection: Connection) -> None:
+        principal = connection.principal
+        if self._revocations.include(principal.identity, principal.issued):
+            self._ends[connection].refuse(revoked())
 
     def remove(self, connection: Connection, reason: str, *, dead: bool = False) -> None:
         """Remove a connection. A second call does nothing.
@@ -152,7 +170,7 @@ class Connections:
         """
         if self._ends.pop(connection, None) is None:
             return
-        self._expiring.pop(connection, None)
+        self._with_tokens.pop(connection, None)
         session = connection.session
         if session is not None and self._by_session.get(session.key) is connection:
             del self._by_session[session.key]
@@ -178,17 +196,22 @@ class Connections:
     def change_principal(self, connection: Connection, principal: Principal) -> None:
         """Replace the rights of a client by others of the same identity."""
         connection.principal = principal
-        self._expiring.pop(connection, None)
-        if principal.expires is not None and connection in self._ends:
-            self._expiring[connection] = None
+        if connection in self._ends:
+            self._watch(connection)
 
     def end_expired(self) -> None:
-        """Refuse the clients whose rights have ended."""
+        """Refuse the clients whose tokens have expired."""
         now = self._clock()
-        for connection in list(self._expiring):
+        for connection in list(self._with_tokens):
             expires = connection.principal.expires
             if expires is not None and expires <= now and connection in self._ends:
                 self._ends[connection].refuse(TokenExpired("the token has expired"))
+
+    def end_revoked(self) -> None:
+        """Refuse the clients whose tokens are revoked."""
+        for connection in list(self._with_tokens):
+            if connection in self._ends:
+                self._refuse_if_revoked(connection)
 
     async def close_all(self, seconds: float) -> None:
         """Close all connections, one after another, within ``seconds``; later ones at once."""

@@ -15,17 +15,16 @@ from sio_server.contract.errors import (
     InvalidMessage,
     TooLarge,
     TooManyEvents,
-    UnsupportedMediaType,
 )
 from sio_server.contract.events import Event, Offset, Receipt, parse_event
 from sio_server.contract.rooms import RoomFilter
+from sio_server.endpoints.bodies import read_json_body
 from sio_server.endpoints.gate import Gate, since_in
 from sio_server.endpoints.responses import json_response, list_response
 from sio_server.eventlog.contract import EventLog
 from sio_server.hub import Hub
 from sio_server.metrics import Metrics
-from sio_server.net.body import BodyTooLarge, BodyUnreadable, read_body
-from sio_server.net.turns import in_turns, turn_for
+from sio_server.net.turns import in_turns
 from sio_server.settings import Settings
 
 MAX_BATCH_EVENTS = 1000
@@ -84,7 +83,9 @@ class HttpApi:
         settings = self._settings
         principal, source = self._gate.visitor(request)
         principal.check_publish()
-        body = await self._body(request, settings.max_message_bytes, source.network)
+        body = await read_json_body(
+            request, settings.max_message_bytes, settings.connect_timeout, source.network
+        )
         message = strictjson.loads(body, settings.max_json_depth)
         event = parse_event(message, id=idempotency_key(request))
         receipt = await self._hub.publish(principal, event)
@@ -95,7 +96,9 @@ class HttpApi:
         settings = self._settings
         principal, source = self._gate.visitor(request)
         principal.check_publish()
-        body = await self._body(request, settings.max_batch_bytes, source.network)
+        body = await read_json_body(
+            request, settings.max_batch_bytes, settings.connect_timeout, source.network
+        )
         try:
             texts = await in_turns(
                 strictjson.split_members(body.decode(), "events", settings.max_json_depth),
@@ -187,20 +190,6 @@ class HttpApi:
                 if events:  # the next request says so
                     return HistoryPage(events, position, more=True)
                 page = await read(since, rooms, limit)
-
-    async def _body(self, request: web.Request, max_bytes: int, network: str) -> bytes:
-        if request.content_type != "application/json":
-            raise UnsupportedMediaType("send Content-Type: application/json")
-        try:
-            body = await read_body(request, max_bytes, self._settings.connect_timeout)
-        except BodyUnreadable:
-            raise InvalidJson("the body is not encoded as its headers say") from None
-        except BodyTooLarge:
-            raise TooLarge(f"the body has more than {max_bytes} bytes") from None
-        turn = turn_for(len(body), network)
-        if turn is not None:
-            await turn
-        return body
 
 
 def idempotency_key(request: web.Request) -> str | None:

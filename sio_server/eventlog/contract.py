@@ -46,6 +46,7 @@ from dataclasses import dataclass
 
 from sio_server.contract.errors import ContractError
 from sio_server.contract.events import Event, Offset, Receipt, Record
+from sio_server.eventlog.revocation_contract import RevocationStore
 from sio_server.eventlog.session_contract import SessionStore
 
 AppendResult = Receipt | ContractError
@@ -54,7 +55,7 @@ AppendResult = Receipt | ContractError
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """The bounds of a log: of its events, of its pieces, and of the sessions beside them.
+    """The bounds of a log: of its events, of its pieces, and of what is stored beside them.
 
     Attributes:
         seconds: the maximum age of an event, and how long a session lives after its owner has left.
@@ -63,6 +64,7 @@ class Retention:
         sessions: the maximum number of sessions whose owners have left.
         session_bytes: the maximum length of these sessions together. The sessions of connected
             owners may have as many bytes again; see ``session_contract``.
+        revocation_seconds: how long a revocation of tokens is kept.
     """
 
     seconds: float = 86_400
@@ -70,6 +72,7 @@ class Retention:
     pieces: int = 1_000_000
     sessions: int = 200_000
     session_bytes: int = 268_435_456
+    revocation_seconds: float = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,14 @@ class EventLog(ABC):
 
     Attributes:
         sessions: the sessions that are stored beside the events.
+        revocations: the revocations of tokens that are stored beside the events.
         shared: whether other servers append to the same log.
         on_break: called when the tail breaks, with the position at which it continues. A consumer
             that has received everything before the break cannot know which events it missed.
     """
 
     sessions: SessionStore
+    revocations: RevocationStore
     shared: bool = False
     on_break: Callable[[Offset], object] | None = None
 

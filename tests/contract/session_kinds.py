@@ -18,6 +18,7 @@ class Kind:
     """Makes the logs of one kind at one place, with one clock.
 
     Attributes:
+        name: of the kind.
         retention: of the logs that are opened from now on.
     """
 
@@ -25,18 +26,18 @@ class Kind:
         self.clock = Clock()
         self.retention = Retention(LIFETIME_SECONDS)
         self.logs: list[EventLog] = []
-        self._name = name
+        self.name = name
         self._place = place
 
     async def node(self) -> EventLog:
         """Return the log of one more node; if the kind cannot be shared, the log that is open."""
-        if self.logs and self._name not in SHARED:
+        if self.logs and self.name not in SHARED:
             return self.logs[0]
         return await self.open()
 
     async def open(self) -> EventLog:
         """Open a log with the data of the logs before it."""
-        log = KINDS[self._name](self._place, self.retention, self.clock)
+        log = KINDS[self.name](self._place, self.retention, self.clock)
         self.logs.append(log)
         await log.open()
         return log

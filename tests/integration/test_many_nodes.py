@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
@@ -17,9 +19,11 @@ from tests.support.nginx import nginx
 from tests.support.node import node_client
 from tests.support.raw import Closed, raw_socketio
 from tests.support.server import Server, wait_until
+from tests.support.tokens import SECRET, token
 from tests.support.transports import CONSUMERS, PRODUCERS
 from tests.support.valkey import Valkey
 
+KEY = "the-key-of-the-catalogue"
 EVENT: dict[str, Any] = load_vectors("events.json")[0]["publish"]
 
 Start = Callable[..., Server]
@@ -171,3 +175,27 @@ async def test_no_token_is_in_a_log_of_the_balancer(
     requests, errors = tmp_path / "access.log", tmp_path / "nginx.log"
     wait_until(lambda: "GET /ws 502" in requests.read_text(), "the request is in the log")
     assert "hunter2" not in requests.read_text() + errors.read_text()
+
+
+async def test_a_revocation_reaches_every_node(own_valkey: Valkey, start_server: Start) -> None:
+    """Also if its node is killed right after the answer, and a node that starts later."""
+    start_node = partial(
+        start_server, event_log=own_valkey.url, producer_keys=KEY, jwt_secret=SECRET
+    )
+    first, second = start_node(), start_node()
+    revoked = token()
+    async with raw_socketio(second.url, "websocket", {"token": revoked}) as client:
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as http,
+            http.post(f"{first.url}/api/revocations", json={"sub": "ana"}) as response,
+        ):
+            assert response.status == 201
+        first.kill()
+        answered = time.monotonic()
+        error = json.loads((await client.receive('42["error"'))[2:])[1]
+        assert error["code"] == "unauthorized"
+        assert time.monotonic() - answered < 5
+    for node in (second, start_node()):
+        with pytest.raises(ConnectionRefusedError):
+            async with raw_socketio(node.url, "websocket", {"token": revoked}):
+                pass

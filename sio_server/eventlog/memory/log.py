@@ -15,6 +15,7 @@ from sio_server.contract.events import Event, Offset, Record
 from sio_server.eventlog import reading
 from sio_server.eventlog.appending import AppendPlan, PieceState
 from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page, Retention
+from sio_server.eventlog.memory.revocations import MemoryRevocations
 from sio_server.eventlog.memory.sessions import MemorySessions
 from sio_server.eventlog.tails import Tails
 
@@ -54,6 +55,7 @@ class MemoryLog(EventLog):
         self._oldest = self._end = self._milliseconds = 0
         self._tails: Tails[Record] = Tails()
         self._sessions = self.sessions = MemorySessions(retention, clock)
+        self._revocations = self.revocations = MemoryRevocations(retention, clock, self._check_open)
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_open = False
         self._read_turn = asyncio.Lock()
@@ -166,6 +168,7 @@ class MemoryLog(EventLog):
 
     def _sweep(self) -> None:
         may_have_more = self._trim(MAX_TRIMMED_EVENTS)
+        self._revocations.trim()
         self._sweeper = asyncio.get_running_loop().call_later(
             0 if may_have_more else self._sweep_seconds, self._sweep
         )

@@ -17,7 +17,7 @@ import apsw
 
 from sio_server.contract.errors import StartError
 from sio_server.eventlog import reading
-from sio_server.eventlog.sqlite import pieces, session_schema
+from sio_server.eventlog.sqlite import pieces, revocation_table, session_schema
 
 logger = logging.getLogger(__name__)
 
@@ -179,6 +179,7 @@ def _create_schema(connection: apsw.Connection) -> None:
         connection.execute(pieces.SCHEMA)
         connection.execute(_PROBE_SCHEMA)
         connection.execute(session_schema.SCHEMA)
+        connection.execute(revocation_table.SCHEMA)
         connection.execute("INSERT INTO log VALUES (?, 0, 0)", (reading.new_epoch(),))
         _pragma(connection, f"application_id={APPLICATION_ID}")
         _pragma(connection, f"user_version={SCHEMA_VERSION}")
@@ -194,6 +195,7 @@ def _upgrade_schema(connection: apsw.Connection, version: int) -> None:
             connection.execute(pieces.UPGRADE_FROM_2)
             connection.execute(_PROBE_SCHEMA)
         connection.execute(pieces.UPGRADE_FROM_3)
+        connection.execute(revocation_table.SCHEMA)
         _pragma(connection, f"user_version={SCHEMA_VERSION}")
 
 

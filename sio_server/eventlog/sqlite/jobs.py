@@ -11,8 +11,8 @@ from typing import Any
 from sio_server.contract.errors import LogUnavailable
 from sio_server.contract.events import Event
 from sio_server.eventlog.contract import AppendResult
-from sio_server.eventlog.sqlite.sessions import SessionChange
 from sio_server.eventlog.sqlite.store import SqliteStore
+from sio_server.eventlog.sqlite.tables import TableChange
 
 
 @dataclass(eq=False, slots=True)
@@ -24,18 +24,18 @@ class AppendJob:
 
 
 @dataclass(eq=False, slots=True)
-class SessionJob:
-    """Change sessions, in the same transaction as a group of appends.
+class ChangeJob:
+    """Change the tables beside the events, in the same transaction as a group of appends.
 
     A failed job is refused, even if its outcome is unknown: its caller may repeat it.
 
     Attributes:
-        change: changes the sessions.
+        change: changes the tables.
         answer: receives the result of the change.
         synced: whether the change must survive a power cut; otherwise, only the process's end.
     """
 
-    change: SessionChange
+    change: TableChange
     answer: asyncio.Future[Any]
     synced: bool
 
@@ -76,7 +76,7 @@ class JobResult:
     known: bool = True
 
 
-Job = AppendJob | SessionJob | QueryJob | ProbeJob
+Job = AppendJob | ChangeJob | QueryJob | ProbeJob
 
 
 class JobQueues:
@@ -84,27 +84,27 @@ class JobQueues:
 
     Attributes:
         appends: each kind has its own queue; the oldest job is the first.
-        sessions: see ``appends``.
+        changes: see ``appends``.
         queries: see ``appends``.
         probes: see ``appends``.
     """
 
     def __init__(self) -> None:
         self.appends: deque[AppendJob] = deque()
-        self.sessions: deque[SessionJob] = deque()
+        self.changes: deque[ChangeJob] = deque()
         self.queries: deque[QueryJob] = deque()
         self.probes: deque[ProbeJob] = deque()
 
     def __bool__(self) -> bool:
-        return any((self.appends, self.sessions, self.queries, self.probes))
+        return any((self.appends, self.changes, self.queries, self.probes))
 
     def add(self, job: Job) -> None:
         """Put a job at the end of its queue."""
         match job:
             case AppendJob():
                 self.appends.append(job)
-            case SessionJob():
-                self.sessions.append(job)
+            case ChangeJob():
+                self.changes.append(job)
             case QueryJob():
                 self.queries.append(job)
             case ProbeJob():
@@ -113,7 +113,7 @@ class JobQueues:
     def refuse_all(self) -> list[JobResult]:
         """Remove all jobs and return their refusals."""
         results: list[JobResult] = []
-        for queue in (self.appends, self.sessions, self.queries, self.probes):
+        for queue in (self.appends, self.changes, self.queries, self.probes):
             results += map(refusal, queue)
             queue.clear()
         return results

@@ -26,16 +26,18 @@ from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page, R
 from sio_server.eventlog.sqlite.file import open_file, reopen_file, start_error
 from sio_server.eventlog.sqlite.jobs import (
     AppendJob,
+    ChangeJob,
     Job,
     JobResult,
     ProbeJob,
     QueryJob,
-    SessionJob,
     StopJob,
     refusal,
 )
-from sio_server.eventlog.sqlite.sessions import SessionChange, SqliteSessions
+from sio_server.eventlog.sqlite.revocations import SqliteRevocations
+from sio_server.eventlog.sqlite.sessions import SqliteSessions
 from sio_server.eventlog.sqlite.store import SqliteStore
+from sio_server.eventlog.sqlite.tables import TableChange
 from sio_server.eventlog.sqlite.writer import SqliteWriter
 from sio_server.eventlog.tails import Tails
 
@@ -74,7 +76,8 @@ class SqliteLog(EventLog):
         self._sweep_seconds = sweep_seconds
         self._vfs = vfs
         self._tails: Tails[Record] = Tails()
-        self._sessions = self.sessions = SqliteSessions(self._change_sessions)
+        self._sessions = self.sessions = SqliteSessions(self._change_tables)
+        self.revocations = SqliteRevocations(self._change_tables)
         self._jobs: SimpleQueue[Job | StopJob] = SimpleQueue()
         self._accepting = False
         self._ended: asyncio.Future[None] | None = None
@@ -128,9 +131,9 @@ class SqliteLog(EventLog):
         self._submit(QueryJob(query, answer))
         return await answer
 
-    async def _change_sessions(self, change: SessionChange, synced: bool) -> Any:
+    async def _change_tables(self, change: TableChange, synced: bool) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._submit(SessionJob(change, answer, synced))
+        self._submit(ChangeJob(change, answer, synced))
         return await answer
 
     def _submit(self, job: Job) -> None:

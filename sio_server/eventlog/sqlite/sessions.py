@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from typing_extensions import override
 
@@ -20,7 +20,7 @@ from sio_server.eventlog.session_contract import (
     Superseded,
     session_bytes,
 )
-from sio_server.eventlog.sqlite.session_table import SessionTable
+from sio_server.eventlog.sqlite.tables import TableChange, Tables
 from sio_server.eventlog.tails import Tails
 
 MAX_BATCH_CHANGES = 500
@@ -30,20 +30,8 @@ MAX_BATCH_BYTES = 131072
 """A batch accepts further changes until their texts have this length."""
 
 
-class SessionChange(Protocol):
-    """A change that the thread makes within its next transaction."""
-
-    def __call__(self, table: SessionTable, now: int) -> Any:
-        """Change the sessions and return the result.
-
-        Args:
-            table: the sessions; a transaction has begun.
-            now: milliseconds since the Unix epoch.
-        """
-
-
 class _PendingChange(NamedTuple):
-    change: SessionChange
+    change: TableChange
     bytes: int
     synced: bool
     answer: asyncio.Future[Any]
@@ -56,7 +44,7 @@ class SqliteSessions(SessionStore):
         submit: makes a change in the thread; the flag says whether the disk must be synced.
     """
 
-    def __init__(self, submit: Callable[[SessionChange, bool], Awaitable[Any]]) -> None:
+    def __init__(self, submit: Callable[[TableChange, bool], Awaitable[Any]]) -> None:
         self._submit = submit
         self._pending: list[_PendingChange] = []
         self._submitting: asyncio.Task[None] | None = None
@@ -68,7 +56,7 @@ class SqliteSessions(SessionStore):
     ) -> bool:
         rooms = dict(rooms)  # the caller may change its own
         created: bool = await self._make_change(
-            lambda table, now: table.create(now, key, owner, identity, data, rooms),
+            lambda tables, now: tables.sessions.create(now, key, owner, identity, data, rooms),
             session_bytes(identity, data, rooms),
             synced=False,
         )
@@ -79,7 +67,8 @@ class SqliteSessions(SessionStore):
         self, key: str, owner: str, identity: str, allowed: RoomFilter = ALL_ROOMS
     ) -> SessionContent | None:
         content: SessionContent | None = await self._make_change(
-            lambda table, now: table.claim(now, key, owner, identity, allowed), synced=False
+            lambda tables, now: tables.sessions.claim(now, key, owner, identity, allowed),
+            synced=False,
         )
         if content is not None:
             self._tails.publish([Superseded(key, owner)])
@@ -91,7 +80,7 @@ class SqliteSessions(SessionStore):
     ) -> bool:
         added, removed = dict(added), tuple(removed)
         changed: bool = await self._make_change(
-            lambda table, now: table.change(now, key, owner, added, removed),
+            lambda tables, now: tables.sessions.change(now, key, owner, added, removed),
             session_bytes("", "", (*added, *removed)),
             synced=True,
         )
@@ -108,7 +97,7 @@ class SqliteSessions(SessionStore):
     ) -> bool:
         added, removed = dict(added), tuple(removed)
         left: bool = await self._make_change(
-            lambda table, now: table.leave(now, key, owner, data, added, removed),
+            lambda tables, now: tables.sessions.leave(now, key, owner, data, added, removed),
             session_bytes("", data, (*added, *removed)),
             synced=False,
         )
@@ -117,7 +106,7 @@ class SqliteSessions(SessionStore):
     @override
     async def end(self, key: str, owner: str) -> bool:
         ended: bool = await self._make_change(
-            lambda table, now: table.end(now, key, owner), synced=True
+            lambda tables, now: tables.sessions.end(now, key, owner), synced=True
         )
         return ended
 
@@ -129,7 +118,7 @@ class SqliteSessions(SessionStore):
         """End the tails of superseded sessions."""
         self._tails.end()
 
-    async def _make_change(self, change: SessionChange, length: int = 0, *, synced: bool) -> Any:
+    async def _make_change(self, change: TableChange, length: int = 0, *, synced: bool) -> Any:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
         self._pending.append(_PendingChange(change, length, synced, answer))
@@ -155,9 +144,9 @@ class SqliteSessions(SessionStore):
         return batch
 
     async def _submit_batch(self, batch: Sequence[_PendingChange]) -> None:
-        def change(table: SessionTable, now: int) -> list[Any]:
-            results = [pending.change(table, now) for pending in batch]
-            table.trim(now)
+        def change(tables: Tables, now: int) -> list[Any]:
+            results = [pending.change(tables, now) for pending in batch]
+            tables.sessions.trim(now)
             return results
 
         answers = [pending.answer for pending in batch]

@@ -17,8 +17,9 @@ from sio_server.eventlog import reading
 from sio_server.eventlog.appending import AppendPlan
 from sio_server.eventlog.contract import Bounds, Page, Retention
 from sio_server.eventlog.sqlite import pieces as pieces_table
+from sio_server.eventlog.sqlite.revocation_table import RevocationTable
 from sio_server.eventlog.sqlite.session_table import SessionTable
-from sio_server.eventlog.sqlite.sessions import SessionChange
+from sio_server.eventlog.sqlite.tables import TableChange, Tables
 
 MAX_TRIMMED_EVENTS = 500
 """How many events beyond the retention one trimming step deletes at most."""
@@ -63,7 +64,7 @@ class _LogState(NamedTuple):
 class SqliteStore:
     """The log in an open file.
 
-    To change it, call ``begin``; then ``write`` with a plan of ``new_plan``, ``change_sessions`` or
+    To change it, call ``begin``; then ``write`` with a plan of ``new_plan``, ``change_tables`` or
     ``write_probe``, or several of them; then ``commit``.
 
     Args:
@@ -86,7 +87,9 @@ class SqliteStore:
         pieces = pieces_table.count(connection)
         self._state = _LogState(end if first is None else first - 1, end, milliseconds, pieces)
         self._next_state = self._state
-        self._sessions = SessionTable(connection, retention)
+        self._tables = Tables(
+            SessionTable(connection, retention), RevocationTable(connection, retention)
+        )
         self.journal_pages = 0
         self._synced = True  # as the file was opened
         self._was_probed = False
@@ -100,7 +103,7 @@ class SqliteStore:
     def mark_sessions_left(self) -> None:
         """Mark the owners of all sessions as gone, because the server has just started."""
         self.begin()
-        self._sessions.mark_all_left(self._now())
+        self._tables.sessions.mark_all_left(self._now())
         self.commit()
 
     def close(self) -> None:
@@ -130,9 +133,9 @@ class SqliteStore:
         self._execute("BEGIN IMMEDIATE")
         self._next_state = self._state
 
-    def change_sessions(self, change: SessionChange) -> Any:
-        """Change the sessions and return the result of the change."""
-        return change(self._sessions, self._now())
+    def change_tables(self, change: TableChange) -> Any:
+        """Change the tables beside the events and return the result of the change."""
+        return change(self._tables, self._now())
 
     def write_probe(self) -> None:
         """Write something that nobody reads, to see that the file takes writes.
@@ -227,11 +230,10 @@ class SqliteStore:
         self._next_state = self._state._replace(
             oldest=self._state.oldest + events, pieces=self._state.pieces - pieces
         )
-        may_have_more_sessions = self._sessions.trim(self._now())
+        now = self._now()
+        may_have_more = [table.trim(now) for table in self._tables]
         self.commit()
-        return (
-            events == MAX_TRIMMED_EVENTS or pieces == MAX_TRIMMED_PIECES or may_have_more_sessions
-        )
+        return events == MAX_TRIMMED_EVENTS or pieces == MAX_TRIMMED_PIECES or any(may_have_more)
 
     def shrink(self) -> bool:
         """Give some unused pages back to the disk, if there are many; tell whether it did."""

@@ -20,10 +20,10 @@ from sio_server.contract.events import Offset, Record
 from sio_server.eventlog.contract import TRIM_PAUSE_FACTOR
 from sio_server.eventlog.sqlite.jobs import (
     AppendJob,
+    ChangeJob,
     Job,
     JobQueues,
     JobResult,
-    SessionJob,
     StopJob,
     refusal,
     unavailable,
@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 GROUP_EVENTS = 1_000
 """A group accepts further appends until it holds this many events."""
 
-MAX_GROUP_SESSION_JOBS = 1_000
-"""How many session jobs a group holds at most."""
+MAX_GROUP_CHANGES = 1_000
+"""How many changes of the tables beside the events a group holds at most."""
 
 QUERY_SECONDS_BETWEEN_GROUPS = 0.001
 """How long the thread answers queries between two groups; it answers at least one. So an append
@@ -145,7 +145,7 @@ class SqliteWriter:
             pass
 
     def _write_group(self) -> None:
-        store, appends, changes = self._store, self._next_append_jobs(), self._next_session_jobs()
+        store, appends, changes = self._store, self._next_append_jobs(), self._next_change_jobs()
         if store is None or not (appends or changes):
             return
         try:
@@ -157,7 +157,7 @@ class SqliteWriter:
                 store.begin(synced=bool(plan.records) or any(job.synced for job in changes))
             if plan.records:
                 store.write(plan)
-            results += [JobResult(job.answer, store.change_sessions(job.change)) for job in changes]
+            results += [JobResult(job.answer, store.change_tables(job.change)) for job in changes]
         except Exception as error:
             self._handle_failure(error)
             self._remove_from_queues(appends, changes)
@@ -189,16 +189,16 @@ class SqliteWriter:
                 break
         return group
 
-    def _next_session_jobs(self) -> list[SessionJob]:
-        return list(islice(self._waiting.sessions, MAX_GROUP_SESSION_JOBS))
+    def _next_change_jobs(self) -> list[ChangeJob]:
+        return list(islice(self._waiting.changes, MAX_GROUP_CHANGES))
 
     def _remove_from_queues(
-        self, appends: Sequence[AppendJob], changes: Sequence[SessionJob]
+        self, appends: Sequence[AppendJob], changes: Sequence[ChangeJob]
     ) -> None:
         for _ in appends:
             self._waiting.appends.popleft()
         for _ in changes:
-            self._waiting.sessions.popleft()
+            self._waiting.changes.popleft()
 
     def _probe(self) -> None:
         """Write one probe, if one waits. It shares no transaction with an append: it may fail."""

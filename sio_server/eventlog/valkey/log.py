@@ -36,6 +36,7 @@ from sio_server.eventlog.valkey.connection import (
     ValkeyPool,
 )
 from sio_server.eventlog.valkey.follower import Follower
+from sio_server.eventlog.valkey.revocations import ValkeyRevocations
 from sio_server.eventlog.valkey.script import LOG_SCRIPT, LogScript, ScriptCall
 from sio_server.eventlog.valkey.sessions import ValkeySessions
 from sio_server.eventlog.valkey.writer import CLOSE_TIMEOUT_SECONDS, ValkeyWriter, unavailable
@@ -91,6 +92,7 @@ class ValkeyLog(EventLog):
         self._sessions = self.sessions = ValkeySessions(
             prefix, retention, ValkeyConnection(address), self._run_script
         )
+        self.revocations = ValkeyRevocations(prefix, retention, self._run_script)
         self._tasks: list[asyncio.Task[None]] = []
         self._accepting = False
         self._read_turn = asyncio.Lock()

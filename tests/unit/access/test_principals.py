@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
+from contextlib import nullcontext
 
 import pytest
 import structlog
@@ -11,10 +13,18 @@ from sio_server.access.identity import ANONYMOUS, Identity
 from sio_server.access.keys import ProducerKeys
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Access, Principal
+from sio_server.access.revocations import Revocations
 from sio_server.access.signing_keys import from_secrets
 from sio_server.access.sources import Source
 from sio_server.access.tokens import Tokens
-from sio_server.contract.errors import Forbidden, RateLimited, TokenExpired, Unauthorized
+from sio_server.contract.errors import (
+    Forbidden,
+    LogUnavailable,
+    RateLimited,
+    TokenExpired,
+    Unauthorized,
+)
+from sio_server.contract.revocations import Revocation
 from tests.support.tokens import SECRET, token
 
 LOCAL = Source("127.0.0.1", "http://localhost:8765", is_local=True)
@@ -28,10 +38,14 @@ def access(
     *,
     require_auth: bool = False,
     tokens: Tokens | None = None,
+    revoked: Collection[Revocation] = (),
 ) -> Access:
     """Return access rules, by default with keys and without open publishing."""
     limits = Limits(2, 100, 100, 0)
-    return Access(ProducerKeys(keys), tokens, open_publish, require_auth, limits)
+    revocations = Revocations(3_600)
+    revocations.are_known = True
+    revocations.add(revoked)
+    return Access(ProducerKeys(keys), tokens, open_publish, require_auth, limits, revocations)
 
 
 def test_guessing_is_slow() -> None:
@@ -187,3 +201,39 @@ def test_the_rooms_of_a_token_bound_where_its_client_may_be() -> None:
     assert not publisher.allowed_rooms.allows("catalog")
     with pytest.raises(Forbidden, match="scope"):
         client().check_publish()
+
+
+def test_a_revoked_token_is_refused() -> None:
+    """A token that was issued later is not."""
+    tokens = Tokens(lambda: from_secrets([SECRET]))
+    now = time.time()
+    rules = access(tokens=tokens, revoked=[Revocation("ana", None, int(now * 1000))])
+    with pytest.raises(Unauthorized) as refusal:
+        rules.identify(token(iat=now - 1), REMOTE)
+    assert refusal.value.message == "the token is revoked"
+    assert rules.identify(token(iat=now + 1), REMOTE).identity.name == "ana"
+    assert rules.identify(token(sub="eva"), REMOTE).identity.name == "eva"
+
+
+def test_no_token_is_accepted_before_the_revocations_are_known() -> None:
+    """Keys are."""
+    rules = access(tokens=Tokens(lambda: from_secrets([SECRET])))
+    rules._revocations.are_known = False
+    with pytest.raises(LogUnavailable):
+        rules.identify(token(), REMOTE)
+    assert rules.identify(KEYS[0], REMOTE).is_producer
+
+
+@pytest.mark.parametrize(
+    ("identity", "error"),
+    [
+        (ANONYMOUS, Unauthorized),
+        (Identity("token", "ana"), Forbidden),
+        (Identity("key", "a"), None),
+    ],
+)
+def test_a_key_may_revoke_tokens(identity: Identity, error: type[Exception] | None) -> None:
+    """A token may not, even with the scope ``publish``."""
+    principal = Principal(identity, may_publish=True, may_consume=True)
+    with nullcontext() if error is None else pytest.raises(error):
+        principal.check_revoke()

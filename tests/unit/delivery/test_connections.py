@@ -10,6 +10,7 @@ import pytest
 from sio_server.access.identity import ANONYMOUS
 from sio_server.access.principals import Principal
 from sio_server.access.rates import RateLimit
+from sio_server.access.revocations import Revocations
 from sio_server.access.sources import Source
 from sio_server.delivery import connections as module
 from sio_server.delivery.connections import Connection, Connections, Ends
@@ -33,7 +34,7 @@ def metrics() -> Metrics:
 @pytest.fixture
 async def connections(node: Node, metrics: Metrics) -> Connections:
     """Return a registry over the node's fan-out, without connections."""
-    return Connections(node.fanout, metrics)
+    return Connections(node.fanout, metrics, Revocations(60))
 
 
 def open_connection(

@@ -13,6 +13,7 @@ from sio_server.access.identity import ANONYMOUS
 from sio_server.access.keys import ProducerKeys
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Access, Principal
+from sio_server.access.revocations import Revocations
 from sio_server.contract.errors import Forbidden, RateLimited, Unauthorized, UnknownRoom
 from sio_server.contract.events import Offset
 from sio_server.contract.rooms import RoomFilter
@@ -35,7 +36,7 @@ def gate(metrics: Metrics) -> Gate:
     """Return a gate with one key, one allowed origin, and small limits."""
     settings = Settings(_env_file=None, cors_origins="https://shop.example", trusted_proxies="")
     limits = Limits(rate_limit=2, max_rooms=2, max_connections=2, max_connections_per_address=1)
-    access = Access(ProducerKeys([KEY]), None, "off", require_auth=False, limits=limits)
+    access = Access(ProducerKeys([KEY]), None, "off", False, limits, Revocations(60))
     return Gate(access, settings, limits, metrics)
 
 

@@ -11,6 +11,7 @@ from multidict import CIMultiDict
 from sio_server.access.keys import ProducerKeys
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Access
+from sio_server.access.revocations import Revocations
 from sio_server.contract.errors import ShuttingDown
 from sio_server.endpoints.gate import Gate
 from sio_server.endpoints.socketio_client import SocketIOClient
@@ -50,7 +51,7 @@ def door(hub: FakeHub) -> SocketIODoor:
         max_connections_per_address=1,
         connect_rate=0,
     )
-    access = Access(ProducerKeys(), None, "off", require_auth=False, limits=limits)
+    access = Access(ProducerKeys(), None, "off", False, limits, Revocations(60))
     gate = Gate(access, Settings(_env_file=None, trusted_proxies=""), limits, Metrics())
     return SocketIODoor(cast("Any", hub), gate)
 

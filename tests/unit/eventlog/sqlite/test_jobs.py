@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from sio_server.contract.errors import LogUnavailable
-from sio_server.eventlog.sqlite.jobs import AppendJob, ProbeJob, QueryJob, SessionJob, refusal
+from sio_server.eventlog.sqlite.jobs import AppendJob, ChangeJob, ProbeJob, QueryJob, refusal
 
 
 async def test_every_kind_of_job_can_be_refused_with_its_own_error() -> None:
@@ -17,7 +17,7 @@ async def test_every_kind_of_job_can_be_refused_with_its_own_error() -> None:
 
     jobs = [
         AppendJob([], new_future()),
-        SessionJob(lambda connection, now: None, new_future(), synced=True),
+        ChangeJob(lambda connection, now: None, new_future(), synced=True),
         QueryJob(lambda store: None, new_future()),
         ProbeJob(new_future()),
     ]

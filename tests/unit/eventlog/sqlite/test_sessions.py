@@ -12,9 +12,11 @@ from sio_server.contract.errors import LogUnavailable, SessionsFull
 from sio_server.eventlog.contract import Retention
 from sio_server.eventlog.session_contract import SessionContent, session_bytes
 from sio_server.eventlog.sqlite import sessions as sqlite_sessions
+from sio_server.eventlog.sqlite.revocation_table import RevocationTable
 from sio_server.eventlog.sqlite.session_schema import SCHEMA
 from sio_server.eventlog.sqlite.session_table import SessionTable
-from sio_server.eventlog.sqlite.sessions import SessionChange, SqliteSessions
+from sio_server.eventlog.sqlite.sessions import SqliteSessions
+from sio_server.eventlog.sqlite.tables import TableChange, Tables
 from tests.support.stores import DATA, ROOMS, change, claim, create, leave
 from tests.unit.eventlog.waiting import until
 
@@ -24,12 +26,15 @@ class Thread:
 
     def __init__(self, retention: Retention | None = None) -> None:
         self.store = SqliteSessions(self.submit)
-        self.batches: list[tuple[SessionChange, bool, asyncio.Future[Any]]] = []
+        self.batches: list[tuple[TableChange, bool, asyncio.Future[Any]]] = []
         self._connection = apsw.Connection(":memory:")
         self._connection.execute(SCHEMA)
-        self._table = SessionTable(self._connection, retention or Retention())
+        kept = retention or Retention()
+        self._tables = Tables(
+            SessionTable(self._connection, kept), RevocationTable(self._connection, kept)
+        )
 
-    async def submit(self, change: SessionChange, synced: bool) -> Any:
+    async def submit(self, change: TableChange, synced: bool) -> Any:
         """Wait until the change is made."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.batches.append((change, synced, answer))
@@ -43,7 +48,7 @@ class Thread:
         """Wait for the next batch and make its changes; return whether it must be synced."""
         await until(lambda: bool(self.batches))
         change, synced, answer = self.batches.pop()
-        answer.set_result(change(self._table, 0))
+        answer.set_result(change(self._tables, 0))
         return synced
 
 

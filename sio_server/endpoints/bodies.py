@@ -1,0 +1,39 @@
+"""The body of an HTTP request with JSON."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sio_server.contract.errors import InvalidJson, TooLarge, UnsupportedMediaType
+from sio_server.net.body import BodyTooLarge, BodyUnreadable, read_body
+from sio_server.net.turns import turn_for
+
+
+async def read_json_body(
+    request: web.Request, max_bytes: int, seconds: float, network: str
+) -> bytes:
+    """Read a body, and wait for its turn to be decoded.
+
+    Args:
+        request: the request.
+        max_bytes: the most bytes.
+        seconds: how long it may take.
+        network: the client's.
+
+    Raises:
+        UnsupportedMediaType: it is not JSON.
+        InvalidJson: it is not encoded as its headers say.
+        TooLarge: it has more bytes.
+    """
+    if request.content_type != "application/json":
+        raise UnsupportedMediaType("send Content-Type: application/json")
+    try:
+        body = await read_body(request, max_bytes, seconds)
+    except BodyUnreadable:
+        raise InvalidJson("the body is not encoded as its headers say") from None
+    except BodyTooLarge:
+        raise TooLarge(f"the body has more than {max_bytes} bytes") from None
+    turn = turn_for(len(body), network)
+    if turn is not None:
+        await turn
+    return body
