@@ -20,13 +20,16 @@ SITE = ROOT / "examples/django_catalog"
 DATA = Path(os.environ.get("DEMO_DATA", "var/demo")).resolve()
 PORT = int(os.environ.get("DEMO_PORT", "8000"))
 BROKER_PORT = int(os.environ.get("DEMO_BROKER_PORT", "8765"))
-KEY = secrets.token_urlsafe(24)  # a new key for each run; only the broker and the site know it
+# New ones for each run; only the broker and the site know them.
+KEY, TOKEN_SECRET = secrets.token_urlsafe(24), secrets.token_urlsafe(32)
 
 BROKER_SETTINGS = {
     "SIO_HOST": "127.0.0.1",
     "SIO_PORT": str(BROKER_PORT),
     "SIO_EVENT_LOG": f"sqlite:///{DATA / 'events.db'}",
     "SIO_PRODUCER_KEYS": KEY,
+    "SIO_JWT_SECRET": TOKEN_SECRET,
+    "SIO_REQUIRE_AUTH": os.environ.get("DEMO_REQUIRE_AUTH", "false"),
     "SIO_OPEN_PUBLISH": "off",
     "SIO_CORS_ORIGINS": f"http://127.0.0.1:{PORT},http://localhost:{PORT}",
 }
@@ -34,6 +37,7 @@ SITE_SETTINGS = {
     "CATALOG_SQLITE": str(DATA / "catalog.sqlite3"),
     "FURNITURE_EVENTS_URL": f"http://127.0.0.1:{BROKER_PORT}",
     "FURNITURE_EVENTS_KEY": KEY,
+    "FURNITURE_EVENTS_TOKEN_SECRET": TOKEN_SECRET,
 }
 MANAGE = (sys.executable, str(SITE / "manage.py"))
 GUNICORN = (

@@ -53,6 +53,10 @@ def test_a_correct_setting_has_no_findings() -> None:
         PUBLIC_URL="https://broker.example",
         TOKEN_SECRET="x" * 32,
         TOKEN_SECONDS=settings.SESSION_COOKIE_AGE,
+        TOKEN_ROOMS="tests.django.test_page.rooms_of",
+        TOKEN_ISSUER="https://site.example",
+        TOKEN_AUDIENCE="catalogue",
+        REVOKE_ON=[],
     )
     with complete:
         assert (check_setting(), config().timeout) == ([], 1)
@@ -105,6 +109,12 @@ def test_a_missing_required_key_is_found(name: str, id: str, hint: str) -> None:
         ("WAKE_SOCKET", Path("/run/x"), "E003", "docs/django.md"),
         ("TOKEN_SECRET", b"x" * 32, "E003", "docs/django.md"),
         ("TOKEN_SECRET", "x" * 31, "E003", "docs/django.md"),
+        ("TOKEN_ROOMS", "rooms_of", "E003", "docs/django.md"),
+        ("TOKEN_ROOMS", print, "E003", "docs/django.md"),
+        ("TOKEN_ISSUER", "", "E003", "docs/django.md"),
+        ("TOKEN_AUDIENCE", 5, "E003", "docs/django.md"),
+        ("REVOKE_ON", "logout", "E003", "docs/django.md"),
+        ("REVOKE_ON", ["login"], "E003", "docs/django.md"),
         ("TOKEN_SECRET", "\ud800" * 32, "E003", "docs/django.md"),
         ("BATCH_EVENTS", 0, "E003", "docs/django.md"),
         ("BATCH_EVENTS", 1001, "E003", "docs/django.md"),
@@ -242,6 +252,23 @@ def test_a_token_that_outlives_the_session_is_found() -> None:
             assert {str(each.id)[-4:] for each in check_setting()} == {"E008", "W002"}
     assert id == "E008"
     assert hint == "A page's token would be valid for longer than its user's session."
+
+
+@pytest.mark.parametrize("name", ["tests.django.test_page.nothing", "nowhere.rooms_of"])
+def test_a_function_for_rooms_that_cannot_be_imported_is_found(name: str) -> None:
+    """E009."""
+    with override_setting(TOKEN_ROOMS=name):
+        id, message, hint = only(check_setting())
+    assert (id, "TOKEN_ROOMS" in message) == ("E009", True)
+    assert hint == "Name a function that gets a user and returns a list of rooms."
+
+
+def test_revocations_without_a_key_are_found() -> None:
+    """W006, if there are tokens."""
+    with override_setting(KEY=None):
+        assert check_setting() == []
+    with override_setting(KEY=None, TOKEN_SECRET="x" * 32):
+        assert only(check_setting())[0] == "W006"
 
 
 def test_an_outbox_that_is_not_migrated_is_found(other: str) -> None:

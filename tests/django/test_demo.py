@@ -316,6 +316,35 @@ async def test_a_page_without_a_position_loads_its_list_again(demo: Demo, browse
 
 
 @pytest.fixture
+def private(tmp_path: Path, create_database: Callable[[], dict[str, Any] | None]) -> Iterator[Demo]:
+    """Run the demo for users who are signed in."""
+    running = Demo(tmp_path, create_database(), "tests.django.demo_settings", require_auth="true")
+    yield running
+    running.stop()
+
+
+async def test_a_user_who_signs_out_in_one_window_hears_nothing_in_another(
+    private: Demo, browser: Browser
+) -> None:
+    """Within seconds, and without a reload. A user who is still signed in hears everything."""
+    async with windows(browser, private.url, "ana", "admin") as (ana, admin):
+        other = await ana.context.new_page()
+        other.set_default_timeout(TIMEOUT * 1000)
+        await other.goto(private.url)
+        await wait_until_live(other)
+        with no_reload(other):
+            await ana.get_by_role("button", name="Salir").click()
+            await other.get_by_text("entre para ver los cambios en directo").wait_for()
+            private.script(f"{CREATE}\ncreate('en privado')")
+            await admin.get_by_text("en privado").wait_for()
+            assert await other.get_by_text("en privado").count() == 0
+        await other.goto(f"{private.url}/cuenta/login/?next=/")
+        await submit(other, username="ana", password="ana")
+        await wait_until_live(other)
+        await other.get_by_text("en privado").wait_for()
+
+
+@pytest.fixture
 def command(
     tmp_path: Path, create_database: Callable[[], dict[str, Any] | None]
 ) -> Iterator[subprocess.Popen[str]]:

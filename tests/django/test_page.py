@@ -188,11 +188,46 @@ def test_the_token_is_for_the_user_and_expires(server: Server, autor: User) -> N
         assert token is not None
         claims = jwt.decode(token, SECRET, algorithms=["HS256"], options={"require": ["exp"]})
         assert begun + 60 <= claims.pop("exp") <= time.time() + 60
+        assert begun <= claims.pop("iat") <= time.time()
         assert claims == {"sub": str(autor.pk), "scope": "subscribe"}
         assert describe(request_of(AnonymousUser()))["token"] is None
         assert describe(RequestFactory().get("/"))["token"] is None
     with broker(server):
         assert describe(request_of(autor))["token"] is None
+
+
+def rooms_of(user: Any) -> list[str]:
+    """Return the rooms that a user may see."""
+    return [f"author:{user.username}"]
+
+
+def test_the_token_has_the_rooms_and_the_names_of_the_setting(server: Server, autor: User) -> None:
+    """The rooms come from a function of the user."""
+    settings = {
+        "TOKEN_SECRET": SECRET,
+        "TOKEN_ROOMS": f"{__name__}.rooms_of",
+        "TOKEN_ISSUER": "https://site.example",
+        "TOKEN_AUDIENCE": "catalogue",
+    }
+    with broker(server, **settings):
+        token = describe(request_of(autor))["token"]
+    assert token is not None
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert claims["rooms"] == ["author:juan"]
+    assert (claims["iss"], claims["aud"]) == ("https://site.example", "catalogue")
+
+
+def test_a_page_with_a_token_is_private(server: Server, autor: User) -> None:
+    """So that no cache gives it to another user. A page without one may be public."""
+
+    @live
+    def page(request: HttpRequest) -> HttpResponse:
+        return HttpResponse("", headers={"Cache-Control": "public, max-age=60"})
+
+    with broker(server, TOKEN_SECRET=SECRET):
+        private, public = page(request_of(autor)), page(request_of(AnonymousUser()))
+    assert set(private.headers["Cache-Control"].split(", ")) == {"max-age=60", "private"}
+    assert public.headers["Cache-Control"] == "public, max-age=60"
 
 
 @override_settings(ROOT_URLCONF=__name__)

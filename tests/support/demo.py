@@ -21,6 +21,7 @@ from tests.support.server import (
 
 SITE = ROOT / "examples/django_catalog"
 KEY = "a-key-of-a-producer"
+TOKEN_SECRET = "a-secret-that-the-site-and-the-broker-know"
 DOOMED = "Falla"
 """A request that saves a piece of this name fails after the save: see ``demo_settings.py``."""
 
@@ -90,10 +91,18 @@ class Demo:
         folder: the folder of its files.
         database: an entry of Django's DATABASES for PostgreSQL; None: SQLite.
         settings: the site's settings module.
+        broker_settings: further settings of the broker.
     """
 
-    def __init__(self, folder: Path, database: dict[str, Any] | None, settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database: dict[str, Any] | None,
+        settings: str,
+        **broker_settings: object,
+    ) -> None:
         self.folder = folder
+        self._broker_settings = broker_settings
         self._port, self._broker_port = free_ports(2)
         self.url = f"http://127.0.0.1:{self._port}"
         self._environment = demo_environment(folder, database) | {
@@ -101,6 +110,7 @@ class Demo:
             "DJANGO_SETTINGS_MODULE": settings,
             "FURNITURE_EVENTS_URL": f"http://127.0.0.1:{self._broker_port}",
             "FURNITURE_EVENTS_KEY": KEY,
+            "FURNITURE_EVENTS_TOKEN_SECRET": TOKEN_SECRET,
             "GATES": str(folder),
         }
         self._run("-m", "django", "migrate")
@@ -129,6 +139,8 @@ class Demo:
             producer_keys=KEY,
             open_publish="off",
             cors_origins=self.url,
+            jwt_secret=TOKEN_SECRET,
+            **self._broker_settings,
         )
 
     def start_relay(self) -> None:

@@ -150,6 +150,10 @@ def follow_the_contract(handler: Handler) -> None:
             200,
             {"events": [], "position": position, "oldest": "e-0", "gap": False, "more": False},
         )
+    elif path.endswith("/api/revocations"):
+        revocation = handler.seen.json
+        before = revocation.get("before", "2024-01-15T14:30:00.000Z")
+        handler.answer(201, {"sub": revocation["sub"], "before": before})
     elif path.endswith("/api/events/batch"):
         handler.answer(
             200, {"results": [broker.append(item) for item in handler.seen.json["events"]]}

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import count
 from typing import Any, TypeVar
 
 import pytest
 
 from furniture_events._core import Core
-from furniture_events._results import Published
+from furniture_events._results import Published, Revoked
 from furniture_events._settings import Settings
 from furniture_events._wire import Answer, Operation, Outcome, Request, Resumption, Send, Wait
 from furniture_events.errors import (
@@ -361,3 +362,60 @@ def test_ping_measures_one_round_trip_and_never_repeats_it() -> None:
     assert played.sent[0].target == "/healthz"
     assert isinstance(Played(core().ping(0.0), [Unreachable("gone")]).error, Unreachable)
     assert isinstance(Played(core().ping(0.0), [answer(503, b"")]).error, UnexpectedAnswer)
+
+
+def revoked(request: Request) -> Answer:
+    """Answer that the tokens are revoked."""
+    message = json.loads(request.body)
+    return answer(
+        201, {"sub": message["sub"], "before": message.get("before", "2024-01-15T14:30:00.000Z")}
+    )
+
+
+def test_a_revocation_is_one_request_and_is_repeated() -> None:
+    """A part of a millisecond counts as a whole one, so that no token of that moment stays."""
+    before = datetime(2024, 1, 15, 15, 30, 0, 1, tzinfo=timezone(timedelta(hours=1)))
+    played = Played(core().revoke("ana", "me", before, 0.0), [DARK, revoked])
+    assert played.result == Revoked("ana", datetime(2024, 1, 15, 14, 30, 0, 1_000, tzinfo=UTC))
+    first, second = played.sent
+    assert first == second
+    assert (first.method, first.target) == ("POST", "/api/revocations")
+    assert json.loads(first.body) == {
+        "sub": "ana",
+        "iss": "me",
+        "before": "2024-01-15T14:30:00.001Z",
+    }
+
+
+def test_a_revocation_may_name_only_the_subject() -> None:
+    """The broker then takes its own time."""
+    played = Played(core().revoke("ñ", None, None, 0.0), [revoked])
+    assert json.loads(played.sent[0].body) == {"sub": "ñ"}
+    assert played.result.sub == "ñ"
+
+
+@pytest.mark.parametrize(
+    ("sub", "iss", "before"),
+    [
+        ("", None, None),
+        (5, None, None),
+        ("ana", 5, None),
+        ("ana", None, datetime(2024, 1, 15)),  # noqa: DTZ001 - it has no time zone
+        ("ana", None, "2024-01-15T14:30:00Z"),
+        ("\ud800", None, None),
+    ],
+)
+def test_a_bad_revocation_is_not_sent(sub: Any, iss: Any, before: Any) -> None:
+    """The error says what is wrong."""
+    played = Played(core().revoke(sub, iss, before, 0.0), [])
+    assert isinstance(played.error, InvalidMessage)
+    assert played.sent == []
+
+
+@pytest.mark.parametrize(
+    "document", [[], {"sub": "eva", "before": "2024-01-15T14:30:00Z"}, {"sub": "ana"}]
+)
+def test_an_answer_to_another_revocation_is_unexpected(document: Any) -> None:
+    """It does not say that these tokens are revoked."""
+    played = Played(core(attempts=1).revoke("ana", None, None, 0.0), [answer(201, document)])
+    assert isinstance(played.error, UnexpectedAnswer)

@@ -6,7 +6,7 @@ import sys
 from importlib import metadata
 
 import furniture_events
-from furniture_events import AsyncProducer, Producer, errors, testing
+from furniture_events import AsyncProducer, Producer, errors, testing, tokens
 
 METHODS = {
     "furniture_created",
@@ -16,6 +16,7 @@ METHODS = {
     "position",
     "publish",
     "publish_many",
+    "revoke",
 }
 
 
@@ -27,13 +28,14 @@ def test_all_names_the_producers_the_result_and_every_error() -> None:
         "Detail",
         "Producer",
         "Published",
+        "Revoked",
         "__version__",
     }
 
 
 def test_every_exported_name_exists() -> None:
     """Each name in each ``__all__`` can be imported."""
-    for module in (furniture_events, testing):
+    for module in (furniture_events, testing, tokens):
         assert all(hasattr(module, name) for name in module.__all__)
         assert list(module.__all__) == sorted(module.__all__, key=_ruff_order)
 
@@ -62,7 +64,12 @@ def test_in_memory_producers_are_producers() -> None:
     """They are subclasses, so that they fit the same annotations."""
     assert issubclass(testing.InMemoryProducer, Producer)
     assert issubclass(testing.AsyncInMemoryProducer, AsyncProducer)
-    assert testing.__all__ == ["AsyncInMemoryProducer", "InMemoryProducer", "RecordedEvent"]
+    assert testing.__all__ == [
+        "AsyncInMemoryProducer",
+        "InMemoryProducer",
+        "RecordedEvent",
+        "RecordedRevocation",
+    ]
 
 
 def test_version_is_the_distributions() -> None:

@@ -196,3 +196,16 @@ async def test_the_async_producer_does_the_same(event: Make) -> None:
         assert await producer.position() == "memory-2"
         assert await producer.ping() >= 0
         assert [recorded.id for recorded in producer.events] == ["a", "b"]
+
+
+def test_revocations_are_recorded() -> None:
+    """In order, apart from the events."""
+    with InMemoryProducer() as producer:
+        moment = datetime(2024, 1, 15, 14, 30, tzinfo=UTC)
+        assert producer.revoke("ana", iss="me", before=moment).before == moment
+        producer.revoke("eva")
+        assert [(it.sub, it.iss) for it in producer.revocations] == [("ana", "me"), ("eva", None)]
+        assert producer.revocations[0].before == moment
+        assert producer.events == []
+        producer.clear()
+        assert producer.revocations == []

@@ -30,6 +30,7 @@ FURNITURE_EVENTS = {
     "KEY": os.environ.get("FURNITURE_EVENTS_KEY"),  # None: the broker must let this machine publish
     "MODELS": {"catalog.Mueble": {"autor_username": "autor__username"}},
     "MODE": "outbox",
+    "TOKEN_SECRET": os.environ.get("FURNITURE_EVENTS_TOKEN_SECRET"),  # None: pages get no token
     "WAKE": "socket",
 }
 

@@ -6,6 +6,7 @@ from django.urls import include, path
 
 urlpatterns = [
     path("", include("catalog.urls")),
+    path("furniture-events/", include("furniture_events.django.urls")),  # a fresh token
     path("cuenta/", include("django.contrib.auth.urls")),
     path("admin/", admin.site.urls),
     *staticfiles_urlpatterns(),  # only with DEBUG; otherwise a web server serves them

@@ -7,7 +7,7 @@ from the log.
 """
 
 from furniture_events._async import AsyncProducer
-from furniture_events._results import Detail, Published
+from furniture_events._results import Detail, Published, Revoked
 from furniture_events._sync import Producer
 from furniture_events.errors import (
     AnswerTimeout,
@@ -65,6 +65,7 @@ __all__ = [
     "Published",
     "RateLimited",
     "Refused",
+    "Revoked",
     "ShuttingDown",
     "TokenExpired",
     "TooLarge",

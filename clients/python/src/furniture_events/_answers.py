@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from furniture_events._contract import MAX_OFFSET_CHARACTERS
-from furniture_events._results import Detail, Published
+from furniture_events._results import Detail, Published, Revoked
 from furniture_events._retry import parse_retry_after
 from furniture_events._wire import Answer, Outcome
 from furniture_events.errors import (
@@ -67,6 +67,12 @@ class AnswerReader:
             (200,),
             lambda document: _offset(document, "position"),
             maybe_appended=False,
+        )
+
+    def revoked(self, outcome: Outcome, sub: str) -> Revoked | FurnitureEventsError:
+        """Read the answer to a revocation."""
+        return self._read(
+            outcome, (201,), lambda document: _revoked(document, sub), maybe_appended=False
         )
 
     def health(self, outcome: Outcome) -> bool | FurnitureEventsError:
@@ -182,6 +188,13 @@ def _published(document: object, id: str) -> Published | None:
     if not isinstance(duplicate, bool) or timestamp is None:
         return None
     return Published(id=id, offset=offset, timestamp=timestamp, duplicate=duplicate)
+
+
+def _revoked(document: object, sub: str) -> Revoked | None:
+    if not isinstance(document, dict) or document.get("sub") != sub:
+        return None
+    before = _timestamp(document.get("before"))
+    return None if before is None else Revoked(sub, before)
 
 
 def _timestamp(value: object) -> datetime | None:

@@ -4,13 +4,15 @@ Pure: no HTTP library, no clock, no sleep. Each resumption brings the time, and 
 ids and randomness. ``Producer`` and ``AsyncProducer`` carry out these operations.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from furniture_events._answers import AnswerReader
 from furniture_events._batches import Batch, batch_body, retry_after, split
 from furniture_events._encoding import EncodedEvent, encode_event
-from furniture_events._results import Published
+from furniture_events._results import Published, Revoked
 from furniture_events._retry import Retries
 from furniture_events._settings import Settings
 from furniture_events._wire import Operation, Outcome, Request, Send, Wait
@@ -92,6 +94,18 @@ class Core:
         request = self._request("GET", "/api/events?limit=0")
         return (yield from self._send_with_retries(request, self._reader.position, started))
 
+    def revoke(
+        self, sub: str, iss: str | None, before: datetime | None, started: float
+    ) -> Operation[Revoked]:
+        """Revoke the tokens of a subject, and try again while failures are temporary."""
+        body = _encode_revocation(sub, iss, before)
+        request = self._request("POST", "/api/revocations", body)
+        return (
+            yield from self._send_with_retries(
+                request, lambda outcome: self._reader.revoked(outcome, sub), started
+            )
+        )
+
     def ping(self, started: float) -> Operation[float]:
         """Measure one round trip to the broker, without a second attempt."""
         request = self._request("GET", "/healthz")
@@ -166,6 +180,31 @@ class Core:
         if self._settings.key is not None:
             headers["Authorization"] = f"Bearer {self._settings.key}"
         return Request(method, target, headers, body)
+
+
+def _encode_revocation(sub: object, iss: object, before: object) -> bytes:
+    """Encode a revocation.
+
+    Raises:
+        InvalidMessage: an argument is invalid.
+    """
+    if not isinstance(sub, str) or not sub:
+        raise InvalidMessage("sub must be a string with at least one character")
+    if iss is not None and not isinstance(iss, str):
+        raise InvalidMessage("iss must be a string or None")
+    if before is not None and (not isinstance(before, datetime) or before.tzinfo is None):
+        raise InvalidMessage("before must be a datetime with a time zone, or None")
+    message: dict[str, object] = {"sub": sub}
+    if iss is not None:
+        message["iss"] = iss
+    if before is not None:
+        # The broker compares in milliseconds: a part of one counts as a whole one.
+        moment = before.astimezone(UTC) + timedelta(microseconds=999)
+        message["before"] = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    try:
+        return json.dumps(message, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InvalidMessage("sub and iss must be text without lone surrogates") from None
 
 
 def _next_wait(retries: Retries, error: FurnitureEventsError, now: float) -> Wait | None:

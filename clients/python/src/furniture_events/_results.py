@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-__all__ = ["Detail", "Published"]
+__all__ = ["Detail", "Published", "Revoked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,19 @@ class Published:
     offset: str
     timestamp: datetime
     duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """Tokens that the broker accepts no longer.
+
+    Attributes:
+        sub: their subject.
+        before: those that were issued until this time, in UTC, or at an unknown time.
+    """
+
+    sub: str
+    before: datetime
 
 
 class Detail(NamedTuple):

@@ -3,6 +3,7 @@
 import ssl
 import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar
 from uuid import UUID
@@ -12,7 +13,7 @@ from furniture_events._base import ProducerBase
 from furniture_events._contract import CREATED, DELETED, UPDATED
 from furniture_events._encoding import EncodedEvent
 from furniture_events._http import Pool
-from furniture_events._results import Published
+from furniture_events._results import Published, Revoked
 from furniture_events._wire import Operation, Outcome, Resumption, Send, Wait
 from furniture_events.errors import FurnitureEventsError
 
@@ -83,6 +84,28 @@ class Producer(ProducerBase):
         results = self._run(self._core.publish_many(list(events), self._clock()))
         _log.incomplete(results)
         return results
+
+    def revoke(
+        self, sub: str, *, iss: str | None = None, before: datetime | None = None
+    ) -> Revoked:
+        """Revoke the tokens of a user; return when the broker has stored it.
+
+        The broker then refuses these tokens and closes their connections. A repeated call is
+        harmless. It needs a producer key.
+
+        Args:
+            sub: the subject of the tokens.
+            iss: their issuer. None: of every issuer.
+            before: the last time of issue, with a time zone. None: the time at the broker. Tokens
+                without a time of issue are revoked, too.
+
+        Raises:
+            InvalidMessage: an argument is invalid; nothing was sent.
+            Refused: the broker refuses it.
+            TransportError: no proper answer came. The tokens may be revoked.
+            ProducerClosed: the producer is closed.
+        """
+        return self._run(self._core.revoke(sub, iss, before, self._clock()))
 
     def position(self) -> str:
         """Return the log's end, an opaque offset. Raise as ``publish`` does."""

@@ -1,5 +1,6 @@
-"""The outbox in the admin: waiting events, refused events with their errors, and a retry."""
+"""The outbox in the admin: waiting rows, refused rows with their errors, and a retry."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -8,13 +9,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from furniture_events.django import outbox
-from furniture_events.django.models import OutboxEvent
+from furniture_events.django.models import OutboxEvent, OutboxRevocation
 
-__all__ = ["OutboxEventAdmin"]
+__all__ = ["OutboxEventAdmin", "OutboxRevocationAdmin"]
 
 
 class StateFilter(admin.SimpleListFilter):
-    """Filters refused or waiting events."""
+    """Filters refused or waiting rows."""
 
     title = "state"
     parameter_name = "state"
@@ -24,7 +25,7 @@ class StateFilter(admin.SimpleListFilter):
         return [("refused", "refused"), ("waiting", "waiting")]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":  # noqa: ARG002
-        """Return the events in the chosen state."""
+        """Return the rows in the chosen state."""
         match self.value():
             case "refused":
                 return queryset.exclude(error="")
@@ -33,25 +34,39 @@ class StateFilter(admin.SimpleListFilter):
         return queryset
 
 
+class OutboxAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The admin of the outbox. Rows can be read, retried and deleted, but not written."""
+
+    actions: Sequence[Any] = ("retry",)
+
+    @admin.action(description="Send the selected refused rows again", permissions=["delete"])
+    def retry(self, request: HttpRequest, queryset: "QuerySet[Any]") -> None:
+        """Let the selected refused rows wait again."""
+        count = outbox.retry(queryset.using(router.db_for_write(self.model)))
+        self.message_user(request, f"{count} refused rows wait again.", messages.SUCCESS)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Refuse: nobody adds a row by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
+        """Refuse: nobody changes a row."""
+        return False
+
+
 @admin.register(OutboxEvent)
-class OutboxEventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """The admin of the outbox. Events can be read, retried and deleted, but not written."""
+class OutboxEventAdmin(OutboxAdmin):
+    """The events."""
 
     list_display = ("id", "type", "furniture_id", "created_at", "error")
     list_filter = (StateFilter, "type")
     search_fields = ("furniture_id", "event")
-    actions = ("retry",)
 
-    @admin.action(description="Publish the selected refused events again", permissions=["delete"])
-    def retry(self, request: HttpRequest, queryset: "QuerySet[OutboxEvent]") -> None:
-        """Let the selected refused events wait again."""
-        count = outbox.retry(queryset.using(router.db_for_write(OutboxEvent)))
-        self.message_user(request, f"{count} refused events wait again.", messages.SUCCESS)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
-        """Refuse: nobody adds an event by hand."""
-        return False
+@admin.register(OutboxRevocation)
+class OutboxRevocationAdmin(OutboxAdmin):
+    """The revocations."""
 
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
-        """Refuse: nobody changes an event."""
-        return False
+    list_display = ("id", "sub", "created_at", "error")
+    list_filter = (StateFilter,)
+    search_fields = ("sub",)

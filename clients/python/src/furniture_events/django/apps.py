@@ -1,4 +1,4 @@
-"""The Django app. Its ``ready`` only registers the checks and the watched models."""
+"""The Django app. Its ``ready`` only registers the checks and what is watched."""
 
 from django.apps import AppConfig
 
@@ -14,8 +14,9 @@ class FurnitureEventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks, and watch the saves and deletes of the mapped models."""
-        from furniture_events.django import checks, saving  # noqa: PLC0415 - models exist now
+        """Register the checks, and watch the mapped models and the users."""
+        from furniture_events.django import checks, revoking, saving  # noqa: PLC0415 - models exist now
 
         checks.register()
         saving.watch()
+        revoking.watch_users()

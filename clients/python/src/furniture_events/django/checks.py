@@ -9,11 +9,13 @@ E005 a function that cannot be imported, or another value that maps nothing
 E006 a lookup that leads to no column, so that a field of the furniture is not mapped
 E007 ``WAKE = "listen"`` without PostgreSQL and psycopg 3.2
 E008 a token that is valid for longer than its user's session
+E009 ``TOKEN_ROOMS`` cannot be imported
 W001 an outbox that is not migrated, or that the routers do not allow
 W002 a column that may be NULL, for a field that the contract requires
 W003 models whose automatic primary keys give two pieces one ``furniture_id``
 W004 browsers connect to their own machine (``check --deploy``)
 W005 an https page connects to http (``check --deploy``)
+W006 users whose tokens cannot be revoked, because there is no KEY
 ==== ==============================================================================
 """
 
@@ -32,6 +34,7 @@ from django.core.exceptions import FieldDoesNotExist, FieldError
 from django.db import Error as DatabaseError
 from django.db import connections, router
 from django.db.models import AutoField, ForeignKey, Model
+from django.utils.module_loading import import_string
 
 from furniture_events._contract import FURNITURE_FIELDS
 from furniture_events.django import outbox
@@ -252,6 +255,21 @@ def _check_together(setting: Config) -> Iterator[CheckMessage]:
             8,
             "FURNITURE_EVENTS['TOKEN_SECONDS'] is more than SESSION_COOKIE_AGE.",
             "A page's token would be valid for longer than its user's session.",
+        )
+    if setting.token_rooms is not None:
+        try:
+            import_string(setting.token_rooms)
+        except ImportError as error:
+            yield _error(
+                9,
+                f"FURNITURE_EVENTS['TOKEN_ROOMS'] cannot be imported: {error}.",
+                "Name a function that gets a user and returns a list of rooms.",
+            )
+    if setting.token_secret is not None and setting.revoke_on and setting.key is None:
+        yield _warning(
+            6,
+            "Without FURNITURE_EVENTS['KEY'] the broker takes no revocations.",
+            "Set a key of the broker's SIO_PRODUCER_KEYS, or REVOKE_ON to [].",
         )
 
 

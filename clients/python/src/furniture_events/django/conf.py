@@ -4,7 +4,7 @@ Only this module reads the setting. It opens nothing. ``problems`` is for the sy
 ``config`` raises the first problem.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from threading import Lock
@@ -17,11 +17,13 @@ from django.core.signals import setting_changed
 from furniture_events import ConfigurationError, Producer
 from furniture_events._contract import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 
-__all__ = ["Config", "Problem", "config", "models", "per_setting", "problems"]
+__all__ = ["REVOKE_ON", "Config", "Problem", "config", "models", "per_setting", "problems"]
 
 Made = TypeVar("Made")
 
 _NAME = "FURNITURE_EVENTS"
+
+REVOKE_ON = ("logout", "password", "deactivation", "deletion")
 
 _MIN_SECRET_BYTES = 32
 """RFC 7518, section 3.2: a key for HS256 is at least as long as the hash."""
@@ -80,6 +82,17 @@ class Config:
     token_secret: str | None = field(default=None, repr=False)
     """The broker's ``SIO_JWT_SECRET``. None: pages get no token."""
     token_seconds: float = 300.0
+    token_rooms: str | None = None
+    """The dotted name of a function. It gets a user, and returns the rooms that they may see.
+
+    None: all rooms.
+    """
+    token_issuer: str | None = None
+    """The broker's ``SIO_JWT_ISSUER``."""
+    token_audience: str | None = None
+    """The broker's ``SIO_JWT_AUDIENCE``."""
+    revoke_on: Collection[str] = REVOKE_ON
+    """What ends a user's tokens, if ``token_secret`` is set."""
 
     def producer(self, **options: Any) -> Producer:
         """Make a producer for this broker, with options of ``Producer``."""
@@ -214,6 +227,20 @@ def _encoded(value: object) -> bytes:
         return b""
 
 
+def _text_or_none(value: object) -> str:
+    return "" if value is None or _encoded(value) else "a string that is not empty, or None"
+
+
+def _dotted_name_or_none(value: object) -> str:
+    is_valid = value is None or (isinstance(value, str) and value.count(".") > 0)
+    return "" if is_valid else "the dotted name of a function, or None"
+
+
+def _words(value: object) -> str:
+    is_valid = isinstance(value, list | tuple | set | frozenset) and set(value) <= set(REVOKE_ON)
+    return "" if is_valid else f"a list of words from {', '.join(map(repr, REVOKE_ON))}"
+
+
 def _models(value: object) -> str:
     is_valid = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
     return "" if is_valid else 'a dict from "app.Model" to a mapping'
@@ -225,6 +252,10 @@ _CHECKS: dict[str, Callable[[object], str]] = {
     "WAKE": _one_of("socket", "listen", "poll"),
     "WAKE_SOCKET": _socket_path_or_none,
     "TOKEN_SECRET": _secret_or_none,
+    "TOKEN_ROOMS": _dotted_name_or_none,
+    "TOKEN_ISSUER": _text_or_none,
+    "TOKEN_AUDIENCE": _text_or_none,
+    "REVOKE_ON": _words,
     "BATCH_EVENTS": _events,
     "BATCH_BYTES": _count,
 } | {

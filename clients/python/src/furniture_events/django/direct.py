@@ -12,17 +12,17 @@ from collections.abc import Sequence
 
 from django.db import connections, transaction
 
-from furniture_events import Producer, Published, TransportError
+from furniture_events import FurnitureEventsError, Producer, Published, TransportError
 from furniture_events._encoding import EncodedEvent
 from furniture_events.django.conf import config, per_setting
 from furniture_events.django.events import ChangeEvent
 
-__all__ = ["counts", "lose_on_commit", "publish_on_commit"]
+__all__ = ["counts", "lose_on_commit", "publish_on_commit", "revoke_on_commit"]
 
 _logger = logging.getLogger("furniture_events.django")
 
 counts: Counter[str] = Counter()
-"""This process's events: ``published`` and ``lost``."""
+"""This process's events: ``published`` and ``lost``, which counts lost revocations, too."""
 
 
 class _DirectProducer:
@@ -55,6 +55,13 @@ class _DirectProducer:
                 counts["published"] += 1
             else:
                 _lose(type(result).__name__)
+
+    def revoke(self, sub: str) -> None:
+        try:
+            self._producer.revoke(sub)
+        except FurnitureEventsError as error:
+            counts["lost"] += 1
+            _logger.error("revocation_lost reason=%r", type(error).__name__)  # noqa: TRY400
 
 
 def _lose(reason: str) -> None:
@@ -101,6 +108,11 @@ def publish_on_commit(events: Sequence[ChangeEvent], using: str) -> None:
     transaction.on_commit(sender.send, using=using, robust=True)
     savepoints = callbacks[-1][0]
     savepoints.clear()
+
+
+def revoke_on_commit(sub: str, using: str) -> None:
+    """Revoke the tokens of a subject when the transaction that is open commits."""
+    transaction.on_commit(lambda: _direct_producer().revoke(sub), using=using, robust=True)
 
 
 def lose_on_commit(error: Exception, using: str) -> None:

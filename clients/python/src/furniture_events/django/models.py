@@ -1,7 +1,7 @@
-"""The outbox: events that are committed and not yet published. And the lease of its relay.
+"""The outbox: events and revocations that are committed and not yet sent. And its relay's lease.
 
-The relay deletes a row when the broker has acknowledged its event. If the broker refuses an event
-permanently, its row stays, with the error.
+The relay deletes a row when the broker has acknowledged it. If the broker refuses a row
+permanently, it stays, with the error.
 """
 
 from typing import ClassVar
@@ -9,7 +9,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
-__all__ = ["OutboxEvent", "RelayLease"]
+__all__ = ["OutboxEvent", "OutboxRevocation", "RelayLease"]
 
 
 class OutboxEvent(models.Model):
@@ -34,6 +34,23 @@ class OutboxEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.furniture_id}"
+
+
+class OutboxRevocation(models.Model):
+    """A user whose tokens the broker must no longer accept."""
+
+    sub = models.TextField("subject", help_text="The primary key of the user.")
+    created_at = models.DateTimeField(default=timezone.now)
+    error = models.TextField(
+        blank=True, default="", help_text="Why the broker refuses it; empty while it is waiting."
+    )
+
+    class Meta:
+        verbose_name = "outbox revocation"
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return f"tokens of {self.sub}"
 
 
 class RelayLease(models.Model):

@@ -1,26 +1,28 @@
-"""The outbox's table: append events, read the oldest, delete or refuse them. It sends nothing."""
+"""The outbox's tables: append rows, read the oldest, delete or refuse them. It sends nothing."""
 
 import logging
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connections, transaction
-from django.db.models import Min, QuerySet
+from django.db.models import Count, Min, QuerySet
 from django.db.models.functions import Length
 from django.utils import timezone
 
 from furniture_events.django.events import ChangeEvent
-from furniture_events.django.models import OutboxEvent
+from furniture_events.django.models import OutboxEvent, OutboxRevocation
 from furniture_events.django.wakeups import wake_relay
 
 __all__ = [
     "Status",
     "append",
     "append_refused",
+    "append_revocation",
     "delete",
     "exists",
     "oldest",
+    "oldest_revocations",
     "refuse",
     "retry",
     "status",
@@ -29,12 +31,16 @@ __all__ = [
 
 _logger = logging.getLogger("furniture_events.django")
 
+_MODELS = (OutboxEvent, OutboxRevocation)
+
+Row = OutboxEvent | OutboxRevocation
+
 _INSERT_ROWS = 500
 """How many rows one INSERT has at most."""
 
 
 class Status(NamedTuple):
-    """How many events wait, how many were refused, and how old the oldest of each is, if any."""
+    """How many rows wait, how many were refused, and how old the oldest of each is, if any."""
 
     waiting: int
     oldest: timedelta | None
@@ -44,7 +50,8 @@ class Status(NamedTuple):
 
 def exists(using: str) -> bool:
     """Tell whether the database ``using`` is migrated, so that it has an outbox."""
-    return OutboxEvent._meta.db_table in connections[using].introspection.table_names()
+    names = connections[using].introspection.table_names()
+    return all(model._meta.db_table in names for model in _MODELS)
 
 
 def append(events: Sequence[ChangeEvent], using: str) -> None:
@@ -66,6 +73,12 @@ def append_refused(type: str, furniture_id: str, error: Exception, using: str) -
     row.error = _printable(f"{error.__class__.__name__}: {error}")
     row.save(using=using)
     _logger.error("event_refused row=%d reason=%s", row.pk, error.__class__.__name__)
+
+
+def append_revocation(sub: str, using: str) -> None:
+    """Add a revocation to the transaction that is open on ``using``; wake the relay."""
+    OutboxRevocation.objects.using(using).create(sub=sub)
+    wake_relay(using)
 
 
 def _printable(text: str) -> str:
@@ -104,30 +117,39 @@ def oldest(using: str, max_events: int, max_characters: int) -> list[OutboxEvent
     return list(rows.filter(pk__in=keys))
 
 
-def delete(rows: Collection[OutboxEvent], using: str) -> None:
-    """Delete events that the broker has acknowledged."""
-    OutboxEvent.objects.using(using).filter(pk__in=[row.pk for row in rows]).delete()
+def oldest_revocations(using: str, max_rows: int) -> list[OutboxRevocation]:
+    """Return the oldest waiting revocations."""
+    return list(OutboxRevocation.objects.using(using).filter(error="").order_by("id")[:max_rows])
 
 
-def refuse(row: OutboxEvent, error: str, using: str) -> None:
-    """Set an event aside that the broker refuses permanently."""
-    OutboxEvent.objects.using(using).filter(pk=row.pk).update(error=error)
+def delete(rows: Collection[Row], using: str) -> None:
+    """Delete rows of one table that the broker has acknowledged."""
+    for model in {type(row) for row in rows}:
+        model._base_manager.using(using).filter(pk__in=[row.pk for row in rows]).delete()
 
 
-def retry(rows: "QuerySet[OutboxEvent]") -> int:
-    """Let refused events wait again, at their old place; return their number."""
+def refuse(row: Row, error: str, using: str) -> None:
+    """Set a row aside that the broker refuses permanently."""
+    type(row)._base_manager.using(using).filter(pk=row.pk).update(error=error)
+
+
+def retry(rows: "QuerySet[Any]") -> int:
+    """Let refused rows wait again, at their old place; return their number."""
     with transaction.atomic(using=rows.db):
         wake_relay(rows.db)
         return rows.exclude(error="").update(error="")
 
 
 def status(using: str) -> Status:
-    """Count the events in the outbox."""
-    rows = waiting(using)
-    refused = OutboxEvent.objects.using(using).exclude(error="")
-    return Status(rows.count(), _age(rows), refused.count(), _age(refused))
+    """Count the events and the revocations in the outbox."""
+    rows = [model._base_manager.using(using) for model in _MODELS]
+    waiting, oldest_waiting = _count([each.filter(error="") for each in rows])
+    refused, oldest_refused = _count([each.exclude(error="") for each in rows])
+    return Status(waiting, oldest_waiting, refused, oldest_refused)
 
 
-def _age(rows: "QuerySet[OutboxEvent]") -> timedelta | None:
-    created_at = rows.aggregate(oldest=Min("created_at"))["oldest"]
-    return None if created_at is None else timezone.now() - created_at
+def _count(rows: "Sequence[QuerySet[Any]]") -> tuple[int, timedelta | None]:
+    found = [each.aggregate(number=Count("pk"), oldest=Min("created_at")) for each in rows]
+    times = [each["oldest"] for each in found if each["oldest"] is not None]
+    age = timezone.now() - min(times) if times else None
+    return sum(each["number"] for each in found), age

@@ -7,17 +7,18 @@ is delivered after it. So ``live`` reads the position before the view begins.
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from functools import wraps
 from threading import Lock
 from typing import Any
 
-import jwt
 from asgiref.sync import iscoroutinefunction, sync_to_async
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.cache import patch_cache_control
+from django.utils.module_loading import import_string
 
 from furniture_events import FurnitureEventsError
 from furniture_events.django.conf import config, per_setting
+from furniture_events.tokens import issue_token
 
 __all__ = ["describe", "live", "position"]
 
@@ -27,7 +28,7 @@ _ATTRIBUTE = "furniture_events_page"
 
 
 def live(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Read the log's position before the view queries the database.
+    """Read the log's position before the view queries the database; keep a token out of caches.
 
     The view may be sync or async. A class-based view: ``live(Page.as_view())``, or, with sync
     handlers, ``@method_decorator(live, name="dispatch")``.
@@ -37,16 +38,23 @@ def live(view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)
         async def live_async_view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             setattr(request, _ATTRIBUTE, await sync_to_async(_describe)(request))
-            return await view(request, *args, **kwargs)
+            return _private(request, await view(request, *args, **kwargs))
 
         return live_async_view
 
     @wraps(view)
     def live_view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         setattr(request, _ATTRIBUTE, _describe(request))
-        return view(request, *args, **kwargs)
+        return _private(request, view(request, *args, **kwargs))
 
     return live_view
+
+
+def _private(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Keep a page with a user's token out of caches that users share."""
+    if getattr(request, _ATTRIBUTE)["token"] is not None:
+        patch_cache_control(response, private=True)
+    return response
 
 
 def describe(request: HttpRequest) -> dict[str, str | None]:
@@ -117,6 +125,12 @@ def _token(user: Any) -> str | None:
     secret = config().token_secret
     if secret is None or user is None or not user.is_authenticated:
         return None
-    expires = datetime.now(UTC) + timedelta(seconds=config().token_seconds)
-    claims = {"sub": str(user.pk), "scope": "subscribe", "exp": expires}
-    return jwt.encode(claims, secret, algorithm="HS256")
+    rooms_of = config().token_rooms
+    return issue_token(
+        secret,
+        str(user.pk),
+        seconds=config().token_seconds,
+        rooms=None if rooms_of is None else import_string(rooms_of)(user),
+        iss=config().token_issuer,
+        aud=config().token_audience,
+    )

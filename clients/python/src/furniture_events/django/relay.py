@@ -1,19 +1,23 @@
-"""Drain the outbox: read the oldest events, publish them, delete the acknowledged ones.
+"""Drain the outbox: read the oldest rows, send them, delete the acknowledged ones.
 
 A relay may die at any point. The next one sends the same events with the same ids, and the broker
-recognises them. The relay sends an event of a piece only after the broker has answered the earlier
-event of that piece.
+recognises them. Revocations go first, and repeating them is harmless. The relay sends an event of a
+piece only after the broker has answered the earlier event of that piece.
 """
 
 import json
 import logging
 import random
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
+from django.conf import settings
 from django.db import Error, connections
+from django.utils import timezone
 
 from furniture_events import (
     FurnitureEventsError,
@@ -33,7 +37,7 @@ from furniture_events._encoding import EncodedEvent
 from furniture_events.django import outbox
 from furniture_events.django.conf import config
 from furniture_events.django.leadership import leadership
-from furniture_events.django.models import OutboxEvent
+from furniture_events.django.models import OutboxEvent, OutboxRevocation
 from furniture_events.django.wakeups import (
     StopSignal,
     WakeNotifications,
@@ -51,6 +55,12 @@ _logger = logging.getLogger("furniture_events.django")
 _EVENT_REFUSALS = (IdConflict, InvalidFurniture, InvalidJson, InvalidMessage, TooLarge, UnknownType)
 
 _MAX_DOUBLINGS = 32
+
+_MAX_REVOCATIONS = 100
+
+_MAX_TRANSACTION = timedelta(seconds=10)
+"""A user may still have got a token while the transaction that revokes them was open. A transaction
+of this length leaves none valid."""
 
 
 class Relay:
@@ -71,6 +81,7 @@ class Relay:
         self._active: bool | None = None  # unknown until the database has answered
         self._wake_sources: list[WakeSocket | WakeNotifications] = []
         self._failures = 0
+        self._revoke_at = 0.0
         self._max_events = self._config.batch_events
 
     def stop(self) -> None:
@@ -116,6 +127,7 @@ class Relay:
             FurnitureEventsError: the broker takes no events now.
             Error: the database failed.
         """
+        failure = self._revoke()
         while rows := outbox.oldest(self._using, self._max_events, self._config.batch_bytes):
             for batch in rounds(rows):
                 if self._stop_signal.is_set() or not self._leadership.hold():
@@ -124,7 +136,36 @@ class Relay:
                     break
                 self._failures = 0
                 self._max_events = min(self._max_events + 1, self._config.batch_events)
+        if failure is not None:
+            raise failure
         return True
+
+    def _revoke(self) -> FurnitureEventsError | None:
+        """Send the waiting revocations. Return the failure, if it probably forbids events, too.
+
+        A broker that takes no revocations, for example because the relay has no key, may still
+        take events. So the relay then tries again only after a while.
+        """
+        if time.monotonic() < self._revoke_at:
+            return None
+        while rows := outbox.oldest_revocations(self._using, _MAX_REVOCATIONS):
+            for row in rows:
+                if self._stop_signal.is_set() or not self._leadership.hold():
+                    return None
+                try:
+                    self._producer.revoke(row.sub, before=_before(row))
+                except InvalidMessage as error:
+                    _logger.error("revocation_refused row=%d", row.pk)  # noqa: TRY400
+                    outbox.refuse(row, str(error), self._using)
+                except FurnitureEventsError as error:
+                    if error.temporary:
+                        return error
+                    _logger.error("revocations_wait reason=%r", str(error))  # noqa: TRY400
+                    self._revoke_at = time.monotonic() + self._config.backoff_max_seconds
+                    return None
+                else:
+                    outbox.delete([row], self._using)
+        return None
 
     def _send(self, rows: Sequence[OutboxEvent]) -> bool:
         """Publish rows. Return False if only smaller requests can tell which row is at fault."""
@@ -225,6 +266,15 @@ def rounds(rows: Iterable[OutboxEvent]) -> list[list[OutboxEvent]]:
             batches.append([])
         batches[number].append(row)
     return batches
+
+
+def _before(row: OutboxRevocation) -> datetime:
+    """Return until when the tokens of a user were issued that are revoked: up to now, if possible.
+
+    If the relay is late, the user may have signed in again. So this is not long after the row.
+    """
+    before = min(timezone.now(), row.created_at + _MAX_TRANSACTION)
+    return before if settings.USE_TZ else timezone.make_aware(before)
 
 
 def _refuses_request(error: FurnitureEventsError) -> bool:

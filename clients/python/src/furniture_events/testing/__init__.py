@@ -13,9 +13,9 @@ from furniture_events._base import ProducerBase
 from furniture_events._sync import Producer
 from furniture_events._wire import Outcome, Send
 from furniture_events.errors import FurnitureEventsError
-from furniture_events.testing._broker import MemoryBroker, RecordedEvent
+from furniture_events.testing._broker import MemoryBroker, RecordedEvent, RecordedRevocation
 
-__all__ = ["AsyncInMemoryProducer", "InMemoryProducer", "RecordedEvent"]
+__all__ = ["AsyncInMemoryProducer", "InMemoryProducer", "RecordedEvent", "RecordedRevocation"]
 
 
 def _utc_now() -> datetime:
@@ -34,6 +34,11 @@ class _InMemory(ProducerBase):
         """The appended events, in order, without duplicates and refused events."""
         return self._broker.events
 
+    @property
+    def revocations(self) -> list[RecordedRevocation]:
+        """The revocations, in order."""
+        return self._broker.revocations
+
     def fail_next(
         self, error: FurnitureEventsError, *, times: int = 1, appended: bool = False
     ) -> None:
@@ -49,7 +54,7 @@ class _InMemory(ProducerBase):
         self._broker.fail_next(error, times, appended=appended)
 
     def clear(self) -> None:
-        """Forget all events, and all failures that ``fail_next`` asked for."""
+        """Forget all events and revocations, and all failures that ``fail_next`` asked for."""
         self._broker.clear()
 
 

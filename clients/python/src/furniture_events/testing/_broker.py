@@ -24,7 +24,7 @@ from furniture_events.testing._rules import (
     same_json,
 )
 
-__all__ = ["MemoryBroker", "RecordedEvent"]
+__all__ = ["MemoryBroker", "RecordedEvent", "RecordedRevocation"]
 
 _EPOCH = "memory"
 
@@ -38,6 +38,15 @@ class RecordedEvent:
     id: str
     offset: str
     timestamp: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRevocation:
+    """A revocation: the subject of the tokens, their issuer or None, and the last time of issue."""
+
+    sub: str
+    iss: str | None
+    before: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +64,18 @@ class MemoryBroker:
         self._events: list[RecordedEvent] = []
         self._by_id: dict[str, RecordedEvent] = {}
         self._appended = 0
+        self._revocations: list[RecordedRevocation] = []
         self._failures: deque[_Failure] = deque()
 
     @property
     def events(self) -> list[RecordedEvent]:
         with self._lock:
             return list(self._events)
+
+    @property
+    def revocations(self) -> list[RecordedRevocation]:
+        with self._lock:
+            return list(self._revocations)
 
     def fail_next(self, error: FurnitureEventsError, times: int, *, appended: bool) -> None:
         with self._lock:
@@ -70,6 +85,7 @@ class MemoryBroker:
         with self._lock:
             self._events.clear()
             self._by_id.clear()
+            self._revocations.clear()
             self._failures.clear()
 
     def handle(self, request: Request) -> Outcome:
@@ -85,6 +101,8 @@ class MemoryBroker:
         if request.method == "GET":
             return _json_answer(200, {"position": f"{_EPOCH}-{self._appended}"})
         document = json.loads(request.body)
+        if request.target == "/api/revocations":
+            return self._revoke(document)
         if "events" in document:
             return _json_answer(200, {"results": [self._item(item) for item in document["events"]]})
         try:
@@ -93,6 +111,12 @@ class MemoryBroker:
         except Refused as error:
             return _json_answer(error.http_status, problem_body(error), "application/problem+json")
         return _json_answer(200 if result["duplicate"] else 201, result)
+
+    def _revoke(self, document: dict[str, Any]) -> Answer:
+        before = document.get("before") or _text(self._now())
+        moment = datetime.fromisoformat(before)
+        self._revocations.append(RecordedRevocation(document["sub"], document.get("iss"), moment))
+        return _json_answer(201, {"sub": document["sub"], "before": before})
 
     def _item(self, event: dict[str, Any]) -> dict[str, object]:
         text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
@@ -126,13 +150,16 @@ class MemoryBroker:
         return recorded
 
     def _result(self, event: RecordedEvent, *, duplicate: bool) -> dict[str, object]:
-        timestamp = event.timestamp.isoformat(timespec="milliseconds")
         return {
             "id": event.id,
             "offset": event.offset,
-            "timestamp": timestamp,
+            "timestamp": _text(event.timestamp),
             "duplicate": duplicate,
         }
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
 
 
 def _json_answer(status: int, document: object, media: str = "application/json") -> Answer:

@@ -1,6 +1,6 @@
 // Keeps the list live. Django renders the list, and the broker sends every later change.
 
-const { url, since: rendered, token } = JSON.parse(
+const { url, since: rendered, token: first } = JSON.parse(
   document.getElementById("furniture-events").textContent,
 );
 const list = document.getElementById("muebles");
@@ -10,6 +10,8 @@ const state = document.getElementById("state");
 let since = rendered; // the list shows every event up to this position; null: unknown
 let waiting = null; // the events that arrive while the list is being loaded again
 let loads = 0;
+let token = first; // null: nobody is signed in, or the broker takes no tokens
+let isFresh = true;
 
 function find(id) {
   return [...list.rows].find((row) => row.dataset.id === id);
@@ -83,10 +85,23 @@ function say(text, live = false) {
   state.classList.toggle("live", live);
 }
 
+// A token is valid for minutes, and only as long as its user is signed in. So each later connection
+// has a token of its own.
+async function freshToken() {
+  if (!isFresh && first !== null) {
+    const answer = await fetch(state.dataset.fresh);
+    ({ token } = await answer.json());
+  }
+  isFresh = false;
+  return token;
+}
+
 await persist(loadClient);
 
 // A function, so that each connection sends the current `since`.
-const socket = io(url, { auth: (answer) => answer({ since, token }) });
+const socket = io(url, {
+  auth: async (answer) => answer({ token: await persist(freshToken), since }),
+});
 
 for (const type of ["furniture_created", "furniture_updated", "furniture_deleted"])
   socket.on(type, (event, offset) => {
@@ -101,6 +116,8 @@ socket.on("ready", ({ position, gap }) => {
   say("en directo", true);
 });
 socket.on("disconnect", () => say("sin conexión, reconectando…"));
-socket.on("connect_error", ({ message }) => {
-  if (!socket.active) say(`sin conexión: ${message}`); // refused: the client does not try again
+socket.on("connect_error", ({ message, data }) => {
+  if (socket.active) return; // the client tries again
+  const needsUser = data?.code === "unauthorized" && token === null;
+  say(needsUser ? "entre para ver los cambios en directo" : `sin conexión: ${message}`);
 });

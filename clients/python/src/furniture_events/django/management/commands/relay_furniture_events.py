@@ -17,7 +17,7 @@ from furniture_events.django.relay import Relay
 class Command(BaseCommand):
     """Publishes the outbox's events, until SIGTERM or SIGINT."""
 
-    help = "Publish the events of the outbox to the broker, now and after each commit."
+    help = "Send the outbox to the broker, now and after each commit."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         task.add_argument(
             "--status",
             action="store_true",
-            help="Print the number and the oldest age of waiting and of refused events.",
+            help="Print the number and the oldest age of waiting and of refused rows.",
         )
 
     def handle(self, *, database: str, once: bool, status: bool, verbosity: int, **_: Any) -> None:
