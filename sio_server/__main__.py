@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from sio_server import app, logs, settings
+from sio_server import app, logs, settings, terminal
 from sio_server.contract.errors import StartError
 
 
 def main() -> int:
-    """Run the server. Return the exit status."""
+    """Run the server, or another command. Return the exit status."""
     try:
+        if terminal.is_command(sys.argv[1:]):
+            return terminal.run(sys.argv[1:])
         loaded = settings.load()
         logs.configure(loaded.log_format, loaded.log_level)
         app.run(loaded)
