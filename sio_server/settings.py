@@ -20,6 +20,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
 
 from sio_server.contract.errors import StartError
+from sio_server.contract.origins import is_origin
 
 PREFIX = "SIO_"
 ENV_FILE = ".env"
@@ -34,14 +35,16 @@ SECRET_FIELDS = ("producer_keys", "jwt_secret")
 FILE_FIELDS = (*SECRET_FIELDS, "jwt_public_key", "event_log")
 """Settings that a file may hold, which a setting with ``_FILE`` names."""
 
-_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[^\s/:*?#@A-Z]+)(:(\d{1,5}|\*))?")
-
 Words = Annotated[tuple[str, ...], NoDecode]
 Secrets = Annotated[CliSuppress[tuple[SecretStr, ...]], NoDecode]
 
 
 class Settings(BaseSettings):
-    """Distribute furniture events to every consumer, on one port."""
+    """Distribute furniture events to every consumer, on one port.
+
+    Other commands, each with --help: key (makes a producer key), token (issues a token),
+    check-token (says what the server would do with a credential).
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -111,10 +114,13 @@ class Settings(BaseSettings):
     cors_origins: Words = Field(
         (),
         description="comma-separated origins of pages that may connect, besides the same origin, "
-        "such as https://example.com or http://localhost:*",
+        "such as https://example.com or http://localhost:*; * allows every origin, without its "
+        "user's credentials",
     )
     trusted_proxies: Words = Field(
-        (), description="comma-separated addresses or networks whose X-Forwarded-* headers count"
+        (),
+        description="comma-separated addresses or networks of proxies whose X-Forwarded-* and Forwarded "
+        "headers count",
     )
     ping_interval: float = Field(
         25, gt=0, allow_inf_nan=False, description="seconds between heartbeats"
@@ -227,7 +233,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
-            if not _ORIGIN.fullmatch(origin):
+            if not is_origin(origin):
                 raise ValueError(f"{origin!r} is not an origin such as https://example.com")
         return origins
 
@@ -235,7 +241,8 @@ class Settings(BaseSettings):
     @classmethod
     def _check_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
         for network in networks:
-            ipaddress.ip_network(network, strict=False)
+            if ipaddress.ip_network(network, strict=False).prefixlen == 0:
+                raise ValueError(f"{network} would let every client choose its own address")
         return networks
 
     @field_validator("event_log")

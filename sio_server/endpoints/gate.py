@@ -8,16 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping
 from typing import Any, NamedTuple
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from multidict import MultiMapping
 
+from sio_server.access.forwarding import is_in
 from sio_server.access.limits import Limits
+from sio_server.access.origins import Origins
 from sio_server.access.principals import Access, Principal
 from sio_server.access.rates import RateLimit
-from sio_server.access.sources import Source, is_in, locate, network_of, origin_allowed
+from sio_server.access.sources import Source, locate, network_of
 from sio_server.contract.errors import ContractError, Forbidden, RateLimited
 from sio_server.contract.events import Offset
+from sio_server.contract.origins import ANY
 from sio_server.contract.rooms import parse_room
+from sio_server.logs import get_logger
 from sio_server.metrics import Metrics
 from sio_server.net.front_context import Entered
 from sio_server.net.request import HttpRequest
@@ -25,6 +29,11 @@ from sio_server.settings import Settings
 
 COMMON_HEADERS = {"Server": "sio_server", "X-Content-Type-Options": "nosniff"}
 """The headers of every response. ``Server`` tells no version and no library."""
+
+MAX_MISREAD_PEERS = 10
+"""How many peers get a log line because their forwarding headers do not count."""
+
+log = get_logger("sio_server")
 
 _SOURCE = web.RequestKey("source", Source)
 
@@ -65,7 +74,8 @@ class Gate:
     ) -> None:
         self._access = access
         self._trusted_proxies = settings.trusted_proxies
-        self._allowed_origins = settings.allowed_origins
+        self._origins = Origins(settings.allowed_origins)
+        self._misread_peers: set[str] = set()
         self._limits = limits
         self._metrics = metrics
 
@@ -80,14 +90,30 @@ class Gate:
         source: Source | None = state.get(_SOURCE)
         if source is None:
             if isinstance(request, HttpRequest):
-                address = request.peer
+                address, is_http_1_1 = request.peer, request.is_http_1_1
             else:
                 peer = request.transport.get_extra_info("peername") if request.transport else None
                 address = peer[0] if isinstance(peer, tuple) else ""
+                is_http_1_1 = request.version == HttpVersion11
             source = state[_SOURCE] = locate(
-                address, request.scheme, request.headers, self._trusted_proxies
+                address,
+                request.scheme,
+                request.headers,
+                self._trusted_proxies,
+                is_http_1_1=is_http_1_1,
             )
+            if source.is_misread:
+                self._note_misread(address)
         return source
+
+    def _note_misread(self, peer: str) -> None:
+        """Log once that a peer's forwarding headers do not count; an operator may have missed it.
+
+        With a proxy that is not trusted, all its clients share the limits of one address.
+        """
+        if len(self._misread_peers) < MAX_MISREAD_PEERS and peer not in self._misread_peers:
+            self._misread_peers.add(peer)
+            log.warning("forwarding_ignored", peer=peer, setting="SIO_TRUSTED_PROXIES")
 
     def check_origin(self, request: AnyRequest) -> None:
         """Refuse the request of a page whose origin is not allowed.
@@ -95,16 +121,23 @@ class Gate:
         Raises:
             Forbidden: the origin is not allowed.
         """
-        if not self._has_allowed_origin(request):
+        origin = request.headers.get("Origin")
+        if origin is not None and not self._origins.allow(origin, self.source(request).base):
+            self._origins.note_refusal(origin)
             raise Forbidden("this origin may not connect; add it to SIO_CORS_ORIGINS to allow it")
 
     def response_headers(self, request: AnyRequest) -> dict[str, str]:
         """Return the headers of every response: the server's name, and which origin may read."""
         headers = {**COMMON_HEADERS, "Vary": "Origin"}
         origin = request.headers.get("Origin")
-        if origin is not None and self._has_allowed_origin(request):
+        if origin is None:
+            return headers
+        base = self.source(request).base
+        if self._origins.trust(origin, base):
             headers["Access-Control-Allow-Origin"] = origin
             headers["Access-Control-Allow-Credentials"] = "true"
+        elif self._origins.allow(origin, base):
+            headers["Access-Control-Allow-Origin"] = ANY
         return headers
 
     def identify(self, credential: str | None, source: Source) -> Principal:
@@ -200,12 +233,6 @@ class Gate:
         rooms = principal.choose_rooms(named)
         self._limits.check_rooms(rooms)
         return rooms
-
-    def _has_allowed_origin(self, request: AnyRequest) -> bool:
-        origin = request.headers.get("Origin")
-        if origin is None:  # no page of another origin sent it
-            return True
-        return origin_allowed(origin, self.source(request).base, self._allowed_origins)
 
 
 def since_in(query: MultiMapping[str]) -> Offset | None:

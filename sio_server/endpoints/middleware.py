@@ -25,11 +25,14 @@ logger = logging.getLogger("sio_server")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-PREFLIGHT_HEADERS = {
-    "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, Last-Event-ID",
-    "Access-Control-Max-Age": "600",
-}
+
+def preflight_headers(request: web.Request) -> dict[str, str]:
+    """Return the headers of the answer to a preflight: a page may send what it has asked for."""
+    headers = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Max-Age": "600"}
+    asked = request.headers.get("Access-Control-Request-Headers")
+    if asked is not None:
+        headers["Access-Control-Allow-Headers"] = asked
+    return headers
 
 
 class HttpHandler(FrontHandler):
@@ -93,7 +96,7 @@ class Middleware:
                 self._hub.check_open()
                 self._gate.check_origin(request)
             if request.method == "OPTIONS" and "Origin" in request.headers:
-                return web.Response(status=204, headers=PREFLIGHT_HEADERS)
+                return web.Response(status=204, headers=preflight_headers(request))
             return await handler(request)
         except ContractError as error:
             return self._refuse(request, error)

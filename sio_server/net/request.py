@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from sio_server.net.body import read_body
@@ -85,6 +85,11 @@ class HttpRequest:
         self.query = parse_query(target.partition("?")[2])
         self.state: dict[Any, Any] = {}
         self.aiohttp: web.BaseRequest | None = None
+
+    @property
+    def is_http_1_1(self) -> bool:
+        """Whether this is the version of the request. The front reads no other one itself."""
+        return self.aiohttp is None or self.aiohttp.version == HttpVersion11
 
     def forget_connection(self) -> None:
         """Release the connection after ``detach``. Method, target and headers stay readable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from collections.abc import Callable
@@ -223,6 +224,101 @@ async def test_every_transport_checks_the_origin(
             assert preflight.status == (204 if allowed else 403)
     status, _ = await publish(server.url, **headers)
     assert status == (201 if allowed else 403)
+
+
+PATHS = ("/socket.io/?EIO=4&transport=polling", "/api/events", "/api/stream", "/api/nothing")
+
+
+async def test_a_preflight_allows_what_it_asks_for(start_server: Start) -> None:
+    """Libraries add headers of their own. A page of another origin gets nothing."""
+    server = start_server(cors_origins=ORIGINS)
+    asked = {
+        "Origin": "https://tienda.example.com",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,traceparent,x-clientid",
+    }
+    async with aiohttp.ClientSession() as http:
+        for path in PATHS:
+            async with http.options(server.url + path, headers=asked) as response:
+                assert response.status == 204
+                granted = {
+                    name.removeprefix("Access-Control-"): value
+                    for name, value in response.headers.items()
+                    if name.startswith("Access-Control-")
+                }
+                assert granted == {
+                    "Allow-Origin": "https://tienda.example.com",
+                    "Allow-Credentials": "true",
+                    "Allow-Methods": "GET, POST",
+                    "Allow-Headers": "authorization,traceparent,x-clientid",
+                    "Max-Age": "600",
+                }
+            other = {**asked, "Origin": "https://evil.test"}
+            async with http.options(server.url + path, headers=other) as response:
+                assert response.status == 403
+                assert "Access-Control-Allow-Origin" not in response.headers
+
+
+async def test_an_asterisk_allows_every_origin_without_credentials(start_server: Start) -> None:
+    """A browser then gives the answer to a page only if the page sent no cookies."""
+    server = start_server(cors_origins="*,https://tienda.example.com")
+    async with aiohttp.ClientSession() as http:
+        for path in PATHS[:3]:
+            async with http.get(server.url + path, headers={"Origin": "null"}) as response:
+                assert response.headers["Access-Control-Allow-Origin"] == "*"
+                assert "Access-Control-Allow-Credentials" not in response.headers
+            named = {"Origin": "https://tienda.example.com"}
+            async with http.get(server.url + path, headers=named) as response:
+                assert response.headers["Access-Control-Allow-Origin"] == named["Origin"]
+                assert response.headers["Access-Control-Allow-Credentials"] == "true"
+
+
+async def test_refusals_of_origins_are_few_log_lines(start_server: Start) -> None:
+    """They name the origin and the setting, on every way in."""
+    server = start_server()
+    async with aiohttp.ClientSession(headers={"Origin": "https://evil.test"}) as http:
+        for path in (*PATHS, *PATHS):
+            async with http.get(server.url + path) as response:
+                assert response.status == 403
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await http.ws_connect(f"{server.url}/ws")
+        for number in range(20):
+            other = {"Origin": f"https://{number}.test"}
+            async with http.get(server.url + PATHS[0], headers=other) as response:
+                assert response.status in (403, 429)
+    server.wait_for_log("origin_refused", origin="https://8.test")
+    lines = [line for line in server.log if line["event"] == "origin_refused"]
+    assert len(lines) == 10
+    assert (lines[0]["origin"], lines[0]["setting"]) == ("https://evil.test", "SIO_CORS_ORIGINS")
+
+
+async def test_a_forgotten_proxy_is_one_log_line(start_server: Start) -> None:
+    """It names the peer and the setting. Without it, all clients share one address."""
+    server = start_server()
+    async with aiohttp.ClientSession(headers={"X-Forwarded-For": "198.51.100.7"}) as http:
+        for path in (*PATHS, *PATHS):
+            async with http.get(server.url + path):
+                pass
+    server.wait_for_log("forwarding_ignored")
+    (line,) = [line for line in server.log if line["event"] == "forwarding_ignored"]
+    assert (line["peer"], line["setting"]) == ("127.0.0.1", "SIO_TRUSTED_PROXIES")
+
+
+async def test_a_proxy_of_http_1_0_is_not_this_machine(start_server: Start) -> None:
+    """Such a proxy may add no header."""
+    server = start_server(open_publish="loopback")
+    body = json.dumps(GOOD)
+    statuses = []
+    for version in ("1.1", "1.0"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(
+            f"POST /api/events HTTP/{version}\r\nHost: localhost\r\nConnection: close\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body.encode())}\r\n\r\n"
+            f"{body}".encode()
+        )
+        statuses.append((await reader.read()).split()[1])
+        writer.close()
+    assert statuses == [b"201", b"403"]
 
 
 async def test_forwarding_headers_count_only_from_trusted_proxies(start_server: Start) -> None:

@@ -242,7 +242,7 @@ BAD_VALUES = [
             "https://example.com/path",
             "https://*.example.com",
             "https://",
-            "null",
+            "nul",
             "https://a.example https://b.example",
             "https://user@example.com",
             "https://example.com:port",
@@ -251,7 +251,16 @@ BAD_VALUES = [
     ],
     *[
         ("trusted_proxies", value)
-        for value in ("proxy", "10.0.0", "10.0.0.0/33", "10.0.0.1,proxy", "*", "10.0.0.1:80")
+        for value in (
+            "proxy",
+            "10.0.0",
+            "10.0.0.0/33",
+            "10.0.0.1,proxy",
+            "*",
+            "10.0.0.1:80",
+            "0.0.0.0/0",
+            "10.0.0.1,::/0",
+        )
     ],
     *[("max_message_bytes", value) for value in ("0", "1023", "64k")],
     ("max_batch_bytes", "1023"),
