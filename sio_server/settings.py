@@ -119,8 +119,8 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Words = Field(
         (),
-        description="comma-separated addresses or networks of proxies whose X-Forwarded-* and Forwarded "
-        "headers count",
+        description="comma-separated addresses or networks of proxies whose X-Forwarded-* and "
+        "Forwarded headers count",
     )
     ping_interval: float = Field(
         25, gt=0, allow_inf_nan=False, description="seconds between heartbeats"
