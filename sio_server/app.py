@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
 
 from aiohttp import web
 
@@ -38,7 +40,8 @@ from sio_server.metrics import Metrics
 from sio_server.net import openfiles
 from sio_server.net.front import HttpFront
 from sio_server.net.handler import Front
-from sio_server.net.listening import Listener, listen
+from sio_server.net.listening import Listener, listen, listen_raw
+from sio_server.net.tls import Certificate
 from sio_server.settings import Settings
 
 log = get_logger("sio_server")
@@ -68,6 +71,10 @@ def make_event_log(settings: Settings) -> EventLog:
         return ValkeyLog(settings.valkey_url, retention)
     path = settings.sqlite_path
     return MemoryLog(retention) if path is None else SqliteLog(path, retention)
+
+
+OPS = web.AppKey("ops", Ops)
+"""The endpoints for operators, which may have a port of their own."""
 
 
 def make_app(
@@ -133,7 +140,9 @@ def make_app(
     HttpApi(hub, gate, event_log, metrics, settings).add_routes(app)
     RevocationApi(hub, gate, settings).add_routes(app)
     SseApi(gate, fanout, connections, settings).add_routes(app)
-    Ops(hub, event_log, metrics).add_routes(app)
+    app[OPS] = Ops(hub, event_log, metrics)
+    if settings.ops_port is None:
+        app[OPS].add_routes(app)
     pages.add_routes(app)
 
     async def root(request: web.Request) -> web.StreamResponse:
@@ -161,69 +170,125 @@ async def serve(settings: Settings) -> None:
             max_connections=settings.max_connections,
             remedy="raise the hard limit of open files (ulimit -Hn), or lower SIO_MAX_CONNECTIONS",
         )
-    tokens = credentials.tokens(settings)
+    tokens, certificate = credentials.tokens(settings), credentials.certificate(settings)
     app, hub, socketio = make_app(settings, tokens=tokens)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
-    if tokens is not None and settings.jwt_jwks is not None:
-        loop.add_signal_handler(signal.SIGHUP, credentials.reload, tokens)
+    _reload_on_sighup(tokens if settings.jwt_jwks is not None else None, certificate)
     runner = web.AppRunner(app, shutdown_timeout=1)
-    listener: Listener | None = None
-    front: HttpFront | None = None
-    giving_back: asyncio.Task[None] | None = None
     http_logger = server_logger()
 
     def make_handler(front_connection: Front) -> asyncio.Protocol:
-        assert http_server is not None
+        assert runner.server is not None
         return HttpHandler(
             front_connection,
-            http_server,
+            runner.server,
             loop=loop,
             access_log=None,
             logger=http_logger,
             lingering_time=settings.connect_timeout,
         )
 
-    try:
+    async with AsyncExitStack() as ending:  # the last one ends first
+        ending.push_async_callback(hub.stop)
         await hub.start()
-        await runner.setup()
-        http_server = runner.server
+        ops_runner = await _serve_ops(app[OPS], settings)
+        if ops_runner is not None:
+            ending.push_async_callback(ops_runner.cleanup)
         front = socketio.front(make_handler)
-        listener = await _listen(front, settings)
+        ending.callback(front.abort)  # connections that have not closed yet
+        ending.push_async_callback(runner.cleanup)
+        await runner.setup()
+        ending.callback((await _listen(front, certificate, settings)).close)
         memory.tune_collector()
-        giving_back = asyncio.create_task(memory.give_back())
+        ending.callback(asyncio.create_task(memory.give_back()).cancel)
         sys.setswitchinterval(SWITCH_SECONDS)
         await stop.wait()
         await hub.drain()
-    finally:
-        if giving_back is not None:
-            giving_back.cancel()
-        if listener is not None:
-            listener.close()
-        await runner.cleanup()
-        if front is not None:
-            front.abort()  # connections that have not closed yet
-        await hub.stop()
     log.info("stopped")
 
 
-async def _listen(protocols: Callable[[], asyncio.BaseProtocol], settings: Settings) -> Listener:
+def _reload_on_sighup(tokens: Tokens | None, certificate: Certificate | None) -> None:
+    """Read these again on SIGHUP. Without any, SIGHUP ends the server."""
+    reloads: list[Callable[[], None]] = []
+    if tokens is not None:
+        reloads.append(partial(credentials.reload_keys, tokens))
+    if certificate is not None:
+        reloads.append(partial(credentials.reload_certificate, certificate))
+
+    def reload_all() -> None:
+        for reload in reloads:
+            reload()
+
+    if reloads:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload_all)
+
+
+async def _serve_ops(ops: Ops, settings: Settings) -> web.AppRunner | None:
+    """Serve the endpoints for operators on a port of their own, if the settings name one."""
+    if settings.ops_port is None:
+        return None
+    runner = web.AppRunner(ops.make_app(), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    site = web.TCPSite(runner, settings.host, settings.ops_port)
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        raise _cannot_listen(settings.host, settings.ops_port, error) from None
+    log.info("ops_listening", host=settings.host, port=runner.addresses[0][1])
+    return runner
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> StartError:
+    return StartError(f"can't listen on {host}:{port}: {os.strerror(error.errno or 0)}")
+
+
+async def _listen(
+    front: HttpFront, certificate: Certificate | None, settings: Settings
+) -> Listener:
     host, port = settings.host, settings.port
     try:
-        listener = await listen(protocols, host, port)
+        if certificate is None:
+            listener = await listen(front, host, port)
+        else:
+            accept = partial(front.accept, context=certificate.context)
+            listener = await listen_raw(accept, host, port)
     except OSError as error:
-        raise StartError(
-            f"can't listen on {host}:{port}: {os.strerror(error.errno or 0)}"
-        ) from None
-    if settings.open_publish != "off":
-        who = {"loopback": "this machine", "anyone": "anyone"}[settings.open_publish]
-        log.warning(
-            "publishing_is_open", to=who, because=f"SIO_OPEN_PUBLISH={settings.open_publish}"
-        )
-    log.info("listening", host=host, port=listener.port, event_log=settings.event_log_shown)
+        raise _cannot_listen(host, port, error) from None
+    _log_who_may_publish(settings)
+    log.info(
+        "listening",
+        host=host,
+        port=listener.port,
+        tls=settings.tls_cert is not None,
+        event_log=settings.event_log_shown,
+    )
     return listener
+
+
+def _log_who_may_publish(settings: Settings) -> None:
+    who = [f"key:{name}" for name in credentials.producer_keys(settings).names]
+    if settings.has_tokens:
+        who.append("tokens with the scope publish")
+    setting = f"SIO_OPEN_PUBLISH={settings.open_publish}"
+    if settings.open_publish == "loopback":
+        log.warning(
+            "publishing_is_open",
+            to="this machine",
+            because=setting,
+            beware="a proxy on this machine that adds no header opens it to everyone",
+        )
+    elif settings.open_publish == "anyone":
+        log.warning("publishing_is_open", to="anyone", because=setting)
+    elif not who:
+        log.warning(
+            "nobody_may_publish", remedy="set SIO_PRODUCER_KEYS, SIO_JWT_* or SIO_OPEN_PUBLISH"
+        )
+    if who:
+        log.info("publishing_needs_a_credential", of=", ".join(who))
 
 
 def run(settings: Settings) -> None:

@@ -60,6 +60,13 @@ class Settings(BaseSettings):
 
     host: str = Field("0.0.0.0", min_length=1, description="address to listen on")  # noqa: S104
     port: int = Field(8765, ge=0, le=65535, description="port to listen on; 0: any free port")
+    ops_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="port of /metrics, /healthz and /readyz alone; without it, they are on the "
+        "server's port",
+    )
     event_log: str = Field(
         "sqlite:///var/events.db",
         repr=False,  # it may hold a password
@@ -121,6 +128,12 @@ class Settings(BaseSettings):
         (),
         description="comma-separated addresses or networks of proxies whose X-Forwarded-* and "
         "Forwarded headers count",
+    )
+    tls_cert: Path | None = Field(
+        None, description="file of a certificate and its chain, in PEM; read again on SIGHUP"
+    )
+    tls_key: Path | None = Field(
+        None, description="file of the certificate's private key, in PEM; read again on SIGHUP"
     )
     ping_interval: float = Field(
         25, gt=0, allow_inf_nan=False, description="seconds between heartbeats"
@@ -257,11 +270,13 @@ class Settings(BaseSettings):
         raise ValueError("must be memory://, sqlite:///path or redis://host")
 
     @model_validator(mode="after")
-    def _check_auth(self) -> Settings:
+    def _check_together(self) -> Settings:
         if self.require_auth and not (self.producer_keys or self.has_tokens):
             raise ValueError(
                 "SIO_REQUIRE_AUTH without SIO_PRODUCER_KEYS or SIO_JWT_* would let nobody in"
             )
+        if (self.tls_cert is None) is not (self.tls_key is None):
+            raise ValueError("SIO_TLS_CERT and SIO_TLS_KEY go together")
         return self
 
     @property

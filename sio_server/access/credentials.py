@@ -1,4 +1,4 @@
-"""The credentials that the settings name: producer keys, and the keys that sign tokens."""
+"""The credentials that the settings name: producer keys, keys of tokens, and the certificate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sio_server.access.signing_keys import BadKey, SigningKey, from_jwks, from_p
 from sio_server.access.tokens import Tokens
 from sio_server.contract.errors import StartError
 from sio_server.logs import get_logger
+from sio_server.net.tls import BadCertificate, Certificate
 from sio_server.settings import Settings
 
 log = get_logger("sio_server")
@@ -69,7 +70,31 @@ def tokens(settings: Settings) -> Tokens | None:
     )
 
 
-def reload(tokens: Tokens) -> None:
+def certificate(settings: Settings) -> Certificate | None:
+    """Return the certificate of TLS, if the settings name one.
+
+    Raises:
+        StartError: it cannot be used.
+    """
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    try:
+        return Certificate(settings.tls_cert, settings.tls_key)
+    except BadCertificate as error:
+        raise StartError(f"SIO_TLS_CERT: {error}") from None
+
+
+def reload_certificate(certificate: Certificate) -> None:
+    """Read the certificate again. If it is bad, log it; the old one stays."""
+    try:
+        certificate.reload()
+    except BadCertificate as error:
+        log.error("certificate_not_reloaded", reason=str(error))  # noqa: TRY400 - enough
+    else:
+        log.info("certificate_reloaded")
+
+
+def reload_keys(tokens: Tokens) -> None:
     """Read the keys of tokens again. If one is bad, log it; the old keys stay."""
     try:
         tokens.reload()

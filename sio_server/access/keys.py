@@ -38,6 +38,11 @@ class ProducerKeys:
         """Return the number of keys."""
         return len(self._names)
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the keys, each once."""
+        return sorted({name for _, name in self._names})
+
     def name_of(self, presented: str) -> str | None:
         """Return the name of a key that a client presents; None if it is no key.
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import cast
 
 from sio_server.net.connection import TcpConnection
-from sio_server.net.front_context import FrontContext
+from sio_server.net.front_context import Entered, FrontContext
 from sio_server.net.front_requests import AiohttpRequests, OwnRequests
 from sio_server.net.head import (
     MAX_HEAD_BYTES,
@@ -50,6 +50,7 @@ class FrontConnection(asyncio.BufferedProtocol):
     __slots__ = (
         "_aiohttp",
         "_closing",
+        "_entered",
         "_eof",
         "_is_counted",
         "_leave",
@@ -66,8 +67,9 @@ class FrontConnection(asyncio.BufferedProtocol):
         "transport",
     )
 
-    def __init__(self, front: FrontContext) -> None:
+    def __init__(self, front: FrontContext, entered: Entered | None = None) -> None:
         self.front = front
+        self._entered = entered  # it was counted before its TLS handshake
         self.network: str | None = None
         self.received = bytearray()
         self.transport: asyncio.Transport
@@ -90,14 +92,20 @@ class FrontConnection(asyncio.BufferedProtocol):
         """Wait for a request; close at once if there are too many connections."""
         self.transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
-        entered = self.front.enter(peer[0] if isinstance(peer, tuple) else "")
+        entered = self._entered or self.front.enter(peer[0] if isinstance(peer, tuple) else "")
+        self._entered = None
         if entered is None:
             self.transport.abort()
             return
         self.network = entered.network
         self._leave = self.front.add(self.transport, entered.leave)
-        self.transport.set_write_buffer_limits(0)  # any unread byte stops the next request
+        # Any unread byte stops the next request. With 0, TLS in uvloop would pause for ever.
+        self.transport.set_write_buffer_limits(high=int(self._is_encrypted), low=0)
         self.front.reading.add(self)
+
+    @property
+    def _is_encrypted(self) -> bool:
+        return self.transport.get_extra_info("sslcontext") is not None
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the requests."""

@@ -94,6 +94,7 @@ class FrontContext:
         idle: the connections that wait for another request.
         unread: the connections whose client has not read the last response.
         transports: all open ones.
+        connect_timeout: seconds for a complete head, and for a TLS handshake before it.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class FrontContext:
         self.make_handler = make_handler
         self.heads = SimpleHeads(path)
         self.enter = limits.enter
+        self.connect_timeout = limits.connect_timeout
         self.incoming = limits.incoming
         self.keep_alive = f"timeout={limits.keepalive_seconds:.0f}"
         self.reading: Deadlines[Timed] = Deadlines(

@@ -109,7 +109,7 @@ def test_retrying_lets_refused_events_wait_again(client: Client, refused: Outbox
     rows = list(OutboxEvent.objects.values_list("pk", "event"))
     chosen = {"action": "retry", "_selected_action": [pk for pk, _ in rows]}
     answer = client.post(LIST, chosen, follow=True)
-    assert "1 refused events wait again." in answer.content.decode()
+    assert "1 refused rows wait again." in answer.content.decode()
     assert not OutboxEvent.objects.exclude(error="").exists()
     assert list(OutboxEvent.objects.values_list("pk", "event")) == rows
 

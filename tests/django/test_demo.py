@@ -345,6 +345,37 @@ async def test_a_user_who_signs_out_in_one_window_hears_nothing_in_another(
 
 
 @pytest.fixture
+def short_tokens(
+    tmp_path: Path, create_database: Callable[[], dict[str, Any] | None]
+) -> Iterator[Demo]:
+    """Run the demo for users who are signed in, with tokens that expire soon."""
+    running = Demo(
+        tmp_path,
+        create_database(),
+        "tests.django.demo_settings",
+        token_seconds=3,
+        require_auth="true",
+    )
+    yield running
+    running.stop()
+
+
+async def test_a_page_outlives_its_tokens(short_tokens: Demo, browser: Browser) -> None:
+    """It fetches fresh ones and recovers. It misses nothing, and never loads its list again."""
+    async with windows(browser, short_tokens.url, "ana") as (page,):
+        fetched: list[str] = []
+        page.on("request", lambda it: fetched.append(it.url) if it.resource_type == "fetch" else 0)
+        names = iter(range(1000))
+        with no_reload(page):
+            while len(fetched) < 3:
+                name = f"con ficha {next(names)}"
+                short_tokens.script(f"{CREATE}\ncreate({name!r})")
+                await page.get_by_text(name, exact=True).wait_for()
+            await wait_until_equal(short_tokens, page)
+        assert set(fetched) == {f"{short_tokens.url}/furniture-events/"}
+
+
+@pytest.fixture
 def command(
     tmp_path: Path, create_database: Callable[[], dict[str, Any] | None]
 ) -> Iterator[subprocess.Popen[str]]:

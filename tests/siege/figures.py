@@ -160,6 +160,7 @@ class Row:
         stopped: why the siege stopped the attack early, if it did.
         is_stuck: the publisher still waits after the rest.
         lacks_files: whether the attack opens more files than the server may have.
+        kept: the names of targets that another try of the same attack has kept.
     """
 
     attack: str
@@ -189,6 +190,7 @@ class Row:
     stopped: str | None = None
     is_stuck: bool = False
     lacks_files: bool = False
+    kept: frozenset[str] = frozenset()
 
     @property
     def of_one(self) -> float:

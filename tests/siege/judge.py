@@ -101,8 +101,24 @@ def judge(row: Row, calm: Row) -> list[Failure]:
     return [
         Failure(rule, row.log, row.attack, figures)
         for rule, is_broken, figures in _checks(row, calm)
-        if is_broken
+        if is_broken and rule.name not in row.kept
     ]
+
+
+def better(one: Row, other: Row, calm: Row) -> Row:
+    """Return the row of two tries. A target of ``REPEATED`` is missed if both have missed it.
+
+    Any other target is missed if one of them has missed it.
+    """
+
+    def misses(row: Row) -> set[Rule]:
+        return {failure.rule for failure in judge(row, calm)}
+
+    first, second = sorted(
+        (one, other), key=lambda row: (misses(row) <= REPEATED, len(misses(row)))
+    )
+    first.kept = frozenset(rule.name for rule in (misses(first) - misses(second)) & REPEATED)
+    return first
 
 
 def _checks(row: Row, calm: Row) -> Iterable[tuple[Rule, bool, str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.siege.attack import Attack, Files
 from tests.siege.field import Field
 from tests.siege.figures import Row
-from tests.siege.judge import REPEATED, Failure, Rule, judge, longest_allowed
+from tests.siege.judge import REPEATED, Failure, Rule, better, judge, longest_allowed
 from tests.siege.table import table
 
 CALM, ALL_AT_ONCE = "calm", "all at once"
@@ -165,7 +165,7 @@ class Siege:
         if broken and broken <= REPEATED and len(report.repeated) < self._most_repeated:
             report.repeated.append(name)
             again = self._besiege(name, attacks, seconds)
-            row = min(row, again, key=lambda it: len(judge(it, calm)))
+            row = better(row, again, calm)
             broken = {it.rule for it in judge(row, calm)}
         report.rows.append(row)
         if Rule.MEMORY_KEPT in broken:

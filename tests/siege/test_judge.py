@@ -15,6 +15,7 @@ from tests.siege.judge import (
     ONE_CONNECTION_BYTES,
     REPEATED,
     Rule,
+    better,
     judge,
     longest_allowed,
 )
@@ -113,6 +114,25 @@ def test_every_rule_has_a_planted_fault() -> None:
 def test_only_noise_and_a_level_of_memory_are_excuses_for_another_try() -> None:
     """No other target may be missed and then reached."""
     assert {Rule.LONG_WAIT, Rule.FEW_ACKS, Rule.MEMORY_KEPT} == REPEATED
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_two_tries_count_together(order: int) -> None:
+    """Noise is excused by a try without it, and another fault of either try is not."""
+    slow, kept, broken = good(), good(), good()
+    wait_longer(slow)
+    kept.rest += 1
+    broken.tracebacks.append("Traceback")
+    assert judge(better(*(slow, kept)[::order], CALM), CALM) == []
+    assert [it.rule for it in judge(better(*(slow, broken)[::order], CALM), CALM)] == [
+        Rule.TRACEBACK
+    ]
+    both = good()
+    wait_longer(both)
+    both.rest += 1
+    assert [it.rule for it in judge(better(*(kept, both)[::order], CALM), CALM)] == [
+        Rule.MEMORY_KEPT
+    ]
 
 
 def test_a_server_that_may_not_open_files_may_shut_newcomers_out_if_it_says_so() -> None:

@@ -91,6 +91,7 @@ class Demo:
         folder: the folder of its files.
         database: an entry of Django's DATABASES for PostgreSQL; None: SQLite.
         settings: the site's settings module.
+        token_seconds: how long a page's token is valid.
         broker_settings: further settings of the broker.
     """
 
@@ -99,6 +100,7 @@ class Demo:
         folder: Path,
         database: dict[str, Any] | None,
         settings: str,
+        token_seconds: float = 300,
         **broker_settings: object,
     ) -> None:
         self.folder = folder
@@ -112,6 +114,7 @@ class Demo:
             "FURNITURE_EVENTS_KEY": KEY,
             "FURNITURE_EVENTS_TOKEN_SECRET": TOKEN_SECRET,
             "GATES": str(folder),
+            "TOKEN_SECONDS": str(token_seconds),
         }
         self._run("-m", "django", "migrate")
         self._run("-m", "django", "seed")

@@ -11,6 +11,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.support import secrets
+
 TIMEOUT = 20
 
 
@@ -44,6 +46,7 @@ class Plain:
         message = await self.socket.receive(TIMEOUT)
         if message.type is not aiohttp.WSMsgType.TEXT:
             raise Closed(self.socket.close_code)
+        secrets.check(str(message.data), "a message")
         return str(message.data)
 
     async def receive(self) -> dict[str, Any]:
@@ -96,6 +99,7 @@ class RawSocketIO:
         if packet.startswith("44"):
             raise ConnectionRefusedError(json.loads(packet[2:]))
         self.connected = json.loads(packet[2:])
+        secrets.note(self.connected.get("pid", ""))
         self.ready = json.loads((await self.receive('42["ready"'))[2:])[1]
 
     async def send(self, packet: str) -> None:
@@ -124,6 +128,8 @@ class RawSocketIO:
                 elif packet == "1":
                     raise Closed(None)
                 elif packet.startswith(prefixes):
+                    if not packet.startswith("40"):  # the answer with the ``pid``
+                        secrets.check(packet, "a packet")
                     return packet
             if self._socket is not None:
                 message = await self._socket.receive(TIMEOUT)

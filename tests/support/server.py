@@ -15,8 +15,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from tests.support import secrets
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 20
@@ -93,6 +96,8 @@ class Server:
             "rate_limit": 100_000,
             **settings,
         }
+        self._first_secret = secrets.count()
+        secrets.note_settings(chosen)
         environment = {name: value for name, value in os.environ.items() if name[:4] != "SIO_"}
         environment |= {f"SIO_{name.upper()}": str(value) for name, value in chosen.items()}
         environment["PYTHONPATH"] = str(ROOT)
@@ -164,16 +169,22 @@ class Server:
     def stop(self) -> int:
         """Send SIGTERM, as a supervisor does; return the exit status."""
         if self.process.poll() is None:
+            with suppress(OSError), urllib.request.urlopen(f"{self.url}/metrics", timeout=1) as it:
+                secrets.check(it.read().decode(), "/metrics", self._first_secret)
             self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(TIMEOUT)
-        self._reader.join(TIMEOUT)
+        self._check_log()
         return status
 
     def kill(self) -> None:
         """Send SIGKILL and wait for the end."""
         self.process.kill()
         self.process.wait(TIMEOUT)
+        self._check_log()
+
+    def _check_log(self) -> None:
         self._reader.join(TIMEOUT)
+        secrets.check("".join(self.raw), "the log", self._first_secret)
 
 
 def start_expecting_failure(folder: Path, *arguments: str, **settings: object) -> str:

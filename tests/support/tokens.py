@@ -14,6 +14,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.support import secrets
+
 SECRET = "a-secret-of-at-least-32-bytes-for-tests"
 OLD_SECRET = "the-former-secret-of-at-least-32-bytes!"
 
@@ -56,7 +58,7 @@ def token(
     **changes: Any,
 ) -> str:
     """Return a signed token; see ``claims``."""
-    return jwt.encode(claims(**changes), key, algorithm, headers)
+    return secrets.note(jwt.encode(claims(**changes), key, algorithm, headers))
 
 
 def raw_token(header: Any, payload: Any, secret: bytes = SECRET.encode()) -> str:
@@ -64,7 +66,7 @@ def raw_token(header: Any, payload: Any, secret: bytes = SECRET.encode()) -> str
     parts = [it if isinstance(it, bytes) else json.dumps(it).encode() for it in (header, payload)]
     text = b".".join(map(_base64, parts))
     signature = hmac.new(secret, text, hashlib.sha256).digest()
-    return (text + b"." + _base64(signature)).decode()
+    return secrets.note((text + b"." + _base64(signature)).decode())
 
 
 def _base64(data: bytes) -> bytes:

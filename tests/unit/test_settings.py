@@ -15,6 +15,7 @@ from sio_server.settings import SECRET_FIELDS, Settings, load
 DEFAULTS = {
     "host": "0.0.0.0",
     "port": 8765,
+    "ops_port": None,
     "event_log": "sqlite:///var/events.db",
     "retention_seconds": 86_400,
     "retention_events": 100_000,
@@ -34,6 +35,8 @@ DEFAULTS = {
     "require_auth": False,
     "cors_origins": (),
     "trusted_proxies": (),
+    "tls_cert": None,
+    "tls_key": None,
     "ping_interval": 25,
     "ping_timeout": 20,
     "connect_timeout": 10,
@@ -121,6 +124,9 @@ def test_every_setting_is_an_option_and_a_variable(
     text = values.get(field, "4711")
     if field == "require_auth":
         monkeypatch.setenv("SIO_PRODUCER_KEYS", "k")
+    if field in ("tls_cert", "tls_key"):
+        other = {"tls_cert": "SIO_TLS_KEY", "tls_key": "SIO_TLS_CERT"}[field]
+        monkeypatch.setenv(other, "key.pem")
     if field.endswith("_file"):
         Path(text).write_text("memory://" if field == "event_log_file" else "4711")
     option = f"--{field.replace('_', '-')}"

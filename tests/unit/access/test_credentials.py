@@ -69,7 +69,7 @@ def test_the_files_of_keys_are_read_again(tmp_path: Path) -> None:
     with pytest.raises(Unauthorized):
         tokens.verify(new)
     with structlog.testing.capture_logs() as lines:
-        credentials.reload(tokens)
+        credentials.reload_keys(tokens)
         tokens.verify(new)
         path.write_text("{")
         credentials.reload(tokens)

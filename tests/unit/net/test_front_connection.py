@@ -48,9 +48,9 @@ class Transport:
         """Record the bytes."""
         self.written += data
 
-    def set_write_buffer_limits(self, high: int) -> None:
+    def set_write_buffer_limits(self, high: int, low: int) -> None:
         """Check that any unread byte counts."""
-        assert high == 0
+        assert high == low == 0
 
     def get_write_buffer_size(self) -> int:
         """Return the number of bytes that the client has not read."""
