@@ -72,6 +72,6 @@ def test_the_files_of_keys_are_read_again(tmp_path: Path) -> None:
         credentials.reload_keys(tokens)
         tokens.verify(new)
         path.write_text("{")
-        credentials.reload(tokens)
+        credentials.reload_keys(tokens)
         tokens.verify(new)
     assert [line["event"] for line in lines] == ["keys_reloaded", "keys_not_reloaded"]
