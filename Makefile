@@ -9,7 +9,7 @@ BROWSER_CLIENT := sio_server/static/socket.io
 # examples work. A value in the environment or in .env takes precedence.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: help run cluster demo test fuzz histories chaos siege django-kills check format bench bench-django docs clean browser-client
+.PHONY: help run cluster demo test fuzz histories chaos siege django-kills check audit lock format bench bench-django docs clean browser-client
 .DEFAULT_GOAL := run
 
 help: ## list these targets
@@ -63,6 +63,16 @@ check: $(VENV)/tests ## check the format, the lint rules, the types and the impo
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m tests.support.audit
+
+audit: $(VENV)/tests ## ask the advisory services about the dependencies; `make check` does it, too
+	$(BIN)/python -m tests.support.audit
+
+# The exact versions for every system and every supported Python, with the hashes of all files.
+lock: $(VENV)/tests ## write requirements.txt from requirements.in
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile requirements.in --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --custom-compile-command 'make lock' --quiet --output-file requirements.txt
 
 format: $(VENV)/tests ## format the Python code and fix simple lint errors
 	$(BIN)/ruff format .
@@ -86,7 +96,8 @@ $(VENV)/server: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, but $(PYTHON) is missing or older: make PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes -r requirements.txt
 	@touch $@
 
 $(VENV)/demo: $(VENV)/server examples/django_catalog/requirements.txt clients/python/pyproject.toml

@@ -21,6 +21,7 @@ from sio_server.access.tokens import Tokens
 from sio_server.contract.errors import StartError
 from sio_server.delivery.connections import Connections
 from sio_server.delivery.fanout import Fanout
+from sio_server.delivery.revocations import RevocationFollower
 from sio_server.delivery.sessions import ConsumerSessions
 from sio_server.endpoints.gate import Gate
 from sio_server.endpoints.http import HttpApi
@@ -124,7 +125,7 @@ def make_app(
         sessions,
         connections,
         access,
-        revocations,
+        RevocationFollower(event_log, revocations, connections),
         limits,
         metrics,
         settings.drain_seconds,
@@ -133,7 +134,8 @@ def make_app(
 
     app = web.Application(client_max_size=settings.max_batch_bytes)
     Middleware(hub, gate, settings.keepalive_seconds).install(app)
-    socketio = SocketIO(hub, gate, fanout, sessions, connections, limits, settings)
+    administrator = credentials.administrator(settings, limits)
+    socketio = SocketIO(hub, gate, fanout, sessions, connections, limits, administrator, settings)
     sockets = PlainWebSocket(hub, gate, fanout, connections, settings)
     pages = Pages()
     socketio.add_routes(app)

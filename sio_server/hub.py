@@ -14,7 +14,6 @@ from typing import Any
 from sio_server.access.identity import Identity
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Access, Principal
-from sio_server.access.revocations import Revocations
 from sio_server.contract.commands import Authenticate, Command, Ping, Publish, Subscribe
 from sio_server.contract.errors import (
     ContractError,
@@ -36,6 +35,7 @@ from sio_server.delivery.catchup import PAGE_EVENTS
 from sio_server.delivery.connections import DRAIN_PAUSE_SECONDS, Connection, Connections
 from sio_server.delivery.fanout import Fanout
 from sio_server.delivery.recent import MAX_RECENT_EVENTS
+from sio_server.delivery.revocations import RevocationFollower
 from sio_server.delivery.sessions import ConsumerSessions
 from sio_server.eventlog.contract import EventLog
 from sio_server.eventlog.session_contract import Superseded
@@ -49,9 +49,6 @@ log = get_logger("sio_server")
 EXPIRY_SECONDS = 1.0
 """How often the server looks for clients whose tokens have expired."""
 
-REVOCATION_SECONDS = 1.0
-"""How often the server asks a shared log for the revocations of other servers."""
-
 
 class Hub:
     """The hub of one server.
@@ -62,7 +59,7 @@ class Hub:
         sessions: stores a change of rooms before it is acknowledged.
         connections: the consumers to close when the server drains.
         access: identifies the client of a fresh token.
-        revocations: the revoked tokens.
+        revocations: stores the revocations of tokens, and lets them count.
         limits: bounds the rooms of a connection.
         metrics: the counters.
         drain_seconds: the longest time that a drain takes.
@@ -75,7 +72,7 @@ class Hub:
         sessions: ConsumerSessions,
         connections: Connections,
         access: Access,
-        revocations: Revocations,
+        revocations: RevocationFollower,
         limits: Limits,
         metrics: Metrics,
         drain_seconds: float,
@@ -86,7 +83,6 @@ class Hub:
         self._connections = connections
         self._access = access
         self._revocations = revocations
-        self._last_revocation = ""
         self._limits = limits
         self._metrics = metrics
         self._drain_seconds = drain_seconds
@@ -109,12 +105,12 @@ class Hub:
         self._event_log.on_break = self._fanout.jump_to
         with suppress(LogUnavailable):  # once the log is reached, its tail breaks and says where
             await self._load_recent_events()
-            await self._load_revocations()
+            await self._revocations.load()
         self._tail_task = asyncio.create_task(self._deliver(tail))
         self._superseded_task = asyncio.create_task(self._close_superseded(superseded))
         self._access_tasks = [
             asyncio.create_task(self._end_expired()),
-            asyncio.create_task(self._follow_revocations()),
+            asyncio.create_task(self._revocations.follow()),
         ]
 
     async def stop(self) -> None:
@@ -187,29 +183,8 @@ class Hub:
             await asyncio.sleep(EXPIRY_SECONDS)
             self._connections.end_expired()
 
-    async def _follow_revocations(self) -> None:
-        while self._event_log.shared or not self._revocations.are_known:
-            await asyncio.sleep(REVOCATION_SECONDS)
-            try:
-                await self._load_revocations()
-            except LogUnavailable:
-                pass  # the log says so
-            except Exception:  # one failure must not end all of this
-                log.exception("revocations_not_loaded")
-
-    async def _load_revocations(self) -> None:
-        """Take the revocations that any server has added since the last call."""
-        at_end = False
-        while not at_end:
-            page = await self._event_log.revocations.read(self._last_revocation)
-            at_end, self._last_revocation = page.at_end, page.position
-            if page.revocations:
-                self._revocations.add(page.revocations)
-                self._connections.end_revoked()
-        self._revocations.are_known = True
-
     async def revoke(self, principal: Principal, revocation: Revocation) -> None:
-        """Revoke tokens: on this server at once, on the others soon, and after restarts.
+        """Revoke tokens; see ``RevocationFollower.add``.
 
         Raises:
             LogUnavailable: the log cannot be reached. The tokens may be revoked.
@@ -217,9 +192,7 @@ class Hub:
         """
         principal.check_revoke()
         self.check_open()
-        await self._event_log.revocations.add(revocation)
-        self._revocations.add([revocation])
-        self._connections.end_revoked()
+        await self._revocations.add(revocation)
         tokens = Identity("token", revocation.subject, revocation.issuer)
         log.info("revoked", tokens=str(tokens), by=str(principal.identity))
 

@@ -29,11 +29,13 @@ LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 
 VALKEY_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
 
-SECRET_FIELDS = ("producer_keys", "jwt_secret")
+SECRET_FIELDS = ("producer_keys", "jwt_secret", "admin_password")
 """Settings that are not options of the command line: every user of a machine sees those."""
 
 FILE_FIELDS = (*SECRET_FIELDS, "jwt_public_key", "event_log")
 """Settings that a file may hold, which a setting with ``_FILE`` names."""
+
+BCRYPT_HASH = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 
 Words = Annotated[tuple[str, ...], NoDecode]
 Secrets = Annotated[CliSuppress[tuple[SecretStr, ...]], NoDecode]
@@ -103,6 +105,13 @@ class Settings(BaseSettings):
     )
     jwt_public_key_file: Path | None = Field(None, description="file with SIO_JWT_PUBLIC_KEY")
     event_log_file: Path | None = Field(None, description="file with SIO_EVENT_LOG")
+    admin_username: str | None = Field(
+        None, min_length=1, description="name of the administrator, for the Socket.IO Admin UI"
+    )
+    admin_password: CliSuppress[SecretStr | None] = Field(
+        None, description="bcrypt hash of the administrator's password"
+    )
+    admin_password_file: Path | None = Field(None, description="file with SIO_ADMIN_PASSWORD")
     jwt_jwks: Path | None = Field(
         None, description="file of public keys of tokens (JSON Web Key Set); read again on SIGHUP"
     )
@@ -250,6 +259,13 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is not an origin such as https://example.com")
         return origins
 
+    @field_validator("admin_password")
+    @classmethod
+    def _check_hash(cls, password: SecretStr | None) -> SecretStr | None:
+        if password is not None and not BCRYPT_HASH.fullmatch(password.get_secret_value()):
+            raise ValueError("must be a bcrypt hash, such as htpasswd -nB writes after the colon")
+        return password
+
     @field_validator("trusted_proxies")
     @classmethod
     def _check_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
@@ -275,6 +291,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "SIO_REQUIRE_AUTH without SIO_PRODUCER_KEYS or SIO_JWT_* would let nobody in"
             )
+        if (self.admin_username is None) is not (self.admin_password is None):
+            raise ValueError("SIO_ADMIN_USERNAME and SIO_ADMIN_PASSWORD go together")
         if (self.tls_cert is None) is not (self.tls_key is None):
             raise ValueError("SIO_TLS_CERT and SIO_TLS_KEY go together")
         return self

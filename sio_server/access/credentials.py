@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from sio_server.access.administrators import Administrator
 from sio_server.access.keys import ProducerKeys
+from sio_server.access.limits import Limits
 from sio_server.access.signing_keys import BadKey, SigningKey, from_jwks, from_pem, from_secrets
 from sio_server.access.tokens import Tokens
 from sio_server.contract.errors import StartError
@@ -67,6 +69,15 @@ def tokens(settings: Settings) -> Tokens | None:
         settings.jwt_audience,
         settings.jwt_issuer,
         settings.max_token_seconds,
+    )
+
+
+def administrator(settings: Settings, limits: Limits) -> Administrator | None:
+    """Return the administrator, if the settings name one."""
+    if settings.admin_username is None or settings.admin_password is None:
+        return None
+    return Administrator(
+        settings.admin_username, settings.admin_password.get_secret_value(), limits
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 from aiohttp import web
 from socketio.exceptions import ConnectionRefusedError as Refused
 
+from sio_server.access.administrators import Administrator
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Principal
 from sio_server.contract.commands import Command, parse_event_arguments
@@ -20,6 +21,7 @@ from sio_server.contract.errors import (
     InvalidJson,
     InvalidMessage,
     LogUnavailable,
+    RateLimited,
     ShuttingDown,
 )
 from sio_server.delivery.connections import Connection, Connections, Ends
@@ -46,6 +48,7 @@ from sio_server.engine import (
 )
 from sio_server.eventlog.contract import Bounds
 from sio_server.hub import Hub
+from sio_server.logs import get_logger
 from sio_server.net.front import HttpFront
 from sio_server.net.front_context import FrontLimits
 from sio_server.net.handler import Front
@@ -53,6 +56,9 @@ from sio_server.net.incoming import Incoming
 from sio_server.settings import Settings
 
 logger = logging.getLogger("sio_server")
+log = get_logger("sio_server")
+
+ADMIN_NAMESPACE = "/admin"
 
 _DEAD_REASONS = frozenset(("ping timeout", "transport error"))
 """The reasons for which a connection counts as dead, as python-engineio names them."""
@@ -68,6 +74,7 @@ class SocketIO:
         sessions: stores the sessions that clients can recover.
         connections: the open connections.
         limits: the rate limit and the rooms of a connection.
+        administrator: may use the Admin UI; None: nobody may, and it is off.
         settings: the engine's options.
     """
 
@@ -79,6 +86,7 @@ class SocketIO:
         sessions: ConsumerSessions,
         connections: Connections,
         limits: Limits,
+        administrator: Administrator | None,
         settings: Settings,
     ) -> None:
         self._hub = hub
@@ -110,6 +118,15 @@ class SocketIO:
         )
         self.server.on("disconnect", self._disconnect)
         self.server.on("*", self._event)
+        self._administrator = administrator
+        if administrator is not None:
+            # Its mode "production" counts clients and packets, and shows no client.
+            self.server.instrument(
+                auth=lambda auth: True,  # ``open`` has checked it
+                namespace=ADMIN_NAMESPACE,
+                mode="production",
+                read_only=True,
+            )
 
     def add_routes(self, app: web.Application) -> None:
         """Serve the endpoint."""
@@ -128,6 +145,8 @@ class SocketIO:
         if session.closed:
             raise SessionsUnavailable
         client = self._client_of(session)
+        if namespace != "/":
+            return await self._open_admin(client, auth)
         try:
             self._count_connect(client)
             self._hub.check_open()
@@ -155,6 +174,18 @@ class SocketIO:
         if consumer_session is None:
             return AcceptedSession()
         return AcceptedSession(consumer_session.sid, consumer_session.pid)
+
+    async def _open_admin(self, client: SocketIOClient, auth: Mapping[str, Any]) -> AcceptedSession:
+        """Let an administrator connect to the Admin UI's namespace."""
+        try:
+            self._count_connect(client)
+        except RateLimited as error:
+            raise Refused(error.message, error.as_dict()) from None
+        administrator = self._administrator
+        if administrator is None or not await administrator.check(auth, client.source):
+            raise Refused("invalid credentials")
+        log.info("admin_connected", address=client.source.address)
+        return AcceptedSession()
 
     def _client_of(self, session: EngineSession) -> SocketIOClient:
         """Return the client of an Engine.IO session. It stays the same for every CONNECT."""
@@ -247,7 +278,7 @@ class SocketIO:
     ) -> None:
         """Store where the consumer was, or end its session; see ``SessionRegistry``."""
         connection = self._client_of(session).connection
-        if connection is None or connection.session is None:
+        if namespace != "/" or connection is None or connection.session is None:
             return
         last_seen = self._fanout.last_seen(connection.cursor)
         try:

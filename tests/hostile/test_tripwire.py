@@ -142,9 +142,7 @@ def test_the_installed_release_has_each_listed_name(owner: str, name: str) -> No
 def test_the_installed_releases_are_the_pinned_ones(distribution: str) -> None:
     """The names were checked against these releases."""
     pins = dict(
-        line.split("==")
-        for line in (ROOT / "requirements.txt").read_text().splitlines()
-        if re.fullmatch(r"[\w-]+==[\w.]+", line)
+        re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     )
     assert version(distribution) == pins[distribution]
 

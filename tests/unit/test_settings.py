@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from sio_server.contract.errors import StartError
 from sio_server.settings import SECRET_FIELDS, Settings, load
 
+BCRYPT_HASH = "$2b$04$" + "a" * 53
+
 DEFAULTS = {
     "host": "0.0.0.0",
     "port": 8765,
@@ -27,6 +29,9 @@ DEFAULTS = {
     "jwt_secret_file": None,
     "jwt_public_key_file": None,
     "event_log_file": None,
+    "admin_username": None,
+    "admin_password": None,
+    "admin_password_file": None,
     "jwt_jwks": None,
     "jwt_audience": None,
     "jwt_issuer": None,
@@ -120,15 +125,21 @@ def test_every_setting_is_an_option_and_a_variable(
         "log_level": "debug",
         "max_json_depth": "65",
         "max_attachments": "11",
+        "admin_password": BCRYPT_HASH,
     }
     text = values.get(field, "4711")
     if field == "require_auth":
         monkeypatch.setenv("SIO_PRODUCER_KEYS", "k")
+    if field == "admin_username":
+        monkeypatch.setenv("SIO_ADMIN_PASSWORD", BCRYPT_HASH)
+    if field in ("admin_password", "admin_password_file"):
+        monkeypatch.setenv("SIO_ADMIN_USERNAME", "admin")
     if field in ("tls_cert", "tls_key"):
         other = {"tls_cert": "SIO_TLS_KEY", "tls_key": "SIO_TLS_CERT"}[field]
         monkeypatch.setenv(other, "key.pem")
     if field.endswith("_file"):
-        Path(text).write_text("memory://" if field == "event_log_file" else "4711")
+        contents = {"event_log_file": "memory://", "admin_password_file": BCRYPT_HASH}
+        Path(text).write_text(contents.get(field, "4711"))
     option = f"--{field.replace('_', '-')}"
     env_file.write_text(f"SIO_{field.upper()}={text}\n")
     by_file = load([])
