@@ -54,7 +54,12 @@ class Administrator:
             return True
         with suppress(RateLimited):
             guesses.count()
-        log.warning("credential_refused", address=source.address, reason="not the administrator's")
+        log.warning(
+            "credential_refused",
+            address=source.address,
+            reason="not the administrator's",
+            setting="SIO_ADMIN_PASSWORD",
+        )
         return False
 
     def _has_password(self, password: bytes) -> bool:

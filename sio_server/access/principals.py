@@ -190,7 +190,14 @@ class Access:
         except Unauthorized as error:
             with suppress(RateLimited):
                 guesses.count()
-            log.warning("credential_refused", address=source.address, reason=error.message)
+            log.warning(
+                "credential_refused",
+                address=source.address,
+                reason=error.message,
+                setting="SIO_PRODUCER_KEYS"
+                if self._tokens is None
+                else "SIO_PRODUCER_KEYS, SIO_JWT_*",
+            )
             raise
 
     def _verify(self, credential: str, *, from_url: bool) -> Principal:

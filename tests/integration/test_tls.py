@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import signal
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -41,9 +42,16 @@ def server(start_server: Start, files: Files) -> Server:
 
 async def name_of(server: Server, context: ssl.SSLContext) -> str:
     """Return the common name of the server's certificate."""
-    _, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context)
-    ((_, name),), *_ = writer.get_extra_info("peercert")["subject"]
-    writer.close()
+    return await asyncio.to_thread(_name_of, server.port, context)
+
+
+def _name_of(port: int, context: ssl.SSLContext) -> str:
+    with (
+        socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection,
+        context.wrap_socket(connection, server_hostname="127.0.0.1") as encrypted,
+    ):
+        certificate: Any = encrypted.getpeercert()
+    ((_, name),), *_ = certificate["subject"]
     return str(name)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from tests.siege.attack import Files
 from tests.support.server import wait_until
+from tests.support.tokens import SECRET
 from tests.support.valkey import Valkey
 
 KEY = "siege-producer-key-0123456789"
@@ -26,6 +27,7 @@ SETTINGS = {
     "HOST": "127.0.0.1",
     "PORT": "0",
     "PRODUCER_KEYS": KEY,
+    "JWT_SECRET": SECRET,  # the healthy consumers have tokens
     "LOG_FORMAT": "json",
     # Deadlines must pass within an attack, and a polling client that never comes back must be gone
     # before the end of a rest.

@@ -44,6 +44,7 @@ class Consumer:
         refusals: how often another connection has ended.
         gaps: how often the server has announced a gap.
         statuses: the HTTP statuses other than 101 and 200 that it got.
+        token: its token; empty: it has none.
     """
 
     has_same_bytes = True
@@ -52,6 +53,7 @@ class Consumer:
     def __init__(self, name: str, offset: str) -> None:
         self.name = name
         self.offset = offset
+        self.token = ""
         self.runs: list[list[int]] = []
         self.ready = False
         self.cuts = self.refusals = self.gaps = 0
@@ -70,6 +72,11 @@ class Consumer:
             self.runs[-1][1] = number
         else:
             self.runs.append([number, number])
+
+    @property
+    def query(self) -> str:
+        """The query of a URL, with its offset and its token."""
+        return f"since={self.offset}" + (f"&token={self.token}" if self.token else "")
 
     def opening(self) -> bytes:
         """Return what a new connection sends first."""
@@ -166,7 +173,7 @@ class PlainConsumer(WebSocketConsumer):
 
     def opening(self) -> bytes:
         """Return the handshake; see ``Consumer``."""
-        return request(f"/ws?since={self.offset}", headers=UPGRADE)
+        return request(f"/ws?{self.query}", headers=UPGRADE)
 
     def message(self, message: bytes) -> bytes:
         """Take a message; see ``WebSocketConsumer``."""
@@ -189,6 +196,8 @@ class _Packets:
         """Return the packet CONNECT."""
         offset = self._consumer.offset
         auth = {"pid": self._pid, "offset": offset} if self._pid else {"since": offset}
+        if self._consumer.token:
+            auth["token"] = self._consumer.token
         return "40" + json.dumps(auth)
 
     def take(self, packet: bytes) -> str:
@@ -274,7 +283,7 @@ class StreamConsumer(Consumer):
     def opening(self) -> bytes:
         """Return the request; see ``Consumer``."""
         self._open = False
-        return request(f"/api/stream?since={self.offset}", headers="Accept: text/event-stream\r\n")
+        return request(f"/api/stream?{self.query}", headers="Accept: text/event-stream\r\n")
 
     def feed(self, data: bytes) -> bytes:
         """Take received bytes; see ``Consumer``. The sizes of chunks stand between the messages."""

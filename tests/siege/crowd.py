@@ -44,10 +44,18 @@ class Crowd:
         count: the number of consumers.
         offset: the offset after which their events begin.
         seed: the seed of the pauses before they come back.
+        token: their token.
     """
 
     def __init__(
-        self, port: int, address: str, kind: str, count: int, offset: str, seed: str
+        self,
+        port: int,
+        address: str,
+        kind: str,
+        count: int,
+        offset: str,
+        seed: str,
+        token: str,
     ) -> None:
         self._server = ("127.0.0.1", port)
         self._address = address
@@ -55,6 +63,8 @@ class Crowd:
         make = KINDS[kind]
         self._has_same_bytes = make.has_same_bytes
         self._members = [Member(make(f"{kind}-{number}", offset)) for number in range(count)]
+        for member in self._members:
+            member.consumer.token = token
         self._poll = select.epoll()
         self._connected: dict[int, Member] = {}
         self._connecting: set[int] = set()

@@ -20,6 +20,7 @@ from tests.siege.findings import FIRST_BAD_STATUS, add_deliveries, tally_of
 from tests.siege.history import fill_log
 from tests.siege.judge import memory_allowed
 from tests.support.server import wait_until
+from tests.support.tokens import token
 
 SHARES = {"plain": 0.6, "socketio": 0.24, "stream": 0.12, "polling": 0.04}
 """The kinds of healthy consumers, each in a process of its own, and their shares of all."""
@@ -35,6 +36,7 @@ MAX_DISK_BYTES = 8 << 30
 """Beyond these, the siege stops an attack, to protect the machine."""
 
 START_SECONDS = 60
+TOKEN_SECONDS = 7_200
 MINIMUM_REST_SECONDS = 0.2
 WATCH_SECONDS = 0.05
 
@@ -96,6 +98,7 @@ class Field:
                     "count": max(1, round(share * self._consumers)),
                     "offset": position,
                     "seed": f"{self._seed} {kind}",
+                    "token": token(sub=kind, exp=time.time() + TOKEN_SECONDS),
                 }
                 self._crowds.append(self._child(stack, "crowd", plan))
             for crowd in self._crowds:

@@ -117,7 +117,8 @@ def better(one: Row, other: Row, calm: Row) -> Row:
     first, second = sorted(
         (one, other), key=lambda row: (misses(row) <= REPEATED, len(misses(row)))
     )
-    first.kept = frozenset(rule.name for rule in (misses(first) - misses(second)) & REPEATED)
+    excused = (misses(first) - misses(second)) & REPEATED
+    first.kept |= second.kept | {rule.name for rule in excused}
     return first
 
 

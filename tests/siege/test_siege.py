@@ -32,6 +32,8 @@ BOTH = ("sessions", "recoveries")
 """The families whose attacks are different for each event log."""
 
 REST_SECONDS, SETTLE_SECONDS = (20, 30) if LONG else (15, 15)
+TRIES = 2 if LONG else 3
+"""In the short form a phase is so short that one pause of the machine decides about it."""
 
 
 def attacks_on(log: str) -> list[Attack]:
@@ -55,7 +57,9 @@ def test_a_siege_holds_up_no_healthy_client(log: str, tmp_path: Path) -> None:
     # a timeout of its own.
     faulthandler.cancel_dump_traceback_later()
     seconds = SECONDS / len(LOGS) if LOG == "both" else SECONDS
-    plan = Plan(ROOT, log, attacks_on(log), seconds, CONSUMERS, SEED, REST_SECONDS, SETTLE_SECONDS)
+    plan = Plan(
+        ROOT, log, attacks_on(log), seconds, CONSUMERS, SEED, REST_SECONDS, SETTLE_SECONDS, TRIES
+    )
     siege = Siege(plan, tmp_path)
     try:
         siege.carry_out()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from tests.fuzz.wire import request
 from tests.siege.attack import HALF_CLOSE, Pause, Script, Target, attack
 from tests.siege.attacks.doors import (
@@ -12,6 +14,7 @@ from tests.siege.attacks.doors import (
     websocket,
 )
 from tests.siege.attacks.pipelining import BODY, CHUNKED, JSON
+from tests.support.tokens import claims, raw_token
 
 PAUSE_SECONDS = 0.02
 """The time in which the server begins to wait for the rest."""
@@ -24,6 +27,12 @@ _partial_publishes = (
 )
 _partial_message = text("x" * 1000)[:-5]
 _page = request("/api/events?limit=1000")
+
+
+@cache
+def forged_token() -> str:
+    """Return a token of four kilobytes that the server's secret has not signed."""
+    return raw_token({"alg": "HS256"}, claims(text="x" * 3_000), b"another secret" * 3)
 
 
 @attack(8)
@@ -70,6 +79,17 @@ def broken_answers(target: Target) -> Script:
     """Ask for a large page, and break off before it is there."""
     yield _page
     yield Pause(PAUSE_SECONDS / 10)
+
+
+@attack(4)
+def forged_tokens(target: Target) -> Script:
+    """Present long tokens that somebody else has signed, on three doors."""
+    token = forged_token()
+    bearer = f"Authorization: Bearer {token}\r\n"
+    yield request("/api/events?limit=0", headers=bearer) * 50
+    yield request("/api/events", "POST", JSON + bearer, BODY) * 50
+    yield from plain_websocket(f"/ws?token={token}")
+    yield Pause(PAUSE_SECONDS)
 
 
 @attack(4)

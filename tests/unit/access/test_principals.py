@@ -69,6 +69,7 @@ def test_a_refused_credential_is_one_log_line_without_it() -> None:
             "event": "credential_refused",
             "address": REMOTE.address,
             "reason": "the credential is not valid",
+            "setting": "SIO_PRODUCER_KEYS",
             "log_level": "warning",
         }
     ]
