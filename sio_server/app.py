@@ -260,7 +260,7 @@ async def _listen(
             listener = await listen_raw(accept, host, port)
     except OSError as error:
         raise _cannot_listen(host, port, error) from None
-    _log_who_may_publish(settings)
+    credentials.log_who_may_publish(settings)
     log.info(
         "listening",
         host=host,
@@ -269,28 +269,6 @@ async def _listen(
         event_log=settings.event_log_shown,
     )
     return listener
-
-
-def _log_who_may_publish(settings: Settings) -> None:
-    who = [f"key:{name}" for name in credentials.producer_keys(settings).names]
-    if settings.has_tokens:
-        who.append("tokens with the scope publish")
-    setting = f"SIO_OPEN_PUBLISH={settings.open_publish}"
-    if settings.open_publish == "loopback":
-        log.warning(
-            "publishing_is_open",
-            to="this machine",
-            because=setting,
-            beware="a proxy on this machine that adds no header opens it to everyone",
-        )
-    elif settings.open_publish == "anyone":
-        log.warning("publishing_is_open", to="anyone", because=setting)
-    elif not who:
-        log.warning(
-            "nobody_may_publish", remedy="set SIO_PRODUCER_KEYS, SIO_JWT_* or SIO_OPEN_PUBLISH"
-        )
-    if who:
-        log.info("publishing_needs_a_credential", of=", ".join(who))
 
 
 def run(settings: Settings) -> None:

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from sio_server import settings
 from sio_server.access import credentials
+from sio_server.access.signing_keys import BadKey, algorithm_of
 from sio_server.access.tokens import Token
 from sio_server.contract.errors import StartError, Unauthorized, UnknownRoom
 from sio_server.contract.events import format_timestamp
@@ -123,6 +121,7 @@ def _signing_key(loaded: Settings, path: Path | None) -> tuple[Any, str]:
     if path is None:
         if not loaded.jwt_secret:
             raise StartError("set SIO_JWT_SECRET or SIO_JWT_SECRET_FILE, or name a --private-key")
+        credentials.signing_keys(loaded)  # it refuses the secrets that the server would refuse
         return loaded.jwt_secret[0].get_secret_value(), "HS256"
     try:
         key = load_pem_private_key(path.read_bytes(), None)
@@ -132,15 +131,10 @@ def _signing_key(loaded: Settings, path: Path | None) -> tuple[Any, str]:
         raise StartError(
             f"--private-key: {path} is not a private key in PEM without a password"
         ) from None
-    kinds = (
-        (RSAPrivateKey, "RS256"),
-        (EllipticCurvePrivateKey, "ES256"),
-        (Ed25519PrivateKey, "EdDSA"),
-    )
-    for kind, algorithm in kinds:
-        if isinstance(key, kind):
-            return key, algorithm
-    raise StartError(f"--private-key: {path} is not a key of RSA, P-256 or Ed25519")
+    try:
+        return key, algorithm_of(key.public_key())
+    except BadKey as error:
+        raise StartError(f"--private-key: {path}: {error}") from None
 
 
 def _check_token(arguments: Sequence[str]) -> int:
@@ -172,7 +166,8 @@ def _check_token(arguments: Sequence[str]) -> int:
 
 def _describe(token: Token) -> str:
     allowed = [word for word in SCOPES if getattr(token, _RIGHTS[word])]
-    rooms = "every room" if token.rooms.everything else ", ".join(_patterns(token.rooms)) or "none"
+    named = sorted((*token.rooms.rooms, *token.rooms.patterns))
+    rooms = "every room" if token.rooms.everything else ", ".join(named) or "none"
     left = token.expires - time.time()
     issued = "unknown" if token.issued is None else format_timestamp(int(token.issued * 1000))
     return "\n".join(
@@ -185,10 +180,6 @@ def _describe(token: Token) -> str:
             "Whether it was revoked, only the running server knows.",
         )
     )
-
-
-def _patterns(rooms: RoomFilter) -> list[str]:
-    return sorted((*rooms.rooms, *rooms.patterns))
 
 
 _RIGHTS = {"publish": "may_publish", "subscribe": "may_consume"}

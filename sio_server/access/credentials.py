@@ -113,3 +113,26 @@ def reload_keys(tokens: Tokens) -> None:
         log.error("keys_not_reloaded", reason=str(error))  # noqa: TRY400 - the reason is enough
     else:
         log.info("keys_reloaded")
+
+
+def log_who_may_publish(settings: Settings) -> None:
+    """Say in the log who may publish, and warn if everyone or nobody may."""
+    who = [f"key:{name}" for name in producer_keys(settings).names]
+    if settings.has_tokens:
+        who.append("tokens with the scope publish")
+    setting = f"SIO_OPEN_PUBLISH={settings.open_publish}"
+    if settings.open_publish == "loopback":
+        log.warning(
+            "publishing_is_open",
+            to="this machine",
+            because=setting,
+            beware="a proxy on this machine that adds no header opens it to everyone",
+        )
+    elif settings.open_publish == "anyone":
+        log.warning("publishing_is_open", to="anyone", because=setting)
+    elif not who:
+        log.warning(
+            "nobody_may_publish", remedy="set SIO_PRODUCER_KEYS, SIO_JWT_* or SIO_OPEN_PUBLISH"
+        )
+    if who:
+        log.info("publishing_needs_a_credential", of=", ".join(who))

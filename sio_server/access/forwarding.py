@@ -43,15 +43,15 @@ class _Hop(NamedTuple):
 
 
 def is_forwarded(headers: Iterable[str]) -> bool:
-    """Tell whether one of these headers is one that proxies add."""
+    """Tell whether proxies add one of these headers."""
     return any(map(_ADDED_BY_PROXIES.match, headers))
 
 
 def read(peer: str, headers: MultiMapping[str], trusted: Collection[str]) -> Forwarded:
     """Return what trusted proxies say about a request.
 
-    ``Forwarded`` counts if there is no ``X-Forwarded-For``: a client may have sent the other one,
-    and a proxy adds to the one that it knows.
+    ``Forwarded`` counts only without ``X-Forwarded-For``. Most proxies write ``X-Forwarded-For``,
+    and pass on a ``Forwarded`` that the client has sent.
 
     Args:
         peer: the address of the nearest proxy, which is trusted.

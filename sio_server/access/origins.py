@@ -39,7 +39,7 @@ class Origins:
         return self._allows_all or self.trust(origin, base)
 
     def trust(self, origin: str | None, base: str) -> bool:
-        """Decide whether a page has the same origin, or one that the setting names.
+        """Decide whether a page has the server's own origin, or an origin that the setting names.
 
         Only such a page may let the browser send its user's credentials.
         """

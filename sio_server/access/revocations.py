@@ -32,7 +32,7 @@ class Revocations:
         self.are_known = False
         self._seconds = seconds
         self._clock = clock
-        # By subject and issuer (None: of every issuer); the one that became known last is the last.
+        # By subject and issuer (None: every issuer), in the order in which they became known.
         self._known: OrderedDict[tuple[str, str | None], _Known] = OrderedDict()
 
     def add(self, revocations: Iterable[Revocation]) -> None:

@@ -70,7 +70,7 @@ def from_pem(pem: str) -> SigningKey:
         key = load_pem_public_key(pem.encode())
     except (ValueError, UnsupportedAlgorithm):
         raise BadKey("must be a public key in PEM, with the lines around it") from None
-    return SigningKey(_algorithm_of(key), key)
+    return SigningKey(algorithm_of(key), key)
 
 
 def from_jwks(path: Path) -> list[SigningKey]:
@@ -107,7 +107,7 @@ def _usable(entries: list[Any], path: Path) -> Iterator[tuple[str, Any, str | No
             continue
         try:
             key = jwt.PyJWK(entry).key
-            algorithm = _algorithm_of(key)
+            algorithm = algorithm_of(key)
         except (jwt.PyJWTError, BadKey):  # a key for another algorithm
             continue
         kid = entry.get("kid")
@@ -115,7 +115,12 @@ def _usable(entries: list[Any], path: Path) -> Iterator[tuple[str, Any, str | No
             yield algorithm, key, kid if isinstance(kid, str) else None
 
 
-def _algorithm_of(key: Any) -> str:
+def algorithm_of(key: Any) -> str:
+    """Return the algorithm of a public key's tokens.
+
+    Raises:
+        BadKey: tokens have no algorithm for it, or it is too short.
+    """
     if isinstance(key, RSAPublicKey):
         if key.key_size < MIN_RSA_BITS:
             raise BadKey(f"an RSA key has at least {MIN_RSA_BITS} bits")

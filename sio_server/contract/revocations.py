@@ -14,7 +14,7 @@ FIELDS = ("sub", "iss", "before")
 LEEWAY_MILLISECONDS = 10_000
 """How far the clock of a producer may be ahead."""
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -75,7 +75,7 @@ def _milliseconds(text: Any) -> int | None:
     if not isinstance(text, str) or not _TIMESTAMP.fullmatch(text):
         return None
     try:
-        milliseconds = (datetime.fromisoformat(text) - EPOCH) // timedelta(milliseconds=1)
+        milliseconds = (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
     except (ValueError, OverflowError):
         return None
     return milliseconds if milliseconds >= 0 else None

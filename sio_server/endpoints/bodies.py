@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
+from sio_server.contract import strictjson
 from sio_server.contract.errors import InvalidJson, TooLarge, UnsupportedMediaType
 from sio_server.net.body import BodyTooLarge, BodyUnreadable, read_body
 from sio_server.net.turns import turn_for
+from sio_server.settings import Settings
+
+
+async def read_message(request: web.Request, settings: Settings, network: str) -> Any:
+    """Read and decode a body with one message.
+
+    Args:
+        request: the request.
+        settings: the bounds of a message.
+        network: the client's.
+
+    Raises:
+        ContractError: it is not such a body, or not JSON.
+    """
+    body = await read_json_body(
+        request, settings.max_message_bytes, settings.connect_timeout, network
+    )
+    return strictjson.loads(body, settings.max_json_depth)
 
 
 async def read_json_body(

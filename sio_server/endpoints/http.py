@@ -18,7 +18,7 @@ from sio_server.contract.errors import (
 )
 from sio_server.contract.events import Event, Offset, Receipt, parse_event
 from sio_server.contract.rooms import RoomFilter
-from sio_server.endpoints.bodies import read_json_body
+from sio_server.endpoints.bodies import read_json_body, read_message
 from sio_server.endpoints.gate import Gate, since_in
 from sio_server.endpoints.responses import json_response, list_response
 from sio_server.eventlog.contract import EventLog
@@ -80,13 +80,9 @@ class HttpApi:
 
     async def publish(self, request: web.Request) -> web.Response:
         """Append one event."""
-        settings = self._settings
         principal, source = self._gate.visitor(request)
         principal.check_publish()
-        body = await read_json_body(
-            request, settings.max_message_bytes, settings.connect_timeout, source.network
-        )
-        message = strictjson.loads(body, settings.max_json_depth)
+        message = await read_message(request, self._settings, source.network)
         event = parse_event(message, id=idempotency_key(request))
         receipt = await self._hub.publish(principal, event)
         return json_response(receipt.as_dict(), 200 if receipt.duplicate else 201)

@@ -6,9 +6,8 @@ import time
 
 from aiohttp import web
 
-from sio_server.contract import strictjson
 from sio_server.contract.revocations import parse_revocation
-from sio_server.endpoints.bodies import read_json_body
+from sio_server.endpoints.bodies import read_message
 from sio_server.endpoints.gate import Gate
 from sio_server.endpoints.responses import json_response
 from sio_server.hub import Hub
@@ -35,13 +34,9 @@ class RevocationApi:
 
     async def revoke(self, request: web.Request) -> web.Response:
         """Revoke the tokens of a user."""
-        settings = self._settings
         principal, source = self._gate.visitor(request)
         principal.check_revoke()
-        body = await read_json_body(
-            request, settings.max_message_bytes, settings.connect_timeout, source.network
-        )
-        message = strictjson.loads(body, settings.max_json_depth)
+        message = await read_message(request, self._settings, source.network)
         revocation = parse_revocation(message, time.time_ns() // 1_000_000)
         await self._hub.revoke(principal, revocation)
         return json_response(revocation.as_dict(), 201)

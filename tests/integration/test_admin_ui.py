@@ -87,7 +87,7 @@ async def test_the_administrator_sees_numbers(server: Server, transport: str) ->
     ],
 )
 async def test_nobody_else_does(server: Server, auth: dict[str, Any] | None) -> None:
-    """The refusal is the one that the UI knows, and a log line without the password."""
+    """The UI gets a refusal, and the log a line without the password."""
     admin = Admin()
     with pytest.raises(Refused):
         await admin.client.connect(server.url, auth=auth, namespaces=["/admin"])

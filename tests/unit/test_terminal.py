@@ -10,6 +10,7 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -120,6 +121,8 @@ def test_a_token_needs_a_key(run: Run, tmp_path: Path, content: bytes | None) ->
     """The message names what is missing, or the file."""
     with pytest.raises(StartError, match="SIO_JWT_SECRET_FILE, or name a --private-key"):
         run("token", "ana")
+    with pytest.raises(StartError, match="SIO_JWT_SECRET: each secret has at least 32 bytes"):
+        run("token", "ana", jwt_secret="short")
     path = tmp_path / "key.pem"
     if content is not None:
         path.write_bytes(content)
@@ -160,3 +163,12 @@ def test_the_program_has_the_commands() -> None:
     made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert made.stdout.startswith("django:")
     assert made.stderr == ""
+
+
+def test_a_key_that_the_server_does_not_take_issues_no_token(run: Run, tmp_path: Path) -> None:
+    """For example, of another curve."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    path = tmp_path / "key.pem"
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with pytest.raises(StartError, match="RSA, P-256 or Ed25519"):
+        run("token", "ana", "--private-key", str(path))

@@ -48,6 +48,11 @@ def test_furniture_fields_are_the_contracts() -> None:
     assert list(_contract.FURNITURE_FIELDS) == list(CONTRACT["furniture"])
 
 
+def test_the_kinds_of_rooms_are_the_contracts() -> None:
+    """``catalog`` is the only room without a kind."""
+    assert {"catalog", *_contract.ROOM_KINDS} == set(CONTRACT["rooms"])
+
+
 def test_each_code_has_its_class_with_its_status() -> None:
     """The codes and their HTTP statuses are exactly the contract's."""
     statuses = {code: error.http_status for code, error in ERRORS_BY_CODE.items()}

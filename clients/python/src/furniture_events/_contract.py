@@ -19,7 +19,9 @@ __all__ = [
     "MAX_INTEGER_DIGITS",
     "MAX_JSON_DEPTH",
     "MAX_OFFSET_CHARACTERS",
+    "MIN_SECRET_BYTES",
     "REQUIRED",
+    "ROOM_KINDS",
     "UPDATED",
 ]
 
@@ -39,6 +41,12 @@ FURNITURE_FIELDS: Final = (
     "autor_username",
 )
 """All of them are required."""
+
+ROOM_KINDS: Final = ("furniture", "material", "author", "type")
+"""The kinds of rooms. The room ``catalog`` has no kind."""
+
+MIN_SECRET_BYTES: Final = 32
+"""Of a token's secret. RFC 7518, section 3.2: a key for HS256 is at least as long as the hash."""
 
 MAX_ID_CHARACTERS: Final = 128
 MAX_OFFSET_CHARACTERS: Final = 64

@@ -9,14 +9,11 @@ from typing import Any, Final, cast
 
 import jwt
 
-from furniture_events._contract import EVENT_TYPES
+from furniture_events._contract import EVENT_TYPES, MIN_SECRET_BYTES, ROOM_KINDS
 
 __all__ = ["issue_token"]
 
 SCOPES: Final = ("publish", "subscribe")
-_KINDS: Final = ("furniture", "material", "author", "type")
-_MIN_SECRET_BYTES: Final = 32
-"""RFC 7518, section 3.2: a key for HS256 is at least as long as the hash."""
 
 
 def issue_token(
@@ -47,12 +44,12 @@ def issue_token(
         kid: the name of the key, if the broker has a file of keys.
 
     Raises:
-        ValueError: an argument is one that the broker would refuse.
+        ValueError: the broker would refuse a token with this argument.
     """
     if not sub:
         raise ValueError("sub must have at least one character")
-    if algorithm == "HS256" and len(_bytes(key)) < _MIN_SECRET_BYTES:
-        raise ValueError(f"key must have at least {_MIN_SECRET_BYTES} bytes")
+    if algorithm == "HS256" and len(_bytes(key)) < MIN_SECRET_BYTES:
+        raise ValueError(f"key must have at least {MIN_SECRET_BYTES} bytes")
     unknown = set(scope.split()) - set(SCOPES)
     if unknown:
         raise ValueError(f"scope has words from {' and '.join(SCOPES)}, not {min(unknown)!r}")
@@ -84,4 +81,4 @@ def _is_pattern(room: str) -> bool:
         return True
     if kind == "type":
         return name == "*" or name in EVENT_TYPES
-    return kind in _KINDS and bool(name)
+    return kind in ROOM_KINDS and bool(name)

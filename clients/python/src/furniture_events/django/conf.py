@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from furniture_events import ConfigurationError, Producer
-from furniture_events._contract import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
+from furniture_events._contract import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MIN_SECRET_BYTES
 
 __all__ = ["REVOKE_ON", "Config", "Problem", "config", "models", "per_setting", "problems"]
 
@@ -24,9 +24,6 @@ Made = TypeVar("Made")
 _NAME = "FURNITURE_EVENTS"
 
 REVOKE_ON = ("logout", "password", "deactivation", "deletion")
-
-_MIN_SECRET_BYTES = 32
-"""RFC 7518, section 3.2: a key for HS256 is at least as long as the hash."""
 
 _MAX_SECONDS = 1_209_600
 """Two weeks, as long as Django's sessions. Much longer times overflow in the operating system."""
@@ -215,8 +212,8 @@ def _socket_path_or_none(value: object) -> str:
 
 
 def _secret_or_none(value: object) -> str:
-    is_valid = value is None or len(_encoded(value)) >= _MIN_SECRET_BYTES
-    return "" if is_valid else f"a string of at least {_MIN_SECRET_BYTES} bytes, or None"
+    is_valid = value is None or len(_encoded(value)) >= MIN_SECRET_BYTES
+    return "" if is_valid else f"a string of at least {MIN_SECRET_BYTES} bytes, or None"
 
 
 def _encoded(value: object) -> bytes:
