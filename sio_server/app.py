@@ -51,6 +51,9 @@ SWITCH_SECONDS = 0.0001
 """How long the event loop may keep the interpreter while the log's thread waits for it. Python's
 5 ms would delay each step of the thread as soon as the event loop is busy."""
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""The signals that let the server drain and end."""
+
 
 def make_event_log(settings: Settings) -> EventLog:
     """Make the event log that the settings name, not yet open.
@@ -176,8 +179,9 @@ async def serve(settings: Settings) -> None:
     app, hub, socketio = make_app(settings, tokens=tokens)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
+    for number in STOP_SIGNALS:
+        # Not add_signal_handler: the end of the loop would restore the default, which kills.
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     _reload_on_sighup(tokens if settings.jwt_jwks is not None else None, certificate)
     runner = web.AppRunner(app, shutdown_timeout=1)
     http_logger = server_logger()
@@ -210,6 +214,8 @@ async def serve(settings: Settings) -> None:
         await stop.wait()
         await hub.drain()
     log.info("stopped")
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not change the exit status
 
 
 def _reload_on_sighup(tokens: Tokens | None, certificate: Certificate | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -141,6 +142,16 @@ async def test_a_stop_closes_consumers_so_that_they_reconnect(
             await socketio.receive("4")  # a DISCONNECT would be 41
         await socketio.close()
     assert server.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_more_signals_while_the_server_stops_change_nothing(tmp_path: Path, number: int) -> None:
+    """Until the process has ended, they neither kill it nor print a traceback."""
+    server = Server(tmp_path)
+    while server.process.poll() is None:
+        server.process.send_signal(number)
+    assert server.process.returncode == 0
+    assert "Traceback" not in "".join(server.raw)
 
 
 async def test_a_stop_acknowledges_every_appended_event(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from furniture_events import FurnitureEventsError
 from furniture_events.django import outbox
 from furniture_events.django.relay import Relay
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 class Command(BaseCommand):
     """Publishes the outbox's events, until SIGTERM or SIGINT."""
@@ -49,9 +51,11 @@ class Command(BaseCommand):
         with suppress(Error):  # the relay waits for a database that is down
             _check_outbox(database)
         relay = Relay(database)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: relay.stop())
         relay.run()
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # a second one must not change the exit status
 
     def _once(self, database: str) -> None:
         _check_outbox(database)
