@@ -23,6 +23,8 @@ from sio_server.delivery.connections import Connections
 from sio_server.delivery.fanout import Fanout
 from sio_server.delivery.revocations import RevocationFollower
 from sio_server.delivery.sessions import ConsumerSessions
+from sio_server.endpoints.admin import NAMESPACE as ADMIN_NAMESPACE
+from sio_server.endpoints.admin import AdminUi
 from sio_server.endpoints.gate import Gate
 from sio_server.endpoints.http import HttpApi
 from sio_server.endpoints.middleware import HttpHandler, Middleware
@@ -77,8 +79,8 @@ def make_event_log(settings: Settings) -> EventLog:
     return MemoryLog(retention) if path is None else SqliteLog(path, retention)
 
 
-OPS = web.AppKey("ops", Ops)
-"""The endpoints for operators, which may have a port of their own."""
+OPS = web.AppKey("ops", web.Application)
+"""The application on the operators' port, if they have a port of their own."""
 
 
 def make_app(
@@ -137,17 +139,27 @@ def make_app(
 
     app = web.Application(client_max_size=settings.max_batch_bytes)
     Middleware(hub, gate, settings.keepalive_seconds).install(app)
-    administrator = credentials.administrator(settings, limits)
-    socketio = SocketIO(hub, gate, fanout, sessions, connections, limits, administrator, settings)
+    socketio = SocketIO(hub, gate, fanout, sessions, connections, limits, settings)
     sockets = PlainWebSocket(hub, gate, fanout, connections, settings)
     pages = Pages()
     socketio.add_routes(app)
     HttpApi(hub, gate, event_log, metrics, settings).add_routes(app)
     RevocationApi(hub, gate, settings).add_routes(app)
     SseApi(gate, fanout, connections, settings).add_routes(app)
-    app[OPS] = Ops(hub, event_log, metrics)
+    ops = Ops(hub, event_log, metrics)
+    administrator = credentials.administrator(settings, limits)
+    admin = None if administrator is None else AdminUi(administrator, socketio.server, hub, gate)
     if settings.ops_port is None:
-        app[OPS].add_routes(app)
+        ops.add_routes(app)
+        if admin is not None:
+            admin.serve_on(socketio.server)
+            socketio.add_namespace(ADMIN_NAMESPACE, admin)
+    else:
+        app[OPS] = web.Application()
+        Middleware(hub, gate, settings.keepalive_seconds).install(app[OPS])
+        ops.add_routes(app[OPS])
+        if admin is not None:
+            admin.add_routes(app[OPS], settings)
     pages.add_routes(app)
 
     async def root(request: web.Request) -> web.StreamResponse:
@@ -200,7 +212,7 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as ending:  # the last one ends first
         ending.push_async_callback(hub.stop)
         await hub.start()
-        ops_runner = await _serve_ops(app[OPS], settings)
+        ops_runner = await _serve_ops(app.get(OPS), settings)
         if ops_runner is not None:
             ending.push_async_callback(ops_runner.cleanup)
         front = socketio.front(make_handler)
@@ -234,11 +246,11 @@ def _reload_on_sighup(tokens: Tokens | None, certificate: Certificate | None) ->
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload_all)
 
 
-async def _serve_ops(ops: Ops, settings: Settings) -> web.AppRunner | None:
+async def _serve_ops(ops: web.Application | None, settings: Settings) -> web.AppRunner | None:
     """Serve the endpoints for operators on a port of their own, if the settings name one."""
-    if settings.ops_port is None:
+    if ops is None or settings.ops_port is None:
         return None
-    runner = web.AppRunner(ops.make_app(), access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(ops, access_log=None, shutdown_timeout=1)
     await runner.setup()
     site = web.TCPSite(runner, settings.host, settings.ops_port)
     try:

@@ -66,8 +66,8 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=65535,
-        description="port of /metrics, /healthz and /readyz alone; without it, they are on the "
-        "server's port",
+        description="port of /metrics, /healthz, /readyz and the Admin UI alone; without it, they "
+        "are on the server's port",
     )
     event_log: str = Field(
         "sqlite:///var/events.db",

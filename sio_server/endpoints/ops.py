@@ -7,7 +7,6 @@ import asyncio
 from aiohttp import web
 
 from sio_server.contract.errors import LogUnavailable
-from sio_server.endpoints.gate import COMMON_HEADERS
 from sio_server.endpoints.responses import json_response
 from sio_server.eventlog.contract import EventLog
 from sio_server.hub import Hub
@@ -43,17 +42,6 @@ class Ops:
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/readyz", self.readyz)
         app.router.add_get("/metrics", self.metrics)
-
-    def make_app(self) -> web.Application:
-        """Return an application that has only these endpoints, for a port of their own."""
-        app = web.Application()
-        self.add_routes(app)
-
-        async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-            response.headers.update(COMMON_HEADERS)
-
-        app.on_response_prepare.append(add_headers)
-        return app
 
     async def healthz(self, request: web.Request) -> web.Response:
         """Answer 200 unless only a restart helps."""

@@ -9,9 +9,7 @@ from functools import partial
 from typing import Any, cast
 
 from aiohttp import web
-from socketio.exceptions import ConnectionRefusedError as Refused
 
-from sio_server.access.administrators import Administrator
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Principal
 from sio_server.contract.commands import Command, parse_event_arguments
@@ -21,7 +19,6 @@ from sio_server.contract.errors import (
     InvalidJson,
     InvalidMessage,
     LogUnavailable,
-    RateLimited,
     ShuttingDown,
 )
 from sio_server.delivery.connections import Connection, Connections, Ends
@@ -42,7 +39,9 @@ from sio_server.engine import (
     UNDECODABLE,
     AcceptedSession,
     EngineSession,
+    Refused,
     Server,
+    SessionRegistry,
     SessionsUnavailable,
     ack_requested,
 )
@@ -58,8 +57,6 @@ from sio_server.settings import Settings
 logger = logging.getLogger("sio_server")
 log = get_logger("sio_server")
 
-ADMIN_NAMESPACE = "/admin"
-
 _DEAD_REASONS = frozenset(("ping timeout", "transport error"))
 """The reasons for which a connection counts as dead, as python-engineio names them."""
 
@@ -74,7 +71,6 @@ class SocketIO:
         sessions: stores the sessions that clients can recover.
         connections: the open connections.
         limits: the rate limit and the rooms of a connection.
-        administrator: may use the Admin UI; None: nobody may, and it is off.
         settings: the engine's options.
     """
 
@@ -86,7 +82,6 @@ class SocketIO:
         sessions: ConsumerSessions,
         connections: Connections,
         limits: Limits,
-        administrator: Administrator | None,
         settings: Settings,
     ) -> None:
         self._hub = hub
@@ -95,6 +90,8 @@ class SocketIO:
         self._sessions = sessions
         self._connections = connections
         self._limits = limits
+        self._door = SocketIODoor(hub, gate)
+        self._others: dict[str, SessionRegistry] = {}  # by namespace
         self._max_json_depth = settings.max_json_depth
         self._front_limits = FrontLimits(
             settings.connect_timeout,
@@ -114,23 +111,18 @@ class SocketIO:
             max_buffer_bytes=settings.max_buffer_bytes,
             connect_timeout=settings.connect_timeout,
             binary=False,
-            door=SocketIODoor(hub, gate),
+            door=self._door,
         )
         self.server.on("disconnect", self._disconnect)
         self.server.on("*", self._event)
-        self._administrator = administrator
-        if administrator is not None:
-            # Its mode "production" counts clients and packets, and shows no client.
-            self.server.instrument(
-                auth=lambda auth: True,  # ``open`` has checked it
-                namespace=ADMIN_NAMESPACE,
-                mode="production",
-                read_only=True,
-            )
 
     def add_routes(self, app: web.Application) -> None:
         """Serve the endpoint."""
         self.server.attach(app)
+
+    def add_namespace(self, namespace: str, sessions: SessionRegistry) -> None:
+        """Let another endpoint decide who may connect to a namespace of its own."""
+        self._others[namespace] = sessions
 
     def front(self, make_handler: Callable[[Front], asyncio.Protocol]) -> HttpFront:
         """Return the factory for the protocol of each TCP connection; see ``HttpFront``."""
@@ -146,9 +138,9 @@ class SocketIO:
             raise SessionsUnavailable
         client = self._client_of(session)
         if namespace != "/":
-            return await self._open_admin(client, auth)
+            return await self._others[namespace].open(session, namespace, auth)
         try:
-            self._count_connect(client)
+            self._door.count_connect(client)
             self._hub.check_open()
             parsed = ConnectAuth.parse(auth, self._max_json_depth)
             principal = self._authorise(client, parsed)
@@ -175,34 +167,11 @@ class SocketIO:
             return AcceptedSession()
         return AcceptedSession(consumer_session.sid, consumer_session.pid)
 
-    async def _open_admin(self, client: SocketIOClient, auth: Mapping[str, Any]) -> AcceptedSession:
-        """Let an administrator connect to the Admin UI's namespace."""
-        try:
-            self._count_connect(client)
-        except RateLimited as error:
-            raise Refused(error.message, error.as_dict()) from None
-        administrator = self._administrator
-        if administrator is None or not await administrator.check(auth, client.source):
-            raise Refused("invalid credentials")
-        log.info("admin_connected", address=client.source.address)
-        return AcceptedSession()
-
     def _client_of(self, session: EngineSession) -> SocketIOClient:
         """Return the client of an Engine.IO session. It stays the same for every CONNECT."""
         client = cast("SocketIOClient", session.guest)
         client.session = session
         return client
-
-    def _count_connect(self, client: SocketIOClient) -> None:
-        """Count a CONNECT packet. The first one was counted when the session was opened.
-
-        Raises:
-            RateLimited: there are too many.
-        """
-        client.connects += 1
-        if client.connects > 1:
-            client.rate.count()
-            self._gate.count_connect(client.source)
 
     def _authorise(self, client: SocketIOClient, auth: ConnectAuth) -> Principal:
         self._limits.check_rooms(auth.rooms or ())

@@ -44,6 +44,17 @@ class SocketIODoor:
         except ContractError as error:
             return self._refuse(request, error)
 
+    def count_connect(self, client: SocketIOClient) -> None:
+        """Count a CONNECT packet. The first one was counted when the session was opened.
+
+        Raises:
+            RateLimited: there are too many.
+        """
+        client.connects += 1
+        if client.connects > 1:
+            client.rate.count()
+            self._gate.count_connect(client.source)
+
     def malformed(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Count a malformed request against its address; see ``Door``."""
         try:

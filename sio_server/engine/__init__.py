@@ -7,11 +7,13 @@ write bytes. Neither knows anything about furniture.
 
 from sio_server.engine.engineio.packets import ProtocolError
 from sio_server.engine.engineio.session import EngineSession
+from sio_server.engine.socketio.admin import CountedEngineSession
 from sio_server.engine.socketio.application import ack_requested
 from sio_server.engine.socketio.packets import BINARY, UNDECODABLE
 from sio_server.engine.socketio.server import Server
 from sio_server.engine.socketio.sessions import (
     AcceptedSession,
+    Refused,
     SessionRegistry,
     SessionsUnavailable,
 )
@@ -20,8 +22,10 @@ __all__ = [
     "BINARY",
     "UNDECODABLE",
     "AcceptedSession",
+    "CountedEngineSession",
     "EngineSession",
     "ProtocolError",
+    "Refused",
     "Server",
     "SessionRegistry",
     "SessionsUnavailable",

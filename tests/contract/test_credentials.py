@@ -8,7 +8,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import aiohttp
 import pytest
@@ -27,7 +28,10 @@ RSA = private_key("RS256")
 HS256 = {"alg": "HS256", "typ": "JWT"}
 
 OK, UNAUTHORIZED, EXPIRED, FORBIDDEN = "ok", "unauthorized", "token_expired", "forbidden"
-ALL = ("publish", "own", "other", "catalog", "read")
+FRESH = "fresh session"
+NOT_HERE = "not on this way in"
+CONSUMING = ("own", "other", "catalog", "read")
+ALL = ("publish", *CONSUMING, "recover", "authenticate", "revoke", "metrics")
 
 Start = Callable[..., Server]
 
@@ -51,21 +55,34 @@ class Case:
         credential: presented as each way in expects it; None: none.
         refused: the code with which every attempt is refused; None: it depends on the attempt.
         expected: the result of each attempt; those that are not named are ``ok``.
-        in_url: whether it may be in a URL.
+        is_key: it is a producer key, which must not be in a URL.
     """
 
     name: str
     credential: str | None
     refused: str | None = None
     expected: dict[str, str] = field(default_factory=dict)
-    in_url: bool = True
+    is_key: bool = False
 
-    def result(self, attempt: str) -> str:
-        """Return the expected result of an attempt."""
-        return self.refused or self.expected.get(attempt, OK)
+    def result(self, attempt: str, place: str) -> str:
+        """Return the expected result of an attempt with the credential in this place."""
+        if attempt == "metrics":  # of the server as a whole, for everybody
+            return OK
+        if self.refused is not None:
+            return self.refused
+        if self.is_key:
+            if attempt == "authenticate":
+                return FORBIDDEN  # another identity than the token's
+            if place == "url":
+                return UNAUTHORIZED
+            return FRESH if attempt == "recover" else OK
+        if attempt == "revoke":
+            return FORBIDDEN
+        return self.expected.get(attempt, OK)
 
 
 NO_PUBLISH = {"publish": FORBIDDEN}
+NO_ROOM = {**dict.fromkeys(CONSUMING, FORBIDDEN), "recover": FRESH}
 
 
 def cases() -> list[Case]:
@@ -73,13 +90,13 @@ def cases() -> list[Case]:
     now = int(time.time())
     return [
         Case("none", None, UNAUTHORIZED),
-        Case("key", KEY, in_url=False),
-        Case("old key", OLD_KEY, in_url=False),
+        Case("key", KEY, is_key=True),
+        Case("old key", OLD_KEY, is_key=True),
         Case("wrong key", "x" * 20, UNAUTHORIZED),
         Case("consumer", good(), expected=NO_PUBLISH),
-        Case("producer", good(scope="publish"), expected=dict.fromkeys(ALL[1:], FORBIDDEN)),
+        Case("producer", good(scope="publish"), expected=NO_ROOM),
         Case("both scopes", good(scope="subscribe publish")),
-        Case("no scope", good(scope=""), expected=dict.fromkeys(ALL, FORBIDDEN)),
+        Case("no scope", good(scope=""), expected={**NO_PUBLISH, **NO_ROOM}),
         Case("old secret", good(OLD_SECRET), expected=NO_PUBLISH),
         Case("RS256", good(RSA, "RS256"), expected=NO_PUBLISH),
         Case(
@@ -110,24 +127,47 @@ def cases() -> list[Case]:
     ]
 
 
-class Visit(Protocol):
-    """What one client tries with its credential. Each attempt returns ``ok`` or an error's code."""
+class Visit:
+    """What one client tries with its credential.
+
+    Each attempt returns ``ok``, an error's code, or ``NOT_HERE``.
+    """
 
     async def publish(self) -> str:
         """Publish an event."""
+        return NOT_HERE
 
     async def room(self, name: str) -> str:
         """Ask for a room."""
+        raise NotImplementedError
 
     async def read(self) -> str:
         """Consume without naming a room."""
+        raise NotImplementedError
+
+    async def recover(self) -> str:
+        """Recover the session of a consumer with a good token."""
+        return NOT_HERE
+
+    async def authenticate(self) -> str:
+        """Present the credential on the connection of a consumer with a good token."""
+        return NOT_HERE
+
+    async def revoke(self) -> str:
+        """Revoke the tokens of somebody."""
+        return NOT_HERE
+
+    async def metrics(self) -> str:
+        """Read the server's metrics."""
+        return NOT_HERE
 
 
-class Http:
+class Http(Visit):
     """A client of the HTTP API."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http
+        self._server = url
         self._url = f"{url}/api/events"
 
     async def publish(self) -> str:
@@ -147,13 +187,24 @@ class Http:
         async with self._http.get(self._url) as response:
             return await self._result(response)
 
+    async def revoke(self) -> str:
+        """See ``Visit``."""
+        url = f"{self._server}/api/revocations"
+        async with self._http.post(url, json={"sub": "somebody"}) as response:
+            return await self._result(response)
+
+    async def metrics(self) -> str:
+        """See ``Visit``."""
+        async with self._http.get(f"{self._server}/metrics") as response:
+            return OK if response.status == 200 else str(response.status)
+
     @staticmethod
     async def _result(response: aiohttp.ClientResponse) -> str:
         answer = await response.json(content_type=None)
         return OK if response.status < 300 else str(answer["code"])
 
 
-class Stream:
+class Stream(Visit):
     """A client of the event stream, with its credential in the header or in the URL."""
 
     def __init__(
@@ -163,10 +214,6 @@ class Stream:
         self._url = f"{url}/api/stream"
         self._query = query
         self._headers = headers
-
-    async def publish(self) -> str:
-        """Nobody publishes over a stream."""
-        return ""
 
     async def room(self, name: str) -> str:
         """See ``Visit``."""
@@ -185,12 +232,16 @@ class Stream:
             return OK
 
 
-class WebSocketVisit:
+class WebSocketVisit(Visit):
     """A client of the plain WebSocket, with its credential in the header or in the URL."""
 
-    def __init__(self, url: str, query: str, headers: dict[str, str]) -> None:
+    def __init__(
+        self, url: str, query: str, headers: dict[str, str], credential: str | None
+    ) -> None:
+        self._server = url
         self._url = f"{url}/ws?{query}"
         self._headers = headers
+        self._credential = credential
 
     async def publish(self) -> str:
         """See ``Visit``."""
@@ -206,6 +257,15 @@ class WebSocketVisit:
     async def read(self) -> str:
         """A client without rights may connect; it is in no room."""
         return await self._ask({"type": "ping"}, "&since=0")
+
+    async def authenticate(self) -> str:
+        """See ``Visit``."""
+        if self._credential is None:
+            return NOT_HERE
+        async with plain(f"{self._server}/ws?token={good()}") as client:
+            await client.send({"type": "authenticate", "token": self._credential, "ref": 1})
+            answer = await client.receive_type("ack", "error")
+            return OK if answer["type"] == "ack" else str(answer["code"])
 
     async def _ask(self, message: dict[str, Any], query: str = "") -> str:
         async with plain(self._url + query, headers=self._headers) as client:
@@ -223,12 +283,18 @@ class WebSocketVisit:
             return str(answer["code"])
 
 
-class SocketIOVisit:
+class SocketIOVisit(Visit):
     """A client of Socket.IO, with its credential in ``auth`` or in the header."""
 
     def __init__(
-        self, url: str, transport: str, auth: dict[str, Any], headers: dict[str, str]
+        self,
+        url: str,
+        transport: str,
+        auth: dict[str, Any],
+        headers: dict[str, str],
+        credential: str | None,
     ) -> None:
+        self._credential = credential
         self._url = url
         self._transport = transport
         self._auth = auth
@@ -255,6 +321,28 @@ class SocketIOVisit:
         """A client without rights may connect; it is in no room."""
         async with self._open():
             return OK
+
+    async def recover(self) -> str:
+        """See ``Visit``."""
+        async with self._owner() as client:
+            pid, offset = client.connected["pid"], client.ready["position"]
+            sid = client.connected["sid"]
+        async with self._open(pid=pid, offset=offset) as client:
+            assert client.ready["recovered"] is (client.connected["sid"] == sid)
+            return OK if client.ready["recovered"] else FRESH
+
+    async def authenticate(self) -> str:
+        """See ``Visit``."""
+        if self._credential is None:
+            return NOT_HERE
+        async with self._owner() as client:
+            return await self._call(client, "authenticate", {"token": self._credential})
+
+    @asynccontextmanager
+    async def _owner(self) -> AsyncIterator[Any]:
+        auth = {"token": good(), "rooms": [OWN_ROOM]}
+        async with raw_socketio(self._url, self._transport, auth) as client:
+            yield client
 
     @asynccontextmanager
     async def _open(self, **auth: Any) -> AsyncIterator[Any]:
@@ -299,10 +387,11 @@ async def visit(way: str, url: str, credential: str | None) -> AsyncIterator[Vis
         elif kind == "sse":
             yield Stream(http, url, query, headers)
         elif kind == "websocket":
-            yield WebSocketVisit(url, "&".join(f"{k}={v}" for k, v in query.items()), headers)
+            text = "&".join(f"{k}={v}" for k, v in query.items())
+            yield WebSocketVisit(url, text, headers, credential)
         else:
             transport = "polling" if kind == "polling" else "websocket"
-            yield SocketIOVisit(url, transport, query, headers)
+            yield SocketIOVisit(url, transport, query, headers, credential)
 
 
 @pytest.fixture
@@ -329,15 +418,15 @@ async def test_a_credential_gives_the_same_rights_on_each_way_in(guarded: Server
     may_connect = not way.startswith(("http", "sse"))
     tried = cases()
     for case in tried:
-        is_refused_here = way.endswith("url") and not case.in_url
         async with visit(way, guarded.url, case.credential) as client:
             for attempt in ALL:
+                result = await _try(client, attempt)
+                if result == NOT_HERE:
+                    continue
                 key = f"{case.name}: {attempt}"
-                expected[key] = UNAUTHORIZED if is_refused_here else case.result(attempt)
-                found[key] = await _try(client, attempt)
-                if found[key] == "":
-                    del found[key], expected[key]
-                elif attempt == "read" and expected[key] == FORBIDDEN and may_connect:
+                found[key] = result
+                expected[key] = case.result(attempt, way.partition(" ")[2])
+                if attempt == "read" and expected[key] == FORBIDDEN and may_connect:
                     expected[key] = OK
     assert found == expected
     credentials = [case.credential for case in tried if case.credential is not None]
@@ -345,11 +434,19 @@ async def test_a_credential_gives_the_same_rights_on_each_way_in(guarded: Server
 
 
 async def _try(client: Visit, attempt: str) -> str:
-    rooms = {"own": OWN_ROOM, "other": OTHER_ROOM, "catalog": "catalog"}
+    attempts = {
+        "publish": client.publish,
+        "own": partial(client.room, OWN_ROOM),
+        "other": partial(client.room, OTHER_ROOM),
+        "catalog": partial(client.room, "catalog"),
+        "read": client.read,
+        "recover": client.recover,
+        "authenticate": client.authenticate,
+        "revoke": client.revoke,
+        "metrics": client.metrics,
+    }
     try:
         async with asyncio.timeout(TIMEOUT):
-            if attempt == "publish":
-                return await client.publish()
-            return await (client.room(rooms[attempt]) if attempt in rooms else client.read())
+            return await attempts[attempt]()
     except ConnectionRefusedError as error:
         return str(error.args[0]["data"]["code"])

@@ -75,7 +75,7 @@ class RawSocketIO:
         self._http = http
         self._url = f"{url}/socket.io/"
         self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._sid = ""
+        self.eio_sid = ""
         self._packets: list[str] = []
         self.connected: dict[str, Any] = {}
         self.ready: dict[str, Any] = {}
@@ -89,7 +89,7 @@ class RawSocketIO:
             await self._poll(query)
         packet = await self.receive("0")
         handshake: dict[str, Any] = json.loads(packet[1:])
-        self._sid = handshake["sid"]
+        self.eio_sid = handshake["sid"]
         return handshake
 
     async def connect(self, auth: dict[str, Any] | None = None) -> None:
@@ -107,7 +107,7 @@ class RawSocketIO:
         if self._socket is not None:
             await self._socket.send_str(packet)
             return
-        query = {"EIO": "4", "transport": "polling", "sid": self._sid}
+        query = {"EIO": "4", "transport": "polling", "sid": self.eio_sid}
         async with self._http.post(
             self._url, params=query, data=io.BytesIO(packet.encode())
         ) as response:
@@ -137,7 +137,7 @@ class RawSocketIO:
                     raise Closed(self._socket.close_code)
                 self._packets.append(str(message.data))
             else:
-                await self._poll({"EIO": "4", "transport": "polling", "sid": self._sid})
+                await self._poll({"EIO": "4", "transport": "polling", "sid": self.eio_sid})
 
     async def _poll(self, query: dict[str, str]) -> None:
         async with asyncio.timeout(TIMEOUT), self._http.get(self._url, params=query) as response:

@@ -1,7 +1,8 @@
-"""Count packets and bytes of the transports for python-socketio's Admin UI."""
+"""What the Admin UI shows of Engine.IO sessions: packets, bytes, and when they were opened."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -17,13 +18,17 @@ class CountedEngineSession(EngineSession):
 
     Args:
         count: see ``Count``.
+
+    Attributes:
+        opened_at: the Unix time of its handshake, in milliseconds.
     """
 
-    __slots__ = ("_count",)
+    __slots__ = ("_count", "opened_at")
 
     def __init__(self, count: Count, *args: Any) -> None:
         super().__init__(*args)
         self._count = count
+        self.opened_at = time.time_ns() // 1_000_000
 
     def write(self, frame: Frame) -> bool:
         """Write one frame and count it."""

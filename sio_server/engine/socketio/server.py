@@ -9,23 +9,23 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import socketio
 from socketio import packet as stock
-from socketio.exceptions import ConnectionRefusedError as Refused
 
 from sio_server.engine.engineio.environments import Environments
 from sio_server.engine.engineio.packets import MESSAGE, ProtocolError
 from sio_server.engine.engineio.server import PUBLIC_OPTIONS, EngineIOServer
 from sio_server.engine.engineio.session import EngineSession
-from sio_server.engine.socketio.admin import CountedEngineSession
+from sio_server.engine.socketio.admin import Count, CountedEngineSession
 from sio_server.engine.socketio.application import Application
 from sio_server.engine.socketio.manager import Manager, encode
 from sio_server.engine.socketio.packets import Packet, encode_connect
 from sio_server.engine.socketio.sessions import (
     AcceptedSession,
+    Refused,
     SessionRegistry,
     SessionsUnavailable,
 )
@@ -100,6 +100,22 @@ class Server(Application):
         eio_sid = self.manager.eio_sid_from_sid(sid, namespace)
         session: EngineSession | None = self.eio.sockets.get(eio_sid)
         return session
+
+    def clients(self, namespace: str) -> Iterator[tuple[str, EngineSession]]:
+        """Return the sid and the Engine.IO session of each client, in the order of connects."""
+        for sid, eio_sid in self.manager.get_participants(namespace, None):
+            session = self.eio.sockets.get(eio_sid)
+            if session is not None:
+                yield sid, session
+
+    def count_traffic(self, count: Count) -> None:
+        """Count the sessions that open from now on (``rawConnection``), and their packets."""
+
+        def make_session(*args: Any) -> EngineSession:
+            count("rawConnection")
+            return CountedEngineSession(count, *args)
+
+        self.eio.make_session = make_session
 
     def instrument(self, *args: Any, **options: Any) -> Any:
         """Serve the Admin UI; see python-socketio's ``instrument``."""

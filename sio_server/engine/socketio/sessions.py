@@ -11,7 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from socketio.exceptions import ConnectionRefusedError
+
 from sio_server.engine.engineio.session import EngineSession
+
+Refused = ConnectionRefusedError
+"""Refuses a client: python-socketio's exception, with the message and the data for the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class SessionRegistry(Protocol):
 
         Raises:
             SessionsUnavailable: sessions can't be looked up at present.
-            socketio.exceptions.ConnectionRefusedError: the client may not connect.
+            Refused: the client may not connect.
         """
 
     async def disconnected(
