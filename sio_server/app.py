@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 
 from aiohttp import web
@@ -43,8 +43,9 @@ from sio_server.metrics import Metrics
 from sio_server.net import openfiles
 from sio_server.net.front import HttpFront
 from sio_server.net.handler import Front
-from sio_server.net.listening import Listener, listen, listen_raw
+from sio_server.net.listening import Listener, bind, listen, listen_raw
 from sio_server.net.tls import Certificate
+from sio_server.net.websocket import asks_for_websocket
 from sio_server.settings import Settings
 
 log = get_logger("sio_server")
@@ -163,13 +164,12 @@ def make_app(
     pages.add_routes(app)
 
     async def root(request: web.Request) -> web.StreamResponse:
-        upgrades = (
-            request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
-        )
+        upgrades = request.method == "GET" and asks_for_websocket(request.headers)
         return await (sockets.handle if upgrades else pages.index)(request)
 
     app.router.add_get("/", root)
-    app.router.add_get("/ws", sockets.handle, allow_head=False)
+    for path in ("/ws", "/ws/"):
+        app.router.add_get(path, sockets.handle, allow_head=False)
     return app, hub, socketio
 
 
@@ -252,36 +252,41 @@ async def _serve_ops(ops: web.Application | None, settings: Settings) -> web.App
         return None
     runner = web.AppRunner(ops, access_log=None, shutdown_timeout=1)
     await runner.setup()
-    site = web.TCPSite(runner, settings.host, settings.ops_port)
     try:
-        await site.start()
-    except OSError as error:
+        with _start_error(settings.host, settings.ops_port):
+            for it in await bind(settings.host, settings.ops_port):
+                await web.SockSite(runner, it).start()
+    except StartError:
         await runner.cleanup()
-        raise _cannot_listen(settings.host, settings.ops_port, error) from None
-    log.info("ops_listening", host=settings.host, port=runner.addresses[0][1])
+        raise
+    log.info("ops_listening", host=",".join(settings.host), port=runner.addresses[0][1])
     return runner
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> StartError:
-    return StartError(f"can't listen on {host}:{port}: {os.strerror(error.errno or 0)}")
+@contextmanager
+def _start_error(hosts: Sequence[str], port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror  # no such host, for instance
+        places = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts)
+        raise StartError(f"can't listen on {', '.join(places)}: {reason}") from None
 
 
 async def _listen(
     front: HttpFront, certificate: Certificate | None, settings: Settings
 ) -> Listener:
-    host, port = settings.host, settings.port
-    try:
+    with _start_error(settings.host, settings.port):
+        sockets = await bind(settings.host, settings.port)
         if certificate is None:
-            listener = await listen(front, host, port)
+            listener = await listen(front, sockets)
         else:
-            accept = partial(front.accept, context=certificate.context)
-            listener = await listen_raw(accept, host, port)
-    except OSError as error:
-        raise _cannot_listen(host, port, error) from None
+            listener = listen_raw(partial(front.accept, context=certificate.context), sockets)
     credentials.log_who_may_publish(settings)
     log.info(
         "listening",
-        host=host,
+        host=",".join(settings.host),
         port=listener.port,
         tls=settings.tls_cert is not None,
         event_log=settings.event_log_shown,

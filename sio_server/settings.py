@@ -60,7 +60,11 @@ class Settings(BaseSettings):
         cli_hide_none_type=True,
     )
 
-    host: str = Field("0.0.0.0", min_length=1, description="address to listen on")  # noqa: S104
+    host: Words = Field(
+        ("0.0.0.0",),  # noqa: S104
+        min_length=1,
+        description="comma-separated addresses to listen on, such as 0.0.0.0,:: for IPv4 and IPv6",
+    )
     port: int = Field(8765, ge=0, le=65535, description="port to listen on; 0: any free port")
     ops_port: int | None = Field(
         None,
@@ -242,7 +246,7 @@ class Settings(BaseSettings):
         return values
 
     @field_validator(
-        "producer_keys", "jwt_secret", "cors_origins", "trusted_proxies", mode="before"
+        "host", "producer_keys", "jwt_secret", "cors_origins", "trusted_proxies", mode="before"
     )
     @classmethod
     def _split(cls, value: Any) -> Any:

@@ -70,7 +70,7 @@ def parse_message(message: Any) -> Command:
         return Subscribe(rooms) if kind == "subscribe" else Unsubscribe(rooms)
     if kind == "authenticate":
         return Authenticate(_token(message))
-    raise unknown_type(kind)
+    raise unknown_type(kind, MESSAGE_TYPES)
 
 
 def parse_event_arguments(name: Any, arguments: Sequence[Any], max_depth: int) -> Command:
@@ -88,8 +88,8 @@ def parse_event_arguments(name: Any, arguments: Sequence[Any], max_depth: int) -
         strictjson.check(argument, max_depth)
     if name == "ping":
         return Ping()
-    if not isinstance(name, str) or name not in _TAKES_ONE:
-        raise unknown_type(str(name))
+    if not isinstance(name, str) or name not in _EVENT_NAMES:
+        raise unknown_type(str(name), _EVENT_NAMES)
     if len(arguments) != 1:
         raise InvalidMessage(f"{name} takes one argument")
     (argument,) = arguments
@@ -109,7 +109,8 @@ def parse_event_arguments(name: Any, arguments: Sequence[Any], max_depth: int) -
     return Publish(parse_event(argument))
 
 
-_TAKES_ONE = frozenset((*EVENT_TYPES, "message", "subscribe", "unsubscribe", "authenticate"))
+MESSAGE_TYPES = (*EVENT_TYPES, "ping", "subscribe", "unsubscribe", "authenticate")
+_EVENT_NAMES = (*MESSAGE_TYPES, "message")
 
 
 def _token(message: Any) -> str:

@@ -3,6 +3,7 @@
     ContractError
     ├── InvalidJson            invalid_json            400
     ├── InvalidMessage         invalid_message         400
+    │   └── UnknownWebSocketVersion  invalid_message    426
     ├── UnknownRoom            unknown_room            400
     ├── InvalidOffset          invalid_offset          400
     ├── Unauthorized           unauthorized            401
@@ -79,6 +80,10 @@ class InvalidJson(ContractError):
 
 class InvalidMessage(ContractError):
     code, status = "invalid_message", 400
+
+
+class UnknownWebSocketVersion(InvalidMessage):
+    status = 426
 
 
 class UnknownRoom(ContractError):

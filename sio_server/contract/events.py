@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -193,9 +193,9 @@ def message_type(message: Any) -> str:
     return str(message["type"])
 
 
-def unknown_type(name: str) -> UnknownType:
+def unknown_type(name: str, known: Iterable[str] = EVENT_TYPES) -> UnknownType:
     """Build the error for a type or an event name that the contract does not have."""
-    return UnknownType(f"{name[:80]!r} is not a known type")
+    return UnknownType(f"{name[:80]!r} is not a known type; there are {', '.join(known)}")
 
 
 def _check_id(id: Any) -> None:

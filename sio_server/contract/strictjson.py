@@ -17,6 +17,8 @@ from sio_server.contract.errors import InvalidJson, InvalidMessage, TooLarge, To
 MAX_INTEGER = 10**100
 """Larger integers are refused: they are slow to convert, and no double holds them."""
 
+TOO_MANY_DIGITS = "integers must have at most 100 digits"
+
 _SPACE = " \t\n\r"
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[][{},]', re.DOTALL)
 """Strings and structure. A string without an end takes the rest of the text: no character is
@@ -26,9 +28,18 @@ read twice."""
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+"""Some clients take these characters for the end of a line, although JSON may have them."""
+
+
 def dumps(value: Any) -> str:
-    """Encode without spaces. Non-ASCII characters stay as they are."""
-    return _encode(value)
+    """Encode without spaces. Non-ASCII characters stay as they are, but for line ends."""
+    text = _encode(value)
+    return text if text.isascii() else _LINE_ENDS.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def loads(text: str | bytes, max_depth: int) -> Any:
@@ -47,14 +58,21 @@ def loads(text: str | bytes, max_depth: int) -> Any:
         )
     except RecursionError:
         raise _too_deep(max_depth) from None
+    except json.JSONDecodeError as error:
+        if not error.doc.strip(_SPACE):
+            raise InvalidJson("not valid JSON: it is empty") from None
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InvalidJson(f"not valid JSON: an error at {where}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidJson(f"not valid UTF-8: an error at byte {error.start}") from None
     except ValueError:
-        raise InvalidJson("not valid JSON") from None
+        raise InvalidJson(TOO_MANY_DIGITS) from None
     check(value, max_depth)
     return value
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
+    raise InvalidJson(f"{name} is not JSON")
 
 
 def check(value: Any, max_depth: int) -> None:
@@ -76,7 +94,7 @@ def _check(values: Iterable[Any], levels: int, max_depth: int) -> None:
                 _check_text(value)
         elif kind is int:
             if not -MAX_INTEGER < value < MAX_INTEGER:
-                raise InvalidJson("integers must have at most 100 digits")
+                raise InvalidJson(TOO_MANY_DIGITS)
         elif kind is dict or kind is list:
             if levels == 0:
                 raise _too_deep(max_depth)

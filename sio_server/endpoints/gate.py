@@ -17,7 +17,7 @@ from sio_server.access.origins import Origins
 from sio_server.access.principals import Access, Principal
 from sio_server.access.rates import RateLimit
 from sio_server.access.sources import Source, locate, network_of
-from sio_server.contract.errors import ContractError, Forbidden, RateLimited
+from sio_server.contract.errors import ContractError, Forbidden, InvalidMessage, RateLimited
 from sio_server.contract.events import Offset
 from sio_server.contract.origins import ANY
 from sio_server.contract.rooms import parse_room
@@ -27,8 +27,13 @@ from sio_server.net.front_context import Entered
 from sio_server.net.request import HttpRequest
 from sio_server.settings import Settings
 
-COMMON_HEADERS = {"Server": "sio_server", "X-Content-Type-Options": "nosniff"}
-"""The headers of every response. ``Server`` tells no version and no library."""
+COMMON_HEADERS = {
+    "Server": "sio_server",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+"""The headers of every response, but static files may be stored. ``Server`` tells no version and no
+library."""
 
 MAX_MISREAD_PEERS = 10
 """How many peers get a log line because their forwarding headers do not count."""
@@ -233,6 +238,30 @@ class Gate:
         rooms = principal.choose_rooms(named)
         self._limits.check_rooms(rooms)
         return rooms
+
+
+IGNORED_PARAMETERS = frozenset(("_", "t"))
+"""Clients add these to a query so that no cache answers."""
+
+
+def check_query(query: MultiMapping[str], *known: str) -> None:
+    """Check that a path knows all parameters of a query. A wrong name must not mean "everything".
+
+    Args:
+        query: the query.
+        known: the path's parameters. Only ``room`` may come several times.
+
+    Raises:
+        InvalidMessage: it does not know one, or one comes twice.
+    """
+    for name in query:
+        if name in IGNORED_PARAMETERS:
+            continue
+        if name not in known:
+            shown = f"the query has the unknown parameter {name[:80]!r}"
+            raise InvalidMessage(f"{shown}; there are {', '.join(known)}" if known else shown)
+        if name != "room" and len(query.getall(name)) > 1:
+            raise InvalidMessage(f"the query has the parameter {name!r} twice")
 
 
 def since_in(query: MultiMapping[str]) -> Offset | None:

@@ -19,7 +19,7 @@ from sio_server.contract.errors import (
 from sio_server.contract.events import Event, Offset, Receipt, parse_event
 from sio_server.contract.rooms import RoomFilter
 from sio_server.endpoints.bodies import read_json_body, read_message
-from sio_server.endpoints.gate import Gate, since_in
+from sio_server.endpoints.gate import Gate, check_query, since_in
 from sio_server.endpoints.responses import json_response, list_response
 from sio_server.eventlog.contract import EventLog
 from sio_server.hub import Hub
@@ -82,6 +82,7 @@ class HttpApi:
         """Append one event."""
         principal, source = self._gate.visitor(request)
         principal.check_publish()
+        check_query(request.query)
         message = await read_message(request, self._settings, source.network)
         event = parse_event(message, id=idempotency_key(request))
         receipt = await self._hub.publish(principal, event)
@@ -92,6 +93,7 @@ class HttpApi:
         settings = self._settings
         principal, source = self._gate.visitor(request)
         principal.check_publish()
+        check_query(request.query)
         body = await read_json_body(
             request, settings.max_batch_bytes, settings.connect_timeout, source.network
         )
@@ -142,6 +144,7 @@ class HttpApi:
         query = request.query
         principal, source = self._gate.visitor(request)
         principal.check_consume()
+        check_query(query, "room", "since", "limit")
         rooms, since, limit = self._gate.rooms(query, principal), since_in(query), limit_in(query)
         if not principal.is_producer:
             self._gate.count(source)

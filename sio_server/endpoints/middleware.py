@@ -17,9 +17,11 @@ from sio_server.contract.errors import (
 )
 from sio_server.endpoints.gate import COMMON_HEADERS, Gate
 from sio_server.endpoints.ops import PATHS as OPS_PATHS
-from sio_server.endpoints.responses import problem
+from sio_server.endpoints.responses import problem, refused_stream
+from sio_server.endpoints.sse import PATH as STREAM_PATH
 from sio_server.hub import Hub
 from sio_server.net.handler import FrontHandler
+from sio_server.net.request import list_members
 
 logger = logging.getLogger("sio_server")
 
@@ -113,6 +115,8 @@ class Middleware:
         self, request: web.Request, error: ContractError, allow: str | None = None
     ) -> web.StreamResponse:
         error = self._gate.refuse(error, self._gate.source(request))
+        if error.retry_after is not None and _is_event_source(request):
+            return refused_stream(error)
         response = problem(error)
         if allow is not None and isinstance(error, MethodNotAllowed):
             response.headers["Allow"] = allow
@@ -121,10 +125,19 @@ class Middleware:
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         if response.keep_alive is not False and request.keep_alive:
             response.headers["Keep-Alive"] = self._keep_alive
+        stored = response.headers.get("Cache-Control")  # of a static file
         if request.path in OPS_PATHS:
             response.headers.update(COMMON_HEADERS)
         else:
             response.headers.update(self._gate.response_headers(request))
+        if stored is not None:
+            response.headers["Cache-Control"] = stored
+
+
+def _is_event_source(request: web.Request) -> bool:
+    """Tell whether a browser's ``EventSource`` has sent the request."""
+    accepted = [it.partition(";")[0] for it in list_members(request.headers, "Accept")]
+    return request.path == STREAM_PATH and "text/event-stream" in map(str.lower, accepted)
 
 
 def _forget_frames(error: BaseException) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -12,8 +13,14 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
 from sio_server.contract import strictjson
-from sio_server.contract.errors import ContractError, Flooding, Unauthorized
+from sio_server.contract.errors import (
+    ContractError,
+    Flooding,
+    Unauthorized,
+    UnknownWebSocketVersion,
+)
 from sio_server.net.response import HttpResponse
+from sio_server.net.websocket import VERSION
 
 
 def json_response(value: Any, status: int = 200) -> web.Response:
@@ -78,6 +85,8 @@ def problem_response(error: ContractError) -> HttpResponse:
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, UnknownWebSocketVersion):
+        headers["Sec-WebSocket-Version"] = VERSION
     if isinstance(error, Flooding):
         headers["Connection"] = "close"
     shape = {
@@ -88,6 +97,18 @@ def problem_response(error: ContractError) -> HttpResponse:
     }
     body = strictjson.dumps(shape).encode()
     return HttpResponse(error.status, body, "application/problem+json; charset=utf-8", headers)
+
+
+def refused_stream(error: ContractError) -> web.Response:
+    """Return the response for a temporary error to a browser's ``EventSource``.
+
+    After another status than 200 it would never connect again.
+    """
+    seconds = (error.retry_after or 1) * random.uniform(1, 1.5)  # noqa: S311 - not all at once
+    body = (
+        f"retry: {seconds * 1000:.0f}\nevent: error\ndata: {strictjson.dumps(error.as_dict())}\n\n"
+    )
+    return web.Response(text=body, content_type="text/event-stream")
 
 
 def problem(error: ContractError) -> web.Response:

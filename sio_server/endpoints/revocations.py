@@ -8,7 +8,7 @@ from aiohttp import web
 
 from sio_server.contract.revocations import parse_revocation
 from sio_server.endpoints.bodies import read_message
-from sio_server.endpoints.gate import Gate
+from sio_server.endpoints.gate import Gate, check_query
 from sio_server.endpoints.responses import json_response
 from sio_server.hub import Hub
 from sio_server.settings import Settings
@@ -36,6 +36,7 @@ class RevocationApi:
         """Revoke the tokens of a user."""
         principal, source = self._gate.visitor(request)
         principal.check_revoke()
+        check_query(request.query)
         message = await read_message(request, self._settings, source.network)
         revocation = parse_revocation(message, time.time_ns() // 1_000_000)
         await self._hub.revoke(principal, revocation)

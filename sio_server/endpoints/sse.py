@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -14,13 +15,19 @@ from sio_server.delivery.connections import Connection, Connections, Ends
 from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import CaughtUp, Fanout
 from sio_server.delivery.resume import ResumeRequest, Start, resume
-from sio_server.endpoints.gate import Gate, since_in
+from sio_server.endpoints.gate import Gate, check_query, since_in
 from sio_server.net.connection import DETACHED, TcpConnection
 from sio_server.net.deadlines import Deadlines
 from sio_server.net.handler import detach_from_aiohttp
 from sio_server.settings import Settings
 
+PATH = "/api/stream"
+
 COMMENT_SECONDS = 15
+
+RETRY_MILLISECONDS = 1_000, 3_000
+"""A browser waits a random time between these before it reconnects. Otherwise all browsers would
+come back at once after a restart."""
 
 
 class EventStream(TcpConnection):
@@ -131,7 +138,7 @@ class SseApi:
 
     def add_routes(self, app: web.Application) -> None:
         """Serve the endpoint."""
-        app.router.add_get("/api/stream", self.stream, allow_head=False)
+        app.router.add_get(PATH, self.stream, allow_head=False)
 
     def _comment(self, stream: EventStream) -> None:
         stream.comment()
@@ -142,8 +149,9 @@ class SseApi:
         gate, query = self._gate, request.query
         principal, source = gate.visitor(request, token=query.get("token"))
         principal.check_consume()
+        check_query(query, "room", "since", "token", "lastEventId")
         rooms = gate.rooms(query, principal)
-        last_id = request.headers.get("Last-Event-ID")
+        last_id = request.headers.get("Last-Event-ID") or query.get("lastEventId")
         since = Offset.parse(last_id) if last_id else since_in(query)
         past = ResumeRequest(since, has_rooms=bool(rooms))
         rate, leave = gate.enter(source)
@@ -165,7 +173,6 @@ class SseApi:
         response = web.StreamResponse(
             headers={
                 "Content-Type": "text/event-stream; charset=utf-8",
-                "Cache-Control": "no-store",
                 "X-Accel-Buffering": "no",
             }
         )
@@ -180,6 +187,8 @@ class SseApi:
         return stream
 
     def _serve(self, stream: EventStream, decide: Callable[[Offset], Start]) -> None:
+        # No empty line: some clients would take a block with only this line for an event.
+        stream.write(stream.frame(f"retry: {random.randint(*RETRY_MILLISECONDS)}\n"))  # noqa: S311
         self._comments.add(stream)
         ends = Ends(lambda: stream.end("shutting down"), stream.refuse)
         self._connections.open(stream.connection, ends, decide, stream.caught_up)

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from sio_server.access.rates import RateLimit
-from sio_server.contract import strictjson
+from sio_server.contract import errors, strictjson
 from sio_server.contract.commands import Command, parse_message, parse_ref
 from sio_server.contract.errors import (
     ContractError,
@@ -32,7 +32,7 @@ from sio_server.endpoints.close_codes import (
     CloseCode,
     close_code,
 )
-from sio_server.endpoints.gate import Gate, since_in
+from sio_server.endpoints.gate import Gate, check_query, since_in
 from sio_server.eventlog.contract import Bounds
 from sio_server.hub import Hub
 from sio_server.net.connection import DETACHED
@@ -40,7 +40,7 @@ from sio_server.net.frames import PING, Frame
 from sio_server.net.heartbeat import Heartbeat
 from sio_server.net.request import HttpRequest
 from sio_server.net.tasks import ConnectionTasks
-from sio_server.net.websocket import BadHandshake, WebSocket
+from sio_server.net.websocket import BadHandshake, UnknownVersion, WebSocket
 from sio_server.net.websocket_reader import FramingError
 from sio_server.settings import Settings
 
@@ -268,6 +268,7 @@ class PlainWebSocket:
         try:
             principal, source = gate.visitor(request, token=query.get("token"))
             principal.check_connect()
+            check_query(query, "room", "since", "token")
             rooms = gate.rooms(query, principal)
             past = ResumeRequest(since=since_in(query), has_rooms=bool(rooms))
             if past.has_past:
@@ -283,5 +284,7 @@ class PlainWebSocket:
 def _open(client: WebSocketClient, request: web.Request) -> None:
     try:
         client.socket.open(HttpRequest.of(request))
+    except UnknownVersion as error:
+        raise errors.UnknownWebSocketVersion(str(error)) from None
     except BadHandshake as error:
         raise InvalidMessage(str(error)) from None

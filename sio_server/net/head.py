@@ -117,7 +117,7 @@ class SimpleHeads:
             or "Content-Encoding" in headers
             or "Expect" in headers
             or len(headers.getall("Host", ())) != 1
-            or "close" in headers.get("Connection", "").lower()
+            or any("close" in line.lower() for line in headers.getall("Connection", ()))
         ):
             return None
         return SimpleHead(method, target, headers, int(length))

@@ -25,10 +25,10 @@ Accepted = Callable[[socket.socket, str], object]
 
 
 class Listener:
-    """The listening sockets of one address.
+    """Listening sockets.
 
     Args:
-        servers: each accepts connections. All of them have the same sockets.
+        servers: each accepts connections.
         port: the port of the first socket.
     """
 
@@ -79,8 +79,35 @@ class _Accepting:
         self._listening.close()
 
 
-async def listen(protocols: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> Listener:
-    """Listen on an address.
+async def bind(hosts: Sequence[str], port: int) -> list[socket.socket]:
+    """Bind a socket to each address of these hosts, on one port.
+
+    Args:
+        hosts: names or addresses. A socket for IPv6 does not take connections over IPv4.
+        port: the port; 0: any free one, the same for all.
+
+    Raises:
+        OSError: an address cannot be used.
+    """
+    loop = asyncio.get_running_loop()
+    bound: list[socket.socket] = []
+    try:
+        for host in hosts:
+            server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+            bound += [_copy(it) for it in server.sockets]
+            server.close()
+            port = bound[0].getsockname()[1]
+    except BaseException:
+        for it in bound:
+            it.close()
+        raise
+    return bound
+
+
+async def listen(
+    protocols: Callable[[], asyncio.BaseProtocol], sockets: Sequence[socket.socket]
+) -> Listener:
+    """Listen on bound sockets.
 
     uvloop accepts one connection of a descriptor in each iteration of the event loop. If iterations
     are long, and many clients connect at once, the others would wait for seconds in the kernel. So
@@ -88,42 +115,29 @@ async def listen(protocols: Callable[[], asyncio.BaseProtocol], host: str, port:
 
     Args:
         protocols: makes the protocol of each connection.
-        host: the address.
-        port: the port; 0: any free one.
-
-    Raises:
-        OSError: the address cannot be used.
+        sockets: from ``bind``. The listener owns them.
     """
     loop = asyncio.get_running_loop()
-    first = await loop.create_server(protocols, host, port, backlog=BACKLOG)
-    servers = [first]
     copies = 0 if isinstance(loop, asyncio.BaseEventLoop) else ACCEPTS - 1
-    for listening in first.sockets:
-        for _ in range(copies):
-            copy = socket.fromfd(listening.fileno(), listening.family, listening.type)
-            servers.append(await loop.create_server(protocols, sock=copy, backlog=BACKLOG))
-    return Listener(servers, _port(first))
+    all_sockets = [*sockets, *(_copy(it) for it in sockets for _ in range(copies))]
+    servers = [await loop.create_server(protocols, sock=it, backlog=BACKLOG) for it in all_sockets]
+    return Listener(servers, _port(sockets))
 
 
-async def listen_raw(accepted: Accepted, host: str, port: int) -> Listener:
-    """Listen on an address, and hand over each connection as a socket.
+def listen_raw(accepted: Accepted, sockets: Sequence[socket.socket]) -> Listener:
+    """Listen on bound sockets, and hand over each connection as a socket.
 
     Args:
         accepted: see ``Accepted``.
-        host: the address.
-        port: the port; 0: any free one.
-
-    Raises:
-        OSError: the address cannot be used.
+        sockets: from ``bind``. The listener owns them.
     """
-    loop = asyncio.get_running_loop()
-    bound = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
-    copies = [socket.fromfd(it.fileno(), it.family, it.type) for it in bound.sockets]
-    listener = Listener([_Accepting(copy, accepted) for copy in copies], _port(bound))
-    bound.close()
-    return listener
+    return Listener([_Accepting(it, accepted) for it in sockets], _port(sockets))
 
 
-def _port(server: asyncio.Server) -> int:
-    port: int = server.sockets[0].getsockname()[1]
+def _copy(bound: socket.socket) -> socket.socket:
+    return socket.fromfd(bound.fileno(), bound.family, bound.type)
+
+
+def _port(sockets: Sequence[socket.socket]) -> int:
+    port: int = sockets[0].getsockname()[1]
     return port

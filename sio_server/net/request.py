@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import HttpVersion11, web
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
 
 from sio_server.net.body import read_body
 from sio_server.net.connection import TcpConnection
@@ -21,6 +21,12 @@ def parse_query(query: str) -> dict[str, str]:
         return dict(reversed(parse_qsl(query, keep_blank_values=True)))
     parts = [part.partition("=") for part in query.split("&") if part]
     return {name: value for name, _, value in reversed(parts)}
+
+
+def list_members(headers: MultiMapping[str], name: str) -> list[str]:
+    """Return the members of a list header, which may come in several lines (RFC 9110, 5.6.1)."""
+    members = ",".join(headers.getall(name, ())).split(",")
+    return [member for member in map(str.strip, members) if member]
 
 
 class HttpRequest:

@@ -7,9 +7,16 @@ const VERBS = {
   furniture_deleted: "deleted",
 };
 
-for (const place of document.querySelectorAll(".origin")) place.textContent = location.origin;
-for (const place of document.querySelectorAll(".socket"))
-  place.textContent = location.origin.replace(/^http/, "ws");
+// A proxy may serve this page below a prefix.
+const base = new URL(".", location.href);
+const path = `${base.pathname}socket.io/`;
+const texts = {
+  base: base.href,
+  io: `"${base.origin}"` + (base.pathname === "/" ? "" : `, { path: "${path}" }`),
+  socket: base.href.replace(/^http/, "ws"),
+};
+for (const [name, text] of Object.entries(texts))
+  for (const place of document.querySelectorAll(`.${name}`)) place.textContent = text;
 
 const state = document.getElementById("state");
 const list = document.getElementById("events");
@@ -25,11 +32,36 @@ function show({ type, furniture, timestamp }) {
   while (list.children.length > SHOWN) list.lastChild.remove();
 }
 
-const stream = new EventSource("/api/stream");
-stream.addEventListener("ready", (event) => {
-  state.textContent = JSON.parse(event.data).gap ? "live; events were missed, reload" : "live";
-});
-stream.onmessage = (event) => show(JSON.parse(event.data));
-stream.onerror = () => {
-  state.textContent = "connecting…";
-};
+let position; // of the last event
+
+function open() {
+  const since = position ? `?since=${encodeURIComponent(position)}` : "";
+  const stream = new EventSource(`api/stream${since}`);
+  stream.addEventListener("ready", (event) => {
+    position = event.lastEventId;
+    state.textContent = JSON.parse(event.data).gap ? "live; events were missed, reload" : "live";
+  });
+  stream.onmessage = (event) => {
+    position = event.lastEventId;
+    show(JSON.parse(event.data));
+  };
+  stream.onerror = (event) => {
+    if (event.data) state.textContent = `${JSON.parse(event.data).message}; connecting…`;
+    else if (stream.readyState === EventSource.CLOSED) explain();
+    else state.textContent = "connecting…";
+  };
+}
+
+// The stream has ended permanently. A browser does not tell a page why, but the API does.
+async function explain() {
+  const answer = await fetch("api/events?limit=0").catch(() => undefined);
+  const isPermanent = answer && [400, 401, 403].includes(answer.status);
+  if (isPermanent) {
+    state.textContent = `refused: ${(await answer.json()).message}`;
+  } else {
+    state.textContent = "connecting…";
+    setTimeout(open, 1000 + 2000 * Math.random());
+  }
+}
+
+open();

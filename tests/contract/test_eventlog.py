@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from sio_server.contract.errors import IdConflict, LogUnavailable
 from sio_server.contract.events import EVENT_TYPES, Event, Offset, Receipt, Record
@@ -627,6 +628,24 @@ async def test_timestamps_never_decrease(make_log: MakeLog) -> None:
         stamps.append((await append(log, event()))[0].timestamp)
     assert stamps == sorted(stamps)
     assert len(set(stamps)) == 3
+
+
+async def test_a_clock_that_goes_back_is_logged_once(make_log: MakeLog) -> None:
+    """Until it has caught up. A correction by parts of a second is not worth a line."""
+    clock = Clock()
+    log = await make_log(clock=clock)
+    with capture_logs() as lines:
+        for change in (0, -0.5, 0.5):
+            clock.now += change
+            await append(log, event())
+        assert lines == []
+        for change in (-259_200, 1, 259_199, -60, 1):
+            clock.now += change
+            await append(log, event())
+    assert [(line["event"], line["seconds"]) for line in lines] == [
+        ("clock_behind_log", 259_200),
+        ("clock_behind_log", 60),
+    ]
 
 
 # Tail.

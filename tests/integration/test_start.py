@@ -115,6 +115,40 @@ async def test_the_event_log_is_in_var_by_default(tmp_path: Path) -> None:
         assert third.stop() == 0
 
 
+async def test_several_addresses_and_both_families_have_the_same_port(tmp_path: Path) -> None:
+    """A client that resolves ``localhost`` to ``::1`` finds the server, too."""
+    server = Server(tmp_path, host="0.0.0.0,::", ops_port=0)
+    assert server.wait_for_log("listening")["host"] == "0.0.0.0,::"
+    ops_port = server.wait_for_log("ops_listening")["port"]
+    async with aiohttp.ClientSession() as http:
+        for host in ("127.0.0.1", "[::1]"):
+            for path in (f"{server.port}/api/events", f"{ops_port}/healthz"):
+                async with http.get(f"http://{host}:{path}") as response:
+                    assert response.status == 200
+        async with plain(f"http://[::1]:{server.port}") as client:
+            await client.send({"type": "ping"})
+            assert (await client.receive())["type"] == "pong"
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "places"),
+    [
+        ("192.0.2.1", "192.0.2.1:0: Cannot assign requested address"),
+        ("no-such-host.invalid", "no-such-host.invalid:0: "),
+        ("127.0.0.1,192.0.2.1", "127.0.0.1:0, 192.0.2.1:0: "),
+        ("::1, 2001:db8::1", "[::1]:0, [2001:db8::1]:0: "),
+    ],
+)
+def test_an_address_that_cannot_be_used_stops_the_start(
+    tmp_path: Path, host: str, places: str
+) -> None:
+    """The message names it."""
+    message = start_expecting_failure(tmp_path, host=host, port=0)
+    assert f"can't listen on {places}" in message
+    assert "Traceback" not in message
+
+
 async def test_a_second_server_on_the_same_log_is_refused(tmp_path: Path) -> None:
     """The second server ends with a message that names the file."""
     server = Server(tmp_path, event_log="sqlite:///events.db")

@@ -23,18 +23,30 @@ def nginx(folder: Path, servers: list[Server], changes: dict[str, str]) -> Itera
         servers: the servers that replace those of the configuration.
         changes: more texts to replace in the configuration.
     """
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
-        pytest.fail("nginx is needed for the tests of several servers: install it")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     text = (ROOT / "examples" / "nginx.conf").read_text()
     ports = {f":{8765 + number} ": f":{it.port} " for number, it in enumerate(servers)}
-    for old, new in {"listen 8080": f"listen 127.0.0.1:{port}", **ports, **changes}.items():
+    for old, new in {"listen 8080": "listen 127.0.0.1:{port}", **ports, **changes}.items():
         assert text.count(old) == 1, old
         text = text.replace(old, new)
+    with configured(folder, text) as url:
+        yield url
+
+
+@contextmanager
+def configured(folder: Path, text: str) -> Iterator[str]:
+    """Run nginx with a configuration; yield its URL.
+
+    Args:
+        folder: the folder for its files.
+        text: the configuration, with ``{port}`` in place of the port.
+    """
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        pytest.fail("nginx is needed for the tests behind a proxy: install it")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     configuration = folder / "nginx.conf"
-    configuration.write_text(text)
+    configuration.write_text(text.replace("{port}", str(port)))
     command = [program, "-p", str(folder), "-e", "stderr", "-c", str(configuration)]
     with (folder / "nginx.log").open("wb") as log:
         process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=log)

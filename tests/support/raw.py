@@ -71,9 +71,9 @@ async def plain(url: str, **options: Any) -> AsyncIterator[Plain]:
 class RawSocketIO:
     """A Socket.IO client over WebSocket or polling that sends packets unchanged."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, http: aiohttp.ClientSession, url: str, path: str = "/socket.io/") -> None:
         self._http = http
-        self._url = f"{url}/socket.io/"
+        self._url = url + path
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self.eio_sid = ""
         self._packets: list[str] = []
@@ -167,12 +167,13 @@ async def raw_socketio(
     *,
     address: str = "127.0.0.1",
     headers: dict[str, str] | None = None,
+    path: str = "/socket.io/",
 ) -> AsyncIterator[RawSocketIO]:
     """Open a connected raw Socket.IO client, from this address of the loopback interface."""
     # A connection for each request: one that idles may be closed just when it is used again.
     connector = aiohttp.TCPConnector(force_close=True, local_addr=(address, 0))
     async with aiohttp.ClientSession(connector=connector, headers=headers) as http:
-        client = RawSocketIO(http, url)
+        client = RawSocketIO(http, url, path)
         try:
             await client.open(transport)
             await client.connect(auth)

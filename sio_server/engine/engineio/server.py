@@ -37,7 +37,7 @@ from sio_server.net.response import (
     HttpResponse,
     bad_request,
 )
-from sio_server.net.websocket import BadHandshake, WebSocket
+from sio_server.net.websocket import VERSION, BadHandshake, UnknownVersion, WebSocket
 
 logger = logging.getLogger("sio_server.engine")
 logger.setLevel(logging.WARNING)  # at INFO, python-engineio logs packets unescaped
@@ -130,9 +130,11 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
 
         Args:
             app: the application.
-            engineio_path: the path, with or without slashes around it.
+            engineio_path: the path, with or without slashes around it. Some clients and proxies
+                leave out the slash at the end, or write two.
         """
-        app.router.add_route("*", f"/{engineio_path.strip('/')}/", self.handle_request)
+        for end in ("/", "", "//"):
+            app.router.add_route("*", f"/{engineio_path.strip('/')}{end}", self.handle_request)
         app.on_shutdown.append(self._end_all)
 
     def front(
@@ -269,7 +271,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
                 session.write(open_packet)
         except BadHandshake as error:
             guest.leave()
-            return bad_request(str(error))
+            return refuse_handshake(error)
         except BaseException:
             guest.leave()
             raise
@@ -311,7 +313,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         try:
             socket.open(request)
         except BadHandshake as error:
-            return bad_request(str(error))
+            return refuse_handshake(error)
         carrier = session.transport
         if isinstance(carrier, Polling) and not session.upgrading:
             upgrade = Upgrade(session, carrier, socket, self._upgrading.discard)
@@ -373,6 +375,15 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
 
     def _get_socket(self, sid: str) -> EngineSession:
         return self.sockets[sid]
+
+
+def refuse_handshake(error: BadHandshake) -> HttpResponse:
+    """Return the response to a request that does not open a WebSocket."""
+    response = bad_request(str(error))
+    if isinstance(error, UnknownVersion):
+        response.status = 426
+        response.headers["Sec-WebSocket-Version"] = VERSION
+    return response
 
 
 class _NotAdmitted(Exception):

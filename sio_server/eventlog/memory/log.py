@@ -14,6 +14,7 @@ from sio_server.contract.errors import LogUnavailable
 from sio_server.contract.events import Event, Offset, Record
 from sio_server.eventlog import reading
 from sio_server.eventlog.appending import AppendPlan, PieceState
+from sio_server.eventlog.clock import LogClock
 from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page, Retention
 from sio_server.eventlog.memory.revocations import MemoryRevocations
 from sio_server.eventlog.memory.sessions import MemorySessions
@@ -47,6 +48,7 @@ class MemoryLog(EventLog):
     ) -> None:
         self._retention = retention
         self._clock = clock
+        self._timestamps = LogClock(clock)
         self._sweep_seconds = sweep_seconds
         self._epoch = reading.new_epoch()
         self._events: dict[int, _StoredEvent] = {}
@@ -83,7 +85,7 @@ class MemoryLog(EventLog):
         self._trim(MAX_TRIMMED_EVENTS)
         plan = AppendPlan(
             Offset(self._epoch, self._end),
-            max(self._milliseconds, int(self._clock() * 1000)),
+            self._timestamps.next(self._milliseconds),
             find=self._find,
             last_state=self._states.get,
         )

@@ -15,6 +15,7 @@ import apsw
 from sio_server.contract.events import Offset, Record
 from sio_server.eventlog import reading
 from sio_server.eventlog.appending import AppendPlan
+from sio_server.eventlog.clock import LogClock
 from sio_server.eventlog.contract import Bounds, Page, Retention
 from sio_server.eventlog.sqlite import pieces as pieces_table
 from sio_server.eventlog.sqlite.revocation_table import RevocationTable
@@ -82,6 +83,7 @@ class SqliteStore:
         self._connection = connection
         self._retention = retention
         self._clock = clock
+        self._timestamps = LogClock(clock)
         self._epoch, end, milliseconds = self._row("SELECT epoch, seq, milliseconds FROM log")
         (first,) = self._row("SELECT min(seq) FROM event")
         pieces = pieces_table.count(connection)
@@ -153,7 +155,7 @@ class SqliteStore:
         """Return an empty plan for an append at the log's end."""
         return AppendPlan(
             self.position,
-            max(self._state.milliseconds, self._now()),
+            self._timestamps.next(self._state.milliseconds),
             find=self._find,
             last_state=partial(pieces_table.last_state, self._connection),
         )

@@ -10,6 +10,7 @@ from sio_server.contract.events import Event, Offset, Record, format_timestamp
 from sio_server.contract.rooms import event_rooms, state_rooms
 from sio_server.eventlog import reading
 from sio_server.eventlog.appending import AppendPlan
+from sio_server.eventlog.clock import LogClock
 from sio_server.eventlog.contract import AppendResult, Bounds, Page, Retention
 from sio_server.eventlog.valkey.connection import LuaScript
 
@@ -89,6 +90,7 @@ class LogScript:
         self._last_append_key = f"{prefix}:appended:{node}"
         self._retention = retention
         self._clock = clock
+        self._timestamps = LogClock(clock)
 
     # Appending.
 
@@ -120,7 +122,9 @@ class LogScript:
             return Record(Offset(epoch, seq), type, (), _body(head, at))
 
         before = Offset(epoch, int(decoded["first"]) - 1)
-        plan = AppendPlan(before, int(decoded["at"]), find=find, last_state=lambda piece: None)
+        at = int(decoded["at"])
+        self._timestamps.next(at)  # of another server, maybe
+        plan = AppendPlan(before, at, find=find, last_state=lambda piece: None)
         results = [plan.add(event) for event in events]
         seqs = [before.seq + len(plan.records), *(int(entry[0]) for entry in earlier.values())]
         return AppendedEvents(results, Offset(epoch, max(seqs)))

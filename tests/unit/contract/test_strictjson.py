@@ -304,6 +304,14 @@ def test_dumps_is_compact_and_keeps_characters() -> None:
     assert strictjson.dumps({"a": [1, "ñ😀"], "b": None}) == '{"a":[1,"ñ😀"],"b":null}'
 
 
+def test_dumps_escapes_what_some_clients_take_for_line_ends() -> None:
+    """httpx, for instance, cuts the lines of an event stream there."""
+    text = strictjson.dumps({"a\u2028": "ñ\u2029\x85\u2027"})
+    assert text == '{"a\\u2028":"ñ\\u2029\\u0085\u2027"}'
+    assert len(text.splitlines()) == 1
+    assert json.loads(text) == {"a\u2028": "ñ\u2029\x85\u2027"}
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_dumps_refuses_numbers_that_json_lacks(value: float) -> None:
     """Such a number is a bug of the server, so it raises."""
