@@ -231,7 +231,8 @@ class Relay:
         self._close_wake_sources()  # before another relay becomes active and opens its own
         with suppress(Error):
             self._leadership.release()  # a pool would keep the connection, and the lock with it
-        connections[self._using].close()
+        if not connections[self._using].in_atomic_block:  # closing would lose its transaction
+            connections[self._using].close()
 
     def _close(self) -> None:
         self._disconnect()

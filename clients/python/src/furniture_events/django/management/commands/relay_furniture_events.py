@@ -1,8 +1,13 @@
-"""``manage.py relay_furniture_events``: a process beside the site, which drains the outbox."""
+"""``manage.py relay_furniture_events``: a process beside the site, which drains the outbox.
+
+``call_command`` can run it in a site's own process, too. Then it leaves the process as it was.
+"""
 
 import logging
 import signal
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +26,13 @@ class Command(BaseCommand):
 
     help = "Send the outbox to the broker, now and after each commit."
 
+    _is_own_process = False
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run in a process of its own, from the command line."""
+        self._is_own_process = True
+        super().run_from_argv(argv)
+
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections))
@@ -36,28 +48,42 @@ class Command(BaseCommand):
 
     def handle(self, *, database: str, once: bool, status: bool, verbosity: int, **_: Any) -> None:
         """Do the chosen task. Without an option, run until a signal."""
-        _log_to(self.stderr, verbosity)
         try:
-            if status:
-                self._print_status(database)
-            elif once:
-                self._once(database)
-            else:
-                self._run(database)
+            with _logging_to(self.stderr, verbosity):
+                if status:
+                    self._print_status(database)
+                elif once:
+                    self._once(database)
+                else:
+                    self._run(database)
         except Error as error:
             raise CommandError(f"the outbox on {database!r} cannot be used: {error}") from error
 
     def _run(self, database: str) -> None:
+        _check_transaction(database)
         with suppress(Error):  # the relay waits for a database that is down
             _check_outbox(database)
         relay = Relay(database)
-        for number in STOP_SIGNALS:
-            signal.signal(number, lambda *_: relay.stop())
-        relay.run()
-        for number in STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # a second one must not change the exit status
+        with self._stopping(relay):
+            relay.run()
+
+    @contextmanager
+    def _stopping(self, relay: Relay) -> Iterator[None]:
+        """Let the signals stop the relay. In a thread they are the main thread's business."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, lambda *_: relay.stop()) for number in STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                # A second signal must not change the exit status of the relay's own process.
+                after = signal.SIG_IGN if self._is_own_process else handler or signal.SIG_DFL
+                signal.signal(number, after)
 
     def _once(self, database: str) -> None:
+        _check_transaction(database)
         _check_outbox(database)
         try:
             if not Relay(database).run_once():
@@ -83,7 +109,19 @@ def _check_outbox(database: str) -> None:
         raise CommandError(f"there is no outbox on {database!r} yet: manage.py migrate")
 
 
-def _log_to(stream: Any, verbosity: int) -> None:
+def _check_transaction(database: str) -> None:
+    """Refuse to send events that are not committed yet, and may be rolled back."""
+    connection = connections[database]
+    is_connected = connection.connection is not None
+    if connection.in_atomic_block or (is_connected and not connection.get_autocommit()):
+        raise CommandError(
+            f"a transaction is open on {database!r}: run the relay outside of it, because its "
+            "events are not committed yet"
+        )
+
+
+@contextmanager
+def _logging_to(stream: Any, verbosity: int) -> Iterator[None]:
     """Show the log lines of this package, unless the project's LOGGING handles them."""
     logger = logging.getLogger("furniture_events")
     handlers = [
@@ -91,8 +129,15 @@ def _log_to(stream: Any, verbosity: int) -> None:
         *logging.getLogger("furniture_events.django").handlers,
         *logging.root.handlers,
     ]
-    if all(isinstance(handler, logging.NullHandler) for handler in handlers):
-        console = logging.StreamHandler(stream)
-        console.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logger.addHandler(console)
-        logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG, logging.DEBUG][verbosity])
+    if not all(isinstance(handler, logging.NullHandler) for handler in handlers):
+        yield
+        return
+    console, level = logging.StreamHandler(stream), logger.level
+    console.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(console)
+    logger.setLevel([logging.WARNING, logging.INFO, logging.DEBUG, logging.DEBUG][verbosity])
+    try:
+        yield
+    finally:
+        logger.removeHandler(console)
+        logger.setLevel(level)
