@@ -20,7 +20,10 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGGING_CONFIG = None
 ROOT_URLCONF = "tests.django.urls"
+MODELTRANSLATION_LANGUAGES = ("es", "en")
+MODELTRANSLATION_DEFAULT_LANGUAGE = "es"
 INSTALLED_APPS = [
+    "modeltranslation",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -60,6 +63,8 @@ FURNITURE_EVENTS = {
             "plazas": "plazas",
             "detalles": "detalles",
         },
+        "catalog.Silla": {"autor_username": "autor__username"},
+        "catalog.Estante": {"autor_username": "autor__username"},
         "catalog.Pieza": {
             "nombre": "name",
             "descripcion": "text",

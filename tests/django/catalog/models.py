@@ -97,3 +97,27 @@ class Pieza(models.Model):
     material = models.CharField(max_length=255)
     price = models.DecimalField(max_digits=8, decimal_places=2)
     maker = models.ForeignKey(Maker, models.CASCADE)
+
+
+class _Counting(models.Manager):
+    """A manager whose rows PostgreSQL cannot lock."""
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().annotate(grupos=models.Count("autor__groups")).distinct()
+
+
+class Silla(Furniture):
+    """A model whose base manager makes another query than Django's own."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+
+    objects = _Counting()
+
+    class Meta:
+        base_manager_name = "objects"
+
+
+class Estante(Furniture):
+    """A model with a translated name: see ``translation.py``."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)

@@ -31,15 +31,15 @@ from django.core.checks import CheckMessage, Error, Tags
 from django.core.checks import Warning as CheckWarning
 from django.core.checks import register as register_check
 from django.core.exceptions import FieldDoesNotExist, FieldError
+from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db import Error as DatabaseError
-from django.db import connections, router
 from django.db.models import AutoField, ForeignKey, Model
 from django.utils.module_loading import import_string
 
 from furniture_events._contract import FURNITURE_FIELDS
 from furniture_events.django import outbox
 from furniture_events.django.conf import Config, config, models, problems
-from furniture_events.django.mapping import Lookups, Mapper, MappingError, make_mapper
+from furniture_events.django.mapping import Lookups, Mapper, MappingError, make_mapper, rows_of
 from furniture_events.django.models import OutboxEvent
 from furniture_events.django.wakeups import can_listen
 
@@ -209,7 +209,7 @@ def _check_model(
 def _check_lookup(where: str, model: type[Model], name: str, lookup: str) -> Iterator[CheckMessage]:
     fields = list(_fields(model, lookup))
     try:
-        model._base_manager.values_list(lookup)
+        rows_of(model, DEFAULT_DB_ALIAS).values_list(lookup)
         many = any(field.one_to_many or field.many_to_many for field in fields)
     except (FieldError, ValueError):  # a ValueError if it is not an identifier
         many = True

@@ -204,8 +204,12 @@ def rows_at(keys: Collection[Any], mapper: Mapper, using: str) -> "QuerySet[Any]
 
 
 def rows_of(model: type[Model], using: str) -> "QuerySet[Any]":
-    """Return all rows of a model, in order, with the rows that its own managers hide."""
-    return model._base_manager.using(using).order_by("pk")
+    """Return all rows of a model, in order.
+
+    Without the model's own managers: they may hide rows, rename columns (modeltranslation), or make
+    a query whose rows PostgreSQL cannot lock (``distinct``, an aggregate).
+    """
+    return QuerySet(model, using=using).order_by("pk")
 
 
 def lock(rows: "QuerySet[Any]") -> Iterable[Any]:
