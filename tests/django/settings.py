@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.sessions",
+    "reversion",
     "furniture_events.django",
     "tests.django.catalog",
 ]

@@ -13,9 +13,12 @@ import loopback
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.auth.signals import user_logged_out
+from django.core import serializers
 from django.db import transaction
+from django.db.models import Model
 from django.db.models.signals import post_save
 from django.test import Client, RequestFactory, override_settings
+from django.test.utils import isolate_apps
 from django.utils import timezone
 from furniture_events.django import direct, revoke
 from furniture_events.django.models import OutboxRevocation
@@ -118,6 +121,33 @@ def test_a_user_who_loses_something_is_revoked(user: User, change: Callable[[Use
     assert waiting() == []
     change(User.objects.get(pk=user.pk))
     assert waiting() == [sub]
+
+
+@isolate_apps("tests.django.catalog")
+def test_a_proxy_with_a_save_base_of_its_own_is_revoked(user: User) -> None:
+    """It is Django's own, from before the hook."""
+
+    class Cliente(User):
+        save_base = Model.save_base
+
+        class Meta:
+            proxy = True
+            app_label = "catalog"
+
+    deactivate(Cliente.objects.get(pk=user.pk))
+    assert waiting() == [str(user.pk)]
+
+
+def test_a_user_whose_former_version_is_restored_is_revoked(user: User) -> None:
+    """Once, and only if the version takes something from the user."""
+    deactivate(user)
+    (deactivated,) = serializers.deserialize("json", serializers.serialize("json", [user]))
+    OutboxRevocation.objects.all().delete()
+    user.is_active = True
+    user.save()
+    deactivated.save()
+    deactivated.save()
+    assert waiting() == [str(user.pk)]
 
 
 @pytest.mark.parametrize("change", CHANGES[:-1])

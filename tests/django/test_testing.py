@@ -72,7 +72,7 @@ SETTINGS = """
 from tests.django.settings import *
 
 DATABASES = {"default": %r}
-MIGRATION_MODULES = dict.fromkeys(["admin", "auth", "contenttypes", "sessions"])
+MIGRATION_MODULES = dict.fromkeys(["admin", "auth", "contenttypes", "reversion", "sessions"])
 FURNITURE_EVENTS["MODE"] = %r
 """
 

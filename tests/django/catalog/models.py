@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
+from model_utils import FieldTracker
 
 
 class Furniture(models.Model):
@@ -34,11 +35,36 @@ class Destacado(Mueble):
         proxy = True
 
 
+class Vigilado(Mueble):
+    """A proxy whose tracker has wrapped Django's own ``save_base``, before the app's hook."""
+
+    tracker = FieldTracker()
+
+    class Meta:
+        proxy = True
+
+
+class Cama(Mueble):
+    """A child with such a tracker."""
+
+    plazas = models.IntegerField(default=1)
+    tracker = FieldTracker()
+
+
 class Sofa(Mueble):
     """A child with its own table and its own mapping."""
 
     plazas = models.IntegerField(default=2)
     detalles = models.JSONField(default=dict)
+
+
+class Divan(Sofa):
+    """A proxy that has Django's own ``delete`` from before the app's hook."""
+
+    delete = models.Model.delete
+
+    class Meta:
+        proxy = True
 
 
 class Mesa(Mueble):

@@ -164,6 +164,8 @@ def key_of(piece: Model, mapper: Mapper) -> Any:
     """
     field: Any = mapper.model._meta.pk
     key = getattr(piece, field.attname)
+    if key is None and (link := piece._meta.get_ancestor_link(mapper.model)):
+        key = getattr(piece, link.attname)  # an object that a serializer has read has only this one
     return None if isinstance(key, DatabaseDefault) else field.to_python(key)
 
 

@@ -6,7 +6,7 @@ no ``save``: revoke by hand there.
 """
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from typing import Any
 
@@ -14,17 +14,21 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import get_hasher, identify_hasher, is_password_usable
 from django.contrib.auth.signals import user_logged_out
-from django.core.exceptions import FieldDoesNotExist
 from django.db import router, transaction
 from django.db.models import Model
 from django.db.models.signals import post_delete
 
 from furniture_events.django import direct
 from furniture_events.django.conf import config
+from furniture_events.django.deserialized import is_loading_fixtures, watch_deserialized
+from furniture_events.django.hooks import Method, for_each_class, wrap_method
+from furniture_events.django.mapping import rows_of
 
 __all__ = ["revoke", "watch_users"]
 
 _WATCHED = ("password", "is_active")
+
+_MARK = "furniture_events_revoking"
 
 
 def revoke(user: Any, *, using: str | None = None) -> None:
@@ -54,10 +58,14 @@ def watch_users() -> None:
         return
     model: Any = get_user_model()
     user_logged_out.connect(_after_logout, dispatch_uid="furniture_events")
-    _watch_saves(model)
-    for each in apps.get_models(include_auto_created=True):
-        if issubclass(each, model) and each._meta.concrete_model is model:
+
+    def watch_class(each: type[Model]) -> None:
+        wrap_method(each, "save_base", _revoking_save, _MARK)
+        if each._meta.concrete_model is model:
             post_delete.connect(_after_delete, sender=each, dispatch_uid="furniture_events_user")
+
+    for_each_class(model, watch_class)
+    watch_deserialized(lambda user, using: _saving(user, using, raw=True), _MARK)
 
 
 def _revokes_on(word: str) -> bool:
@@ -74,34 +82,37 @@ def _after_delete(instance: Any, using: str, **_: object) -> None:
         revoke(instance, using=using)  # the collector sets the primary key to None after this
 
 
-def _watch_saves(model: Any) -> None:
+def _revoking_save(original: Method) -> Method:
     """Let a save that takes something from a user revoke their tokens, in one transaction."""
-    watched = [name for name in _WATCHED if _has_field(model, name)]
-    original = model.save_base
 
     @wraps(original)
     def save_base(self: Model, *args: Any, **options: Any) -> None:
-        names: Collection[str] | None = options.get("update_fields")
-        is_of_interest = (
-            not options.get("raw")
-            and not self._state.adding
-            and (names is None or not set(names).isdisjoint(watched))
-            and (_revokes_on("password") or _revokes_on("deactivation"))
-        )
         using = options.get("using") or router.db_for_write(type(self), instance=self)
         options["using"] = using
-        with _revoking(self, model, watched, using, names) if is_of_interest else nullcontext():
+        raw, names = bool(options.get("raw")), options.get("update_fields")
+        with _saving(self, using, raw=raw, names=names):
             original(self, *args, **options)
 
-    model.save_base = save_base
+    return save_base
 
 
-def _has_field(model: Any, name: str) -> bool:
-    try:
-        model._meta.get_field(name)
-    except FieldDoesNotExist:
-        return False
-    return True
+def _saving(
+    user: Any, using: str, *, raw: bool, names: Collection[str] | None = None
+) -> AbstractContextManager[None]:
+    """Return the context of a save, which revokes a user's tokens if the save says so."""
+    model: Any = get_user_model()
+    watched = [each.name for each in model._meta.concrete_fields if each.name in _WATCHED]
+    if (
+        not isinstance(user, model)
+        or not watched
+        or (raw and is_loading_fixtures())
+        or (user._state.adding and not raw)  # an object that a serializer has read is always new
+        or (names is not None and set(names).isdisjoint(watched))
+        or not (_revokes_on("password") or _revokes_on("deactivation"))
+        or _MARK in vars(user._state)  # the wrapped save of a subclass calls its parent's
+    ):
+        return nullcontext()
+    return _revoking(user, watched, using, names)
 
 
 def _is_rehash(user: Any, old: str) -> bool:
@@ -118,12 +129,17 @@ def _is_rehash(user: Any, old: str) -> bool:
 
 @contextmanager
 def _revoking(
-    user: Any, model: Any, watched: list[str], using: str, names: Collection[str] | None
+    user: Any, watched: list[str], using: str, names: Collection[str] | None
 ) -> Iterator[None]:
+    state = vars(user._state)
     with transaction.atomic(using=using, savepoint=False):
-        rows = model._base_manager.using(using).filter(pk=user.pk)
+        rows = rows_of(get_user_model(), using).filter(pk=user.pk)
         before = rows.values(*watched).first()
-        yield
+        state[_MARK] = True
+        try:
+            yield
+        finally:
+            del state[_MARK]
         after = rows.values(*watched).first()
         if before is None or after is None:
             return

@@ -1,8 +1,9 @@
 """Watch the saves and deletes of the mapped models, and publish their changes.
 
 Without an open transaction, Django commits a save before it sends ``post_save``. So this module
-wraps ``save_base``, which every save calls, on each mapped model. One transaction then has the read
-before, the save, the read after, and the outbox's row. A delete is one transaction already.
+wraps ``save_base``, which every save calls, on each class of a mapped model. One transaction then
+has the read before, the save, the read after, and the outbox's row. A delete is one transaction
+already.
 
 This module does not publish ``bulk_create``, ``bulk_update``, ``QuerySet.update`` and fixtures: see
 ``bulk``. Nor does it see a change through another row (an author who is renamed, or deleted with
@@ -12,9 +13,7 @@ change by itself: use ``publish``.
 
 import logging
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from contextvars import ContextVar
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import wraps
 from typing import Any
 
@@ -23,7 +22,10 @@ from django.db import connections, router, transaction
 from django.db.models import Model
 from django.db.models.signals import post_delete, post_save, pre_delete
 
+from furniture_events.django.changes import Change, is_open, open_changes, opening
 from furniture_events.django.conf import models
+from furniture_events.django.deserialized import is_loading_fixtures, watch_deserialized
+from furniture_events.django.hooks import Method, for_each_class, wrap_method
 from furniture_events.django.mapping import (
     Before,
     Mapper,
@@ -46,27 +48,8 @@ __all__ = ["watch"]
 _logger = logging.getLogger("furniture_events.django")
 
 
-@dataclass(slots=True)
-class _Change:
-    """A save or delete of a piece's row that has not ended yet."""
-
-    piece: Model
-    using: str
-    created: bool | None = None
-    """The ``created`` argument of ``post_save``. None until ``post_save`` is sent."""
-    is_over: bool = False
-    """True at its end. A receiver's thread or task may still have this context afterwards."""
-
-    def is_of(self, piece: Model, using: str) -> bool:
-        return (
-            not self.is_over
-            and self.using == using
-            and (self.piece is piece or _same(self.piece, piece))
-        )
-
-
-_changes: ContextVar[tuple[_Change, ...]] = ContextVar("_changes", default=())
-"""The changes that have not ended yet, the outermost first."""
+_MARK = "furniture_events_publishing"
+"""Marks the methods that publish."""
 
 _UNKNOWN = LookupError("another transaction inserted this row")
 
@@ -83,15 +66,23 @@ def watch() -> None:
             register(mapper)
             mappers.append(mapper)
     for mapper in mappers:
-        _watch_saves(mapper)
-        if parent_of(mapper):
-            _watch_deletes(mapper)
-        _connect(mapper)
+        for_each_class(mapper.model, _watch_class)
+    watch_deserialized(lambda piece, using: _saving(piece, using, raw=True), _MARK)
 
 
-def _watch_saves(mapper: Mapper) -> None:
-    original = mapper.model.save_base
+def _watch_class(model: type[Model]) -> None:
+    """Watch a mapped model, or a class that inherits from one."""
+    mapper = mapper_of(model)
+    wrap_method(model, "save_base", _published_save, _MARK)
+    if mapper and parent_of(mapper):
+        wrap_method(model, "delete", _published_delete, _MARK)
+    # Only the mapped models: with a receiver for all models, Django could not use its fast delete.
+    if mapper and model._meta.concrete_model is mapper.model:
+        for signal, receiver in _RECEIVERS:
+            signal.connect(receiver, sender=model, dispatch_uid="furniture_events")
 
+
+def _published_save(original: Method) -> Method:
     @wraps(original)
     def save_base(  # noqa: PLR0917 - Django's signature
         self: Model,
@@ -102,17 +93,8 @@ def _watch_saves(mapper: Mapper) -> None:
         update_fields: Collection[str] | None = None,
     ) -> None:
         alias = using or router.db_for_write(type(self), instance=self)
-        may_publish = (
-            not raw
-            and mapper_of(type(self)) is mapper
-            and (update_fields is None or _concerns(mapper, update_fields))
-        )
-        new = (
-            force_insert is True
-            and self._state.adding
-            and self._meta.concrete_model is mapper.model
-        )
-        with _publishing(self, mapper, alias, new=new) if may_publish else nullcontext():
+        new = force_insert is True and self._state.adding
+        with _saving(self, alias, raw=raw, new=new, update_fields=update_fields):
             original(
                 self,
                 raw=raw,
@@ -122,38 +104,62 @@ def _watch_saves(mapper: Mapper) -> None:
                 update_fields=update_fields,
             )
 
-    mapper.model.save_base = save_base  # type: ignore[assignment, method-assign]
+    return save_base
+
+
+def _saving(
+    piece: Model,
+    using: str,
+    *,
+    raw: bool,
+    new: bool = False,
+    update_fields: Collection[str] | None = None,
+) -> AbstractContextManager[None]:
+    """Return the context of a save, which publishes its change."""
+    mapper = mapper_of(type(piece))
+    if (
+        mapper is None
+        or (raw and is_loading_fixtures())
+        or (update_fields is not None and not _concerns(mapper, update_fields))
+    ):
+        return nullcontext()
+    if raw:  # it writes only the child's own table: its parent's row may be a piece already
+        mapper = parent_of(mapper) or mapper
+    new = new and piece._meta.concrete_model is mapper.model
+    return _publishing(Change(piece, using, raw=raw), mapper, new=new)
 
 
 def _concerns(mapper: Mapper, fields: Collection[str]) -> bool:
     return any(each.concerns(fields) for each in (mapper, *children_of(mapper)))
 
 
-def _watch_deletes(mapper: Mapper) -> None:
-    """Watch ``delete(keep_parents=True)``, which sends the same signals as a full delete."""
-    original = mapper.model.delete
+def _published_delete(original: Method) -> Method:
+    """Publish ``delete(keep_parents=True)``, which sends the same signals as a full delete."""
 
     @wraps(original)
     def delete(
         self: Model, *args: Any, **options: Any
     ) -> Any:  # any arguments: a project may override `delete`
-        parent = parent_of(mapper) if options.get("keep_parents") else None
+        mapper = mapper_of(type(self))
+        parent = parent_of(mapper) if mapper and options.get("keep_parents") else None
         if parent is None:
             return original(self, *args, **options)
         using = options.get("using") or next(iter(args), None)
-        with _publishing(self, parent, using or router.db_for_write(type(self), instance=self)):
+        change = Change(self, using or router.db_for_write(type(self), instance=self))
+        with _publishing(change, parent):
             return original(self, *args, **options)
 
-    mapper.model.delete = delete  # type: ignore[method-assign]
+    return delete
 
 
 @contextmanager
-def _publishing(piece: Model, mapper: Mapper, using: str, *, new: bool = False) -> Iterator[None]:
+def _publishing(change: Change, mapper: Mapper, *, new: bool = False) -> Iterator[None]:
     """Publish the change of the row in this block, once, even if receivers save or delete it too.
 
     If the row is ``new``, it is inserted or the save fails: there is no row to read before.
     """
-    if any(change.is_of(piece, using) for change in _changes.get()):
+    piece, using = change.piece, change.using
+    if is_open(piece, using):
         yield
         return
     connection = connections[using]
@@ -167,53 +173,34 @@ def _publishing(piece: Model, mapper: Mapper, using: str, *, new: bool = False) 
         if not (new and connection.features.has_select_for_update):
             lock(row)  # SQLite's lock for a new row, too: a receiver may read before the insert
         before = {} if new else read_before(mapper, row)
-        change = _Change(piece, using)
-        token = _changes.set((*_changes.get(), change))
         try:
-            yield
+            with opening(change):
+                yield
         except BaseException:
-            change.is_over = True
-            _changes.reset(token)
             # If the caller catches a receiver's error, the row may still be committed.
             if not connection.needs_rollback and not (new and piece._state.adding):
                 with suppress(Exception):
                     _record(before, change, mapper)
             raise
-        change.is_over = True
-        _changes.reset(token)
         _record(before, change, mapper)
 
 
-def _record(before: Before, change: _Change, mapper: Mapper) -> None:
+def _record(before: Before, change: Change, mapper: Mapper) -> None:
     # The row is written. If this fails, the transaction must not commit the row without its event.
     with transaction.atomic(using=change.using, savepoint=False):
         keys = {*before, key_of(change.piece, mapper)}
         after = read(mapper, rows_at(keys, mapper, change.using))
+        if change.raw and rows_at(keys - after.keys(), mapper, change.using).exists():
+            # A row without furniture: it may refer to a row that is missing. django-reversion then
+            # tries again, after the other rows.
+            connections[change.using].check_constraints([mapper.model._meta.db_table])
         if change.created is False:  # so another transaction has inserted a row that was not there
             before = {**dict.fromkeys(after, _UNKNOWN), **before}
         record_changes(before, after, change.using)
 
 
-def _same(one: Model, other: Model) -> bool:
-    """Tell whether both are one piece. A parent and its child are one piece if they are one row."""
-    first, second = (mapper_of(type(each)) for each in (one, other))
-    if first is None or second is None:
-        return False
-    related = issubclass(first.model, second.model) or issubclass(second.model, first.model)
-    key = key_of(one, first)
-    return related and key is not None and key == key_of(other, second)
-
-
-def _connect(mapper: Mapper) -> None:
-    # Only the mapped models: with a receiver for all models, Django could not use its fast delete.
-    for model in apps.get_models(include_auto_created=True):
-        if issubclass(model, mapper.model) and model._meta.concrete_model is mapper.model:
-            for signal, receiver in _RECEIVERS:
-                signal.connect(receiver, sender=model, dispatch_uid="furniture_events")
-
-
 def _after_save(instance: Model, created: bool, using: str, **_: object) -> None:  # noqa: FBT001
-    for change in _changes.get():
+    for change in open_changes():
         # A child's save may insert the child's row and update the parent's.
         if change.is_of(instance, using) and (created or change.piece is instance):
             change.created = change.created or created
@@ -227,7 +214,7 @@ def _before_delete(instance: Model, using: str, **_: object) -> None:
 def _to_delete(piece: Model, using: str) -> Before:
     """Return the furniture to publish as deleted, after the delete."""
     mapper = mapper_of(type(piece))
-    if mapper is None or any(change.is_of(piece, using) for change in _changes.get()):
+    if mapper is None or is_open(piece, using):
         return {}
     key = key_of(piece, mapper)
     if any(rows_at([key], child, using).exists() for child in children_of(mapper)):
