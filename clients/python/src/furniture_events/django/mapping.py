@@ -14,6 +14,7 @@ from django.db.models.expressions import DatabaseDefault
 from django.utils.module_loading import import_string
 
 from furniture_events._contract import FURNITURE_FIELDS
+from furniture_events.django.routing import reading_from
 
 __all__ = [
     "Before",
@@ -95,7 +96,8 @@ class Function:
 
     def read(self, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
         # A new query: a queryset keeps the rows that it has read before.
-        return {row.pk: _furniture(row.pk, self._function(row)) for row in rows.all()}
+        with reading_from(rows.db, self.model):
+            return {row.pk: _furniture(row.pk, self._function(row)) for row in rows.all()}
 
     def concerns(self, fields: Collection[str]) -> bool:  # noqa: ARG002 - it may read any field
         return True
