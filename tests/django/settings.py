@@ -66,6 +66,7 @@ FURNITURE_EVENTS = {
         },
         "catalog.Silla": {"autor_username": "autor__username"},
         "catalog.Estante": {"autor_username": "autor__username"},
+        "catalog.Armario": "tests.django.catalog.models.wardrobe_as_furniture",
         "catalog.Pieza": {
             "nombre": "name",
             "descripcion": "text",

@@ -19,7 +19,7 @@ from furniture_events.django.testing import capture_events
 from reversion.admin import VersionAdmin
 from reversion.models import Version
 
-from tests.django.catalog.models import Lampara, Mueble, Sofa
+from tests.django.catalog.models import Armario, Lampara, Mueble, Sofa
 from tests.django.pieces import mueble, summaries
 from tests.django.test_admin import form, send
 from tests.django.test_mapping import VALUES
@@ -74,6 +74,17 @@ def test_a_deserialized_child_is_an_update_of_its_parent(autor: User) -> None:
         ("furniture_created", None),
         ("furniture_updated", 2),
     ]
+
+
+def test_a_deserialized_object_has_its_relations(autor: User) -> None:
+    """They are written in the same save, which publishes one event."""
+    armario = Armario.objects.create(**VALUES, autor=autor)
+    armario.acabados.create(nombre="mate")
+    (former,) = deserialized(armario)
+    armario.acabados.clear()
+    with capture_events() as events:
+        former.save()
+    assert summaries(events, "acabados") == [("updated", ["mate"])]
 
 
 def test_fixtures_are_not_published(piece: Mueble, tmp_path: Path) -> None:

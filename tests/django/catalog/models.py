@@ -147,3 +147,57 @@ class Estante(Furniture):
     """A model with a translated name: see ``translation.py``."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+
+
+class Acabado(models.Model):
+    """A finish of wardrobes."""
+
+    nombre = models.CharField(max_length=255)
+
+
+class Herraje(models.Model):
+    """A fitting of wardrobes."""
+
+    nombre = models.CharField(max_length=255)
+
+
+class Armario(Furniture):
+    """A model with relations of every kind, which a function maps."""
+
+    acabados = models.ManyToManyField(Acabado)
+    herrajes = models.ManyToManyField(Herraje, through="Montaje")
+    conjunto = models.ManyToManyField("self")
+
+
+class Montaje(models.Model):
+    """A row of a relation that has its own model."""
+
+    armario = models.ForeignKey(Armario, models.CASCADE)
+    herraje = models.ForeignKey(Herraje, models.CASCADE)
+    cantidad = models.IntegerField(default=1)
+
+
+class Coleccion(models.Model):
+    """A collection, which has the relation to its wardrobes."""
+
+    nombre = models.CharField(max_length=255)
+    armarios = models.ManyToManyField(Armario)
+
+
+def wardrobe_as_furniture(armario: Armario) -> dict[str, Any]:
+    """Return a wardrobe's furniture, with its relations. Its id has a prefix."""
+    return {
+        "furniture_id": f"armario-{armario.pk}",
+        "nombre": armario.nombre,
+        "descripcion": "",
+        "altura": armario.altura,
+        "ancho": armario.ancho,
+        "material": armario.material,
+        "autor_username": armario.autor.username,
+        "acabados": sorted(each.nombre for each in armario.acabados.all()),
+        "herrajes": sorted(
+            f"{each.cantidad} {each.herraje.nombre}" for each in armario.montaje_set.all()
+        ),
+        "conjunto": sorted(each.nombre for each in armario.conjunto.all()),
+        "colecciones": sorted(each.nombre for each in armario.coleccion_set.all()),
+    }

@@ -3,11 +3,13 @@
 Add ``furniture_events.django`` to ``INSTALLED_APPS``, set ``FURNITURE_EVENTS``, migrate, and run
 ``manage.py relay_furniture_events`` beside the site. Then saves and deletes of the mapped models
 publish events. ``publish`` publishes by hand, and ``furniture_events.django.bulk`` publishes bulk
-changes, for which Django sends no signals. ``furniture_events.django.page`` keeps a page live, and
-``revoke`` ends the tokens of a user.
+changes, for which Django sends no signals. ``publish_on_m2m`` publishes changes of a many-to-many
+relation. ``furniture_events.django.page`` keeps a page live, and ``revoke`` ends the tokens of a
+user.
 """
 
 from furniture_events.django.publishing import publish
+from furniture_events.django.relations import publish_on_m2m
 from furniture_events.django.revoking import revoke
 
-__all__ = ["publish", "revoke"]
+__all__ = ["publish", "publish_on_m2m", "revoke"]
