@@ -13,9 +13,11 @@ from furniture_events.django import publish
 from furniture_events.django.models import OutboxEvent
 from furniture_events.django.testing import capture_events
 
-from tests.django.catalog.models import Destacado, Mueble
+from tests.django.catalog.models import Armario, Destacado, Mueble
 from tests.django.pieces import mueble, summaries
+from tests.django.test_mapping import VALUES
 from tests.django.test_publishing import FURNITURE
+from tests.django.test_saving import pieza
 
 site = AdminSite(name="admin")
 site.register([Mueble, Destacado, User])
@@ -112,6 +114,68 @@ def test_retrying_lets_refused_events_wait_again(client: Client, refused: Outbox
     assert "1 refused rows wait again." in answer.content.decode()
     assert not OutboxEvent.objects.exclude(error="").exists()
     assert list(OutboxEvent.objects.values_list("pk", "event")) == rows
+
+
+def publish_as_now(client: Client, *rows: OutboxEvent) -> str:
+    """Choose the action for these rows; return the page that comes then."""
+    chosen = {"action": "publish_as_now", "_selected_action": [row.pk for row in rows]}
+    return client.post(LIST, chosen, follow=True).content.decode()
+
+
+def refuse_all() -> list[OutboxEvent]:
+    """Let the broker have refused all events; return them."""
+    OutboxEvent.objects.update(error="id_conflict")
+    return list(OutboxEvent.objects.all())
+
+
+def test_a_refused_piece_is_published_as_it_is_now(client: Client, autor: User) -> None:
+    """A save publishes nothing, because nothing has changed. The action replaces the events."""
+    piece = mueble(autor)
+    piece.save()
+    piece.material = "pino"
+    piece.save()
+    rows = refuse_all()
+    with capture_events() as events:
+        piece.save()
+    assert events == []
+    with capture_events() as events:
+        page = publish_as_now(client, *rows)
+    assert "1 pieces are published as they are now." in page
+    assert summaries(events, "furniture_id", "material") == [("created", str(piece.pk), "pino")]
+    assert not OutboxEvent.objects.exclude(error="").exists()
+
+
+def test_refused_pieces_of_every_mapping_are_published_as_they_are_now(
+    client: Client, autor: User
+) -> None:
+    """By another field than the key, and by a key to which a function adds a prefix."""
+    wardrobe = Armario.objects.create(**VALUES, autor=autor)
+    piece = pieza(autor)
+    piece.save()
+    OutboxEvent.objects.all().delete()
+    publish("furniture_updated", wardrobe)
+    publish("furniture_updated", piece)
+    rows = refuse_all()
+    with capture_events() as events:
+        publish_as_now(client, *rows)
+    assert summaries(events, "furniture_id") == [
+        ("updated", f"armario-{wardrobe.pk}"),
+        ("updated", str(piece.pk)),
+    ]
+
+
+def test_a_refused_piece_without_a_row_stays(
+    client: Client, autor: User, refused: OutboxEvent
+) -> None:
+    """So does an event of a deletion, and an event that waits."""
+    piece = mueble(autor)
+    piece.save()
+    publish("furniture_deleted", piece)
+    OutboxEvent.objects.filter(type="furniture_deleted").update(error="no")
+    before = list(OutboxEvent.objects.values_list("pk", "error"))
+    page = publish_as_now(client, *OutboxEvent.objects.all())
+    assert "These pieces have no row that can be published: x-bad." in page
+    assert list(OutboxEvent.objects.values_list("pk", "error")) == before
 
 
 def test_refused_events_are_deleted_together(client: Client, refused: OutboxEvent) -> None:

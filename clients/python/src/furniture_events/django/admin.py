@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from furniture_events.django import outbox
 from furniture_events.django.models import OutboxEvent, OutboxRevocation
+from furniture_events.django.refused import publish_as_now
 
 __all__ = ["OutboxEventAdmin", "OutboxRevocationAdmin"]
 
@@ -58,9 +59,23 @@ class OutboxAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class OutboxEventAdmin(OutboxAdmin):
     """The events."""
 
+    actions = (*OutboxAdmin.actions, "publish_as_now")
     list_display = ("id", "type", "furniture_id", "created_at", "error")
     list_filter = (StateFilter, "type")
     search_fields = ("furniture_id", "event")
+
+    @admin.action(
+        description="Publish the pieces of the selected refused rows as they are now",
+        permissions=["delete"],
+    )
+    def publish_as_now(self, request: HttpRequest, queryset: "QuerySet[OutboxEvent]") -> None:
+        """Replace refused events by events with the present values of their pieces."""
+        count, others = publish_as_now(queryset.using(router.db_for_write(self.model)))
+        self.message_user(request, f"{count} pieces are published as they are now.")
+        if others:
+            names = ", ".join(others)
+            message = f"These pieces have no row that can be published: {names}."
+            self.message_user(request, message, messages.WARNING)
 
 
 @admin.register(OutboxRevocation)

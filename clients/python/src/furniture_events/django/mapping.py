@@ -27,6 +27,7 @@ __all__ = [
     "lock",
     "make_mapper",
     "mapper_of",
+    "mappers",
     "parent_of",
     "read",
     "read_before",
@@ -134,6 +135,11 @@ _mappers: dict[type[Model], Mapper] = {}
 def register(mapper: Mapper) -> None:
     """Use this mapper for its model, and for the models that inherit from it."""
     _mappers[mapper.model] = mapper
+
+
+def mappers() -> list[Mapper]:
+    """Return all mappers."""
+    return list(_mappers.values())
 
 
 def mapper_of(model: type[Model]) -> Mapper | None:
