@@ -14,9 +14,15 @@ class FurnitureEventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks, and watch the mapped models and the users."""
-        from furniture_events.django import checks, revoking, saving  # noqa: PLC0415 - models exist now
+        """Register the checks, and watch the mapped models, the users and the migrations."""
+        from furniture_events.django import (  # noqa: PLC0415 - models exist now
+            checks,
+            outbox,
+            revoking,
+            saving,
+        )
 
         checks.register()
         saving.watch()
         revoking.watch_users()
+        outbox.watch_migrations(self)

@@ -1,15 +1,20 @@
 """The outbox's tables: append rows, read the oldest, delete or refuse them. It sends nothing."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db import connections, transaction
+from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connections, transaction
 from django.db.models import Count, Min, QuerySet
 from django.db.models.functions import Length
+from django.db.models.signals import post_migrate, pre_migrate
 from django.utils import timezone
 
+from furniture_events.django.conf import config
 from furniture_events.django.events import ChangeEvent
 from furniture_events.django.models import OutboxEvent, OutboxRevocation
 from furniture_events.django.wakeups import wake_relay
@@ -19,6 +24,7 @@ __all__ = [
     "append",
     "append_refused",
     "append_revocation",
+    "check_migrated",
     "delete",
     "exists",
     "oldest",
@@ -27,6 +33,7 @@ __all__ = [
     "retry",
     "status",
     "waiting",
+    "watch_migrations",
 ]
 
 _logger = logging.getLogger("furniture_events.django")
@@ -34,6 +41,14 @@ _logger = logging.getLogger("furniture_events.django")
 _MODELS = (OutboxEvent, OutboxRevocation)
 
 Row = OutboxEvent | OutboxRevocation
+
+_LAST_MIGRATION = "0002_revocations"
+
+_UNDEFINED_TABLE = {"42P01", 1146}
+"""The error's codes on PostgreSQL and MySQL, whose messages depend on the server's language."""
+
+_migrating: set[str] = set()
+"""The databases that ``migrate`` migrates now, until the outbox was seen there."""
 
 _INSERT_ROWS = 500
 """How many rows one INSERT has at most."""
@@ -54,15 +69,64 @@ def exists(using: str) -> bool:
     return all(model._meta.db_table in names for model in _MODELS)
 
 
+def watch_migrations(app: AppConfig) -> None:
+    """Know when ``migrate`` runs, for ``check_migrated``."""
+    pre_migrate.connect(_before_migrate, sender=app, dispatch_uid="furniture_events")
+    post_migrate.connect(_after_migrate, sender=app, dispatch_uid="furniture_events")
+
+
+def _before_migrate(using: str, **_: object) -> None:
+    _migrating.add(using)
+
+
+def _after_migrate(using: str, **_: object) -> None:
+    _migrating.discard(using)
+
+
+def check_migrated(using: str) -> None:
+    """Raise if a migration is about to write a row before there is an outbox for its event.
+
+    Call it before the row is written. SQLite's migrations hide an error that broke the transaction.
+
+    Raises:
+        ImproperlyConfigured: the migration needs a dependency.
+    """
+    if using in _migrating and config().mode == "outbox":
+        if not exists(using):
+            raise ImproperlyConfigured(_missing(using))
+        _migrating.discard(using)
+
+
+@contextmanager
+def _explaining_missing_tables(using: str) -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        cause = error.__cause__
+        codes = {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]}
+        if codes & _UNDEFINED_TABLE or str(error).startswith("no such table"):
+            raise ImproperlyConfigured(_missing(using)) from error
+        raise
+
+
+def _missing(using: str) -> str:
+    return (
+        f"There is no outbox on the database {using!r} yet: run manage.py migrate. If a migration "
+        f"saves rows of mapped models, add {(OutboxEvent._meta.app_label, _LAST_MIGRATION)} to its "
+        "dependencies."
+    )
+
+
 def append(events: Sequence[ChangeEvent], using: str) -> None:
     """Add events to the transaction that is open on the database ``using``; wake the relay.
 
     The ids of the rows give the order. A transaction holds the lock of a piece when it appends an
     event of that piece, so the order of a piece's events is the order of the commits.
     """
-    OutboxEvent.objects.using(using).bulk_create(
-        [_row(event) for event in events], batch_size=_INSERT_ROWS
-    )
+    with _explaining_missing_tables(using):
+        OutboxEvent.objects.using(using).bulk_create(
+            [_row(event) for event in events], batch_size=_INSERT_ROWS
+        )
     wake_relay(using)
 
 
@@ -71,13 +135,15 @@ def append_refused(type: str, furniture_id: str, error: Exception, using: str) -
     furniture = {"furniture_id": _printable(furniture_id)}
     row = _row(ChangeEvent.encode_plain(type, furniture))
     row.error = _printable(f"{error.__class__.__name__}: {error}")
-    row.save(using=using)
+    with _explaining_missing_tables(using):
+        row.save(using=using)
     _logger.error("event_refused row=%d reason=%s", row.pk, error.__class__.__name__)
 
 
 def append_revocation(sub: str, using: str) -> None:
     """Add a revocation to the transaction that is open on ``using``; wake the relay."""
-    OutboxRevocation.objects.using(using).create(sub=sub)
+    with _explaining_missing_tables(using):
+        OutboxRevocation.objects.using(using).create(sub=sub)
     wake_relay(using)
 
 

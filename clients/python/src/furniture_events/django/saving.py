@@ -22,6 +22,7 @@ from django.db import connections, router, transaction
 from django.db.models import Model
 from django.db.models.signals import post_delete, post_save, pre_delete
 
+from furniture_events.django import outbox
 from furniture_events.django.changes import Change, is_open, open_changes, opening
 from furniture_events.django.conf import models
 from furniture_events.django.deserialized import is_loading_fixtures, watch_deserialized
@@ -162,6 +163,7 @@ def _publishing(change: Change, mapper: Mapper, *, new: bool = False) -> Iterato
     if is_open(piece, using):
         yield
         return
+    outbox.check_migrated(using)
     connection = connections[using]
     outer = (
         nullcontext()
