@@ -16,6 +16,7 @@ W003 models whose automatic primary keys give two pieces one ``furniture_id``
 W004 browsers connect to their own machine (``check --deploy``)
 W005 an https page connects to http (``check --deploy``)
 W006 users whose tokens cannot be revoked, because there is no KEY
+W009 a foreign key whose rows the database deletes, so that no event is published
 ==== ==============================================================================
 """
 
@@ -33,6 +34,7 @@ from django.core.checks import register as register_check
 from django.core.exceptions import FieldDoesNotExist, FieldError
 from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db import Error as DatabaseError
+from django.db import models as django_models
 from django.db.models import AutoField, ForeignKey, Model
 from django.utils.module_loading import import_string
 
@@ -201,9 +203,24 @@ def _check_model(
         )
         return
     mappers[model] = mapper
+    yield from _check_deletes(where, model)
     if isinstance(mapper, Lookups):
         for name, lookup in mapper.lookups.items():
             yield from _check_lookup(where, model, name, lookup)
+
+
+def _check_deletes(where: str, model: type[Model]) -> Iterator[CheckMessage]:
+    """Check that Django deletes the pieces, and not the database (since Django 6.1)."""
+    by_database = getattr(django_models, "DB_CASCADE", None)
+    for field in model._meta.concrete_fields:
+        on_delete = getattr(field.remote_field, "on_delete", None)
+        if on_delete is not None and on_delete is by_database:
+            yield _warning(
+                9,
+                f"{where}: the database deletes pieces with their {field.name} (DB_CASCADE), and "
+                "no furniture_deleted is published.",
+                f"Use CASCADE, or delete the pieces before their {field.name}.",
+            )
 
 
 def _check_lookup(where: str, model: type[Model], name: str, lookup: str) -> Iterator[CheckMessage]:
