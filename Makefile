@@ -3,7 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BROWSER_CLIENT := sio_server/static/socket.io
+JAVASCRIPT := clients/javascript
+SOCKETIO_CLIENT := sio_server/static/socket.io
+FURNITURE_CLIENT := sio_server/static/client
 
 # On a developer's machine, local programs may publish without a credential, so that the README's
 # examples work. A value in the environment or in .env takes precedence.
@@ -16,8 +18,8 @@ help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: $(VENV)/server ## start the server on port 8765; its requirements are installed first
-	@$(MAKE) --no-print-directory -s browser-client 2>/dev/null || \
-		echo "npm is missing or failed: the server starts without /socket.io/socket.io.js (install Node.js 20 or newer)"
+	@$(MAKE) --no-print-directory -s browser-client >/dev/null 2>&1 || \
+		echo "npm is missing or failed: the server starts without the browser clients (install Node.js 20 or newer)"
 	@exec env $(OPEN_PUBLISH) $(BIN)/python -m sio_server $(ARGS)
 
 cluster: $(VENV)/tests ## start Valkey and two servers, on ports 8765 and 8766; Ctrl-C stops them
@@ -84,12 +86,13 @@ bench: $(VENV)/tests benchmarks/peers/node_modules/.ready ## compare with other 
 bench-django: $(VENV)/tests postgres ## measure the cost of the Django app, its outbox and its relay
 	$(BIN)/python -m benchmarks.django $(ARGS)
 
-docs: $(VENV)/tests ## write the README's table of settings
+docs: $(VENV)/tests ## write the README's table of settings, and the types of the JavaScript client
 	$(BIN)/python -m tests.support.readme
+	$(BIN)/python -m tests.support.typescript
 
 clean: ## delete the virtual environment and all installed packages
-	rm -rf $(VENV) clients/javascript/node_modules tests/node/node_modules \
-		benchmarks/peers/node_modules $(BROWSER_CLIENT)
+	rm -rf $(VENV) $(addprefix $(JAVASCRIPT)/,node_modules dist build) tests/node/node_modules \
+		benchmarks/peers/node_modules $(SOCKETIO_CLIENT) $(FURNITURE_CLIENT)
 
 # One virtual environment. The demo adds its requirements to the server's, the tests add theirs.
 $(VENV)/server: requirements.txt
@@ -109,17 +112,23 @@ $(VENV)/tests: $(VENV)/demo tests/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
-# The official browser client. The server serves it at /socket.io/socket.io.js.
-browser-client: $(BROWSER_CLIENT)/socket.io.js ## install the browser client that the server serves
+# The official browser client, which the server serves at /socket.io/socket.io.js, and our own, which it
+# serves at /client/furniture-events.js.
+browser-client: $(SOCKETIO_CLIENT)/socket.io.js $(FURNITURE_CLIENT)/furniture-events.js ## build the browser clients that the server serves
 
-$(BROWSER_CLIENT)/socket.io.js: clients/javascript/package-lock.json
-	npm ci --silent --prefix clients/javascript
+$(SOCKETIO_CLIENT)/socket.io.js: $(JAVASCRIPT)/node_modules/.ready
 	@mkdir -p $(@D)
-	cp clients/javascript/node_modules/socket.io-client/dist/socket.io*.js* $(@D)/
+	cp $(JAVASCRIPT)/node_modules/socket.io-client/dist/socket.io*.js* $(@D)/
 	@touch $@
 
-# Node.js packages: clients for the tests, and other servers for the benchmarks.
-tests/node/node_modules/.ready benchmarks/peers/node_modules/.ready: \
+$(FURNITURE_CLIENT)/furniture-events.js: $(JAVASCRIPT)/node_modules/.ready $(wildcard $(JAVASCRIPT)/src/*.ts $(JAVASCRIPT)/scripts/*)
+	npm run --silent --prefix $(JAVASCRIPT) build
+	@mkdir -p $(@D)
+	cp $(JAVASCRIPT)/dist/browser/furniture-events*.js $(@D)/
+	@touch $@
+
+# Node.js packages: the JavaScript client, clients for the tests, and other servers for the benchmarks.
+$(JAVASCRIPT)/node_modules/.ready tests/node/node_modules/.ready benchmarks/peers/node_modules/.ready: \
 		%/node_modules/.ready: %/package-lock.json
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || \
 		{ echo "Node.js 20 or newer is needed for make $(MAKECMDGOALS): install it, with npm"; exit 1; }

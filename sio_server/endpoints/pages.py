@@ -1,4 +1,4 @@
-"""The files that a browser loads: the live page, and the official Socket.IO client."""
+"""The files that a browser loads: the live page, the official Socket.IO client, and our own."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from aiohttp import web
 from sio_server.contract.errors import NotFound
 
 STATIC = Path(__file__).parent.parent / "static"
-CLIENT = STATIC / "socket.io"
-"""``make browser-client`` puts the files of the npm package ``socket.io-client`` here."""
+SOCKETIO_CLIENT = STATIC / "socket.io"
+FURNITURE_CLIENT = STATIC / "client"
+"""``make browser-client`` puts the files of the npm packages ``socket.io-client`` and
+``furniture-events`` here."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-CLIENT_FILES = tuple(
+SOCKETIO_FILES = tuple(
     name + suffix
     for name in ("socket.io.js", "socket.io.min.js", "socket.io.esm.min.js")
     for suffix in ("", ".map")
 )
+FURNITURE_FILES = ("furniture-events.js", "furniture-events.global.js")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
@@ -34,11 +37,13 @@ class Pages:
     """The live page and the files that it loads."""
 
     def add_routes(self, app: web.Application) -> None:
-        """Serve the page's files and the browser client. The app routes ``/`` itself."""
+        """Serve the page's files and the browser clients. The app routes ``/`` itself."""
         for name in ("live.js", "live.css"):
             app.router.add_get(f"/{name}", _file(STATIC / name))
-        for name in CLIENT_FILES:
-            app.router.add_get(f"/socket.io/{name}", _file(CLIENT / name))
+        for name in SOCKETIO_FILES:
+            app.router.add_get(f"/socket.io/{name}", _file(SOCKETIO_CLIENT / name))
+        for name in FURNITURE_FILES:
+            app.router.add_get(f"/client/{name}", _file(FURNITURE_CLIENT / name))
 
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Answer with the live page."""

@@ -10,14 +10,15 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from sio_server.contract.errors import NotFound
 from sio_server.endpoints import pages
-from sio_server.endpoints.pages import CLIENT_FILES, Pages
+from sio_server.endpoints.pages import FURNITURE_FILES, SOCKETIO_FILES, Pages
 
 
 async def test_a_file_that_is_not_installed_says_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server also runs without Node.js, and then without the browser client."""
-    monkeypatch.setattr(pages, "CLIENT", tmp_path)
+    for folder in ("SOCKETIO_CLIENT", "FURNITURE_CLIENT"):
+        monkeypatch.setattr(pages, folder, tmp_path)
     errors: list[NotFound] = []
 
     @web.middleware
@@ -31,10 +32,12 @@ async def test_a_file_that_is_not_installed_says_how_to_install_it(
     app = web.Application(middlewares=[note])
     Pages().add_routes(app)
     async with TestClient(TestServer(app)) as client:
-        for name in CLIENT_FILES:
+        for name in SOCKETIO_FILES:
             assert (await client.get(f"/socket.io/{name}")).status == 404
+        for name in FURNITURE_FILES:
+            assert (await client.get(f"/client/{name}")).status == 404
     assert all("make browser-client" in error.message for error in errors)
-    assert len(errors) == len(CLIENT_FILES)
+    assert len(errors) == len(SOCKETIO_FILES) + len(FURNITURE_FILES)
 
 
 async def test_a_file_carries_the_policy_of_the_page() -> None:
