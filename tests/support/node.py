@@ -1,16 +1,22 @@
-"""A real socket.io-client in Node.js that follows commands: ``tests/node/recover.mjs``."""
+"""Real clients in Node.js that follow commands.
+
+``tests/node/recover.mjs`` is an unmodified socket.io-client; ``tests/node/catalog.mjs`` is a
+catalogue of our JavaScript client.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from tests.support.server import ROOT, TIMEOUT
 
 Line = dict[str, Any]
+
+MAX_LINE_BYTES = 1 << 20
 
 
 class NodeClient:
@@ -64,15 +70,40 @@ class NodeClient:
                 self._line_read.notify_all()
 
 
-@asynccontextmanager
-async def node_client(url: str, **options: object) -> AsyncIterator[NodeClient]:
+def node_client(url: str, **options: object) -> AbstractAsyncContextManager[NodeClient]:
     """Run a client with these options of socket.io-client."""
+    return _run("recover.mjs", {"url": url, "options": options})
+
+
+def node_catalog(
+    url: str, *, list_url: str | None = None, fetches_tokens: bool = False, **options: object
+) -> AbstractAsyncContextManager[NodeClient]:
+    """Run a catalogue with these options of ``connectCatalog``.
+
+    Args:
+        url: the server's URL.
+        list_url: the URL of the server whose history is the list; by default the same.
+        fetches_tokens: whether it asks for tokens; see ``tests/node/catalog.mjs``.
+        options: for ``connectCatalog``.
+    """
+    arguments = {
+        "url": url,
+        "listUrl": list_url or url,
+        "fetchesTokens": fetches_tokens,
+        "options": options,
+    }
+    return _run("catalog.mjs", arguments)
+
+
+@asynccontextmanager
+async def _run(script: str, arguments: dict[str, object]) -> AsyncIterator[NodeClient]:
     process = await asyncio.create_subprocess_exec(
         "node",
-        str(ROOT / "tests/node/recover.mjs"),
-        json.dumps({"url": url, "options": options}),
+        str(ROOT / "tests/node" / script),
+        json.dumps(arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        limit=MAX_LINE_BYTES,
     )
     client = NodeClient(process)
     try:
