@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from tests.conftest import load_vectors
-from tests.support import typescript
+from tests.support import readme, typescript
 from tests.support.node import NodeClient, node_catalog
 from tests.support.proxy import proxied
 from tests.support.server import ROOT, Server, free_ports
@@ -289,3 +290,33 @@ async def test_a_list_that_fails_is_loaded_again(server: Server) -> None:
         await becomes(client, ("connecting", "load_failed"))
         works.set()
         await client.wait_for("list")
+
+
+def test_the_examples_of_the_client_compile() -> None:
+    """Each example of its README in TypeScript, with the package as it is built."""
+    package = ROOT / "clients/javascript"
+    folder = package / "build/examples"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = readme.blocks("ts", package / "README.md"), readme.blocks("tsx", package / "README.md")
+    assert [len(examples) for examples in found] == [3, 1]
+    for suffix, examples in zip(("ts", "tsx"), found, strict=True):
+        for number, example in enumerate(examples):
+            (folder / f"example{number}.{suffix}").write_text(example)
+    options = {
+        "extends": "../../tsconfig.json",
+        "compilerOptions": {
+            "jsx": "react-jsx",
+            "noEmit": True,
+            "noUnusedLocals": False,
+            "rootDir": "../..",
+        },
+        "include": ["."],
+    }
+    (folder / "tsconfig.json").write_text(json.dumps(options))
+    done = subprocess.run(
+        [package / "node_modules/.bin/tsc", "-p", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout

@@ -21,13 +21,21 @@ FLAGS = [
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Run a browser."""
+async def chromium(*, without_default: str | None = None) -> AsyncIterator[Browser]:
+    """Run a browser.
+
+    Args:
+        without_default: an option of Playwright that it shall not have.
+    """
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.fail("Chromium is needed for the tests of the pages: install it")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=FLAGS)
+        browser = await playwright.chromium.launch(
+            executable_path=program,
+            args=FLAGS,
+            ignore_default_args=[without_default] if without_default else None,
+        )
         try:
             yield browser
         finally:

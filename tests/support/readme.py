@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from sio_server.settings import PREFIX, Settings
 from tests.support.server import ROOT
@@ -15,9 +16,9 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TABLE = re.compile(r"(<!-- settings: make docs -->\n).*?(<!-- /settings -->)", re.DOTALL)
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, page: Path = README) -> list[str]:
     """Return the code blocks of one language, in order."""
-    return [code for found, code in _BLOCK.findall(README.read_text()) if found == language]
+    return [code for found, code in _BLOCK.findall(page.read_text()) if found == language]
 
 
 def languages() -> set[str]:
