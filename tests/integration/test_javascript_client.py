@@ -8,13 +8,15 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from tests.conftest import load_vectors
-from tests.support import readme, typescript
+from tests.support import readme
+from tests.support.nginx import nginx
 from tests.support.node import NodeClient, node_catalog
 from tests.support.proxy import proxied
 from tests.support.server import ROOT, Server, free_ports
@@ -71,11 +73,6 @@ def test_the_unit_tests_of_the_client_pass() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
-
-
-def test_the_types_of_the_client_are_those_of_the_server() -> None:
-    """``make docs`` writes them."""
-    assert typescript.EVENTS.read_text() == typescript.events_module()
 
 
 async def test_a_list_follows_every_change(start_server: Start) -> None:
@@ -187,6 +184,20 @@ async def test_the_next_address_takes_over(start_server: Start, valkey: Valkey) 
         await becomes(client, LIVE, ("offline", "unreachable"), LIVE)
         await client.wait_until(lambda: len(client.all("event")) == 2)
         assert len(client.all("load")) == 1
+
+
+async def test_a_path_of_the_url_is_the_prefix_of_a_proxy(
+    start_server: Start, tmp_path: Path
+) -> None:
+    """The proxy strips it. Socket.IO's client alone would take it for a namespace."""
+    server = start_server()
+    changes = {
+        "location / {": "location /muebles/ {",
+        "proxy_pass http://furniture;": "proxy_pass http://furniture/;",
+    }
+    with nginx(tmp_path, [server, server], changes) as url:
+        async with node_catalog(f"{url}/muebles/", list_url=server.url) as client:
+            await becomes(client, LIVE)
 
 
 async def answer_token(client: NodeClient, count: int, seconds: int = 300) -> None:

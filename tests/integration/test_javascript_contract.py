@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from tests.support import typescript
 from tests.support.server import ROOT, TIMEOUT
 
 CONTRACT: dict[str, Any] = json.loads((ROOT / "tests/vectors/contract.json").read_text("utf-8"))
@@ -120,6 +121,11 @@ def test_the_catalogue_page_handles_exactly_the_contracts_event_types() -> None:
     assert set(printed["handlers"]) - CONNECTION_EVENTS == EVENT_TYPES
     assert set(printed["handlers"]) >= CONNECTION_EVENTS
     assert printed["rows"] == {name: int(name != "furniture_deleted") for name in EVENT_TYPES}
+
+
+def test_the_types_of_the_javascript_client_are_those_of_the_server() -> None:
+    """``make docs`` writes them."""
+    assert typescript.EVENTS.read_text("utf-8") == typescript.events_module()
 
 
 def test_the_live_page_names_exactly_the_contracts_event_types() -> None:

@@ -38,6 +38,32 @@ test("a list without since is loaded again when the connection is live", async (
   assert.deepEqual([loads, names()], [2, ["Mesa"]]);
 });
 
+test("a list without since, during which there was a gap, is loaded again", async () => {
+  const loads: (() => void)[] = [];
+  const { catalog, names, becomes } = connect({
+    load() {
+      const { items } = load();
+      return new Promise((resolve) => loads.push(() => resolve({ items })));
+    },
+  });
+  const loaded = async (count: number) => {
+    await until(() => loads.length === count, `load ${count}`);
+    loads[count - 1]!();
+  };
+  await loaded(1);
+  await loaded(2);
+  await becomes("live");
+  catalog.reload();
+  await settle();
+  broker.renew();
+  broker.append("furniture_created", piece("1"));
+  await becomes("recovering", "gap");
+  await loaded(3);
+  await loaded(4);
+  await becomes("live");
+  assert.deepEqual(names(), ["Mesa"]);
+});
+
 test("a connection that is lost recovers its session on the same socket", async () => {
   const { names, told, becomes } = connect();
   await becomes("live");
