@@ -199,7 +199,7 @@ export function makeFeed<F extends Furniture>(load: Load<F>, on: FeedEvents<F>):
     }
     on.change({ items, events: [], shown: [] });
     if (position) {
-      needsList = isReady = false;
+      needsList = false;
       since = position;
       on.reopen();
     } else if (!since) {

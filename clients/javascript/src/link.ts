@@ -135,6 +135,7 @@ export function makeLink({ io, addresses, tokens, wants }: LinkOptions, on: Link
 
   function enter(now: Phase): number {
     phase = now;
+    farewell = undefined;
     isAsleep = false;
     next.stop();
     patience.stop();
@@ -227,7 +228,6 @@ export function makeLink({ io, addresses, tokens, wants }: LinkOptions, on: Link
   function reconnect(reason: Reason): void {
     const why = farewell ?? reason;
     failures = Date.now() - readyAt < STABLE_MS ? failures + 1 : 0;
-    farewell = undefined;
     phase = "idle";
     interrupt();
     on.lost(why);

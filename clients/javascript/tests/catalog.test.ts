@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CatalogError } from "../src/state.js";
 import { piece } from "./broker.js";
-import { broker, connect, error, load } from "./scene.js";
+import { broker, connect, error, load, slowly } from "./scene.js";
 import { pass, settle, until } from "./time.js";
 
 test("the list comes first, then every later event", async () => {
@@ -77,12 +77,8 @@ test("a connection that is lost recovers its session on the same socket", async 
 });
 
 test("at a gap, events are held until the list is there", async () => {
-  let finish = () => {};
-  const wait = () => new Promise<ReturnType<typeof load>>((resolve) => {
-    const loaded = load();
-    finish = () => resolve(loaded);
-  });
-  const { names, told, becomes } = connect({ initial: load(), load: wait });
+  const loads: (() => void)[] = [];
+  const { names, told, becomes } = connect({ initial: load(), load: slowly(loads) });
   await becomes("live");
   broker.renew();
   await becomes("recovering", "gap");
@@ -90,10 +86,51 @@ test("at a gap, events are held until the list is there", async () => {
   broker.append("furniture_created", piece("1"));
   await pass(1_000);
   assert.deepEqual(names(), []);
-  finish();
+  loads[0]!();
   await becomes("live");
   assert.deepEqual([names(), broker.origins.length], [["Mesa"], 1]);
   assert.ok(told().includes("recovering: gap"));
+});
+
+test("many missed events are few changes", async () => {
+  const { catalog, names, becomes } = connect();
+  await becomes("live");
+  const sizes: number[] = [];
+  catalog.listen(({ items, events }) => void (items ?? sizes.push(events.length)));
+  await becomes("live");
+  broker.cut();
+  for (let n = 0; n < 2_500; n++) broker.append("furniture_updated", piece("1", `Mesa ${n}`));
+  await until(() => names()[0] === "Mesa 2499", "all events");
+  assert.deepEqual(sizes, [1_000, 1_000, 500]);
+});
+
+test("the answer of a load that was given up is ignored", async () => {
+  const loads: (() => void)[] = [];
+  const { catalog, names, becomes } = connect({ initial: load(), load: slowly(loads) });
+  await becomes("live");
+  catalog.reload();
+  catalog.reload();
+  await settle();
+  loads[1]!();
+  await settle();
+  broker.append("furniture_created", piece("1"));
+  await settle();
+  loads[0]!();
+  await settle();
+  assert.deepEqual(names(), ["Mesa"]);
+});
+
+test("more events than are held while the list is loaded are asked for again", async () => {
+  const loads: (() => void)[] = [];
+  const { catalog, names, becomes } = connect({ initial: load(), load: slowly(loads) });
+  await becomes("live");
+  catalog.reload();
+  await settle();
+  for (let n = 0; n < 1_200; n++) broker.append("furniture_created", piece(`${n}`));
+  await settle();
+  loads[0]!();
+  await until(() => names().length === 1_200, "all pieces");
+  assert.equal(broker.origins.length, 2);
 });
 
 test("a server that is away is offline, and attempts are spread and never stop", async () => {
@@ -202,6 +239,15 @@ test("a page that enters a room gets the room's pieces", async () => {
   broker.renew();
   await becomes("live");
   assert.deepEqual(broker.handshakes.at(-1)?.rooms, ["material:pino"]);
+});
+
+test("a list that is older than a change of rooms lacks nothing", async () => {
+  const old = load();
+  const { catalog, names, becomes } = connect({ rooms: ["material:roble"], load: () => old });
+  await becomes("live");
+  broker.append("furniture_created", piece("1", "Silla", "pino"));
+  await catalog.subscribe("material:pino");
+  await until(() => names().length === 1, "the piece of the new room");
 });
 
 test("rooms that are refused reject, and nobody has to look", async () => {

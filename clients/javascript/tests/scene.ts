@@ -27,6 +27,15 @@ export function load(): { items: Furniture[]; since: string } {
   return { items: [...broker.rows().values()], since: broker.position };
 }
 
+/** Return a `load` that reads the list at once, and returns it when the test calls a function. */
+export function slowly(loads: (() => void)[]): () => Promise<ReturnType<typeof load>> {
+  return () =>
+    new Promise((resolve) => {
+      const loaded = load();
+      loads.push(() => resolve(loaded));
+    });
+}
+
 /** Connect; return the catalogue, its store, its states so far, and a way to wait for one. */
 export function connect(options: Partial<CatalogOptions> = {}) {
   const catalog = makeCatalog(broker.io, { url: "http://broker.test", load, ...options });
