@@ -5,7 +5,7 @@ import { test } from "node:test";
 import type { CatalogError } from "../src/state.js";
 import { piece } from "./broker.js";
 import { token } from "./jwt.js";
-import { broker, connect, error } from "./scene.js";
+import { broker, connect, error, load } from "./scene.js";
 import { pass, settle } from "./time.js";
 
 test("a token that is refused is replaced once, then the state is refused", async () => {
@@ -84,6 +84,20 @@ test("another user's token gets a new handshake", async () => {
   await becomes("recovering", "forbidden");
   await becomes("live");
   assert.equal(broker.handshakes.length, 2);
+});
+
+test("a token that comes after another attempt has begun is not used", async () => {
+  const tokens: ((token: string) => void)[] = [];
+  const getToken = () => new Promise<string>((resolve) => tokens.push(resolve));
+  const { catalog, becomes } = connect({ getToken, initial: load() });
+  await settle();
+  catalog.connect();
+  await settle();
+  tokens[1]!("new");
+  await becomes("live");
+  tokens[0]!("old");
+  await pass(1_000);
+  assert.deepEqual(broker.handshakes.map(({ token: used }) => used), ["new"]);
 });
 
 test("a token that cannot be fetched has a state, and is tried again", async () => {

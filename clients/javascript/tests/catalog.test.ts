@@ -183,11 +183,28 @@ test("a list that cannot be loaded has a state, and is tried again", async () =>
   }
 });
 
+test("a list that is loaded without a connection does not make the page live", async () => {
+  const { catalog, becomes, told } = connect();
+  await becomes("live");
+  broker.isUp = false;
+  broker.cut();
+  await becomes("offline");
+  catalog.reload();
+  await pass(10_000);
+  assert.equal(told().filter((state) => state === "live").length, 1);
+  broker.isUp = true;
+  await becomes("live");
+});
+
 test("a list that is always too old is no tight loop", async () => {
+  let calls = 0;
+  const old = load();
+  const { catalog, becomes } = connect({ load: () => (calls++, old) });
+  await becomes("live");
+  await pass(10_000);
   broker.append("furniture_created", piece("1"));
   broker.trimmed = 1;
-  let calls = 0;
-  const { catalog } = connect({ load: () => (calls++, { items: [], since: broker.offset(0) }) });
+  broker.renew();
   await pass(60_000);
   assert.ok(calls > 5 && calls < 60, `${calls} calls`);
   assert.equal(catalog.state.get().reason?.code, "gap");
