@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
 from tests.conftest import load_vectors
-from tests.support import readme
+from tests.support import readme, secrets
 from tests.support.nginx import nginx
 from tests.support.node import NodeClient, node_catalog
 from tests.support.proxy import proxied
@@ -230,6 +231,24 @@ async def test_a_token_that_expires_is_replaced_without_a_hole(start_server: Sta
         await becomes(client, LIVE, ("recovering", "token_expired"), LIVE)
         await shows(client, "missed")
         assert len(client.all("load")) == 1
+
+
+async def test_a_revoked_token_is_replaced(start_server: Start) -> None:
+    """The user has signed in again, so the next token is good."""
+    key = secrets.note("a-producer-key-for-revocations")
+    server = start_server(jwt_secret=SECRET, producer_keys=key)
+    async with node_catalog(server.url, fetches_tokens=True) as client:
+        await answer_token(client, 1)
+        await becomes(client, LIVE)
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http,
+            http.post(f"{server.url}/api/revocations", json={"sub": "ana"}) as answer,
+        ):
+            assert answer.status == 201
+        await becomes(client, LIVE, ("recovering", "unauthorized"))
+        await client.wait_for("needs token", 2)
+        await client.do("token", token=token(iat=time.time() + 1))
+        await becomes(client, LIVE, ("recovering", "unauthorized"), LIVE)
 
 
 async def test_a_token_that_stays_bad_is_refused_until_the_page_tries_again(

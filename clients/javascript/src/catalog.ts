@@ -1,4 +1,4 @@
-/** The catalogue of a page: the current list, live events, and publishing. Puts the parts together. */
+/** The catalogue of a page: its list, live events, and publishing. Puts the parts together. */
 
 import type { Socket, io as socketIo } from "socket.io-client";
 import { makeCommands } from "./commands.js";

@@ -10,7 +10,8 @@ import { TEMPORARY } from "./failures.js";
 import { CatalogError, type Reason } from "./state.js";
 import { backoff, makeTimer, type Timer } from "./timing.js";
 
-export type Send = (event: string, argument: unknown, ack: (answer: Answer<object>) => void) => void;
+type Ack = (answer: Answer<object>) => void;
+export type Send = (event: string, argument: unknown, ack: Ack) => void;
 
 interface Command {
   readonly event: string;

@@ -42,9 +42,8 @@ export function explain(error: Error): Failure {
   if (answer?.code === UNSUPPORTED_VERSION) return wrongVersion(error.message);
   if (globalThis.navigator?.onLine === false)
     return retry({ code: "no_network", message: "the browser is offline" });
-  return retry(
-    asContractError(answer) ?? unreachable(context?.status ? `HTTP ${context.status}` : error.message),
-  );
+  const detail = context?.status ? `HTTP ${context.status}` : error.message;
+  return retry(asContractError(answer) ?? unreachable(detail));
 }
 
 export function unreachable(detail: string): Reason {

@@ -2,8 +2,8 @@
  * One connection to one of several addresses: attempts, refusals, and waking up.
  *
  * A socket of socket.io-client is connected again as long as its address works, so that it recovers
- * its session. Another address, or another `since`, needs a new socket. This module reads no private
- * field of socket.io-client.
+ * its session. Another address, or another `since`, needs a new socket. This module reads no
+ * private field of socket.io-client.
  */
 
 import type { io as socketIo, Socket } from "socket.io-client";

@@ -30,7 +30,8 @@ export function followPage(on: PageEvents): () => void {
     if (document.visibilityState === "visible") wake();
   });
   listen(window, "online", wake);
-  // An open WebSocket keeps a page out of the back/forward cache.
+  // With an open WebSocket, the page would stay out of the back/forward cache, or the socket would
+  // die there, and the server would not notice.
   listen(window, "pagehide", () => {
     isFrozen = true;
     on.sleep();

@@ -6,7 +6,7 @@ import type { Reason } from "./state.js";
 import { makeTimer } from "./timing.js";
 import type { Tokens } from "./tokens.js";
 
-/** The shortest time between two renewals, if `getToken` fails or returns tokens that expire soon. */
+/** The shortest time between two renewals, also if `getToken` fails or tokens are short. */
 const RENEW_MIN_MS = 2_000;
 
 export interface RenewalEvents {

@@ -41,8 +41,8 @@ const GRACE_MS = 2_000;
 
 export interface CatalogStoreOptions<F extends Furniture> {
   /**
-   * Whether a piece belongs to the list. A consumer of `material:roble` also gets the event by which
-   * a piece leaves this room; the piece must then leave the list. By default, every piece belongs.
+   * Whether a piece belongs to the list. A consumer of `material:roble` also gets the event by
+   * which a piece leaves this room; the piece must then leave the list. By default, all belong.
    */
   belongs?: (furniture: F) => boolean;
 }

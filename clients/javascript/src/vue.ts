@@ -1,4 +1,4 @@
-/** Vue composables. They follow the catalogue as long as the component, or the effect scope, lives. */
+/** Vue composables. They follow the catalogue until the component, or the effect scope, ends. */
 
 import { onScopeDispose, type ShallowRef, shallowRef } from "vue";
 import type { Catalog } from "./catalog.js";

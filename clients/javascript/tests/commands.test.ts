@@ -44,7 +44,7 @@ test("commands wait for a connection, and are sent in their order", async () => 
   assert.deepEqual(await Promise.all(results), [{ argument: 1 }, { argument: 2 }, { argument: 3 }]);
 });
 
-test("a command without an answer is sent again on the next connection, before later ones", async () => {
+test("a command without an answer is sent again after a reconnect, before later ones", async () => {
   const commands = makeCommands();
   const first = connection(commands);
   void commands.request("x", 1, "a", 1_000);

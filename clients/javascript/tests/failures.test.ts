@@ -45,7 +45,7 @@ test("a server that is away, or a proxy in its place, is not final", () => {
 });
 
 test("a problem that the server answers over HTTP keeps its code", () => {
-  const body = '{"type":"about:blank","title":"x","status":503,"code":"too_many_connections","message":"full"}';
+  const body = '{"type":"about:blank","status":503,"code":"too_many_connections","message":"full"}';
   const { reason, isFinal } = failure("xhr poll error", answer(503, body));
   assert.deepEqual([reason, isFinal], [{ code: "too_many_connections", message: "full" }, false]);
 });

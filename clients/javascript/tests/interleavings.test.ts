@@ -53,7 +53,9 @@ const step: fc.Arbitrary<[string, Step]> = fc.oneof(
   named(2, "since", fc.option(number), (scene, sinceAge) => set(scene, { sinceAge })),
   named(1, "quick", fc.boolean(), ({ broker }, isQuick) => set(broker, { isQuick })),
   named(1, "acks first", fc.boolean(), ({ broker }, acksFirst) => set(broker, { acksFirst })),
-  named(1, "lose answers", fc.boolean(), ({ broker }, losesAnswers) => set(broker, { losesAnswers })),
+  named(1, "lose answers", fc.boolean(), ({ broker }, losesAnswers) => {
+    broker.losesAnswers = losesAnswers;
+  }),
   named(1, "commands fail", failures, failCommands),
   named(1, "tokens fail", fc.boolean(), (scene, tokensFail) => set(scene, { tokensFail })),
   named(1, "token expires", none, expire),

@@ -58,7 +58,7 @@ test("twenty quick tab switches reconnect never", async () => {
   assert.equal(broker.handshakes.length, 1);
 });
 
-test("a tab that comes back reconnects only if the connection was silent for too long", async () => {
+test("a tab that comes back reconnects only after a long silence", async () => {
   await pass(40_000);
   heartbeat();
   await pass(40_000);
@@ -81,7 +81,7 @@ test("a page that was frozen reconnects at once, and recovers its session", asyn
   assert.ok(isLive());
 });
 
-test("a page in the back/forward cache has no connection, and has one at once when it is back", async () => {
+test("a page in the back/forward cache has no connection, and has one when it is back", async () => {
   happens(browser, "pagehide", { persisted: true });
   await settle();
   assert.deepEqual([broker.sockets.size, isLive()], [0, false]);

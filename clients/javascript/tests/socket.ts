@@ -158,7 +158,8 @@ export class FakeSocket {
     this.rooms = recovered ? session!.rooms : (data.rooms ?? ["catalog"]);
     if (!recovered) {
       this.pid = `pid-${++pids}`;
-      broker.sessions.set(this.pid, { start: from ?? broker.log.length, hadGap: gap, rooms: this.rooms });
+      const start = from ?? broker.log.length;
+      broker.sessions.set(this.pid, { start, hadGap: gap, rooms: this.rooms });
     }
     this.connected = true;
     broker.sockets.add(this);
@@ -189,6 +190,7 @@ export class FakeSocket {
     const { furniture, id } = argument as { furniture: Furniture; id: string };
     const known = broker.log.findIndex(({ event }) => event.id === id);
     if (known >= broker.trimmed) return { id, offset: broker.offset(known + 1), duplicate: true };
-    return { id, offset: broker.append(name as FurnitureEventType, furniture, id), duplicate: false };
+    const offset = broker.append(name as FurnitureEventType, furniture, id);
+    return { id, offset, duplicate: false };
   }
 }
