@@ -121,7 +121,7 @@ $(SOCKETIO_CLIENT)/socket.io.js: $(JAVASCRIPT)/node_modules/.ready
 	cp $(JAVASCRIPT)/node_modules/socket.io-client/dist/socket.io*.js* $(@D)/
 	@touch $@
 
-$(FURNITURE_CLIENT)/furniture-events.js: $(JAVASCRIPT)/node_modules/.ready $(wildcard $(JAVASCRIPT)/src/*.ts $(JAVASCRIPT)/scripts/*)
+$(FURNITURE_CLIENT)/furniture-events.js: $(JAVASCRIPT)/node_modules/.ready $(wildcard $(addprefix $(JAVASCRIPT)/,*.json src/*.ts scripts/*))
 	npm run --silent --prefix $(JAVASCRIPT) build
 	@mkdir -p $(@D)
 	cp $(JAVASCRIPT)/dist/browser/furniture-events*.js $(@D)/

@@ -201,6 +201,22 @@ async def test_a_path_of_the_url_is_the_prefix_of_a_proxy(
             await becomes(client, LIVE)
 
 
+async def test_a_network_without_websocket_gets_long_polling(
+    start_server: Start, tmp_path: Path
+) -> None:
+    """A proxy that knows no upgrade lets the first attempt fail; the second transport works."""
+    server = start_server()
+    changes = {"proxy_set_header Upgrade $http_upgrade;": ""}
+    with nginx(tmp_path, [server, server], changes) as url:
+        async with node_catalog(url, list_url=server.url) as client:
+            await becomes(client, LIVE)
+            await publish(server, event("1"))
+            await shows(client, "1")
+            assert server.wait_for_log("connected", transport="socketio")
+            server.kill()
+            await becomes(client, LIVE, ("offline", "unreachable"))
+
+
 async def answer_token(client: NodeClient, count: int, seconds: int = 300) -> None:
     """Answer the ``count``-th call of ``getToken`` with a token for so many seconds."""
     await client.wait_for("needs token", count)
