@@ -104,8 +104,7 @@ export function makeCommands(): Commands {
   function tooLarge(): void {
     const sent = waiting.filter(({ isSent }) => isSent);
     const [longest] = sent.sort((one, other) => other.size - one.size);
-    if (longest)
-      fail(longest, { code: "too_large", message: "the message is too large" });
+    if (longest) fail(longest, { code: "too_large", message: "the message is too large" });
   }
 
   function accept(): void {
@@ -130,8 +129,8 @@ export function makeCommands(): Commands {
     }
   }
 
+  /** An answer that comes too late, or twice, changes nothing: the promise is settled. */
   function answered(command: Command, answer: Answer<object>): void {
-    if (!waiting.includes(command)) return; // too late, or a second answer
     if (answer?.ok) {
       const { ok, ...result } = answer;
       remove(command);
@@ -147,7 +146,7 @@ export function makeCommands(): Commands {
 
   function fail(command: Command, error: ContractError | Reason): void {
     const { isLost, isSent } = command;
-    const isUnknown = isLost || (isSent && (error.code === "timeout" || error.code === "closed"));
+    const isUnknown = isLost || (isSent && error.code === "timeout");
     const details = "details" in error ? error.details : undefined;
     remove(command);
     command.reject(new CatalogError(error.code, error.message, details, isUnknown));

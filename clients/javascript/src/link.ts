@@ -124,8 +124,7 @@ export function makeLink({ io, addresses, tokens, wants }: LinkOptions, on: Link
     if (socket?.connected) socket.io.engine.close();
     // An attempt cannot be taken back, and a transport with unsent data ends later.
     if (former === "trying" || socket?.connected) discard();
-    if (former === "connected")
-      on.lost({ code: "connection_lost", message: "replaced" });
+    if (former === "connected") on.lost({ code: "connection_lost", message: "replaced" });
   }
 
   function close(): void {
