@@ -101,6 +101,17 @@ test("an acknowledged edit shows until its event, and for two seconds without on
   assert.equal(names()[0], "Mesa azul");
 });
 
+test("an edit is confirmed by its event, also if a list shows that event already", async () => {
+  const { store, names } = await liveStore();
+  broker.isQuick = false;
+  void store.publish("furniture_updated", piece("1", "mine"));
+  catalog.reload();
+  broker.deliver(1); // its event, while the list is loaded
+  assert.equal(store.getSnapshot().unconfirmed.size, 1);
+  await settle();
+  assert.deepEqual([store.getSnapshot().unconfirmed.size, names()[0]], [0, "mine"]);
+});
+
 test("an edit that a list shows already is no longer above it", async () => {
   const { store, names } = await liveStore();
   broker.isQuick = false;
