@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ from tests.conftest import load_vectors
 from tests.support import browser, readme
 from tests.support.proxy import proxied
 from tests.support.server import ROOT, TIMEOUT, Server, free_ports
+from tests.support.tokens import SECRET, token
 from tests.support.transports import PRODUCERS
 
 FURNITURE: dict[str, Any] = load_vectors("events.json")[0]["publish"]["furniture"]
@@ -51,14 +54,15 @@ def catalog_page(broker: str, form: str) -> str:
 
 @asynccontextmanager
 async def site(
-    broker: str, form: str = MODULE, files: dict[str, str] | None = None
+    broker: str, form: str = MODULE, files: dict[str, str | Callable[[], str]] | None = None
 ) -> AsyncIterator[str]:
     """Run the site of the page, which has another origin than the broker; return its URL."""
     texts = {"/": catalog_page(broker, form), "/other": "<title>Other</title>", **(files or {})}
 
     async def show(request: web.Request) -> web.Response:
         kind = "text/javascript" if request.path.endswith(".js") else "text/html"
-        return web.Response(text=texts[request.path], content_type=kind)
+        found = texts[request.path]
+        return web.Response(text=found if isinstance(found, str) else found(), content_type=kind)
 
     app = web.Application()
     for path in texts:
@@ -144,6 +148,49 @@ async def test_an_open_page_survives_a_restart(start_server: Start) -> None:
         await shows(page, "Mesa")
         await says(page, "live")
         assert await loads(page) == 1
+
+
+async def test_an_open_page_loads_its_list_again_at_a_gap(start_server: Start) -> None:
+    """The log in memory is lost with its server."""
+    (port,) = free_ports(1)
+    server = start_server(port=port)
+    async with site(server.url) as url, browser.page() as page:
+        await page.goto(url)
+        await says(page, "live")
+        await publish(server, "Mesa")
+        await shows(page, "Mesa")
+        server.kill()
+        server = start_server(port=port)
+        await publish(server, "Silla")
+        await shows(page, "Silla")
+        await says(page, "live")
+        assert await loads(page) == 2
+
+
+async def test_an_open_page_replaces_its_token(start_server: Start) -> None:
+    """Its connection stays open longer than any of its tokens."""
+    server = start_server(jwt_secret=SECRET)
+    enough = asyncio.Event()
+    issued: list[str] = []
+
+    def issue() -> str:
+        issued.append(token(exp=int(time.time()) + 5))
+        if len(issued) == 5:  # after twelve seconds at least
+            enough.set()
+        return issued[-1]
+
+    script = SCRIPT.replace(
+        "load }", "load, getToken: async () => (await fetch('/token')).text() }"
+    )
+    page_source = catalog_page(server.url, MODULE).replace(SCRIPT, script)
+    async with site(server.url, files={"/": page_source, "/token": issue}) as url:
+        async with browser.page() as page:
+            await page.goto(url)
+            await says(page, "live")
+            await asyncio.wait_for(enough.wait(), TIMEOUT)
+            await publish(server, "Mesa")
+            await shows(page, "Mesa")
+            assert await page.evaluate("states") == ["live"]
 
 
 async def test_a_page_from_the_back_forward_cache_catches_up(start_server: Start) -> None:

@@ -1,6 +1,5 @@
 /** Replaces the token of an open connection before it expires. */
 
-import { isExpiry } from "./failures.js";
 import type { CatalogSocket } from "./link.js";
 import type { Reason } from "./state.js";
 import { makeTimer } from "./timing.js";
@@ -58,7 +57,6 @@ export function makeRenewal(tokens: Tokens, on: RenewalEvents): Renewal {
         plan(socket);
         return;
       }
-      if (isExpiry(answer.error.code)) tokens.drop();
       on.reconnect(answer.error);
     });
   }

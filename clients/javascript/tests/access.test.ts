@@ -6,7 +6,7 @@ import type { CatalogError } from "../src/state.js";
 import { piece } from "./broker.js";
 import { token } from "./jwt.js";
 import { broker, connect, error, load } from "./scene.js";
-import { pass, settle } from "./time.js";
+import { pass, settle, until } from "./time.js";
 
 test("a token that is refused is replaced once, then the state is refused", async () => {
   for (const code of ["unauthorized", "token_expired"] as const) {
@@ -62,6 +62,23 @@ test("a token is renewed on the open connection before it expires", async () => 
   await pass(2_000);
   assert.deepEqual(broker.commands.map(({ name }) => name), ["authenticate"]);
   assert.deepEqual([fetched, told()], [2, ["connecting", "live"]]);
+});
+
+test("a renewal that is overtaken by the end of its connection sends nothing", async () => {
+  const tokens: ((token: string) => void)[] = [];
+  const first = token({ exp: 60 });
+  const getToken = () => new Promise<string>((resolve) => tokens.push(resolve));
+  const { becomes } = connect({ token: first, getToken });
+  await becomes("live");
+  await until(() => tokens.length === 1, "a renewal");
+  broker.isUp = false;
+  broker.cut();
+  await settle();
+  tokens[0]!(token({ exp: 60 }));
+  await settle();
+  broker.isUp = true;
+  await becomes("live");
+  assert.deepEqual(broker.commands, []);
 });
 
 test("a renewal that fails is tried again, and no failure is a tight loop", async () => {
