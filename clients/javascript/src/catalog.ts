@@ -133,7 +133,6 @@ export function makeCatalog<F extends Furniture>(
   const leavePage = followPage({
     sleep: () => link.sleep(),
     wake(wasFrozen) {
-      if (isOver) return;
       link.wake(wasFrozen);
       feed.wake(wasFrozen);
     },

@@ -81,7 +81,7 @@ test("a page that was frozen reconnects at once, and recovers its session", asyn
   assert.ok(isLive());
 });
 
-test("a page in the back/forward cache has no connection, and has one when it is back", async () => {
+test("a page in the back/forward cache has no connection, and one when it is back", async () => {
   happens(browser, "pagehide", { persisted: true });
   await settle();
   assert.deepEqual([broker.sockets.size, isLive()], [0, false]);
@@ -95,6 +95,16 @@ test("a page in the back/forward cache has no connection, and has one when it is
   await settle();
   assert.deepEqual([broker.handshakes.length, isLive()], [2, true]);
   assert.ok(broker.handshakes[1]?.pid);
+});
+
+test("a browser without freeze and resume wakes the page up by pageshow", async () => {
+  happens(browser, "pagehide");
+  happens(browser, "pageshow", { persisted: false }); // the page is new
+  await settle();
+  assert.equal(broker.handshakes.length, 1);
+  happens(browser, "pageshow", { persisted: true });
+  await settle();
+  assert.deepEqual([broker.handshakes.length, isLive()], [2, true]);
 });
 
 test("a page that waits for its next attempt tries at once when it wakes up", async () => {
