@@ -38,7 +38,7 @@ export interface Commands {
     key: string,
     timeout: number,
   ): Promise<R>;
-  /** Send all waiting commands: there is a new connection. */
+  /** Send the waiting commands: there is a new connection. */
   connected(send: Send): void;
   /** Keep the commands for the next connection. */
   lost(): void;
@@ -62,7 +62,7 @@ export function makeCommands(): Commands {
     timeout: number,
   ): Promise<R> {
     const result = new Promise<R>((resolve, reject) => {
-      const size = JSON.stringify(argument).length; // throws, and so rejects, what is no JSON
+      const size = JSON.stringify(argument).length; // an error, and so a rejection, if it is no JSON
       const command: Command = {
         event,
         argument,
@@ -117,7 +117,7 @@ export function makeCommands(): Commands {
     for (const command of [...waiting]) fail(command, reason);
   }
 
-  /** Send what has not been sent, behind no earlier command with the same key. */
+  /** Send each command that was not sent yet, unless an earlier one with its key still waits. */
   function flush(): void {
     const busy = new Set<string>();
     for (const command of [...waiting]) {

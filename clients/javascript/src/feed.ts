@@ -81,6 +81,7 @@ export function makeFeed<F extends Furniture>(load: Load<F>, on: FeedEvents<F>):
   /** All events after the start of the load are held. Then a list without `since` is enough. */
   let isWhole = false;
   let failures = 0;
+  /** When the list became current; Infinity if it must be loaded again. */
   let currentAt = Infinity;
   const next = makeTimer();
 
