@@ -62,7 +62,7 @@ export function makeCommands(): Commands {
     timeout: number,
   ): Promise<R> {
     const result = new Promise<R>((resolve, reject) => {
-      const size = JSON.stringify(argument).length; // an error, and so a rejection, if it is no JSON
+      const size = JSON.stringify(argument).length; // rejects what is no JSON
       const command: Command = {
         event,
         argument,
