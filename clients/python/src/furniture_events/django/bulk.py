@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from django.db import NotSupportedError, connections, router, transaction
-from django.db.models import Manager, Model, QuerySet
+from django.db.models import Field, Func, Manager, Model, QuerySet, Value
 
 from furniture_events._contract import CREATED
 from furniture_events.django.mapping import (
@@ -42,7 +42,7 @@ def bulk_create(
     Args:
         rows: a manager or queryset of a mapped model.
         pieces: the instances to create.
-        batch_size: as Django's.
+        batch_size: how many rows one INSERT has; 500 if None.
 
     Raises:
         NotSupportedError: the database does not return the new primary keys.
@@ -50,7 +50,8 @@ def bulk_create(
     """
     rows, mapper = _mapped(rows)
     with transaction.atomic(using=rows.db):
-        created: list[Piece] = rows.bulk_create(list(pieces), batch_size=batch_size)
+        size = _CHUNK_ROWS if batch_size is None else batch_size
+        created: list[Piece] = rows.bulk_create(list(pieces), batch_size=size)
         keys = [key_of(piece, mapper) for piece in created]
         if None in keys:
             raise NotSupportedError("bulk_create: the database does not tell the primary keys")
@@ -95,7 +96,7 @@ def update(rows: Rows, **values: Any) -> int:
         before = _read(read_before, keys, mapper, rows.db)
         if connections[rows.db].features.has_select_for_update:
             # Only the locked rows: others may match by now, and their old values are unknown.
-            rows = rows.filter(**{f"{_key_name(mapper)}__in": keys})
+            rows = rows.filter(**{f"{_key_name(mapper)}__in": _listed(keys, mapper, rows.db)})
         changed = rows.update(**values)
         record_changes(before, _read(read, keys, mapper, rows.db), rows.db)
     return changed
@@ -126,6 +127,21 @@ def _read(
     keys: Sequence[Any],
     mapper: Mapper,
     using: str,
+def _listed(keys: Sequence[Any], mapper: Mapper, using: str) -> Any:
+    """Return keys for a lookup ``__in``, however many they are.
+
+    A statement of PostgreSQL has at most 65,535 parameters, if the server binds them. An array is
+    one parameter.
+    """
+    connection = connections[using]
+    if connection.vendor != "postgresql":
+        return keys
+    field: Any = mapper.model._meta.pk
+    array = Value([field.get_db_prep_value(key, connection) for key in keys], Field())
+    one = field.rel_db_type(connection)
+    return Func(array, template=f"(SELECT unnest(%(expressions)s::{one}[]))", output_field=field)
+
+
 ) -> dict[Any, Read]:
     return {
         pk: result
