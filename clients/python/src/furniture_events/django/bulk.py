@@ -12,6 +12,7 @@ from django.db.models import Field, Func, Manager, Model, QuerySet, Value
 
 from furniture_events._contract import CREATED
 from furniture_events.django.mapping import (
+    Furniture,
     Mapper,
     key_of,
     lock,
@@ -56,7 +57,7 @@ def bulk_create(
         if None in keys:
             raise NotSupportedError("bulk_create: the database does not tell the primary keys")
         furniture = _read(read, keys, mapper, rows.db)
-        record([(CREATED, furniture[key]) for key in keys], rows.db)
+        record(_created(furniture[key] for key in keys), rows.db)
     return created
 
 
@@ -103,12 +104,21 @@ def update(rows: Rows, **values: Any) -> int:
 
 
 def publish_created(rows: Rows) -> int:
-    """Publish ``furniture_created`` for existing rows, such as a fixture's; return their number."""
+    """Publish ``furniture_created`` for existing rows, such as a fixture's.
+
+    Returns:
+        The number of published rows, without the hidden ones.
+    """
     rows, mapper = _mapped(rows)
     with transaction.atomic(using=rows.db):
         furniture = _read(read, _locked_keys(rows, mapper), mapper, rows.db)
-        record([(CREATED, values) for values in furniture.values()], rows.db)
-    return len(furniture)
+        events = _created(furniture.values())
+        record(events, rows.db)
+    return len(events)
+
+
+def _created(furniture: Iterable[Furniture | None]) -> list[tuple[str, Furniture]]:
+    return [(CREATED, values) for values in furniture if values is not None]
 
 
 def _locked_keys(rows: "QuerySet[Any]", mapper: Mapper) -> list[Any]:
@@ -117,16 +127,6 @@ def _locked_keys(rows: "QuerySet[Any]", mapper: Mapper) -> list[Any]:
     return list(lock(chosen))
 
 
-def _key_name(mapper: Mapper) -> str:
-    field: Any = mapper.model._meta.pk
-    return str(field.name)
-
-
-def _read(
-    reader: "Callable[[Mapper, QuerySet[Any]], Mapping[Any, Read]]",
-    keys: Sequence[Any],
-    mapper: Mapper,
-    using: str,
 def _listed(keys: Sequence[Any], mapper: Mapper, using: str) -> Any:
     """Return keys for a lookup ``__in``, however many they are.
 
@@ -142,6 +142,16 @@ def _listed(keys: Sequence[Any], mapper: Mapper, using: str) -> Any:
     return Func(array, template=f"(SELECT unnest(%(expressions)s::{one}[]))", output_field=field)
 
 
+def _key_name(mapper: Mapper) -> str:
+    field: Any = mapper.model._meta.pk
+    return str(field.name)
+
+
+def _read(
+    reader: "Callable[[Mapper, QuerySet[Any]], Mapping[Any, Read]]",
+    keys: Sequence[Any],
+    mapper: Mapper,
+    using: str,
 ) -> dict[Any, Read]:
     return {
         pk: result
