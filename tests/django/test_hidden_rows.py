@@ -126,7 +126,7 @@ def test_a_function_can_be_the_condition(autor: User) -> None:
 
 
 def test_a_condition_may_be_about_a_related_row(autor: User) -> None:
-    """Its change is published by the next save of the piece that it shows or hides."""
+    """A change of that row hides the piece, and publishes nothing by itself."""
     with (
         override_mapping(Vitrina, AUTHOR | {"PUBLISH_IF": "autor__is_active"}),
         capture_events() as events,
