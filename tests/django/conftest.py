@@ -106,7 +106,7 @@ def db(database: str) -> Iterator[None]:
     )
 
 
-_OURS = {"catalog", "furniture_events", "auth", "sessions", "admin", "reversion"}
+_OURS = {"catalog", "showroom", "furniture_events", "auth", "sessions", "admin", "reversion"}
 
 
 @pytest.fixture

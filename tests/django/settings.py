@@ -20,10 +20,8 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGGING_CONFIG = None
 ROOT_URLCONF = "tests.django.urls"
-MODELTRANSLATION_LANGUAGES = ("es", "en")
-MODELTRANSLATION_DEFAULT_LANGUAGE = "es"
 INSTALLED_APPS = [
-    "modeltranslation",
+    "modeltranslation",  # before the admin, as its documentation says
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -32,7 +30,15 @@ INSTALLED_APPS = [
     "reversion",
     "furniture_events.django",
     "tests.django.catalog",
+    "parler",
+    "safedelete",
+    "tests.django.showroom",
 ]
+LANGUAGE_CODE = "en"
+PARLER_ENABLE_CACHING = False
+MODELTRANSLATION_LANGUAGES = ("es", "en")
+MODELTRANSLATION_DEFAULT_LANGUAGE = "es"
+PARLER_LANGUAGES = {None: ({"code": "en"}, {"code": "es"}), "default": {"fallbacks": []}}
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -75,6 +81,15 @@ FURNITURE_EVENTS = {
             "autor_username": "maker__user__username",
             "precio": "price",
         },
+        "showroom.Vitrina": {
+            "autor_username": "autor__username",
+            "montaje": "montaje",
+            "PUBLISH_IF": "publicada",
+        },
+        "showroom.Baul": {"autor_username": "autor__username", "PUBLISH_IF": "deleted__isnull"},
+        "showroom.Florero": {"autor_username": "autor__username", "otro": "nombre_es"},
+        "showroom.Jarron": "tests.django.showroom.models.vase_as_furniture",
+        "showroom.Espejo": "tests.django.showroom.models.mirror_as_furniture",
     },
     **json.loads(os.environ.get("SITE_FURNITURE_EVENTS", "{}")),
 }

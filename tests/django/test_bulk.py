@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.core import serializers
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connection, connections, transaction
 from django.db.models import F, Q, Subquery
 from furniture_events.django import bulk, publish
+from furniture_events.django.models import OutboxEvent
 from furniture_events.django.testing import capture_events
 
-from tests.django.catalog.models import Maker, Mesa, Mueble, Pieza, Sofa
+from tests.django.catalog.models import Banco, Maker, Mesa, Mueble, Pieza, Sofa
+from tests.django.databases import on_postgres
 from tests.django.pieces import mueble, summaries
 from tests.django.test_mapping import VALUES
 from tests.django.test_transactions import race
@@ -162,6 +165,57 @@ def test_an_update_is_one_statement(pieces: list[Mueble], monkeypatch: pytest.Mo
     with capture_events() as events:
         bulk.update(Mueble.objects.annotate(most=Subquery(highest)), ancho=F("most") + F("id"))
     assert summaries(events, "ancho") == [("updated", 120 + piece.pk) for piece in pieces]
+
+
+@pytest.fixture
+def bound_by_the_server(database: str) -> Iterator[str]:
+    """Return a second alias of the test's database. PostgreSQL itself binds its parameters."""
+    settings = dict(connections.settings["default"])
+    if database == "postgres":
+        settings["OPTIONS"] = {**settings["OPTIONS"], "server_side_binding": True}
+    connections.settings["bound"] = settings
+    yield "bound"
+    connections["bound"].close()
+    del connections["bound"], connections.settings["bound"]
+
+
+@on_postgres
+def test_a_bulk_change_may_have_more_rows_than_a_statement_has_parameters(
+    autor: User, database: str, bound_by_the_server: str
+) -> None:
+    """PostgreSQL allows 65,535 parameters, if it binds them itself."""
+    maker = Maker.objects.create(user=autor)
+    rows = Pieza.objects.using(bound_by_the_server)
+    values = {"name": "Atril", "height": 1, "width": 1, "material": "haya", "price": 1}
+    created = bulk.bulk_create(rows, [Pieza(**values, maker=maker) for _ in range(9_000)])
+    assert OutboxEvent.objects.count() == len(created)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO catalog_pieza SELECT gen_random_uuid(), name, text, height, width,"
+            " material, price, maker_id FROM catalog_pieza, generate_series(1, 7)"
+        )
+    OutboxEvent.objects.all()._raw_delete("default")
+    assert bulk.update(rows, price=1) == 72_000
+    assert not OutboxEvent.objects.exists()
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_an_update_finds_rows_by_keys_of_every_kind(
+    autor: User, bound_by_the_server: str, chosen: bool
+) -> None:
+    """Numbers, UUIDs, texts and links to a parent."""
+    maker = Maker.objects.create(user=autor)
+    Pieza.objects.create(name="x", height=1, width=1, material="roble", price=1, maker=maker)
+    Banco.objects.create(**VALUES, autor=autor, codigo="b-1")
+    Mesa.objects.create(**VALUES, autor=autor)
+    Sofa.objects.create(**VALUES, autor=autor)
+    for model in (Pieza, Banco, Mesa, Sofa, Mueble):
+        rows = model.objects.using(bound_by_the_server)
+        if not chosen:
+            rows = rows.none()
+        with capture_events() as events:
+            count = bulk.update(rows, material=model.__name__)
+        assert (count, bool(events)) == (len(events), chosen)
 
 
 def test_keys_may_be_given_as_text(autor: User) -> None:

@@ -337,10 +337,10 @@ def test_models_with_the_same_numbers_are_found() -> None:
         assert id == "W003"
         assert f"catalog.{counting} and catalog.Lampara each number their furniture_id" in message
         assert hint == "Map furniture_id to a UUID, or use a function that adds a prefix."
-    named = {**AUTHOR, "furniture_id": "nombre"}
+    dated = {**AUTHOR, "furniture_id": "autor__date_joined"}
     for models in (
         {"catalog.Mueble": AUTHOR, "catalog.Sofa": AUTHOR, "catalog.Mesa": AUTHOR},
-        {"catalog.Mueble": AUTHOR, "catalog.Lampara": named},
+        {"catalog.Mueble": AUTHOR, "catalog.Lampara": dated},
     ):
         with override_setting(MODELS=models):
             assert check_setting() == []

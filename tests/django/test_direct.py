@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import unittest
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,11 +15,12 @@ import loopback
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.test import Client, override_settings
+from django.test import Client, TestCase, override_settings
 from django.urls import path
 from furniture_events import Producer
-from furniture_events.django import direct, publish
+from furniture_events.django import direct, publish, revoke
 from furniture_events.django.models import OutboxEvent
+from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Mueble
 from tests.django.overrides import override_setting
@@ -173,16 +175,19 @@ def test_a_refused_event_is_lost_and_causes_no_pause(
     """A refusal is an answer, so the next event is sent at once."""
     server = start_server(producer_keys="a-key-of-a-producer")
     with override_setting(MODE="direct", URL=server.url, DIRECT_TIMEOUT=10):
-        publish("furniture_created", {**FURNITURE, "nombre": ""})
+        publish("furniture_created", {**FURNITURE, "nombre": "", "altura": -1})
         publish("furniture_updated", FURNITURE)
     assert counts == {"lost": 1, "published": 1}
-    assert lost_lines(caplog) == ["event_lost reason='InvalidFurniture'"]
+    assert lost_lines(caplog) == ["event_lost reason='InvalidFurniture' fields='nombre,altura'"]
 
 
 def test_an_unexpected_error_does_not_fail_the_request(
-    autor: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    autor: User,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    counts: Counter[str],
 ) -> None:
-    """Django logs it with its traceback, and the request continues."""
+    """Each event is lost and counted. Django logs the error, and the request continues."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("out of threads")
@@ -192,6 +197,56 @@ def test_an_unexpected_error_does_not_fail_the_request(
         with transaction.atomic():
             mueble(autor).save()
         assert Client().get("/save/200/").status_code == 200
-    assert Mueble.objects.count() == 2
-    assert len(lost_lines(caplog)) == 2
+    assert (Mueble.objects.count(), counts) == (2, {"lost": 2})
+    lost, *others = lost_lines(caplog)
+    assert (lost, len(others)) == ("event_lost reason='RuntimeError'", 3)
     assert "RuntimeError: out of threads" in caplog.text
+
+
+def test_a_callback_of_other_code_that_raises_loses_no_event(
+    autor: User, broker: loopback.Broker, counts: Counter[str]
+) -> None:
+    """Django drops all callbacks after it, so the app's own callbacks come before it."""
+    with override_setting(MODE="direct", URL=broker.url, DIRECT_TIMEOUT=10):
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            transaction.on_commit(lambda: 1 / 0)
+            mueble(autor, nombre="a").save()
+            with pytest.raises(LookupError), transaction.atomic():
+                transaction.on_commit(lambda: 1 / 0)
+                mueble(autor, nombre="never").save()
+                raise LookupError
+            transaction.on_commit(lambda: 1 / 0)
+            mueble(autor, nombre="b").save()
+            revoke(autor)
+    events, revocation = (seen.json for seen in broker.seen)
+    assert summaries(events["events"], "nombre") == [("created", "a"), ("created", "b")]
+    assert revocation == {"sub": str(autor.pk)}
+    assert (Mueble.objects.count(), counts) == (2, {"published": 2})
+
+
+def test_a_rolled_back_transaction_calls_no_callback(
+    autor: User, broker: loopback.Broker, counts: Counter[str]
+) -> None:
+    """Neither the app's own nor those of other code."""
+    with override_setting(MODE="direct", URL=broker.url):
+        with pytest.raises(LookupError), transaction.atomic():
+            transaction.on_commit(lambda: 1 / 0)
+            mueble(autor).save()
+            raise LookupError
+    assert (broker.seen, counts) == ([], {})
+
+
+def test_captured_callbacks_of_a_test_are_the_apps_own(autor: User) -> None:
+    """In a TestCase they stay behind the earlier callbacks, where Django looks for them."""
+
+    class SiteTest(TestCase):
+        def test(self) -> None:
+            transaction.on_commit(lambda: 1 / 0)
+            with capture_events() as events, self.captureOnCommitCallbacks(execute=True):
+                mueble(autor).save()
+            assert summaries(events) == [("created",)]
+
+    with override_setting(MODE="direct"):
+        result = unittest.TestResult()
+        unittest.TestSuite([SiteTest("test")]).run(result)
+    assert (result.testsRun, result.errors, result.failures) == (1, [], [])

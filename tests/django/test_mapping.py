@@ -13,6 +13,7 @@ from furniture_events.django.mapping import Lookups, MappingError, make_mapper
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Destacado, Lampara, Maker, Mesa, Mueble, Pieza, Sofa
+from tests.django.overrides import override_mapping
 from tests.django.pieces import mueble, summaries
 
 VALUES = {"nombre": "Uno", "altura": 1, "ancho": 2, "material": "roble"}
@@ -166,10 +167,12 @@ def test_an_invalid_mapping_is_refused(
 
 def test_dates_become_text(autor: User) -> None:
     """The text is in the form of ISO 8601."""
-    mapper = make_mapper(
-        Mueble, {"autor_username": "autor__username", "alta": "autor__date_joined"}
-    )
-    piece = mueble(autor)
-    piece.save()
-    (furniture,) = mapper.read(Mueble.objects.all()).values()
-    assert furniture["alta"] == autor.date_joined.isoformat()
+    lookups = {
+        "autor_username": "autor__username",
+        "alta": "autor__date_joined",
+        "furniture_id": "autor__date_joined",
+    }
+    with override_mapping(Mueble, lookups), capture_events() as events:
+        mueble(autor).save()
+    joined = autor.date_joined.isoformat()
+    assert summaries(events, "alta", "furniture_id") == [("created", joined, joined)]

@@ -202,11 +202,43 @@ def test_a_permanently_refused_event_is_set_aside(
     assert "nombre" in errors[str(unnamed.pk)]
     assert "65536 bytes" in errors[str(large.pk)]
     assert errors["conflict"].startswith("id_conflict")
-    assert len(relay.wait_for("event_refused", 3)) == 3
+    lines = relay.wait_for("event_refused", 3)
+    assert len(lines) == 3
+    assert lines[0].endswith("reason=InvalidFurniture fields='nombre'\n")
     relay.stop()
     assert "exchange method=POST" in relay.output, "the log is at its most detailed level"
     for word in ("Mesa", "secreta", "roble", "juan", "by-hand", "the-same"):
         assert word not in relay.output
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nonsense",
+        "",
+        '{"type":"furniture_created","furniture":',
+        "[" * 100_000,
+        '"a text"',
+        'nonsense,"id":"a"}',
+        f'{json.dumps({"type": "furniture_created", "furniture": SOUND})},{{"a":1,"id":"a"}}',
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_row_that_is_no_event_is_set_aside(
+    text: str, start_server: StartServer, start_relay: StartRelay
+) -> None:
+    """The relay does not die of it, and the events before and behind it are published."""
+    server = start_server()
+    for id in ("one", "two"):
+        publish("furniture_updated", {**SOUND, "furniture_id": id}, id=id)
+        if id == "one":
+            OutboxEvent.objects.create(type="x", furniture_id="broken", event=text)
+    relay = start_relay(URL=server.url)
+    relay.wait_for("event_refused")
+    wait_until_sent()
+    assert {"one", "two"} <= {event["id"] for event in published(server)}
+    assert refused().keys() == {"broken"}
+    assert relay.stop() == 0
 
 
 def test_a_refused_event_is_retried_from_the_admin(

@@ -1,8 +1,11 @@
 """The producer for asyncio works against a real server on 127.0.0.1."""
 
 import asyncio
+import gc
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,14 +138,67 @@ def test_each_event_loop_gets_its_own_connections(broker: Broker, event: Make) -
     producer = AsyncProducer(broker.url)
 
     async def once() -> Published:
-        try:
-            return await producer.publish(event())
-        finally:
-            await producer._pool.aclose()
-            producer._pool._closed = False
+        await producer.ping()
+        return await producer.publish(event())
 
     assert [asyncio.run(once()).offset for _ in range(3)] == ["e-1", "e-2", "e-3"]
-    assert len(set(broker.ports)) == 3
+    assert (len(broker.ports), len(set(broker.ports))) == (6, 3)
+
+
+def test_two_hundred_event_loops_leave_no_descriptor(broker: Broker) -> None:
+    """``asyncio.run`` ends the connections of its loop, without ``aclose``."""
+    producer = AsyncProducer(broker.url)
+    before = open_descriptors()
+    for _ in range(200):
+        asyncio.run(producer.ping())
+    assert len(set(broker.ports)) == 200
+    assert producer._pool._clients == {}
+    wait_for_descriptors(before)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_loops_that_are_only_closed_leave_no_descriptor(broker: Broker) -> None:
+    """Python frees the connections of such a loop, with a warning, if nothing refers to them."""
+    producer = AsyncProducer(broker.url)
+    before = open_descriptors()
+    for _ in range(200):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(producer.ping())
+        loop.close()
+        assert len(producer._pool._clients) == 1
+        del loop
+    del producer
+    gc.collect()
+    wait_for_descriptors(before)
+
+
+def wait_for_descriptors(count: int) -> None:
+    """Wait until at most this many are open. The broker's threads close their ends a bit later."""
+    deadline = time.monotonic() + 10
+    while open_descriptors() > count:
+        assert time.monotonic() < deadline, open_descriptors()
+        time.sleep(0.01)
+
+
+def open_descriptors() -> int:
+    """Return how many descriptors this process has open."""
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+def test_a_loop_whose_generators_were_closed_can_go_on(broker: Broker) -> None:
+    """The producer opens a new connection in it."""
+    producer = AsyncProducer(broker.url)
+
+    async def ping_again() -> None:
+        await producer.ping()
+        await asyncio.get_running_loop().shutdown_asyncgens()
+        with pytest.warns(ResourceWarning, match="shutdown_asyncgens"):
+            await producer.ping()
+        await producer.aclose()
+
+    asyncio.run(ping_again())
+    assert len(set(broker.ports)) == 2
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")

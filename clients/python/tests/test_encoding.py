@@ -4,8 +4,9 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -202,7 +203,8 @@ def test_numbers_become_json_numbers(value: object, json_text: str) -> None:
         1j,
         "\ud800",
         {"\udfff": 1},
-        {7: 1},
+        {(7,): 1},
+        {math.nan: 1},
         [math.nan],
         {"deep": [{"er": math.inf}]},
         int,
@@ -217,6 +219,38 @@ def test_a_value_that_json_cannot_hold_is_refused_with_its_field(value: object) 
     assert detail.field.startswith("furniture.altura")
     assert caught.value.status is None
     str(caught.value).encode()
+
+
+class Size(Enum):
+    """An enum whose members are no text."""
+
+    LARGE = ("l", Decimal("1.50"))
+
+
+@pytest.mark.parametrize(
+    ("value", "json_value"),
+    [
+        (date(2024, 1, 15), "2024-01-15"),
+        (datetime(2024, 1, 15, 14, 30, tzinfo=UTC), "2024-01-15T14:30:00+00:00"),
+        (time(14, 30, 0, 5), "14:30:00.000005"),
+        (timedelta(days=1, seconds=7384, microseconds=5), "P1DT02H03M04.000005S"),
+        (timedelta(seconds=-90), "-P0DT00H01M30S"),
+        (timedelta.min, "-P999999999DT00H00M00S"),
+        (Size.LARGE, ["l", 1.5]),
+        (
+            {7: "a", 1.5: "b", True: "c", None: "d"},
+            {"7": "a", "1.5": "b", "true": "c", "null": "d"},
+        ),
+    ],
+)
+def test_dates_durations_and_enums_are_values_at_every_depth(
+    value: object, json_value: object
+) -> None:
+    """Times become text of ISO 8601, an enum becomes its value, and keys become text as in json."""
+    nested = {"one": value, "deep": [{"er": (value,)}]}
+    furniture = encode(SOUND | nested)["furniture"]
+    assert furniture["one"] == json_value
+    assert furniture["deep"] == [{"er": [json_value]}]
 
 
 def test_text_of_subclasses_is_text() -> None:

@@ -86,8 +86,14 @@ class Lampara(Furniture):
     vatios = models.FloatField()
 
 
-def lamp_as_furniture(lamp: Lampara) -> dict[str, Any]:
-    """Return a lamp's furniture. Raise ``ValueError`` for a lamp without a name."""
+def lamp_as_furniture(lamp: Lampara) -> dict[str, Any] | None:
+    """Return a lamp's furniture. None hides a lamp without light.
+
+    Raises:
+        ValueError: the lamp has no name.
+    """
+    if not lamp.vatios:
+        return None
     if not lamp.nombre:
         raise ValueError("a lamp has no name")
     return {

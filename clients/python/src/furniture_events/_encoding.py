@@ -1,14 +1,17 @@
 """Turn an event from the user's objects into JSON text.
 
 Pure: this module never sends. The broker checks the contract's lengths and ranges. This module
-refuses only missing fields and values that JSON cannot hold, and names all of them at once.
+refuses only missing fields and values that JSON cannot hold, and names all of them at once. Dates,
+times and durations become text in the form of ISO 8601.
 """
 
+import datetime as dt
 import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
+from enum import Enum
 from typing import Self
 from uuid import UUID
 
@@ -93,11 +96,12 @@ def encode_plain(event_type: str, furniture: Mapping[str, object], id: str) -> E
         raise InvalidMessage("type and id must not hold lone surrogates") from None
 
 
-def plain_furniture(furniture: object) -> dict[str, object]:
+def plain_furniture(furniture: object, lazy: tuple[type, ...] = ()) -> dict[str, object]:
     """Return furniture as plain JSON values, without subclasses of ``str`` or ``int``.
 
     Args:
         furniture: a mapping, a dataclass instance, or an object with the seven attributes.
+        lazy: types of values that become text only now, such as a framework's translations.
 
     Raises:
         InvalidFurniture: a field is missing, or JSON cannot hold a value.
@@ -108,7 +112,7 @@ def plain_furniture(furniture: object) -> dict[str, object]:
     problems = [
         Detail(f"furniture.{name}", REQUIRED) for name in FURNITURE_FIELDS if name not in values
     ]
-    plain = _PlainValues(problems).mapping(values, "furniture", _FURNITURE_DEPTH)
+    plain = _PlainValues(problems, lazy).mapping(values, "furniture", _FURNITURE_DEPTH)
     if problems:
         raise InvalidFurniture(
             "; ".join(f"{field}: {message}" for field, message in problems[:_MAX_NAMED_PROBLEMS]),
@@ -161,8 +165,9 @@ def _dataclass_values(value: object) -> dict[object, object]:
 class _PlainValues:
     """Makes plain JSON values. Adds each value that cannot become one to ``problems``."""
 
-    def __init__(self, problems: list[Detail]) -> None:
+    def __init__(self, problems: list[Detail], lazy: tuple[type, ...]) -> None:
         self._problems = problems
+        self._lazy = lazy
 
     def value(self, value: object, path: str, depth: int) -> object:  # noqa: PLR0911 - a table
         match value:
@@ -176,15 +181,15 @@ class _PlainValues:
                 return self._float(value, path)
             case Decimal():
                 return self._decimal(value, path)
-            case UUID():
-                return str(value)
             case Mapping():
                 return self.mapping(value, path, depth)
             case list() | tuple():
                 return self._list(value, path, depth)
+            case Enum():
+                return self.value(value.value, path, depth)
             case _ if _is_dataclass_instance(value):
                 return self.mapping(_dataclass_values(value), path, depth)
-        return self._problem(path, f"a {type(value).__name__} is no JSON value")
+        return self._as_text(value, path)
 
     def mapping(self, values: Mapping[object, object], path: str, depth: int) -> dict[str, object]:
         plain: dict[str, object] = {}
@@ -192,11 +197,15 @@ class _PlainValues:
             return plain
         for name, value in values.items():
             if isinstance(name, str):
-                field = f"{path}.{name[:_MAX_NAME_CHARACTERS]}".encode(errors="replace").decode()
-                self._text(name, field)
-                plain[name] = self.value(value, field, depth + 1)
+                key = str.__str__(name)
+            elif name is None or isinstance(name, int | float):
+                key = json.dumps(self.value(name, path, depth))  # as ``json`` writes such a key
             else:
                 self._problem(path, f"a {type(name).__name__} is no JSON key")
+                continue
+            field = f"{path}.{key[:_MAX_NAME_CHARACTERS]}".encode(errors="replace").decode()
+            self._text(key, field)
+            plain[key] = self.value(value, field, depth + 1)
         return plain
 
     def _list(self, values: list[object] | tuple[object, ...], path: str, depth: int) -> object:
@@ -205,6 +214,18 @@ class _PlainValues:
         return [
             self.value(value, f"{path}[{index}]", depth + 1) for index, value in enumerate(values)
         ]
+
+    def _as_text(self, value: object, path: str) -> object:
+        match value:
+            case UUID():
+                return str(value)
+            case dt.date() | dt.time():
+                return value.isoformat()
+            case dt.timedelta():
+                return _duration(value)
+            case _ if isinstance(value, self._lazy):
+                return self._text(str(value), path)
+        return self._problem(path, f"a {type(value).__name__} is no JSON value")
 
     def _text(self, value: str, path: str) -> object:
         try:
@@ -240,3 +261,12 @@ class _PlainValues:
     def _problem(self, path: str, message: str) -> object:
         self._problems.append(Detail(path, message))
         return None
+
+
+def _duration(value: dt.timedelta) -> str:
+    """Return a duration in the form of ISO 8601, with days as its largest unit."""
+    sign, value = ("-", -value) if value.days < 0 else ("", value)
+    minutes, seconds = divmod(value.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    fraction = f".{value.microseconds:06}" if value.microseconds else ""
+    return f"{sign}P{value.days}DT{hours:02}H{minutes:02}M{seconds:02}{fraction}S"

@@ -13,8 +13,8 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import Callable
-from weakref import WeakKeyDictionary
+from collections.abc import AsyncGenerator, Callable
+from typing import NamedTuple
 
 import httpx2
 
@@ -136,8 +136,20 @@ class Pool(_PoolBase):
         return httpx2.Client(verify=self._verify, trust_env=False, limits=self._limits)
 
 
+class _OpenClient(NamedTuple):
+    """The client of an event loop, in the process ``pid``. Closing the generator closes it."""
+
+    pid: int
+    client: httpx2.AsyncClient
+    generator: AsyncGenerator[httpx2.AsyncClient, None]
+
+
 class AsyncPool(_PoolBase):
-    """Exchanges for asyncio. Each event loop and each process gets its own client."""
+    """Exchanges for asyncio. Each event loop and each process gets its own client.
+
+    A client ends with its loop. Its connections refer to the loop, so a dictionary with weak keys
+    would keep both for ever.
+    """
 
     def __init__(
         self,
@@ -147,16 +159,15 @@ class AsyncPool(_PoolBase):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(settings, ssl_context, clock=clock)
-        self._clients: WeakKeyDictionary[
-            asyncio.AbstractEventLoop, tuple[int, httpx2.AsyncClient]
-        ] = WeakKeyDictionary()
+        self._clients: dict[asyncio.AbstractEventLoop, _OpenClient] = {}
 
     async def exchange(self, send: Send) -> Outcome:
         """Send the request once; return the whole answer, or the error instead of it."""
         request = send.request
         body = _Body(self._clock, send.budget)
         try:
-            async with self._client().stream(
+            client = await self._client()
+            async with client.stream(
                 request.method,
                 self._url(request),
                 headers=dict(request.headers),
@@ -176,19 +187,44 @@ class AsyncPool(_PoolBase):
     async def aclose(self) -> None:
         """Close the running loop's connections; a second time does nothing."""
         self._closed = True
-        pid, client = self._clients.pop(asyncio.get_running_loop(), (0, None))
-        if client is not None and pid == os.getpid():
-            await client.aclose()
+        opened = self._clients.pop(asyncio.get_running_loop(), None)
+        if opened is not None:
+            await opened.generator.aclose()
 
-    def _client(self) -> httpx2.AsyncClient:
+    async def _client(self) -> httpx2.AsyncClient:
         if self._closed:
             raise ProducerClosed("the producer was closed during the call")
-        loop, current_pid = asyncio.get_running_loop(), os.getpid()
-        pid, client = self._clients.get(loop, (0, None))
-        if client is None or pid != current_pid:
-            client = httpx2.AsyncClient(verify=self._verify, trust_env=False, limits=self._limits)
-            self._clients[loop] = current_pid, client
-        return client
+        loop, pid = asyncio.get_running_loop(), os.getpid()
+        opened = self._clients.get(loop)
+        if opened is None or opened.pid != pid:
+            self._forget_closed_loops()
+            generator = self._open(loop, pid)
+            client = await anext(generator)  # it never waits, so no other task opens a second one
+            self._clients[loop] = opened = _OpenClient(pid, client, generator)
+        return opened.client
+
+    async def _open(
+        self, loop: asyncio.AbstractEventLoop, pid: int
+    ) -> AsyncGenerator[httpx2.AsyncClient, None]:
+        """Yield a client, and close it at the end of the loop.
+
+        ``asyncio.run`` closes all asynchronous generators of its loop before it closes the loop.
+        """
+        client = httpx2.AsyncClient(verify=self._verify, trust_env=False, limits=self._limits)
+        try:
+            yield client
+        finally:
+            opened = self._clients.get(loop)
+            if opened is not None and opened.client is client:
+                del self._clients[loop]
+            if pid == os.getpid():  # a fork's child must not end the connections of its parent
+                await client.aclose()
+
+    def _forget_closed_loops(self) -> None:
+        """Drop the clients of loops that were closed without closing their generators."""
+        for loop in list(self._clients):
+            if loop.is_closed():
+                self._clients.pop(loop, None)
 
 
 class _Body:

@@ -13,8 +13,8 @@ from furniture_events.errors import FurnitureEventsError
 
 __all__ = ["answered", "incomplete", "retrying"]
 
+# No NullHandler: if the application configures no logging, Python prints the warnings to stderr.
 _logger = logging.getLogger("furniture_events")
-_logger.addHandler(logging.NullHandler())
 
 
 def answered(send: Send, outcome: Outcome, seconds: float) -> None:

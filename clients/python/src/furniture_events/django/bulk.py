@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from django.db import NotSupportedError, connections, router, transaction
-from django.db.models import Manager, Model, QuerySet
+from django.db.models import Field, Func, Manager, Model, QuerySet, Value
 
 from furniture_events._contract import CREATED
 from furniture_events.django.mapping import (
+    Furniture,
     Mapper,
     key_of,
     lock,
@@ -42,7 +43,7 @@ def bulk_create(
     Args:
         rows: a manager or queryset of a mapped model.
         pieces: the instances to create.
-        batch_size: as Django's.
+        batch_size: how many rows one INSERT has; 500 if None.
 
     Raises:
         NotSupportedError: the database does not return the new primary keys.
@@ -50,12 +51,13 @@ def bulk_create(
     """
     rows, mapper = _mapped(rows)
     with transaction.atomic(using=rows.db):
-        created: list[Piece] = rows.bulk_create(list(pieces), batch_size=batch_size)
+        size = _CHUNK_ROWS if batch_size is None else batch_size
+        created: list[Piece] = rows.bulk_create(list(pieces), batch_size=size)
         keys = [key_of(piece, mapper) for piece in created]
         if None in keys:
             raise NotSupportedError("bulk_create: the database does not tell the primary keys")
         furniture = _read(read, keys, mapper, rows.db)
-        record([(CREATED, furniture[key]) for key in keys], rows.db)
+        record(_created(furniture[key] for key in keys), rows.db)
     return created
 
 
@@ -95,25 +97,49 @@ def update(rows: Rows, **values: Any) -> int:
         before = _read(read_before, keys, mapper, rows.db)
         if connections[rows.db].features.has_select_for_update:
             # Only the locked rows: others may match by now, and their old values are unknown.
-            rows = rows.filter(**{f"{_key_name(mapper)}__in": keys})
+            rows = rows.filter(**{f"{_key_name(mapper)}__in": _listed(keys, mapper, rows.db)})
         changed = rows.update(**values)
         record_changes(before, _read(read, keys, mapper, rows.db), rows.db)
     return changed
 
 
 def publish_created(rows: Rows) -> int:
-    """Publish ``furniture_created`` for existing rows, such as a fixture's; return their number."""
+    """Publish ``furniture_created`` for existing rows, such as a fixture's.
+
+    Returns:
+        The number of published rows, without the hidden ones.
+    """
     rows, mapper = _mapped(rows)
     with transaction.atomic(using=rows.db):
         furniture = _read(read, _locked_keys(rows, mapper), mapper, rows.db)
-        record([(CREATED, values) for values in furniture.values()], rows.db)
-    return len(furniture)
+        events = _created(furniture.values())
+        record(events, rows.db)
+    return len(events)
+
+
+def _created(furniture: Iterable[Furniture | None]) -> list[tuple[str, Furniture]]:
+    return [(CREATED, values) for values in furniture if values is not None]
 
 
 def _locked_keys(rows: "QuerySet[Any]", mapper: Mapper) -> list[Any]:
     # A separate query, because a database cannot lock the rows of a distinct or sliced query.
     chosen = rows_of(mapper.model, rows.db).filter(pk__in=rows.values(_key_name(mapper)))
     return list(lock(chosen))
+
+
+def _listed(keys: Sequence[Any], mapper: Mapper, using: str) -> Any:
+    """Return keys for a lookup ``__in``, however many they are.
+
+    A statement of PostgreSQL has at most 65,535 parameters, if the server binds them. An array is
+    one parameter.
+    """
+    connection = connections[using]
+    if connection.vendor != "postgresql":
+        return keys
+    field: Any = mapper.model._meta.pk
+    array = Value([field.get_db_prep_value(key, connection) for key in keys], Field())
+    one = field.rel_db_type(connection)
+    return Func(array, template=f"(SELECT unnest(%(expressions)s::{one}[]))", output_field=field)
 
 
 def _key_name(mapper: Mapper) -> str:

@@ -10,12 +10,15 @@ E006 a lookup that leads to no column, so that a field of the furniture is not m
 E007 ``WAKE = "listen"`` without PostgreSQL and psycopg 3.2
 E008 a token that is valid for longer than its user's session
 E009 ``TOKEN_ROOMS`` cannot be imported
+E010 a column whose values JSON cannot hold
 W001 an outbox that is not migrated, or that the routers do not allow
 W002 a column that may be NULL, for a field that the contract requires
 W003 models whose automatic primary keys give two pieces one ``furniture_id``
 W004 browsers connect to their own machine (``check --deploy``)
 W005 an https page connects to http (``check --deploy``)
 W006 users whose tokens cannot be revoked, because there is no KEY
+W007 a column whose class never keeps to the contract's rule for the field
+W008 a column whose text may be blank or too long for the contract's rule
 W009 a foreign key whose rows the database deletes, so that no event is published
 ==== ==============================================================================
 """
@@ -23,25 +26,24 @@ W009 a foreign key whose rows the database deletes, so that no event is publishe
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags
-from django.core.checks import Warning as CheckWarning
+from django.core.checks import CheckMessage, Tags
 from django.core.checks import register as register_check
-from django.core.exceptions import FieldDoesNotExist, FieldError
-from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db import Error as DatabaseError
+from django.db import connections, router
 from django.db import models as django_models
 from django.db.models import AutoField, ForeignKey, Model
 from django.utils.module_loading import import_string
 
-from furniture_events._contract import FURNITURE_FIELDS
 from furniture_events.django import outbox
+from furniture_events.django.column_checks import check_condition, check_lookup, fields_of
 from furniture_events.django.conf import Config, config, models, problems
-from furniture_events.django.mapping import Lookups, Mapper, MappingError, make_mapper, rows_of
+from furniture_events.django.findings import error as _error
+from furniture_events.django.findings import warning as _warning
+from furniture_events.django.mapping import Lookups, Mapper, MappingError, make_mapper
 from furniture_events.django.models import OutboxEvent
 from furniture_events.django.wakeups import can_listen
 
@@ -170,7 +172,7 @@ def _check_ids(mappers: Mapping[type[Model], Mapper]) -> Iterator[CheckMessage]:
 def _counter(mapper: Lookups) -> type[Model] | None:
     """Return the model whose automatic primary key is the ``furniture_id``, if there is one."""
     lookup = mapper.lookups["furniture_id"]
-    steps = list(_fields(mapper.model, lookup))
+    steps = list(fields_of(mapper.model, lookup))
     if len(steps) < len(lookup.split("__")):  # a transform changes the value
         return None
     field = steps[-1]
@@ -206,7 +208,9 @@ def _check_model(
     yield from _check_deletes(where, model)
     if isinstance(mapper, Lookups):
         for name, lookup in mapper.lookups.items():
-            yield from _check_lookup(where, model, name, lookup)
+            yield from check_lookup(where, model, name, lookup)
+        if mapper.publish_if:
+            yield from check_condition(where, model, mapper.publish_if)
 
 
 def _check_deletes(where: str, model: type[Model]) -> Iterator[CheckMessage]:
@@ -221,41 +225,6 @@ def _check_deletes(where: str, model: type[Model]) -> Iterator[CheckMessage]:
                 "no furniture_deleted is published.",
                 f"Use CASCADE, or delete the pieces before their {field.name}.",
             )
-
-
-def _check_lookup(where: str, model: type[Model], name: str, lookup: str) -> Iterator[CheckMessage]:
-    fields = list(_fields(model, lookup))
-    try:
-        rows_of(model, DEFAULT_DB_ALIAS).values_list(lookup)
-        many = any(field.one_to_many or field.many_to_many for field in fields)
-    except (FieldError, ValueError):  # a ValueError if it is not an identifier
-        many = True
-    if many:
-        yield _error(
-            6,
-            f"{where}: {name} is not mapped: {lookup!r} is not a column of {model.__name__}.",
-            f"Map it, such as {{{name!r}: 'another_column'}}, or use a function.",
-        )
-    elif name in FURNITURE_FIELDS and any(field.null for field in fields):
-        yield _warning(
-            2,
-            f"{where}: {name} is required, and {lookup!r} may be NULL.",
-            "The broker refuses such events. Use a function that always returns a value.",
-        )
-
-
-def _fields(model: type[Model], lookup: str) -> Iterator[Any]:
-    """Yield the fields on a lookup's path, up to a transform or a JSON key."""
-    step: Any = model
-    for part in lookup.split("__"):
-        if step is None:
-            return
-        try:
-            field = step._meta.pk if part == "pk" else step._meta.get_field(part)
-        except FieldDoesNotExist:
-            return
-        yield field
-        step = field.related_model
 
 
 def _check_together(setting: Config) -> Iterator[CheckMessage]:
@@ -288,11 +257,3 @@ def _check_together(setting: Config) -> Iterator[CheckMessage]:
             "Without FURNITURE_EVENTS['KEY'] the broker takes no revocations.",
             "Set a key of the broker's SIO_PRODUCER_KEYS, or REVOKE_ON to [].",
         )
-
-
-def _error(number: int, message: str, hint: str) -> CheckMessage:
-    return Error(message, hint=hint, id=f"furniture_events.E00{number}")
-
-
-def _warning(number: int, message: str, hint: str) -> CheckMessage:
-    return CheckWarning(message, hint=hint, id=f"furniture_events.W00{number}")

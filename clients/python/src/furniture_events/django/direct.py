@@ -8,14 +8,14 @@ broker's answer, its events are lost, too.
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db import connections, transaction
 
 from furniture_events import FurnitureEventsError, Producer, Published, TransportError
 from furniture_events._encoding import EncodedEvent
 from furniture_events.django.conf import config, per_setting
-from furniture_events.django.events import ChangeEvent
+from furniture_events.django.events import ChangeEvent, fields_at_fault
 
 __all__ = ["counts", "lose_on_commit", "publish_on_commit", "revoke_on_commit"]
 
@@ -41,11 +41,11 @@ class _DirectProducer:
             batch_bytes=config().batch_bytes,
         )
         self.close = self._producer.close
+        self.revoke = self._producer.revoke
 
     def publish_many(self, events: Sequence[EncodedEvent]) -> None:
         if time.monotonic() < self._resume_at:
-            for _ in events:
-                _lose("the broker did not answer a moment ago")
+            _lose("the broker did not answer a moment ago", len(events))
             return
         results = self._producer.publish_many(events)
         if any(isinstance(result, TransportError) for result in results):
@@ -54,19 +54,13 @@ class _DirectProducer:
             if isinstance(result, Published):
                 counts["published"] += 1
             else:
-                _lose(type(result).__name__)
-
-    def revoke(self, sub: str) -> None:
-        try:
-            self._producer.revoke(sub)
-        except FurnitureEventsError as error:
-            counts["lost"] += 1
-            _logger.error("revocation_lost reason=%r", type(error).__name__)  # noqa: TRY400
+                _lose(type(result).__name__, fields=fields_at_fault(result))
 
 
-def _lose(reason: str) -> None:
-    counts["lost"] += 1
-    _logger.error("event_lost reason=%r", reason)
+def _lose(reason: str, number: int = 1, fields: str = "") -> None:
+    counts["lost"] += number
+    for _ in range(number):
+        _logger.error("event_lost reason=%r%s", reason, fields)
 
 
 _direct_producer = per_setting(_DirectProducer)
@@ -90,8 +84,13 @@ class _CommitSender:
     def send(self) -> None:
         events = self.events[:]
         self.events.clear()
-        if events:
+        if not events:
+            return
+        try:
             self.publish(events)
+        except Exception as error:
+            _lose(type(error).__name__, len(events))
+            raise  # Django logs it, with its traceback
 
 
 def publish_on_commit(events: Sequence[ChangeEvent], using: str) -> None:
@@ -104,22 +103,51 @@ def publish_on_commit(events: Sequence[ChangeEvent], using: str) -> None:
     earlier = next((owner for owner in owners if isinstance(owner, _CommitSender)), None)
     sender = _CommitSender(earlier)
     encoded, to_send = [event.encoded for event in events], sender.events
-    transaction.on_commit(lambda: to_send.extend(encoded), using=using)
-    transaction.on_commit(sender.send, using=using, robust=True)
-    savepoints = callbacks[-1][0]
-    savepoints.clear()
+    _on_commit(lambda: to_send.extend(encoded), using)
+    _on_commit(sender.send, using, survives_savepoints=True)
 
 
 def revoke_on_commit(sub: str, using: str) -> None:
     """Revoke the tokens of a subject when the transaction that is open commits."""
-    transaction.on_commit(lambda: _direct_producer().revoke(sub), using=using, robust=True)
+    _on_commit(lambda: _revoke(sub), using)
 
 
 def lose_on_commit(error: Exception, using: str) -> None:
     """Log and count an event that cannot be encoded, when its transaction commits."""
-    reason = type(error).__name__
-    transaction.on_commit(lambda: _lose(reason), using=using, robust=True)
+    reason, fields = type(error).__name__, fields_at_fault(error)
+    _on_commit(lambda: _lose(reason, fields=fields), using)
+
+
+def _on_commit(
+    function: Callable[[], None], using: str, *, survives_savepoints: bool = False
+) -> None:
+    """Call a function of this module at the commit, before the callbacks of other code.
+
+    If a callback of other code raises, Django drops all later callbacks.
+    """
+    connection = connections[using]
+    transaction.on_commit(function, using=using, robust=True)
+    if not connection.in_atomic_block:
+        return  # it was called at once
+    callbacks = connection.run_on_commit
+    if survives_savepoints:
+        callbacks[-1][0].clear()
+    if any(getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
+        return  # nothing is committed, and captureOnCommitCallbacks looks for them at the end
+    ours = callbacks.pop()
+    is_foreign = [getattr(each, "__module__", None) != __name__ for _, each, *_ in callbacks]
+    callbacks.insert([*is_foreign, True].index(True), ours)
 
 
 def _publish(events: Sequence[EncodedEvent]) -> None:
     _direct_producer().publish_many(events)
+
+
+def _revoke(sub: str) -> None:
+    try:
+        _direct_producer().revoke(sub)
+    except Exception as error:
+        counts["lost"] += 1
+        _logger.error("revocation_lost reason=%r", type(error).__name__)  # noqa: TRY400
+        if not isinstance(error, FurnitureEventsError):
+            raise  # Django logs it, with its traceback

@@ -4,13 +4,17 @@ The outbox stores this text and the relay sends it; direct mode sends it at the 
 the way decodes it or encodes it again.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Self
 
-from furniture_events._encoding import EncodedEvent, encode_plain, event_id, plain_furniture
+from django.utils.functional import Promise
+
+from furniture_events import _encoding
+from furniture_events._encoding import EncodedEvent, encode_plain, event_id
 from furniture_events._ids import new_event_id
 
-__all__ = ["ChangeEvent", "is_same_json"]
+__all__ = ["ChangeEvent", "fields_at_fault", "is_same_json", "plain_furniture"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,22 @@ class ChangeEvent:
         """Encode an event whose furniture ``plain_furniture`` has returned."""
         encoded = encode_plain(type, furniture, new_event_id() if id is None else id)
         return cls(type, str(furniture["furniture_id"]), encoded)
+
+
+def plain_furniture(furniture: object) -> dict[str, object]:
+    """Return furniture as plain JSON values. A lazy text is translated into the active language.
+
+    Raises:
+        InvalidFurniture: a field is missing, or JSON cannot hold a value.
+    """
+    return _encoding.plain_furniture(furniture, lazy=(Promise,))
+
+
+def fields_at_fault(error: Exception) -> str:
+    """Return the names of the furniture's fields that an error is about, for a log line."""
+    paths = [detail.field for detail in getattr(error, "details", ())]
+    names = [re.split(r"[.[]", path.removeprefix("furniture."))[0] for path in paths]
+    return f" fields={','.join(dict.fromkeys(names))!r}" if names else ""
 
 
 def is_same_json(one: object, other: object) -> bool:

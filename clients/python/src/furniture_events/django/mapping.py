@@ -8,20 +8,24 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, time
 from typing import Any, Protocol, TypeAlias
 
+from django.apps import apps
 from django.db import Error, connections
-from django.db.models import Field, Model, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Field, Model, Q, QuerySet, Value
 from django.db.models.expressions import DatabaseDefault
 from django.utils.module_loading import import_string
 
 from furniture_events._contract import FURNITURE_FIELDS
 from furniture_events.django.routing import reading_from
+from furniture_events.django.site_view import site_view
 
 __all__ = [
+    "PUBLISH_IF",
     "Before",
     "Furniture",
     "Lookups",
     "Mapper",
     "MappingError",
+    "Rows",
     "children_of",
     "key_of",
     "lock",
@@ -38,8 +42,13 @@ __all__ = [
 
 Furniture: TypeAlias = dict[str, object]
 
-Before: TypeAlias = Mapping[Any, Furniture | Exception]
-"""Rows before a change, by primary key: the furniture, or the error of a row without any."""
+Rows: TypeAlias = dict[Any, Furniture | None]
+"""Rows by primary key. None: the mapping hides the row, so consumers never see it."""
+
+Before: TypeAlias = Mapping[Any, Furniture | Exception | None]
+"""Rows before a change. An exception: the row is not hidden, but it has no valid furniture."""
+
+PUBLISH_IF = "PUBLISH_IF"
 
 _SAME_NAMES = {name: name for name in FURNITURE_FIELDS} | {"furniture_id": "pk"}
 
@@ -53,7 +62,7 @@ class Mapper(Protocol):
 
     model: type[Model]
 
-    def read(self, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
+    def read(self, rows: "QuerySet[Any]") -> Rows:
         """Return each row's furniture by its primary key, in the order of the rows."""
 
     def concerns(self, fields: Collection[str]) -> bool:
@@ -65,37 +74,76 @@ class Lookups:
 
     By default a field has the model's field of the same name, and ``furniture_id`` has the primary
     key. A name that the contract does not know becomes another field of the furniture.
+
+    ``PUBLISH_IF`` is no field. Its lookup must be true, or its function must return a true value
+    for the instance. Otherwise the row is hidden.
+
+    Raises:
+        MappingError: the function of ``PUBLISH_IF`` cannot be used.
     """
 
     def __init__(self, model: type[Model], lookups: Mapping[str, str]) -> None:
         self.model = model
         self.lookups = _SAME_NAMES | dict(lookups)
-        first_fields = [_first_field(model, lookup) for lookup in self.lookups.values()]
-        fields = [field for field in first_fields if field is not None]
+        condition = self.lookups.pop(PUBLISH_IF, "")
+        self._is_shown = _imported(condition) if "." in condition else None
+        self.publish_if = "" if self._is_shown else condition
+        """The lookup of ``PUBLISH_IF``. Empty without ``PUBLISH_IF``, and if it is a function."""
+        used = [*self.lookups.values(), condition]
+        fields = [field for lookup in used if (field := _first_field(model, lookup)) is not None]
+        fields += [  # modeltranslation's columns of these fields
+            each
+            for each in model._meta.concrete_fields
+            if getattr(each, "translated_field", None) in fields
+        ]
         self._columns = {name for field in fields for name in (field.name, field.attname)}
         self._computed = any(field.generated for field in fields)
 
-    def read(self, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
+    def read(self, rows: "QuerySet[Any]") -> Rows:
         """Read only the mapped columns, related ones by a join, in one query."""
-        return {
-            pk: _furniture(pk, dict(zip(self.lookups, values, strict=True)))
-            for pk, values in (
-                (row[0], row[1:]) for row in rows.values_list("pk", *self.lookups.values())
-            )
+        shown: Any = Value(True)
+        if self.publish_if:
+            shown = ExpressionWrapper(Q(**{self._localized(self.publish_if): True}), BooleanField())
+        columns = map(self._localized, self.lookups.values())
+        furniture = {
+            pk: _furniture(pk, dict(zip(self.lookups, values, strict=True))) if is_shown else None
+            for pk, is_shown, *values in rows.values_list("pk", shown, *columns)
         }
+        if self._is_shown is not None:
+            with reading_from(rows.db, self.model):
+                furniture |= {row.pk: None for row in rows.all() if not self._is_shown(row)}
+        return furniture
+
+    def _localized(self, lookup: str) -> str:
+        """Return the lookup of modeltranslation's column in the active language.
+
+        A translated field's own column has the language of the last save.
+        """
+        if not apps.is_installed("modeltranslation"):
+            return lookup
+        return str(import_string("modeltranslation.manager.rewrite_lookup_key")(self.model, lookup))
 
     def concerns(self, fields: Collection[str]) -> bool:
-        return self._computed or not self._columns.isdisjoint(fields)
+        return (
+            self._computed
+            or self._is_shown is not None  # it may read any field
+            or not self._columns.isdisjoint(fields)
+        )
 
 
 class Function:
-    """Calls a function of the project with an instance that was just read."""
+    """Calls a function of the project with an instance that was just read.
 
-    def __init__(self, model: type[Model], function: Callable[[Any], Mapping[str, object]]) -> None:
+    If the function returns None, the row is hidden.
+    """
+
+    def __init__(
+        self, model: type[Model], function: Callable[[Any], Mapping[str, object] | None]
+    ) -> None:
         self.model = model
         self._function = function
 
-    def read(self, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
+    def read(self, rows: "QuerySet[Any]") -> Rows:
         # A new query: a queryset keeps the rows that it has read before.
         with reading_from(rows.db, self.model):
             return {row.pk: _furniture(row.pk, self._function(row)) for row in rows.all()}
@@ -117,16 +165,20 @@ def make_mapper(model: type[Model], mapping: object) -> Mapper:
         case Mapping() if all(isinstance(part, str) for pair in mapping.items() for part in pair):
             return Lookups(model, mapping)
         case str():
-            try:
-                function = import_string(mapping)
-            except Exception as error:
-                # Any error of the module or the name. The checks show it, and the site starts.
-                reason = f"{type(error).__name__}: {error}"
-                raise MappingError(f"{mapping!r} cannot be imported: {reason}") from error
-            if callable(function):
-                return Function(model, function)
-            raise MappingError(f"{mapping!r} is not a function")
+            return Function(model, _imported(mapping))
     raise MappingError("must be a dict of lookups, or a function's dotted name")
+
+
+def _imported(name: str) -> Callable[[Any], Any]:
+    try:
+        function = import_string(name)
+    except Exception as error:
+        # Any error of the module or the name. The checks show it, and the site starts.
+        reason = f"{type(error).__name__}: {error}"
+        raise MappingError(f"{name!r} cannot be imported: {reason}") from error
+    if not callable(function):
+        raise MappingError(f"{name!r} is not a function")
+    return function  # type: ignore[no-any-return]
 
 
 _mappers: dict[type[Model], Mapper] = {}
@@ -177,11 +229,12 @@ def key_of(piece: Model, mapper: Mapper) -> Any:
     return None if isinstance(key, DatabaseDefault) else field.to_python(key)
 
 
-def read(mapper: Mapper, rows: "QuerySet[Any]") -> dict[Any, Furniture]:
+def read(mapper: Mapper, rows: "QuerySet[Any]") -> Rows:
     """Return each row's furniture by its primary key. The child's mapper is used for its rows."""
-    furniture = mapper.read(rows)
-    for child in children_of(mapper) if furniture else ():
-        furniture |= child.read(rows_at(list(furniture), child, rows.db))
+    with site_view():
+        furniture = mapper.read(rows)
+        for child in children_of(mapper) if furniture else ():
+            furniture |= child.read(rows_at(list(furniture), child, rows.db))
     return furniture
 
 
@@ -243,12 +296,13 @@ def lock(rows: "QuerySet[Any]") -> Iterable[Any]:
     return list(locked.values_list("pk", flat=True))
 
 
-def _furniture(pk: object, values: Mapping[str, object]) -> Furniture:
-    furniture = {
-        name: value.isoformat() if isinstance(value, date | time) else value
-        for name, value in {"furniture_id": pk, **values}.items()
-    }
-    return furniture | {"furniture_id": str(furniture["furniture_id"])}
+def _furniture(pk: object, values: Mapping[str, object] | None) -> Furniture | None:
+    if values is None:
+        return None
+    furniture = {"furniture_id": pk, **values}
+    key = furniture["furniture_id"]
+    furniture["furniture_id"] = key.isoformat() if isinstance(key, date | time) else str(key)
+    return furniture
 
 
 def _first_field(model: type[Model], lookup: str) -> "Field[Any, Any] | None":

@@ -15,7 +15,7 @@ from django.db.models.signals import post_migrate, pre_migrate
 from django.utils import timezone
 
 from furniture_events.django.conf import config
-from furniture_events.django.events import ChangeEvent
+from furniture_events.django.events import ChangeEvent, fields_at_fault
 from furniture_events.django.models import OutboxEvent, OutboxRevocation
 from furniture_events.django.wakeups import wake_relay
 
@@ -27,6 +27,7 @@ __all__ = [
     "check_migrated",
     "delete",
     "exists",
+    "log_refused",
     "oldest",
     "oldest_revocations",
     "refuse",
@@ -137,7 +138,13 @@ def append_refused(type: str, furniture_id: str, error: Exception, using: str) -
     row.error = _printable(f"{error.__class__.__name__}: {error}")
     with _explaining_missing_tables(using):
         row.save(using=using)
-    _logger.error("event_refused row=%d reason=%s", row.pk, error.__class__.__name__)
+    log_refused(row, error)
+
+
+def log_refused(row: OutboxEvent, error: Exception) -> None:
+    """Log that an event was refused, with the names of the fields at fault and without values."""
+    fields = fields_at_fault(error)
+    _logger.error("event_refused row=%d reason=%s%s", row.pk, type(error).__name__, fields)
 
 
 def append_revocation(sub: str, using: str) -> None:

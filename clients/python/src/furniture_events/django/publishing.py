@@ -3,26 +3,26 @@
 Nothing is sent from here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from django.db import DEFAULT_DB_ALIAS, router, transaction
 from django.db.models import Model
 
 from furniture_events import InvalidFurniture
 from furniture_events._contract import CREATED, DELETED, EVENT_TYPES, UPDATED
-from furniture_events._encoding import plain_furniture
 from furniture_events.django.conf import config
-from furniture_events.django.events import ChangeEvent, is_same_json
+from furniture_events.django.events import ChangeEvent, is_same_json, plain_furniture
 from furniture_events.django.mapping import (
     Before,
     Furniture,
+    Rows,
     key_of,
     lock,
     mapper_of,
     read,
     rows_at,
 )
+from furniture_events.django.site_view import site_view
 
 __all__ = ["publish", "record", "record_changes", "record_deleted"]
 
@@ -32,7 +32,8 @@ def publish(
 ) -> None:
     """Publish an event by hand, as part of the open transaction.
 
-    The broker checks the contract's other rules later. The admin shows the events that it refuses.
+    If the instance's mapping hides its row, nothing is published. The broker checks the contract's
+    other rules later. The admin shows the events that it refuses.
 
     Args:
         type: one of the contract's event types.
@@ -60,13 +61,17 @@ def publish(
             if not found:
                 raise InvalidFurniture("furniture: is not in the database")
             (furniture,) = found.values()
+            if furniture is None:
+                return
         record([(type, furniture)], using, id=id)
 
 
-def record_changes(before: Before, after: Mapping[Any, Furniture], using: str) -> None:
+@site_view()
+def record_changes(before: Before, after: Rows, using: str) -> None:
     """Publish the changes of rows: created, deleted, or updated if their furniture differs.
 
-    A row with another ``furniture_id`` than before is another piece: the old piece is deleted.
+    A hidden row counts as one that is not there. A row with another ``furniture_id`` than before is
+    another piece: the old piece is deleted.
 
     Args:
         before: the rows before the change, by primary key.
@@ -80,21 +85,26 @@ def record_changes(before: Before, after: Mapping[Any, Furniture], using: str) -
     record_deleted(deleted, using)
     events = []
     for pk, furniture in after.items():
-        plain = plain_furniture(furniture)
-        if pk not in before or pk in deleted:
+        if furniture is None:
+            continue
+        plain, old = plain_furniture(furniture), before.get(pk)
+        if old is None or pk in deleted:
             events.append(ChangeEvent.encode_plain(CREATED, plain))
-        elif not _is_unchanged(before[pk], plain):
+        elif not _is_unchanged(old, plain):
             events.append(ChangeEvent.encode_plain(UPDATED, plain))
     _hand_over(events, using)
 
 
+@site_view()
 def record_deleted(before: Before, using: str) -> None:
-    """Publish that rows were deleted.
+    """Publish that rows were deleted, or are hidden now. A row that was hidden before is skipped.
 
     If a row cannot be published, its event is stored as refused. In direct mode it is lost.
     """
     events = []
     for pk, old in before.items():
+        if old is None:
+            continue
         if isinstance(old, Exception):
             _refuse_deleted(str(pk), old, using)
             continue
@@ -105,6 +115,7 @@ def record_deleted(before: Before, using: str) -> None:
     _hand_over(events, using)
 
 
+@site_view()
 def record(events: Iterable[tuple[str, object]], using: str, *, id: str | None = None) -> None:
     """Publish events, each a type and furniture, with the transaction on ``using``."""
     _hand_over([ChangeEvent.encode(type, furniture, id) for type, furniture in events], using)
@@ -132,10 +143,10 @@ def _refuse_deleted(furniture_id: str, error: Exception, using: str) -> None:
         append_refused(DELETED, furniture_id, error, using)
 
 
-def _is_deleted(old: Furniture | Exception, new: Furniture | None) -> bool:
+def _is_deleted(old: Furniture | Exception | None, new: Furniture | None) -> bool:
     if new is None:
         return True
-    return not isinstance(old, Exception) and old["furniture_id"] != new["furniture_id"]
+    return isinstance(old, dict) and old["furniture_id"] != new["furniture_id"]
 
 
 def _is_unchanged(old: Furniture | Exception, new: dict[str, object]) -> bool:

@@ -56,7 +56,7 @@ def _find(furniture_id: str, using: str) -> Model | None:
     for mapper in mappers():
         rows = _candidates(mapper, furniture_id, using)
         for key, furniture in read(mapper, rows).items():
-            if furniture["furniture_id"] == furniture_id:
+            if furniture is not None and furniture["furniture_id"] == furniture_id:
                 found: Model = rows.get(pk=key)
                 return found
     return None

@@ -27,6 +27,7 @@ from furniture_events.django.hooks import Method, for_each_class, wrap_method
 from furniture_events.django.mapping import (
     Furniture,
     Mapper,
+    Rows,
     key_of,
     lock,
     mapper_of,
@@ -64,7 +65,7 @@ class _Pieces:
     """The locked pieces of one change, and their furniture before it."""
 
     keys: set[Any] = field(default_factory=set)
-    before: dict[Any, Furniture | Exception] = field(default_factory=dict)
+    before: dict[Any, Furniture | Exception | None] = field(default_factory=dict)
     deleted: set[Any] = field(default_factory=set)
     """The keys of pieces that are deleted themselves, which ``saving`` publishes."""
 
@@ -232,7 +233,7 @@ class _Relation:
 def _record(found: _Pieces, mapper: Mapper, using: str) -> None:
     keys = found.keys - found.deleted
     before = {key: furniture for key, furniture in found.before.items() if key in keys}
-    after: dict[Any, Furniture] = {}
+    after: Rows = {}
     for chunk in _chunks(keys):
         after |= read(mapper, rows_at(chunk, mapper, using))
     record_changes(before, after, using)

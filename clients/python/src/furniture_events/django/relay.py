@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from typing import Any
 
 from django.conf import settings
 from django.db import Error, connections
@@ -170,7 +171,7 @@ class Relay:
     def _send(self, rows: Sequence[OutboxEvent]) -> bool:
         """Publish rows. Return False if only smaller requests can tell which row is at fault."""
         # A text that this app has not written is checked and encoded like any mapping.
-        events = [EncodedEvent.from_text(row.event) or json.loads(row.event) for row in rows]
+        events = [EncodedEvent.from_text(row.event) or _decoded(row.event) for row in rows]
         results = self._producer.publish_many(events)
         published, refused, undecided, failure = [], [], [], None
         for row, result in zip(rows, results, strict=True):
@@ -182,9 +183,12 @@ class Relay:
                 refused.append((row, result))
             else:
                 failure = failure or result
+        if isinstance(failure, UnexpectedAnswer):  # a text may have broken the JSON of the batch
+            broken = [row for row in rows if _decoded(row.event) is row.event]
+            refused += [(row, InvalidJson("the stored event is no JSON")) for row in broken]
         outbox.delete(published, self._using)
         for row, error in refused:
-            _logger.error("event_refused row=%d reason=%s", row.pk, type(error).__name__)
+            outbox.log_refused(row, error)
             outbox.refuse(row, str(error), self._using)
         if failure is not None:
             raise failure
@@ -267,6 +271,14 @@ def rounds(rows: Iterable[OutboxEvent]) -> list[list[OutboxEvent]]:
             batches.append([])
         batches[number].append(row)
     return batches
+
+
+def _decoded(text: str) -> Any:
+    """Return the value of a JSON text. Return another text as it is: the producer refuses it."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _before(row: OutboxRevocation) -> datetime:

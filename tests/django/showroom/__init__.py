@@ -1,0 +1,1 @@
+"""A second app of the test site: drafts, and models of packages that many sites use."""
