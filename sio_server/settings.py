@@ -61,7 +61,8 @@ class Settings(BaseSettings):
     )
 
     host: Words = Field(
-        ("0.0.0.0",),  # noqa: S104
+        "0.0.0.0",  # noqa: S104
+        validate_default=True,
         min_length=1,
         description="comma-separated addresses to listen on, such as 0.0.0.0,:: for IPv4 and IPv6",
     )

@@ -343,7 +343,7 @@ async def test_breaking_off_a_body_leaves_no_error(start_server: Start, path: st
         client = RawSocketIO(http, server.url)
         await client.open("polling")
     if "EIO" in path:
-        path += f"&sid={client._sid}"
+        path += f"&sid={client.eio_sid}"
     whole = request(path, "POST", "Content-Type: application/json\r\n", b"x" * 1000)
     for half_closes in (True, False):
         async with tcp(server) as connection:

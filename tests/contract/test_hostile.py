@@ -84,6 +84,7 @@ async def test_an_http_1_0_client_gets_a_stream_without_chunks(server: Server) -
         head = await reader.readuntil(b"\r\n\r\n")
         assert b" 200 " in head
         assert b"chunked" not in head.lower()
+        assert (await reader.readline()).startswith(b"retry: ")
         assert await reader.readline() == b"event: ready\n"
     writer.close()
 
@@ -165,7 +166,7 @@ async def test_a_head_request_with_an_upgrade_gets_the_page(server: Server) -> N
 async def test_an_aborted_poll_loses_no_event(server: Server) -> None:
     """The next GET receives the event that came after the abort, five times in a row."""
     async with raw_socketio(server.url, "polling") as client, aiohttp.ClientSession() as http:
-        query = f"/socket.io/?EIO=4&transport=polling&sid={client._sid}"
+        query = f"/socket.io/?EIO=4&transport=polling&sid={client.eio_sid}"
         for number in range(5):
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(f"GET {query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())

@@ -314,7 +314,7 @@ async def test_an_upgrade_must_complete_in_time(start_server: Start) -> None:
     """The WebSocket of an unfinished upgrade is closed, and polling continues."""
     server = start_server(connect_timeout=0.3)
     async with raw_socketio(server.url, "polling") as client, aiohttp.ClientSession() as http:
-        query = {"EIO": "4", "transport": "websocket", "sid": client._sid}
+        query = {"EIO": "4", "transport": "websocket", "sid": client.eio_sid}
         async with http.ws_connect(f"{server.url}/socket.io/", params=query) as socket:
             await socket.send_str("2probe")
             assert (await socket.receive(TIMEOUT)).data == "3probe"

@@ -29,12 +29,12 @@ class Client(RawSocketIO):
     @property
     def sid(self) -> str:
         """Return the Engine.IO session id."""
-        return self._sid
+        return self.eio_sid
 
     @property
     def query(self) -> dict[str, str]:
         """Return the query parameters of a request to its polling session."""
-        return {"EIO": "4", "transport": "polling", "sid": self._sid}
+        return {"EIO": "4", "transport": "polling", "sid": self.eio_sid}
 
     @property
     def websocket(self) -> aiohttp.ClientWebSocketResponse:

@@ -15,7 +15,7 @@ from sio_server.settings import SECRET_FIELDS, Settings, load
 BCRYPT_HASH = "$2b$04$" + "a" * 53
 
 DEFAULTS = {
-    "host": "0.0.0.0",
+    "host": ("0.0.0.0",),
     "port": 8765,
     "ops_port": None,
     "event_log": "sqlite:///var/events.db",
