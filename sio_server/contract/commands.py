@@ -88,8 +88,8 @@ def parse_event_arguments(name: Any, arguments: Sequence[Any], max_depth: int) -
         strictjson.check(argument, max_depth)
     if name == "ping":
         return Ping()
-    if not isinstance(name, str) or name not in _EVENT_NAMES:
-        raise unknown_type(str(name), _EVENT_NAMES)
+    if not isinstance(name, str) or name not in EVENT_NAMES:
+        raise unknown_type(str(name), EVENT_NAMES)
     if len(arguments) != 1:
         raise InvalidMessage(f"{name} takes one argument")
     (argument,) = arguments
@@ -110,7 +110,7 @@ def parse_event_arguments(name: Any, arguments: Sequence[Any], max_depth: int) -
 
 
 MESSAGE_TYPES = (*EVENT_TYPES, "ping", "subscribe", "unsubscribe", "authenticate")
-_EVENT_NAMES = (*MESSAGE_TYPES, "message")
+EVENT_NAMES = (*MESSAGE_TYPES, "message")
 
 
 def _token(message: Any) -> str:

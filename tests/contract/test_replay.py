@@ -272,9 +272,10 @@ async def test_an_event_stream_starts_with_ready(server: Server) -> None:
     async with aiohttp.ClientSession() as http, http.get(f"{server.url}/api/stream") as response:
         assert response.content_type == "text/event-stream"
         assert response.headers["Cache-Control"] == "no-store"
-        lines = [(await response.content.readline()).decode() for _ in range(3)]
-    ready = json.loads(lines[2].removeprefix("data: "))
-    assert lines[:2] == ["event: ready\n", f"id: {ready['position']}\n"]
+        lines = [(await response.content.readline()).decode() for _ in range(4)]
+    ready = json.loads(lines[3].removeprefix("data: "))
+    assert lines[0].startswith("retry: ")
+    assert lines[1:3] == ["event: ready\n", f"id: {ready['position']}\n"]
 
 
 async def test_a_slow_consumer_gets_every_event_when_it_reads_again(start_server: Start) -> None:

@@ -76,6 +76,8 @@ const elements = { state: makeElement(), events: makeElement() };
 const streams = [];
 
 const context = createContext({
+  URL,
+  location: { href: "http://broker.example/" },
   document: {
     querySelectorAll: () => [],
     getElementById: (id) => elements[id],

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sio_server.contract.commands import _TAKES_ONE
+from sio_server.contract.commands import EVENT_NAMES
 from sio_server.contract.errors import Fault, InvalidFurniture
 from sio_server.contract.events import (
     EVENT_TYPES,
@@ -110,7 +110,7 @@ def events_module() -> str:
         _error_codes(),
         _interface("ErrorDetail", "One bad field.", fault),
     ]
-    commands = (*EVENT_TYPES, *sorted({"ping", *_TAKES_ONE} - set(EVENT_TYPES)))
+    commands = (*EVENT_TYPES, *sorted(set(EVENT_NAMES) - set(EVENT_TYPES)))
     types = TYPES.format(
         listened="\n".join(
             f"  {name}: (event: FurnitureEvent, offset: string) => void;" for name in EVENT_TYPES

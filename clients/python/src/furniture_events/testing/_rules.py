@@ -49,7 +49,7 @@ def check_event(event: Mapping[str, Any]) -> None:
     event_type, id = event["type"], event["id"]
     if event_type not in EVENT_TYPES:
         name = event_type[:_MAX_NAMED_TYPE_CHARACTERS]
-        raise UnknownType(f"{name!r} is not a known type")
+        raise UnknownType(f"{name!r} is not a known type; there are {', '.join(EVENT_TYPES)}")
     if not 1 <= len(id) <= MAX_ID_CHARACTERS or not id.isascii() or not id.isprintable():
         raise InvalidMessage(f"id: {ID_RULE}", details=(Detail("id", ID_RULE),))
     problems = tuple(_problems(event["furniture"]))
