@@ -1,4 +1,4 @@
-"""An event has the site's language and time zone, whoever saves."""
+"""An event has the site's language and time zone, not those of the user who saves."""
 
 from __future__ import annotations
 

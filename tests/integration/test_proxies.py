@@ -1,4 +1,4 @@
-"""Behind a real nginx: one that stores answers, and one that serves the site below a prefix."""
+"""The server behind a real nginx, which stores answers and serves the site below a prefix."""
 
 from __future__ import annotations
 

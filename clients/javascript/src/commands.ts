@@ -42,7 +42,7 @@ export interface Commands {
   connected(send: Send): void;
   /** Keep the commands for the next connection. */
   lost(): void;
-  /** The connection ended because of the size of a message: the longest one that was sent. */
+  /** The connection ended because a message was too long. The longest sent one is at fault. */
   tooLarge(): void;
   /** Reject all waiting commands, and new ones until `accept`. */
   refuse(reason: Reason): void;

@@ -18,7 +18,7 @@ export type ReasonCode =
   | "connection_lost"
   /** The browser has no network. */
   | "no_network"
-  /** No answer, or one that is not the server's, such as a proxy's 502. */
+  /** There was no answer, or something else answered: for example, a proxy with a 502. */
   | "unreachable"
   /** The server speaks another version of the protocol, or is another server. */
   | "wrong_version"

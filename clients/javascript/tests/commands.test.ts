@@ -115,7 +115,7 @@ test("only the longest sent message is blamed for a message that is too large", 
   assert.deepEqual(connection(commands).map(({ argument }) => argument), ["short"]);
 });
 
-test("a refusal rejects all commands, and later ones until it is over", async () => {
+test("a refusal rejects all commands, also the later ones, until the client is accepted", async () => {
   const commands = makeCommands();
   const first = rejected(commands.request("x", 1, "a", 1_000));
   commands.refuse({ code: "forbidden", message: "no" });

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
+from furniture_events.django.managers import PublishingManager
 from model_utils import FieldTracker
 
 
@@ -39,6 +40,15 @@ class Vigilado(Mueble):
     """A proxy whose tracker has wrapped Django's own ``save_base``, before the app's hook."""
 
     tracker = FieldTracker()
+
+    class Meta:
+        proxy = True
+
+
+class Masivo(Mueble):
+    """A proxy whose bulk changes publish by themselves."""
+
+    objects = PublishingManager()
 
     class Meta:
         proxy = True

@@ -5,11 +5,12 @@ Add ``furniture_events.django`` to ``INSTALLED_APPS``, set ``FURNITURE_EVENTS``,
 publish events. ``publish`` publishes by hand, and ``furniture_events.django.bulk`` publishes bulk
 changes, for which Django sends no signals. ``publish_on_m2m`` publishes changes of a many-to-many
 relation. ``furniture_events.django.page`` keeps a page live, and ``revoke`` ends the tokens of a
-user.
+user. ``status`` counts what waits in the outbox, and ``paused`` publishes nothing for a while.
 """
 
-from furniture_events.django.publishing import publish
+from furniture_events.django.publishing import paused, publish
 from furniture_events.django.relations import publish_on_m2m
 from furniture_events.django.revoking import revoke
+from furniture_events.django.watching import Status, status
 
-__all__ = ["publish", "publish_on_m2m", "revoke"]
+__all__ = ["Status", "paused", "publish", "publish_on_m2m", "revoke", "status"]

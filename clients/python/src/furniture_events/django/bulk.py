@@ -5,6 +5,8 @@ the changes, in one transaction. ``QuerySet.delete`` needs no such function: the
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
 
 from django.db import NotSupportedError, connections, router, transaction
@@ -24,11 +26,28 @@ from furniture_events.django.mapping import (
 )
 from furniture_events.django.publishing import record, record_changes
 
-__all__ = ["bulk_create", "bulk_update", "publish_created", "update"]
+__all__ = ["bulk_create", "bulk_update", "is_publishing", "publish_created", "update"]
 
 Piece = TypeVar("Piece", bound=Model)
 Read = TypeVar("Read")
 Rows: TypeAlias = "Manager[Any] | QuerySet[Any]"
+
+_is_publishing: ContextVar[bool] = ContextVar("_is_publishing", default=False)
+
+
+def is_publishing() -> bool:
+    """Tell whether a function of this module calls Django's own now."""
+    return _is_publishing.get()
+
+
+@contextmanager
+def _publishing() -> Iterator[None]:
+    token = _is_publishing.set(True)
+    try:
+        yield
+    finally:
+        _is_publishing.reset(token)
+
 
 _CHUNK_ROWS = 500  # a database takes this many keys in one IN (...)
 
@@ -52,7 +71,8 @@ def bulk_create(
     rows, mapper = _mapped(rows)
     with transaction.atomic(using=rows.db):
         size = _CHUNK_ROWS if batch_size is None else batch_size
-        created: list[Piece] = rows.bulk_create(list(pieces), batch_size=size)
+        with _publishing():
+            created: list[Piece] = rows.bulk_create(list(pieces), batch_size=size)
         keys = [key_of(piece, mapper) for piece in created]
         if None in keys:
             raise NotSupportedError("bulk_create: the database does not tell the primary keys")
@@ -84,7 +104,8 @@ def bulk_update(
             chosen = rows_at(keys, mapper, rows.db)
             lock(chosen)
             before = read_before(mapper, chosen)
-            changed += rows.bulk_update(chunk, fields, batch_size=batch_size)
+            with _publishing():
+                changed += rows.bulk_update(chunk, fields, batch_size=batch_size)
             record_changes(before, read(mapper, chosen), rows.db)
     return changed
 
@@ -98,7 +119,8 @@ def update(rows: Rows, **values: Any) -> int:
         if connections[rows.db].features.has_select_for_update:
             # Only the locked rows: others may match by now, and their old values are unknown.
             rows = rows.filter(**{f"{_key_name(mapper)}__in": _listed(keys, mapper, rows.db)})
-        changed = rows.update(**values)
+        with _publishing():
+            changed = rows.update(**values)
         record_changes(before, _read(read, keys, mapper, rows.db), rows.db)
     return changed
 

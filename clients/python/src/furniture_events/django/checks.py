@@ -20,6 +20,7 @@ W006 users whose tokens cannot be revoked, because there is no KEY
 W007 a column whose class never keeps to the contract's rule for the field
 W008 a column whose text may be blank or too long for the contract's rule
 W009 a foreign key whose rows the database deletes, so that no event is published
+W010 events wait, and no relay is active (``check --database``)
 ==== ==============================================================================
 """
 
@@ -43,6 +44,7 @@ from furniture_events.django.column_checks import check_condition, check_lookup,
 from furniture_events.django.conf import Config, config, models, problems
 from furniture_events.django.findings import error as _error
 from furniture_events.django.findings import warning as _warning
+from furniture_events.django.leadership import is_led
 from furniture_events.django.mapping import Lookups, Mapper, MappingError, make_mapper
 from furniture_events.django.models import OutboxEvent
 from furniture_events.django.wakeups import can_listen
@@ -130,6 +132,13 @@ def _check_table(alias: str) -> Iterator[CheckMessage]:
                 1,
                 f"The outbox is not migrated on the database {alias!r}.",
                 f"Run manage.py migrate --database {alias}.",
+            )
+        elif (waiting := outbox.status(alias).waiting) and not is_led(alias):
+            yield _warning(
+                10,
+                f"{waiting} events wait in the outbox of the database {alias!r}, and no relay is "
+                "active.",
+                f"Run manage.py relay_furniture_events --database {alias} beside the site.",
             )
     except DatabaseError as error:
         yield _warning(

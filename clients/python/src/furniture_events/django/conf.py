@@ -7,6 +7,7 @@ Only this module reads the setting. It opens nothing. ``problems`` is for the sy
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from ssl import SSLContext, create_default_context
 from threading import Lock
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -51,6 +52,10 @@ class Config:
     models: Mapping[str, object] = field(default_factory=dict)
     """``"app.Model"`` to its mapping: a dict of lookups, or a function's dotted name."""
     mode: Literal["outbox", "direct"] = "outbox"
+    ca: str | Callable[[], SSLContext] | None = None
+    """The file of the certificates that sign the broker's, in PEM; or a function that makes the
+    context of TLS. None: the system's certificates.
+    """
     timeout: float = 10.0
     """How long the relay waits for the next byte of the broker's answer."""
     direct_timeout: float = 1.0
@@ -93,7 +98,9 @@ class Config:
 
     def producer(self, **options: Any) -> Producer:
         """Make a producer for this broker, with options of ``Producer``."""
-        return Producer(self.url, key=self.key, **options)
+        ca = self.ca
+        context = create_default_context(cafile=ca) if isinstance(ca, str) else ca and ca()
+        return Producer(self.url, key=self.key, ssl_context=context, **options)
 
 
 def per_setting(make: Callable[[], Made]) -> Callable[[], Made]:
@@ -238,6 +245,16 @@ def _words(value: object) -> str:
     return "" if is_valid else f"a list of words from {', '.join(map(repr, REVOKE_ON))}"
 
 
+def _certificates_or_none(value: object) -> str:
+    if isinstance(value, str) and value:
+        try:
+            create_default_context(cafile=value)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            return f"a readable file with certificates in PEM ({error})"
+    is_valid = value is None or (isinstance(value, str) and value) or callable(value)
+    return "" if is_valid else "a file's path, a function that returns an SSLContext, or None"
+
+
 def _models(value: object) -> str:
     is_valid = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
     return "" if is_valid else 'a dict from "app.Model" to a mapping'
@@ -245,6 +262,7 @@ def _models(value: object) -> str:
 
 _CHECKS: dict[str, Callable[[object], str]] = {
     "MODELS": _models,
+    "CA": _certificates_or_none,
     "MODE": _one_of("outbox", "direct"),
     "WAKE": _one_of("socket", "listen", "poll"),
     "WAKE_SOCKET": _socket_path_or_none,

@@ -18,7 +18,7 @@ from django.utils import timezone
 from furniture_events.django.conf import config
 from furniture_events.django.models import RelayLease
 
-__all__ = ["AdvisoryLock", "Leadership", "Lease", "leadership"]
+__all__ = ["AdvisoryLock", "Leadership", "Lease", "is_led", "leadership"]
 
 _LOCK = 0x667572_6E69_7475  # "furnitu" in ASCII. An advisory lock is a number, in each database
 
@@ -49,6 +49,24 @@ def leadership(using: str) -> Leadership:
     if connections[using].vendor == "postgresql":
         return AdvisoryLock(using)
     return Lease(using, timedelta(seconds=config().lease_seconds))
+
+
+def is_led(using: str) -> bool:
+    """Tell whether a relay is active on the database ``using`` now.
+
+    Raises:
+        DatabaseError: the database failed.
+    """
+    if connections[using].vendor != "postgresql":
+        return RelayLease.objects.using(using).filter(expires_at__gt=timezone.now()).exists()
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " AND classid = %s AND objid = %s)",
+            divmod(_LOCK, 2**32),
+        )
+        return bool(cursor.fetchone()[0])
 
 
 class AdvisoryLock:

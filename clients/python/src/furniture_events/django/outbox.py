@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
@@ -18,9 +18,9 @@ from furniture_events.django.conf import config
 from furniture_events.django.events import ChangeEvent, fields_at_fault
 from furniture_events.django.models import OutboxEvent, OutboxRevocation
 from furniture_events.django.wakeups import wake_relay
+from furniture_events.django.watching import Status
 
 __all__ = [
-    "Status",
     "append",
     "append_refused",
     "append_revocation",
@@ -53,15 +53,6 @@ _migrating: set[str] = set()
 
 _INSERT_ROWS = 500
 """How many rows one INSERT has at most."""
-
-
-class Status(NamedTuple):
-    """How many rows wait, how many were refused, and how old the oldest of each is, if any."""
-
-    waiting: int
-    oldest: timedelta | None
-    refused: int
-    oldest_refused: timedelta | None
 
 
 def exists(using: str) -> bool:

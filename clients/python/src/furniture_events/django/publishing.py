@@ -3,7 +3,9 @@
 Nothing is sent from here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from django.db import DEFAULT_DB_ALIAS, router, transaction
 from django.db.models import Model
@@ -24,7 +26,28 @@ from furniture_events.django.mapping import (
 )
 from furniture_events.django.site_view import site_view
 
-__all__ = ["publish", "record", "record_changes", "record_deleted"]
+__all__ = ["is_paused", "paused", "publish", "record", "record_changes", "record_deleted"]
+
+_is_paused: ContextVar[bool] = ContextVar("_is_paused", default=False)
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Publish nothing of the changes in this block, for an import or a test.
+
+    The block belongs to its thread or its asynchronous task. Consumers do not learn of these
+    changes: publish the rows afterwards, or let the pages load their lists again.
+    """
+    token = _is_paused.set(True)
+    try:
+        yield
+    finally:
+        _is_paused.reset(token)
+
+
+def is_paused() -> bool:
+    """Tell whether nothing is published now."""
+    return _is_paused.get()
 
 
 def publish(
@@ -50,6 +73,8 @@ def publish(
     """
     if type not in EVENT_TYPES:
         raise ValueError(f"no such event type: {type!r}")
+    if is_paused():
+        return
     if using is None and isinstance(furniture, Model):
         using = router.db_for_write(furniture.__class__, instance=furniture)
     using = using or DEFAULT_DB_ALIAS
@@ -70,8 +95,8 @@ def publish(
 def record_changes(before: Before, after: Rows, using: str) -> None:
     """Publish the changes of rows: created, deleted, or updated if their furniture differs.
 
-    A hidden row counts as one that is not there. A row with another ``furniture_id`` than before is
-    another piece: the old piece is deleted.
+    A hidden row counts as a missing row. If the ``furniture_id`` of a row has changed, the row is
+    another piece now: the old piece is deleted.
 
     Args:
         before: the rows before the change, by primary key.
@@ -122,7 +147,7 @@ def record(events: Iterable[tuple[str, object]], using: str, *, id: str | None =
 
 
 def _hand_over(events: Sequence[ChangeEvent], using: str) -> None:
-    if not events:
+    if not events or is_paused():
         return
     # Imported here: both need the models, and a site's own models may import this module first.
     if config().mode == "direct":
@@ -133,6 +158,8 @@ def _hand_over(events: Sequence[ChangeEvent], using: str) -> None:
 
 
 def _refuse_deleted(furniture_id: str, error: Exception, using: str) -> None:
+    if is_paused():
+        return
     if config().mode == "direct":
         from furniture_events.django.direct import lose_on_commit  # noqa: PLC0415
 

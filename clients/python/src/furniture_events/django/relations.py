@@ -36,7 +36,7 @@ from furniture_events.django.mapping import (
     rows_at,
     rows_of,
 )
-from furniture_events.django.publishing import record_changes
+from furniture_events.django.publishing import is_paused, record_changes
 
 __all__ = ["publish_on_m2m"]
 
@@ -169,7 +169,7 @@ class _Relation:
     def _publishing(self, pieces: Iterable[Q], using: str) -> Iterator[None]:
         """Publish the changes that this block makes to the furniture of these pieces."""
         mapper = mapper_of(self._piece)
-        if mapper is None or is_loading_fixtures():
+        if mapper is None or is_paused() or is_loading_fixtures():
             yield
             return
         connection = connections[using]

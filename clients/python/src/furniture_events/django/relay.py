@@ -21,6 +21,7 @@ from django.db import Error, connections
 from django.utils import timezone
 
 from furniture_events import (
+    Forbidden,
     FurnitureEventsError,
     IdConflict,
     InvalidFurniture,
@@ -30,6 +31,7 @@ from furniture_events import (
     Published,
     TooLarge,
     TooManyEvents,
+    Unauthorized,
     UnexpectedAnswer,
     UnknownType,
 )
@@ -54,6 +56,8 @@ _logger = logging.getLogger("furniture_events.django")
 # The broker refuses one event permanently. Any other refusal is temporary, or is about the relay
 # itself: its key or its address.
 _EVENT_REFUSALS = (IdConflict, InvalidFurniture, InvalidJson, InvalidMessage, TooLarge, UnknownType)
+
+_KEY_HINT = " (FURNITURE_EVENTS['KEY'] must be one of the broker's SIO_PRODUCER_KEYS)"
 
 _MAX_DOUBLINGS = 32
 
@@ -110,6 +114,7 @@ class Relay:
             try:
                 if self._become_active():
                     self.drain()
+                    self._note_recovery()
                 seconds = min(self._config.poll_seconds, self._leadership.renew_seconds)
                 sleep(seconds, [self._stop_signal, *self._wake_sources])
             except (FurnitureEventsError, Error) as error:
@@ -117,6 +122,12 @@ class Relay:
                     self._disconnect()
                 sleep(self._back_off(error), [self._stop_signal])
         self._close()
+        _logger.info("relay_stopped database=%s", self._using)
+
+    def _note_recovery(self) -> None:
+        if self._failures:
+            _logger.info("relay_recovered failures=%d", self._failures)
+        self._failures = 0
 
     def drain(self) -> bool:
         """Publish until no event waits.
@@ -135,7 +146,7 @@ class Relay:
                     return False
                 if not self._send(batch):
                     break
-                self._failures = 0
+                self._note_recovery()
                 self._max_events = min(self._max_events + 1, self._config.batch_events)
         if failure is not None:
             raise failure
@@ -250,8 +261,11 @@ class Relay:
         seconds = (retry_after(error) if isinstance(error, FurnitureEventsError) else None) or 0.0
         delay = random.random() * min(doubled, self._config.backoff_max_seconds)  # noqa: S311
         delay += min(seconds, self._config.retry_after_max_seconds)
+        reason = str(error)
+        if isinstance(error, (Unauthorized, Forbidden)):
+            reason += _KEY_HINT
         _logger.warning(
-            "relay_waits failures=%d delay=%.3f reason=%r", self._failures, delay, str(error)
+            "relay_waits failures=%d delay=%.3f reason=%r", self._failures, delay, reason
         )
         return delay
 

@@ -42,7 +42,7 @@ from furniture_events.django.mapping import (
     register,
     rows_at,
 )
-from furniture_events.django.publishing import record_changes, record_deleted
+from furniture_events.django.publishing import is_paused, record_changes, record_deleted
 
 __all__ = ["watch"]
 
@@ -120,6 +120,7 @@ def _saving(
     mapper = mapper_of(type(piece))
     if (
         mapper is None
+        or is_paused()
         or (raw and is_loading_fixtures())
         or (update_fields is not None and not _concerns(mapper, update_fields))
     ):
@@ -216,7 +217,7 @@ def _before_delete(instance: Model, using: str, **_: object) -> None:
 def _to_delete(piece: Model, using: str) -> Before:
     """Return the furniture to publish as deleted, after the delete."""
     mapper = mapper_of(type(piece))
-    if mapper is None or is_open(piece, using):
+    if mapper is None or is_paused() or is_open(piece, using):
         return {}
     key = key_of(piece, mapper)
     if any(rows_at([key], child, using).exists() for child in children_of(mapper)):

@@ -16,6 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from furniture_events import FurnitureEventsError
 from furniture_events.django import outbox
+from furniture_events.django.conf import config
 from furniture_events.django.relay import Relay
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -45,13 +46,34 @@ class Command(BaseCommand):
             action="store_true",
             help="Print the number and the oldest age of waiting and of refused rows.",
         )
+        parser.add_argument(
+            "--max-age",
+            type=float,
+            metavar="SECONDS",
+            help="With --status: fail if a row waits longer.",
+        )
+        parser.add_argument(
+            "--max-waiting", type=int, metavar="ROWS", help="With --status: fail if more rows wait."
+        )
 
-    def handle(self, *, database: str, once: bool, status: bool, verbosity: int, **_: Any) -> None:
+    def handle(
+        self,
+        *,
+        database: str,
+        once: bool,
+        status: bool,
+        max_age: float | None,
+        max_waiting: int | None,
+        verbosity: int,
+        **_: Any,
+    ) -> None:
         """Do the chosen task. Without an option, run until a signal."""
+        if not status and (max_age, max_waiting) != (None, None):
+            raise CommandError("--max-age and --max-waiting belong to --status")
         try:
             with _logging_to(self.stderr, verbosity):
                 if status:
-                    self._print_status(database)
+                    self._print_status(database, max_age, max_waiting)
                 elif once:
                     self._once(database)
                 else:
@@ -60,6 +82,11 @@ class Command(BaseCommand):
             raise CommandError(f"the outbox on {database!r} cannot be used: {error}") from error
 
     def _run(self, database: str) -> None:
+        if config().mode == "direct":
+            raise CommandError(
+                "FURNITURE_EVENTS['MODE'] is 'direct': each commit publishes its events, and there "
+                "is nothing to relay. --once sends rows from before."
+            )
         _check_transaction(database)
         with suppress(Error):  # the relay waits for a database that is down
             _check_outbox(database)
@@ -91,13 +118,20 @@ class Command(BaseCommand):
         except FurnitureEventsError as error:
             raise CommandError(f"the broker takes nothing: {error}") from error
 
-    def _print_status(self, database: str) -> None:
+    def _print_status(self, database: str, max_age: float | None, max_waiting: int | None) -> None:
         _check_outbox(database)
         waiting, oldest, refused, oldest_refused = outbox.status(database)
         self.stdout.write(
             f"waiting={waiting} oldest_seconds={_seconds(oldest)}"
             f" refused={refused} oldest_refused_seconds={_seconds(oldest_refused)}"
         )
+        if max_waiting is not None and waiting > max_waiting:
+            raise CommandError(f"{waiting} rows wait, more than {max_waiting}: is the relay alive?")
+        if max_age is not None and oldest is not None and oldest.total_seconds() > max_age:
+            raise CommandError(
+                f"the oldest row waits for {_seconds(oldest)} s, longer than {max_age:g} s: is the "
+                "relay alive?"
+            )
 
 
 def _seconds(age: timedelta | None) -> str:
