@@ -21,6 +21,7 @@ from tests.support import secrets
 from tests.support.browser import page
 from tests.support.raw import raw_socketio
 from tests.support.server import ROOT, TIMEOUT, Server, start_expecting_failure
+from tests.support.website import serving
 
 PASSWORD = "a-password-of-the-administrator"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
@@ -223,14 +224,8 @@ async def files(folder: Path) -> AsyncIterator[str]:
     """Serve a folder; return the URL of its page."""
     app = web.Application()
     app.router.add_static("/", folder)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/index.html"
-    finally:
-        await runner.cleanup()
+    async with serving(app) as url:
+        yield f"{url}/index.html"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from tests.support.proxy import proxied
 from tests.support.server import ROOT, TIMEOUT, Server, free_ports
 from tests.support.tokens import SECRET, token
 from tests.support.transports import PRODUCERS
+from tests.support.website import serving
 
 FURNITURE: dict[str, Any] = load_vectors("events.json")[0]["publish"]["furniture"]
 Start = Callable[..., Server]
@@ -67,13 +68,8 @@ async def site(
     app = web.Application()
     for path in texts:
         app.router.add_get(path, show)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serving(app) as url:
+        yield url
 
 
 async def publish(server: Server, nombre: str, kind: str = "created", id: str = "") -> None:

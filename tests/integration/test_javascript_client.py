@@ -24,6 +24,7 @@ from tests.support.server import ROOT, Server, free_ports
 from tests.support.tokens import OLD_SECRET, SECRET, token
 from tests.support.transports import PRODUCERS
 from tests.support.valkey import Valkey
+from tests.support.website import serving
 
 FURNITURE: dict[str, Any] = load_vectors("events.json")[0]["publish"]["furniture"]
 Start = Callable[..., Server]
@@ -290,13 +291,8 @@ async def website(answer: Callable[[web.Request], Awaitable[web.Response]]) -> A
     """Run a server that gives the same answer to each request; return its URL."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serving(app) as url:
+        yield url
 
 
 @pytest.mark.parametrize(

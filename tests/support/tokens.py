@@ -45,9 +45,9 @@ def jwk(algorithm: str, private: Any, **fields: Any) -> dict[str, Any]:
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """Return claims that are valid for five minutes; a change to None removes one."""
+    """Return claims that are valid for an hour; a change to None removes one."""
     now = int(time.time())
-    made = {"sub": "ana", "iat": now, "exp": now + 300, **changes}
+    made = {"sub": "ana", "iat": now, "exp": now + 3_600, **changes}
     return {name: value for name, value in made.items() if value is not None}
 
 

@@ -5,16 +5,25 @@ sets a relation. The outermost change publishes the result, and the changes insi
 """
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connections, transaction
 from django.db.models import Model
 
 from furniture_events.django.mapping import Mapper, key_of, mapper_of
 
-__all__ = ["Change", "RelationChange", "is_open", "open_changes", "open_keys", "opening"]
+__all__ = [
+    "Change",
+    "RelationChange",
+    "is_open",
+    "open_changes",
+    "open_keys",
+    "opening",
+    "transaction_of",
+]
 
 
 @dataclass(slots=True)
@@ -65,6 +74,13 @@ class RelationChange:
 
 _open: ContextVar[tuple[Change | RelationChange, ...]] = ContextVar("_open", default=())
 """The outermost first."""
+
+
+def transaction_of(using: str) -> AbstractContextManager[None]:
+    """Return a context that joins the open transaction on ``using``, or is a new one."""
+    if connections[using].in_atomic_block:
+        return nullcontext()
+    return transaction.atomic(using=using, savepoint=False)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from django.db import connections, router, transaction
 from django.db.models import Model, Q
 from django.db.models.signals import post_delete, pre_delete
 
-from furniture_events.django.changes import RelationChange, open_keys, opening
+from furniture_events.django.changes import RelationChange, open_keys, opening, transaction_of
 from furniture_events.django.deserialized import is_loading_fixtures, watch_deserialized
 from furniture_events.django.hooks import Method, for_each_class, wrap_method
 from furniture_events.django.mapping import (
@@ -173,12 +173,7 @@ class _Relation:
             yield
             return
         connection = connections[using]
-        outer = (
-            nullcontext()
-            if connection.in_atomic_block
-            else transaction.atomic(using=using, savepoint=False)
-        )
-        with outer:
+        with transaction_of(using):
             found = _Pieces()
             self._lock(found, pieces, mapper, using)
             try:

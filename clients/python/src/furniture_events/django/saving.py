@@ -23,7 +23,7 @@ from django.db.models import Model
 from django.db.models.signals import post_delete, post_save, pre_delete
 
 from furniture_events.django import outbox
-from furniture_events.django.changes import Change, is_open, open_changes, opening
+from furniture_events.django.changes import Change, is_open, open_changes, opening, transaction_of
 from furniture_events.django.conf import models
 from furniture_events.django.deserialized import is_loading_fixtures, watch_deserialized
 from furniture_events.django.hooks import Method, for_each_class, wrap_method
@@ -166,12 +166,7 @@ def _publishing(change: Change, mapper: Mapper, *, new: bool = False) -> Iterato
         return
     outbox.check_migrated(using)
     connection = connections[using]
-    outer = (
-        nullcontext()
-        if connection.in_atomic_block
-        else transaction.atomic(using=using, savepoint=False)
-    )
-    with outer:
+    with transaction_of(using):
         row = rows_at([key_of(piece, mapper)], mapper, using)
         if not (new and connection.features.has_select_for_update):
             lock(row)  # SQLite's lock for a new row, too: a receiver may read before the insert
