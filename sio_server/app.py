@@ -43,7 +43,7 @@ from sio_server.metrics import Metrics
 from sio_server.net import openfiles
 from sio_server.net.front import HttpFront
 from sio_server.net.handler import Front
-from sio_server.net.listening import Listener, bind, listen, listen_raw
+from sio_server.net.listening import Listener, bind
 from sio_server.net.tls import Certificate
 from sio_server.net.websocket import asks_for_websocket
 from sio_server.settings import Settings
@@ -279,10 +279,8 @@ async def _listen(
 ) -> Listener:
     with _start_error(settings.host, settings.port):
         sockets = await bind(settings.host, settings.port)
-        if certificate is None:
-            listener = await listen(front, sockets)
-        else:
-            listener = listen_raw(partial(front.accept, context=certificate.context), sockets)
+        tls = None if certificate is None else certificate.context
+        listener = Listener(sockets, partial(front.accept, tls=tls))
     credentials.log_who_may_publish(settings)
     log.info(
         "listening",

@@ -1,4 +1,4 @@
-"""The HTTP front: it makes the protocol of every TCP connection, and bounds all of them.
+"""The HTTP front: it opens every accepted TCP connection, and bounds all of them.
 
 The front reads the head of each request. It answers the simple requests of the engine's path
 itself, and passes all others to aiohttp, one at a time. So both doors have the same bounds: bytes
@@ -12,15 +12,37 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
+from sio_server.net.fair_queue import FairQueue
 from sio_server.net.front_connection import FrontConnection
 from sio_server.net.front_context import Entered, FrontContext, FrontLimits, Responder
 from sio_server.net.handler import Front
 from sio_server.net.transports import CLOSE_SECONDS
 
+OPENS = 4
+"""Connections that are opened in one iteration of the event loop."""
+
+
+class _Accepted(NamedTuple):
+    """A connection that waits until it is opened."""
+
+    socket: socket.socket
+    entered: Entered
+    tls: ssl.SSLContext | None
+
+    def close(self) -> None:
+        """Close it. It no longer counts."""
+        self.entered.leave()
+        self.socket.close()
+
 
 class HttpFront:
-    """Make the protocol of each new connection, as ``loop.create_server`` asks for it.
+    """Open the connections that a ``Listener`` accepts.
+
+    Opening a connection costs much more than accepting it. So accepted connections wait here, each
+    network for itself: a client does not wait behind the thousands of another network.
 
     Args: see ``FrontContext``.
     """
@@ -33,43 +55,62 @@ class HttpFront:
         limits: FrontLimits,
     ) -> None:
         self._context = FrontContext(responder, path, make_handler, limits)
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._waiting: FairQueue[_Accepted] = FairQueue()
+        self._opening: set[asyncio.Task[None]] = set()
 
-    def __call__(self) -> FrontConnection:
-        """Return the protocol for a new connection."""
-        return FrontConnection(self._context)
+    def accept(self, accepted: socket.socket, peer: str, tls: ssl.SSLContext | None = None) -> None:
+        """Take a new connection; close it at once if there are too many.
 
-    def accept(self, accepted: socket.socket, peer: str, context: ssl.SSLContext) -> None:
-        """Begin a TLS handshake on a new connection; close it at once if there are too many.
-
-        The connection counts from its beginning, and has the time of a head for the handshake.
+        Args:
+            accepted: the connection. It counts from now.
+            peer: the address of the client.
+            tls: the settings of TLS; None: without TLS.
         """
         entered = self._context.enter(peer)
         if entered is None:
             accepted.close()
             return
-        task = self._context.loop.create_task(self._shake_hands(accepted, entered, context))
-        self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
+        if not self._waiting:
+            self._context.loop.call_soon(self._open_some)
+        self._waiting.add(_Accepted(accepted, entered, tls), entered.network)
 
-    async def _shake_hands(
-        self, accepted: socket.socket, entered: Entered, context: ssl.SSLContext
-    ) -> None:
+    def _open_some(self) -> None:
+        for _ in range(min(OPENS, len(self._waiting))):
+            accepted = self._waiting.pop()
+            task = self._context.loop.create_task(self._open(accepted))
+            self._opening.add(task)
+            task.add_done_callback(partial(self._opened, accepted))
+        if self._waiting:
+            self._context.loop.call_soon(self._open_some)
+
+    async def _open(self, accepted: _Accepted) -> None:
+        """Make the transport. A TLS handshake has the time of a head."""
+        encryption: dict[str, Any] = {}
+        if accepted.tls is not None:
+            encryption = {
+                "ssl": accepted.tls,
+                "ssl_handshake_timeout": self._context.connect_timeout,
+                "ssl_shutdown_timeout": CLOSE_SECONDS,
+            }
         try:
             await self._context.loop.connect_accepted_socket(
-                lambda: FrontConnection(self._context, entered),
-                accepted,
-                ssl=context,
-                ssl_handshake_timeout=self._context.connect_timeout,
-                ssl_shutdown_timeout=CLOSE_SECONDS,
+                lambda: FrontConnection(self._context, accepted.entered),
+                accepted.socket,
+                **encryption,
             )
-        except (OSError, asyncio.CancelledError):  # whatever strangers send; ssl.SSLError is one
-            entered.leave()
+        except OSError:  # whatever strangers send; ssl.SSLError is one
+            accepted.close()
+
+    def _opened(self, accepted: _Accepted, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        if task.cancelled():  # it may not even have begun
             accepted.close()
 
     def abort(self) -> None:
         """Close all open connections at once, also those that a WebSocket has now."""
-        for task in self._handshakes:
+        while self._waiting:
+            self._waiting.pop().close()
+        for task in self._opening:
             task.cancel()
         for transport in list(self._context.transports):
             transport.abort()

@@ -40,6 +40,7 @@ class FrontConnection(asyncio.BufferedProtocol):
 
     Args:
         front: the parts that it shares with the others.
+        entered: its count.
 
     Attributes:
         network: the client's network; see ``Entered``.
@@ -50,7 +51,6 @@ class FrontConnection(asyncio.BufferedProtocol):
     __slots__ = (
         "_aiohttp",
         "_closing",
-        "_entered",
         "_eof",
         "_is_counted",
         "_leave",
@@ -67,10 +67,9 @@ class FrontConnection(asyncio.BufferedProtocol):
         "transport",
     )
 
-    def __init__(self, front: FrontContext, entered: Entered | None = None) -> None:
+    def __init__(self, front: FrontContext, entered: Entered) -> None:
         self.front = front
-        self._entered = entered  # it was counted before its TLS handshake
-        self.network: str | None = None
+        self.network = entered.network
         self.received = bytearray()
         self.transport: asyncio.Transport
         self._own: OwnRequests | None = None  # made when it is needed
@@ -84,21 +83,15 @@ class FrontConnection(asyncio.BufferedProtocol):
         self._unacknowledged = 0  # bytes, when the client made progress
         self._eof = False  # the client sends nothing more
         self._closing = False  # the last response was written
-        self._leave: Callable[[], None] | None = None  # None: not entered, detached or lost
+        self._leave: Callable[[], None] | None = entered.leave  # None: detached or lost
 
     # Events of the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for a request; close at once if there are too many connections."""
+        """Wait for a request."""
+        assert self._leave is not None
         self.transport = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername")
-        entered = self._entered or self.front.enter(peer[0] if isinstance(peer, tuple) else "")
-        self._entered = None
-        if entered is None:
-            self.transport.abort()
-            return
-        self.network = entered.network
-        self._leave = self.front.add(self.transport, entered.leave)
+        self._leave = self.front.add(self.transport, self._leave)
         # Any unread byte stops the next request. With 0, TLS in uvloop would pause for ever.
         self.transport.set_write_buffer_limits(high=int(self._is_encrypted), low=0)
         self.front.reading.add(self)

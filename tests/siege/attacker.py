@@ -128,11 +128,17 @@ class Attacker:
             while self._timers and self._timers[0][0] <= now:
                 connection = heapq.heappop(self._timers)[2]
                 if connection.connected and not connection.out and connection.awaited is None:
-                    self._advance(connection)
+                    self._wake(connection)
             for descriptor, events in self._poll.poll(TURN_SECONDS):
                 connection = self._connections.get(descriptor)  # type: ignore[assignment]
                 if connection is not None:
                     self._handle(connection, events)
+
+    def _wake(self, connection: Connection) -> None:
+        try:
+            self._advance(connection)
+        except OSError:  # the server has closed it
+            self._close(connection)
 
     def _connect_all(self, running: RunningAttack) -> None:
         missing = running.attack.connections - running.open

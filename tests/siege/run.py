@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.siege.attack import Attack, Files
 from tests.siege.field import Field
 from tests.siege.figures import Row
-from tests.siege.judge import REPEATED, Failure, Rule, better, judge, longest_allowed
+from tests.siege.judge import QUIET, REPEATED, Failure, Rule, Targets, better, judge
 from tests.siege.table import table
 
 CALM, ALL_AT_ONCE = "calm", "all at once"
@@ -41,7 +41,7 @@ class Plan:
         seed: the seed of all random choices.
         rest: the longest rest after an attack, in seconds.
         settle: seconds within which the healthy clients must have recovered from an attack.
-        tries: how often an attack is tried at most, if only noise may be at fault.
+        targets: the targets that depend on the machine.
     """
 
     root: Path
@@ -52,7 +52,7 @@ class Plan:
     seed: int
     rest: float
     settle: float
-    tries: int = 2
+    targets: Targets = QUIET
 
     @property
     def calm_seconds(self) -> float:
@@ -88,7 +88,11 @@ class Report:
     @property
     def failures(self) -> list[Failure]:
         """The missed targets of all phases."""
-        return [failure for row in self.rows[1:] for failure in judge(row, self.rows[0])]
+        return [failure for row in self.rows[1:] for failure in self.judge(row)]
+
+    def judge(self, row: Row) -> list[Failure]:
+        """Return the targets that a phase has missed."""
+        return judge(row, self.rows[0], self.plan.targets)
 
     def __str__(self) -> str:
         """The table, in the order of the families, and the missed targets."""
@@ -97,7 +101,7 @@ class Report:
         calm, failures = self.rows[0], self.failures
         order = [CALM, *(it.name for it in self.plan.attacks), ALL_AT_ONCE]
         rows = [
-            (row, [it.rule.name for it in judge(row, calm)])
+            (row, [it.rule.name for it in self.judge(row)])
             for row in sorted(self.rows, key=lambda row: order.index(row.attack))
         ]
         introduction = (
@@ -105,7 +109,7 @@ class Report:
             f"{self.plan.consumers} healthy consumers, {self.plan.attack_seconds:.1f} s for each "
             f"attack, {self.plan.all_seconds:.1f} s for all at once. In the calm, the longest wait "
             f"was {calm.waits.longest * 1e3:.1f} ms, with {calm.waits.acks:.1f} acks a second; "
-            f"allowed are {longest_allowed(calm) * 1e3:.0f} ms. "
+            f"allowed are {self.plan.targets.longest(calm) * 1e3:.0f} ms. "
             f"Repeated: {', '.join(self.repeated) or 'none'}."
         )
         lines = [
@@ -155,7 +159,7 @@ class Siege:
             self._leave_field()
 
     def _try(self, name: str, attacks: Sequence[Attack]) -> None:
-        """Besiege; again while the better of several tries counts for all broken rules."""
+        """Besiege; once more if only noise may be at fault."""
         plan, report = self._plan, self.report
         seconds = plan.all_seconds if name == ALL_AT_ONCE else plan.attack_seconds
         calm = report.rows[0]
@@ -163,16 +167,12 @@ class Siege:
         if name == ALL_AT_ONCE and self._field is not None:
             # The whole siege must have left no memory behind.
             row.start = min(row.start, self._field.first_memory)
-        broken = {it.rule for it in judge(row, calm)}
+        broken = {it.rule for it in report.judge(row)}
         may_repeat = len(report.repeated) < self._most_repeated
-        tries = 1
-        while may_repeat and broken and broken <= REPEATED and tries < plan.tries:
-            if tries == 1:
-                report.repeated.append(name)
-            tries += 1
-            again = self._besiege(name, attacks, seconds)
-            row = better(row, again, calm)
-            broken = {it.rule for it in judge(row, calm)}
+        if may_repeat and broken and broken <= REPEATED:
+            report.repeated.append(name)
+            row = better(row, self._besiege(name, attacks, seconds), calm, plan.targets)
+            broken = {it.rule for it in report.judge(row)}
         report.rows.append(row)
         if Rule.MEMORY_KEPT in broken:
             self._leave_field()

@@ -10,14 +10,14 @@ import pytest
 
 from tests.siege.figures import MIB, Deliveries, Row, Waits
 from tests.siege.judge import (
-    ACKS_SHARE,
+    BUSY,
     MEMORY_SLACK_BYTES,
     ONE_CONNECTION_BYTES,
+    QUIET,
     REPEATED,
     Rule,
     better,
     judge,
-    longest_allowed,
 )
 from tests.siege.table import COLUMNS, table
 
@@ -41,8 +41,8 @@ def good() -> Row:
         "empty_pings",
         "sqlite",
         seconds=10,
-        waits=Waits(12, 0.01, 0.1, longest_allowed(CALM)),
-        share=ACKS_SHARE,
+        waits=Waits(12, 0.01, 0.1, QUIET.longest(CALM)),
+        share=QUIET.acks_share,
         start=100 * MIB,
         end=400 * MIB,
         rest=105 * MIB + MEMORY_SLACK_BYTES,
@@ -69,7 +69,7 @@ PLANTED: list[tuple[Rule, Callable[[Row], object]]] = [
     (Rule.DIED, lambda row: setattr(row, "exit_status", -9)),
     (Rule.DIED, lambda row: setattr(row, "exit_status", 0)),
     (Rule.LONG_WAIT, wait_longer),
-    (Rule.FEW_ACKS, lambda row: setattr(row, "share", ACKS_SHARE - 0.01)),
+    (Rule.FEW_ACKS, lambda row: setattr(row, "share", QUIET.acks_share - 0.01)),
     (Rule.MEMORY_KEPT, lambda row: setattr(row, "rest", row.rest + 1)),
     (Rule.MEMORY_OF_ONE, lambda row: setattr(row, "peak", row.peak + 10)),
     (Rule.MEMORY_OF_ONE, lambda row: setattr(row, "connections", 9)),
@@ -104,6 +104,23 @@ def test_a_planted_fault_is_found(rule: Rule, plant: Callable[[Row], object]) ->
     (failure,) = judge(row, CALM)
     assert failure.rule is rule
     assert "sqlite empty_pings" in str(failure)
+
+
+def test_a_busy_machine_excuses_only_waits_and_acks() -> None:
+    """Up to its own targets."""
+    row = good()
+    row.waits = replace(row.waits, longest=BUSY.longest(CALM))
+    row.share = BUSY.acks_share
+    assert [it.rule for it in judge(row, CALM)] == [Rule.LONG_WAIT, Rule.FEW_ACKS]
+    assert judge(row, CALM, BUSY) == []
+    row.waits = replace(row.waits, longest=BUSY.longest(CALM) + 0.001)
+    row.share -= 0.01
+    row.tracebacks.append("Traceback")
+    assert [it.rule for it in judge(row, CALM, BUSY)] == [
+        Rule.LONG_WAIT,
+        Rule.FEW_ACKS,
+        Rule.TRACEBACK,
+    ]
 
 
 def test_every_rule_has_a_planted_fault() -> None:

@@ -1,7 +1,8 @@
 """Under all attacks, the healthy clients feel little, and the server's costs stay bounded.
 
-The short run divides the attacks between the event logs. The length of ``make siege`` is an option,
-and there every attack is tried with both.
+The short run divides the attacks between the event logs, and its phases are so short that one pause
+of the machine decides about them: its targets for waits and acks are lower. The length of ``make
+siege`` is an option, and there every attack is tried with both.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.siege.attack import Attack
+from tests.siege.judge import BUSY, QUIET
 from tests.siege.options import (
     ATTACKS,
     CONSUMERS,
@@ -32,8 +34,7 @@ BOTH = ("sessions", "recoveries")
 """The families whose attacks are different for each event log."""
 
 REST_SECONDS, SETTLE_SECONDS = (20, 30) if LONG else (15, 15)
-TRIES = 2 if LONG else 3
-"""In the short form a phase is so short that one pause of the machine decides about it."""
+TARGETS = QUIET if LONG else BUSY
 
 
 def attacks_on(log: str) -> list[Attack]:
@@ -58,7 +59,15 @@ def test_a_siege_holds_up_no_healthy_client(log: str, tmp_path: Path) -> None:
     faulthandler.cancel_dump_traceback_later()
     seconds = SECONDS / len(LOGS) if LOG == "both" else SECONDS
     plan = Plan(
-        ROOT, log, attacks_on(log), seconds, CONSUMERS, SEED, REST_SECONDS, SETTLE_SECONDS, TRIES
+        root=ROOT,
+        log=log,
+        attacks=attacks_on(log),
+        seconds=seconds,
+        consumers=CONSUMERS,
+        seed=SEED,
+        rest=REST_SECONDS,
+        settle=SETTLE_SECONDS,
+        targets=TARGETS,
     )
     siege = Siege(plan, tmp_path)
     try:

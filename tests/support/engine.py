@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 
 from sio_server.net.frames import Frame
 from sio_server.net.handler import Front, FrontHandler
+from sio_server.net.listening import Listener, bind
 from sio_server.net.request import HttpRequest
 
 
@@ -36,10 +37,15 @@ async def serving(server: Any, path: str = "socket.io", port: int = 0) -> AsyncI
     def make_handler(front: Front) -> FrontHandler:
         return FrontHandler(front, http_server, loop=loop, access_log=None)
 
-    protocols = server.front(make_handler, path) if hasattr(server, "front") else http_server
-    listener = await loop.create_server(protocols, "127.0.0.1", port)
+    sockets = await bind(["127.0.0.1"], port)
+    address = sockets[0].getsockname()
+    listener: Listener | asyncio.Server
+    if hasattr(server, "front"):
+        listener = Listener(sockets, server.front(make_handler, path).accept)
+    else:
+        listener = await loop.create_server(http_server, sock=sockets[0])
     try:
-        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        yield f"http://127.0.0.1:{address[1]}"
     finally:
         listener.close()
         await runner.cleanup()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.fuzz.wire import request
-from tests.siege.attack import Await, Script, Target, attack
+from tests.siege.attack import FOREVER, Await, Script, Target, attack
 from tests.siege.attacks.doors import plain_websocket, text
 from tests.siege.attacks.parsing import NUMBERS, post_again_and_again
 
@@ -69,3 +69,9 @@ def crowd_of_short_messages(target: Target) -> Script:
 def crowd_of_bodies(target: Target) -> Script:
     """Polling bodies with one event that does not exist, until the server ends the session."""
     return post_again_and_again(_event)
+
+
+@attack(6000)
+def crowd_of_knocks(target: Target) -> Script:
+    """Silent connections, more than an address may have: those over it come back at once."""
+    yield FOREVER

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sio_server.net.front import HttpFront
-from sio_server.net.front_context import Entered, FrontLimits
+from sio_server.net.front_connection import FrontConnection
+from sio_server.net.front_context import Entered, FrontContext, FrontLimits
 from sio_server.net.handler import Front
 from sio_server.net.head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS
 from sio_server.net.incoming import Incoming
@@ -17,6 +17,7 @@ from sio_server.net.request import HttpRequest
 from sio_server.net.response import TEXT, HttpResponse
 
 POLL = b"GET /engine/?EIO=4 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+ENTERED = Entered(None, lambda: None)
 OTHER = b"GET /other HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -144,16 +145,17 @@ class Scene:
     """One connection to a front.
 
     Args:
+        entered: its count.
         limits: the front's.
     """
 
-    def __init__(self, **limits: Any) -> None:
+    def __init__(self, entered: Entered = ENTERED, **limits: Any) -> None:
         self.responder = NumberedResponder()
         self.transport = Transport()
         self.handlers: list[Handler] = []
         limits = {"connect_timeout": 5, **limits}
-        front = HttpFront(self.responder, "/engine/", self._make_handler, FrontLimits(**limits))
-        self.connection: Any = front()
+        front = FrontContext(self.responder, "/engine/", self._make_handler, FrontLimits(**limits))
+        self.connection: Any = FrontConnection(front, entered)
         self.connection.connection_made(self.transport)
 
     def _make_handler(self, front: Front) -> Handler:
@@ -459,17 +461,14 @@ async def test_an_idle_connection_is_closed_after_its_time() -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_connection_over_the_limit_is_closed_at_once() -> None:
-    """Others are counted until they are lost."""
+async def test_a_connection_counts_until_it_is_lost() -> None:
+    """It is not told twice."""
     left: list[str] = []
-    scene = Scene(enter=lambda address: Entered(address, lambda: left.append(address)))
+    scene = Scene(Entered("network", lambda: left.append("network")))
+    assert scene.connection.network == "network"
     scene.connection.connection_lost(None)
     scene.connection.connection_lost(None)
-    assert left == ["127.0.0.1"]
-    refused = Scene(enter=lambda address: None)
-    assert refused.transport.closing
-    refused.connection.connection_lost(None)
-    assert left == ["127.0.0.1"]
+    assert left == ["network"]
 
 
 async def test_a_client_that_sends_nothing_more_gets_its_responses(scene: Scene) -> None:

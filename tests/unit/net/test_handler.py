@@ -12,6 +12,7 @@ from aiohttp import web
 from sio_server.net.front import HttpFront
 from sio_server.net.front_context import FrontLimits
 from sio_server.net.handler import Front, FrontHandler
+from sio_server.net.listening import Listener, bind
 from sio_server.net.response import TEXT, HttpResponse
 
 TIMEOUT = 10
@@ -51,8 +52,8 @@ async def port() -> AsyncIterator[int]:
         return FrontHandler(front, server, loop=loop, access_log=None)
 
     front = HttpFront(NoResponder(), "/engine/", make_handler, FrontLimits())
-    listener = await loop.create_server(front, "127.0.0.1", 0)
-    yield listener.sockets[0].getsockname()[1]
+    listener = Listener(await bind(["127.0.0.1"], 0), front.accept)
+    yield listener.port
     listener.close()
     front.abort()
     await runner.cleanup()

@@ -9,43 +9,32 @@ from collections.abc import Callable
 import pytest
 import uvloop
 
-from sio_server.net.listening import ACCEPTS, bind, listen
+from sio_server.net.listening import ACCEPTS, Listener, bind
 
 CLIENTS = 200
-
-
-class Accepted(asyncio.Protocol):
-    """A connection that records itself."""
-
-    connections: list[asyncio.BaseTransport]
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Record it."""
-        self.connections.append(transport)
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_many_connections_are_accepted_in_few_iterations(
     new_loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
-    """Otherwise a long iteration would delay all that wait in the kernel."""
-    Accepted.connections = []
+    """Otherwise all would wait in the kernel, however long an iteration takes."""
+    accepted: list[socket.socket] = []
 
     async def accept() -> int:
-        listener = await listen(Accepted, await bind(["127.0.0.1"], 0))
+        sockets = await bind(["127.0.0.1"], 0)
+        listener = Listener(sockets, lambda connection, peer: accepted.append(connection))
         address = ("127.0.0.1", listener.port)
         clients = [socket.create_connection(address) for _ in range(CLIENTS)]
         iterations = 0
-        while len(Accepted.connections) < CLIENTS:
+        while len(accepted) < CLIENTS:
             await asyncio.sleep(0)
             iterations += 1
         listener.close()
         with pytest.raises(ConnectionRefusedError):
-            while True:
-                await asyncio.sleep(0)
-                clients.append(socket.create_connection(address))
-        for client in clients:
-            client.close()
+            socket.create_connection(address)
+        for it in (*clients, *accepted):
+            it.close()
         return iterations
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -61,7 +50,7 @@ def test_several_hosts_share_a_free_port(
 
     async def connect() -> list[str]:
         sockets = await bind(["127.0.0.1", "127.0.0.2"], 0)
-        listener = await listen(asyncio.Protocol, sockets)
+        listener = Listener(sockets, lambda connection, peer: connection.close())
         peers = []
         for host in ("127.0.0.1", "127.0.0.2"):
             with socket.create_connection((host, listener.port)) as client:
