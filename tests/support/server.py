@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import secrets
+from tests.support.forks import ROOT, ServerProcess
 
-ROOT = Path(__file__).parents[2]
 TIMEOUT = 20
 """Seconds after which a missing event fails a test."""
 
@@ -102,18 +102,7 @@ class Server:
         environment |= {f"SIO_{name.upper()}": str(value) for name, value in chosen.items()}
         environment["PYTHONPATH"] = str(ROOT)
 
-        def limit_files() -> None:
-            limits = (max_open_files or 0,) * 2
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "sio_server"],
-            cwd=folder,
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=limit_files if max_open_files else None,  # noqa: PLW1509 - it only calls the kernel
-        )
+        self.process = ServerProcess(folder, environment, max_open_files)
         if max_file_bytes is not None:
             limits = (max_file_bytes, max_file_bytes)
             resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, limits)
@@ -140,7 +129,6 @@ class Server:
             raise AssertionError(f"the server has ended: {''.join(self.raw)}")
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
         with self.process.stderr as stream:
             self.raw.extend(stream)
 

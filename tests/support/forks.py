@@ -1,0 +1,158 @@
+"""Servers in processes of their own, without a second of imports for each of them.
+
+The tests start a thousand servers, and a new Python imports the server's packages for a second. So
+one process imports them once, and becomes a new server by a fork. What follows is the same code as
+``python -m sio_server``. ``test_start.py`` and ``test_makefile.py`` start it like that.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+MAX_MESSAGE_BYTES = 100_000
+ROOT = Path(__file__).parents[2]
+
+
+class _Stem:
+    """The process that forks."""
+
+    def __init__(self) -> None:
+        self._socket, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "tests.support.forks", str(its.fileno())],
+            cwd=ROOT,
+            pass_fds=[its.fileno()],
+        )
+        its.close()
+
+    def ask(self, *files: int, **order: Any) -> Any:
+        """Send an order with open files; return the answer."""
+        with self._lock:
+            socket.send_fds(self._socket, [json.dumps(order).encode()], files)
+            answer = self._socket.recv(MAX_MESSAGE_BYTES)
+        assert answer, "the process that forks the servers has ended"
+        return json.loads(answer)
+
+
+@cache
+def _stem() -> _Stem:
+    return _Stem()
+
+
+class ServerProcess:
+    """A server's process, with the interface of ``subprocess.Popen``.
+
+    Args:
+        folder: its working directory.
+        environment: all its environment variables.
+        max_open_files: the limit of open files that it cannot raise.
+
+    Attributes:
+        pid: its identifier.
+        stderr: its error output.
+        returncode: its exit status, or the negative number of the signal that has killed it; None
+            as long as it runs, and until ``poll`` or ``wait``.
+    """
+
+    def __init__(
+        self, folder: Path, environment: dict[str, str], max_open_files: int | None = None
+    ) -> None:
+        readable, writable = os.pipe()
+        self.stderr = os.fdopen(readable)
+        self.pid: int = _stem().ask(
+            writable, folder=str(folder), environment=environment, max_open_files=max_open_files
+        )
+        os.close(writable)
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit status; None if the process runs."""
+        if self.returncode is None:
+            self.returncode = _stem().ask(ended=self.pid)
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        """Wait for the end; return the exit status.
+
+        Raises:
+            subprocess.TimeoutExpired: it still runs after ``timeout`` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while (status := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("sio_server", timeout)
+            time.sleep(0.005)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless the process has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+
+def _ended(process: int) -> int | None:
+    """Return the exit status of a process that this one has forked; None if it runs."""
+    found, status = os.waitpid(process, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if found else None
+
+
+def _fork_on_orders(orders: socket.socket) -> tuple[dict[str, Any], int] | None:
+    """Fork for each order. Return the order and the error output in the new process."""
+    while True:
+        message, files, _, _ = socket.recv_fds(orders, MAX_MESSAGE_BYTES, 1)
+        if not message:
+            return None
+        order = json.loads(message)
+        if "ended" in order:
+            answer = _ended(order["ended"])
+        else:
+            answer = os.fork()
+            if answer == 0:
+                return order, files[0]
+            os.close(files[0])
+        orders.send(json.dumps(answer).encode())
+
+
+def _main() -> None:
+    from sio_server.__main__ import main
+
+    gc.freeze()
+    with socket.socket(fileno=int(sys.argv[1])) as orders:
+        forked = _fork_on_orders(orders)
+    if forked is None:
+        return
+    order, error_output = forked
+    os.dup2(error_output, sys.stderr.fileno())
+    os.close(error_output)
+    os.chdir(order["folder"])
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    if order["max_open_files"] is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (order["max_open_files"],) * 2)
+    sys.argv = ["sio_server"]
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    _main()
