@@ -102,6 +102,7 @@ FURNITURE_EVENTS = {
         "showroom.Taller": ["biombo", "revisados", "tapiz"],
         "showroom.Escuela": "taller__biombo",
         "showroom.Encargo": "tapiz",
+        "showroom.Premio": "tapiz",
         "showroom.EspejoTranslation": "master",
         "catalog.Acabado": "armario",
         "catalog.Armario": "conjunto",

@@ -26,6 +26,7 @@ from tests.django.showroom.models import (
     Encargo,
     Escuela,
     Espejo,
+    Premio,
     Taller,
     Tapiz,
 )
@@ -121,6 +122,14 @@ def test_a_deleted_row_publishes_the_pieces_that_stay(taller: Taller) -> None:
     with capture_events() as events:
         taller.delete()
     assert sorted(summaries(events, "taller")) == [("deleted", "norte"), ("updated", None)]
+
+
+def test_rows_of_several_models_are_deleted_with_one_event_for_each_piece(taller: Taller) -> None:
+    """The event comes after the last row of the last model."""
+    piece, school = tapestry(taller), Escuela.objects.create(nombre="vieja")
+    Encargo.objects.create(tapiz=piece, texto="rojo", escuela=school)
+    Premio.objects.create(tapiz=piece, escuela=school)
+    assert changes(school.delete, "encargos", "premios") == [("updated", [], 0)]
 
 
 def test_rows_of_one_queryset_are_deleted_with_one_event_for_each_piece(taller: Taller) -> None:

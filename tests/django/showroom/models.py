@@ -121,10 +121,18 @@ class Encargo(models.Model):
 
     tapiz = models.ForeignKey(Tapiz, models.CASCADE)
     texto = models.CharField(max_length=255)
+    escuela = models.ForeignKey(Escuela, models.CASCADE, null=True)
+
+
+class Premio(models.Model):
+    """An award of a school for a piece."""
+
+    tapiz = models.ForeignKey(Tapiz, models.CASCADE)
+    escuela = models.ForeignKey(Escuela, models.CASCADE)
 
 
 def tapestry_as_furniture(tapiz: Tapiz) -> dict[str, Any]:
-    """Return a tapestry's furniture, with its workshop and its orders."""
+    """Return a tapestry's furniture, with its workshop, its orders and its awards."""
     return {
         "furniture_id": f"tapiz-{tapiz.pk}",
         "nombre": tapiz.nombre,
@@ -135,4 +143,5 @@ def tapestry_as_furniture(tapiz: Tapiz) -> dict[str, Any]:
         "autor_username": tapiz.autor.username,
         "taller": tapiz.taller.nombre,
         "encargos": sorted(each.texto for each in tapiz.encargo_set.all()),
+        "premios": tapiz.premio_set.count(),
     }
