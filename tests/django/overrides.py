@@ -17,6 +17,8 @@ from furniture_events.django.mapping import make_mapper, mapper_of
 
 def override_setting(**changes: Any) -> override_settings:
     """Override these keys of ``FURNITURE_EVENTS``, in a ``with`` block or as a decorator."""
+    if "MODELS" in changes:  # the related rows of this site lead to its own models
+        changes = {"RELATED": {}, **changes}
     return override_settings(FURNITURE_EVENTS={**settings.FURNITURE_EVENTS, **changes})
 
 

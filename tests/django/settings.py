@@ -90,6 +90,22 @@ FURNITURE_EVENTS = {
         "showroom.Florero": {"autor_username": "autor__username", "otro": "nombre_es"},
         "showroom.Jarron": "tests.django.showroom.models.vase_as_furniture",
         "showroom.Espejo": "tests.django.showroom.models.mirror_as_furniture",
+        "showroom.Biombo": {
+            "autor_username": "autor__username",
+            "taller": "taller__nombre",
+            "revisor": "revisor__nombre",
+            "escuela": "taller__escuela__nombre",
+        },
+        "showroom.Tapiz": "tests.django.showroom.models.tapestry_as_furniture",
+    },
+    "RELATED": {
+        "showroom.Taller": ["biombo", "revisados", "tapiz"],
+        "showroom.Escuela": "taller__biombo",
+        "showroom.Encargo": "tapiz",
+        "showroom.Premio": "tapiz",
+        "showroom.EspejoTranslation": "master",
+        "catalog.Acabado": "armario",
+        "catalog.Armario": "conjunto",
     },
     **json.loads(os.environ.get("SITE_FURNITURE_EVENTS", "{}")),
 }

@@ -20,6 +20,7 @@ from django.db.models import Model
 from django.test import override_settings
 from furniture_events.django.checks import check_deployment, check_outbox, check_setting
 from furniture_events.django.conf import Config, config
+from furniture_events.django.related import watch
 
 from tests.django.catalog.models import Mueble
 from tests.django.overrides import override_setting
@@ -101,6 +102,9 @@ def test_a_missing_required_key_is_found(name: str, id: str, hint: str) -> None:
         ("URLS", "x", "E003", "Known are URL, KEY, MODELS"),
         (7, "x", "E003", "Known are URL, KEY, MODELS"),
         ("MODELS", ["catalog.Mueble"], "E003", "docs/django.md"),
+        ("RELATED", ["catalog.Mueble"], "E003", "docs/django.md"),
+        ("RELATED", {"auth.User": 1}, "E003", "docs/django.md"),
+        ("RELATED", {"auth.User": ["mueble", None]}, "E003", "docs/django.md"),
         ("MODE", "fast", "E003", "docs/django.md"),
         ("MODE", ["direct"], "E003", "docs/django.md"),
         ("WAKE", None, "E003", "docs/django.md"),
@@ -227,6 +231,40 @@ def test_a_lookup_that_leads_to_no_column_is_found(lookups: dict[str, str], name
         id, message, hint = only(check_setting())
     assert (id, f"{name} is not mapped" in message) == ("E006", True)
     assert hint == f"Map it, such as {{{name!r}: 'another_column'}}, or use a function."
+
+
+@pytest.mark.parametrize(
+    ("related", "reason"),
+    [
+        ({"auth.Nobody": "mueble"}, "there is no model 'auth.Nobody'"),
+        ({"User": "mueble"}, "there is no model 'User'"),
+        ({"auth.User": "mueble_set"}, "'mueble_set' is not a relation of auth.User"),
+        ({"auth.User": ["mueble", "maker__"]}, "'maker__' is not a relation of auth.User"),
+        ({"auth.User": ""}, "'' is not a relation of auth.User"),
+        ({"auth.User": "username"}, "'username' is not a relation of auth.User"),
+        ({"auth.User": "maker"}, "'maker' leads to catalog.Maker, which is not in MODELS"),
+    ],
+)
+def test_a_related_model_that_leads_to_no_piece_is_found(
+    related: dict[str, object], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """E011 says why. The site starts, and logs the same."""
+    with override_setting(RELATED=related):
+        id, message, hint = only(check_setting())
+        watch()
+    assert (id, message.endswith(f"]: {reason}.")) == ("E011", True)
+    assert "'coleccion__muebles'" in hint
+    (record,) = caplog.records
+    assert reason in record.getMessage()
+
+
+def test_related_models_are_not_checked_beside_an_invalid_model() -> None:
+    """Its own finding is enough."""
+    mapped = {"catalog.Mueble": "catalog.nothing"}
+    with override_setting(MODELS=mapped, RELATED={"auth.User": "mueble"}):
+        assert only(check_setting())[0] == "E005"
+    with override_setting(MODELS={"catalog.Mueble": AUTHOR}, RELATED={"auth.User": ("mueble",)}):
+        assert check_setting() == []
 
 
 def test_listening_without_postgresql_is_found(database: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from furniture_events._answers import ERRORS_BY_CODE, AnswerReader
-from furniture_events._results import Detail, Published
+from furniture_events._results import Detail, HistoryPage, Published
 from furniture_events._wire import Answer
 from furniture_events.errors import (
     FurnitureEventsError,
@@ -213,6 +213,29 @@ def test_position_and_health_are_never_maybe_appended() -> None:
         assert not verdict.maybe_appended
 
 
+PAGE = {"events": [], "position": "e-7", "more": False, "gap": False}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"position": "no good"},
+        {"more": None},
+        {"gap": 0},
+        {"events": None},
+        {"events": [7]},
+        {"events": [{"type": "furniture_created", "furniture": {}}]},
+        {"events": [{"type": 7, "furniture": {"furniture_id": "7"}}]},
+    ],
+)
+def test_a_page_that_is_not_the_logs_is_no_answer(change: dict[str, object]) -> None:
+    """It is an ``UnexpectedAnswer``, and nothing was appended."""
+    assert READER.history(answer(200, PAGE)) == HistoryPage([], "e-7", more=False, gap=False)
+    verdict = READER.history(answer(200, PAGE | change))
+    assert isinstance(verdict, UnexpectedAnswer)
+    assert not verdict.maybe_appended
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
@@ -235,3 +258,4 @@ def test_no_answer_makes_the_reader_fail(status: int, document: Any, *, problem:
     assert isinstance(READER.batch(made, ["a", "b"]), FurnitureEventsError | list)
     assert isinstance(READER.position(made), FurnitureEventsError | str)
     assert isinstance(READER.health(made), FurnitureEventsError | bool)
+    assert isinstance(READER.history(made), FurnitureEventsError | HistoryPage)

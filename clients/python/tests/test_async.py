@@ -52,7 +52,8 @@ async def test_ping_position_and_one_connection(
     await producer.publish(event())
     assert 0 < await producer.ping() < 10
     assert await producer.position() == "e-1"
-    assert len(broker.seen) == 3
+    assert (await producer.history(limit=0)).position == "e-1"
+    assert len(broker.seen) == 4
     assert len(set(broker.ports)) == 1
 
 

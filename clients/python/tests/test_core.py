@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from furniture_events._core import Core
-from furniture_events._results import Published, Revoked
+from furniture_events._results import HistoryPage, Published, Revoked
 from furniture_events._settings import Settings
 from furniture_events._wire import Answer, Operation, Outcome, Request, Resumption, Send, Wait
 from furniture_events.errors import (
@@ -353,6 +353,18 @@ def test_position_asks_only_for_the_logs_end() -> None:
     assert played.result == "e-9"
     assert (played.sent[1].method, played.sent[1].target) == ("GET", "/api/events?limit=0")
     assert "Content-Type" not in played.sent[0].headers
+
+
+def test_history_asks_for_a_page_of_the_log() -> None:
+    """The offset is quoted, and there are the retries of a publish."""
+    event = {"type": "furniture_created", "furniture": {"furniture_id": "7"}, "id": "a"}
+    document = {"events": [event], "position": "e-9", "oldest": "e-1", "gap": False, "more": True}
+    page = HistoryPage([event], "e-9", more=True, gap=False)
+    played = Played(core().history(None, 1000, 0.0), [Unreachable("gone"), answer(200, document)])
+    assert played.result == page
+    assert played.sent[1].target == "/api/events?limit=1000"
+    played = Played(core().history("a&b", 1, 0.0), [answer(200, document)])
+    assert (played.result, played.sent[0].target) == (page, "/api/events?limit=1&since=a%26b")
 
 
 def test_ping_measures_one_round_trip_and_never_repeats_it() -> None:

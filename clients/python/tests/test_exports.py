@@ -12,6 +12,7 @@ METHODS = {
     "furniture_created",
     "furniture_deleted",
     "furniture_updated",
+    "history",
     "ping",
     "position",
     "publish",
@@ -26,6 +27,7 @@ def test_all_names_the_producers_the_result_and_every_error() -> None:
     assert set(furniture_events.__all__) == tree | {
         "AsyncProducer",
         "Detail",
+        "HistoryPage",
         "Producer",
         "Published",
         "Revoked",

@@ -16,6 +16,7 @@ from furniture_events import (
     AnswerTimeout,
     ConnectionLost,
     FurnitureEventsError,
+    HistoryPage,
     InvalidFurniture,
     LogUnavailable,
     NotAttempted,
@@ -78,6 +79,16 @@ def test_ping_and_position_answer(producer: Producer, broker: Broker, event: Mak
     assert 0 < producer.ping() < 10
     assert producer.position() == "e-1"
     assert [seen.path for seen in broker.seen][1:] == ["/healthz", "/api/events?limit=0"]
+
+
+def test_history_returns_a_page(producer: Producer, broker: Broker) -> None:
+    """From the start of the log, or after an offset."""
+    document = {"events": [], "position": "e-1", "oldest": "e-0", "gap": False, "more": False}
+    broker.script += [answer(200, document), answer(200, document)]
+    assert producer.history() == HistoryPage([], "e-1", more=False, gap=False)
+    producer.history(since="e-1", limit=5)
+    paths = [seen.path for seen in broker.seen]
+    assert paths == ["/api/events?limit=1000", "/api/events?limit=5&since=e-1"]
 
 
 def test_one_connection_serves_many_calls(producer: Producer, broker: Broker, event: Make) -> None:
@@ -311,6 +322,7 @@ def test_a_closed_producer_raises(broker: Broker, event: Make) -> None:
         lambda: producer.publish_many([event()]),
         producer.ping,
         producer.position,
+        producer.history,
     ]
     for call in calls:
         with pytest.raises(ProducerClosed):

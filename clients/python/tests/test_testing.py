@@ -10,6 +10,7 @@ import pytest
 
 from furniture_events import (
     AnswerTimeout,
+    HistoryPage,
     IdConflict,
     InvalidFurniture,
     InvalidMessage,
@@ -55,6 +56,20 @@ def test_every_method_works(producer: InMemoryProducer, furniture: dict[str, Any
     assert tuple(event.type for event in producer.events) == EVENT_TYPES
     assert producer.position() == f"memory-{len(EVENT_TYPES)}"
     assert producer.ping() >= 0
+
+
+def test_history_has_pages_and_gaps(producer: InMemoryProducer, furniture: dict[str, Any]) -> None:
+    """An offset that the broker has forgotten is a gap."""
+    for id in "abc":
+        producer.furniture_created(furniture, id=id)
+    first = producer.history(limit=2)
+    assert ([event["id"] for event in first.events], first.more) == (["a", "b"], True)
+    assert first.events[0]["furniture"] == furniture
+    second = producer.history(since=first.position)
+    assert ([event["id"] for event in second.events], second.more) == (["c"], False)
+    assert producer.history(since=second.position) == HistoryPage([], "memory-3", False, False)
+    producer.clear()
+    assert producer.history(since=first.position) == HistoryPage([], "memory-3", False, True)
 
 
 def test_same_id_is_a_duplicate_or_a_conflict(producer: InMemoryProducer, event: Make) -> None:

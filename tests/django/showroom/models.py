@@ -1,4 +1,4 @@
-"""A model with drafts, and models of safedelete, modeltranslation and parler."""
+"""Models with drafts, of safedelete, modeltranslation and parler, and with related rows."""
 
 import uuid
 from datetime import timedelta
@@ -78,4 +78,70 @@ def mirror_as_furniture(mirror: Espejo) -> dict[str, Any] | None:
         "ancho": 1,
         "material": "vidrio",
         "autor_username": "ana",
+    }
+
+
+class Escuela(models.Model):
+    """A school of workshops: two relations away from the pieces."""
+
+    nombre = models.CharField(max_length=255)
+
+
+class Taller(models.Model):
+    """A workshop, whose name is a part of its pieces' furniture."""
+
+    nombre = models.CharField(max_length=255)
+    telefono = models.CharField(max_length=255, default="")
+    escuela = models.ForeignKey(Escuela, models.SET_NULL, null=True)
+
+
+class Ebanisteria(Taller):
+    """A workshop with its own table."""
+
+    premios = models.IntegerField(default=0)
+
+
+class Biombo(Furniture):
+    """A piece of a workshop, which may be deleted, and a column with the time of the save."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    taller = models.ForeignKey(Taller, models.SET_NULL, null=True)
+    revisor = models.ForeignKey(Taller, models.SET_NULL, null=True, related_name="revisados")
+    cambiado = models.DateTimeField(auto_now=True)
+
+
+class Tapiz(Furniture):
+    """A piece of a workshop that takes its pieces with it."""
+
+    taller = models.ForeignKey(Taller, models.CASCADE)
+
+
+class Encargo(models.Model):
+    """An order for a piece: the piece's furniture has all of them."""
+
+    tapiz = models.ForeignKey(Tapiz, models.CASCADE)
+    texto = models.CharField(max_length=255)
+    escuela = models.ForeignKey(Escuela, models.CASCADE, null=True)
+
+
+class Premio(models.Model):
+    """An award of a school for a piece."""
+
+    tapiz = models.ForeignKey(Tapiz, models.CASCADE)
+    escuela = models.ForeignKey(Escuela, models.CASCADE)
+
+
+def tapestry_as_furniture(tapiz: Tapiz) -> dict[str, Any]:
+    """Return a tapestry's furniture, with its workshop, its orders and its awards."""
+    return {
+        "furniture_id": f"tapiz-{tapiz.pk}",
+        "nombre": tapiz.nombre,
+        "descripcion": "",
+        "altura": tapiz.altura,
+        "ancho": tapiz.ancho,
+        "material": tapiz.material,
+        "autor_username": tapiz.autor.username,
+        "taller": tapiz.taller.nombre,
+        "encargos": sorted(each.texto for each in tapiz.encargo_set.all()),
+        "premios": tapiz.premio_set.count(),
     }

@@ -2,12 +2,12 @@
 
 ``Producer`` blocks and ``AsyncProducer`` awaits. Both retry temporary failures, and both give every
 event an ``id``, so that no retry appends it twice. The errors are in ``furniture_events.errors``,
-and ``furniture_events.testing`` has producers for your own tests. This package never reads events
-from the log.
+and ``furniture_events.testing`` has producers for your own tests. This package does not subscribe:
+``history`` reads pages of the log.
 """
 
 from furniture_events._async import AsyncProducer
-from furniture_events._results import Detail, Published, Revoked
+from furniture_events._results import Detail, HistoryPage, Published, Revoked
 from furniture_events._sync import Producer
 from furniture_events.errors import (
     AnswerTimeout,
@@ -50,6 +50,7 @@ __all__ = [
     "Detail",
     "Forbidden",
     "FurnitureEventsError",
+    "HistoryPage",
     "IdConflict",
     "Internal",
     "InvalidFurniture",

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from furniture_events._contract import MAX_OFFSET_CHARACTERS
-from furniture_events._results import Detail, Published, Revoked
+from furniture_events._results import Detail, HistoryPage, Published, Revoked
 from furniture_events._retry import parse_retry_after
 from furniture_events._wire import Answer, Outcome
 from furniture_events.errors import (
@@ -68,6 +68,10 @@ class AnswerReader:
             lambda document: _offset(document, "position"),
             maybe_appended=False,
         )
+
+    def history(self, outcome: Outcome) -> HistoryPage | FurnitureEventsError:
+        """Read a page of the log."""
+        return self._read(outcome, (200,), _history_page, maybe_appended=False)
 
     def revoked(self, outcome: Outcome, sub: str) -> Revoked | FurnitureEventsError:
         """Read the answer to a revocation."""
@@ -172,6 +176,28 @@ def _media_type(answer: Answer) -> str:
 def _offset(document: object, name: str) -> str | None:
     value = document.get(name) if isinstance(document, dict) else None
     return value if isinstance(value, str) and _OFFSET.fullmatch(value) else None
+
+
+def _history_page(document: object) -> HistoryPage | None:
+    position = _offset(document, "position")
+    if not isinstance(document, dict) or position is None:
+        return None
+    events, more, gap = (document.get(name) for name in ("events", "more", "gap"))
+    if not isinstance(events, list) or not isinstance(more, bool) or not isinstance(gap, bool):
+        return None
+    if not all(map(_is_event, events)):
+        return None
+    return HistoryPage(events, position, more, gap)
+
+
+def _is_event(event: object) -> bool:
+    furniture = event.get("furniture") if isinstance(event, dict) else None
+    return (
+        isinstance(event, dict)
+        and isinstance(event.get("type"), str)
+        and isinstance(furniture, dict)
+        and isinstance(furniture.get("furniture_id"), str)
+    )
 
 
 def _results(document: object, count: int) -> list[object] | None:

@@ -19,6 +19,7 @@ __all__ = [
     "MAX_INTEGER_DIGITS",
     "MAX_JSON_DEPTH",
     "MAX_OFFSET_CHARACTERS",
+    "MAX_PAGE_EVENTS",
     "MIN_SECRET_BYTES",
     "REQUIRED",
     "ROOM_KINDS",
@@ -55,6 +56,7 @@ MAX_JSON_DEPTH: Final = 64
 MAX_EVENT_BYTES: Final = 65_536
 MAX_BATCH_BYTES: Final = 1_048_576
 MAX_BATCH_EVENTS: Final = 1000
+MAX_PAGE_EVENTS: Final = 1000
 
 REQUIRED: Final = "is required"
 ID_RULE: Final = f"must be 1 to {MAX_ID_CHARACTERS} printable ASCII characters"

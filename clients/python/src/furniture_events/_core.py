@@ -8,11 +8,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
+from urllib.parse import quote
 
 from furniture_events._answers import AnswerReader
 from furniture_events._batches import Batch, batch_body, retry_after, split
 from furniture_events._encoding import EncodedEvent, encode_event
-from furniture_events._results import Published, Revoked
+from furniture_events._results import HistoryPage, Published, Revoked
 from furniture_events._retry import Retries
 from furniture_events._settings import Settings
 from furniture_events._wire import Operation, Outcome, Request, Send, Wait
@@ -93,6 +94,14 @@ class Core:
         """Ask for the log's end."""
         request = self._request("GET", "/api/events?limit=0")
         return (yield from self._send_with_retries(request, self._reader.position, started))
+
+    def history(self, since: str | None, limit: int, started: float) -> Operation[HistoryPage]:
+        """Ask for a page of the log."""
+        target = f"/api/events?limit={limit}"
+        if since is not None:
+            target += f"&since={quote(since, safe='')}"
+        request = self._request("GET", target)
+        return (yield from self._send_with_retries(request, self._reader.history, started))
 
     def revoke(
         self, sub: str, iss: str | None, before: datetime | None, started: float

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-__all__ = ["Detail", "Published", "Revoked"]
+__all__ = ["Detail", "HistoryPage", "Published", "Revoked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,25 @@ class Revoked:
 
     sub: str
     before: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """A page of the log.
+
+    Attributes:
+        events: the events as a consumer gets them, oldest first: dicts with ``type``,
+            ``furniture``, ``id``, ``timestamp`` and ``offset``.
+        position: where the next page starts.
+        more: whether the log has further events now.
+        gap: the log no longer has all events after the given offset. Then the page has no events,
+            and its position is the log's end.
+    """
+
+    events: list[dict[str, Any]]
+    position: str
+    more: bool
+    gap: bool
 
 
 class Detail(NamedTuple):

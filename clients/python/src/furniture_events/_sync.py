@@ -10,10 +10,10 @@ from uuid import UUID
 
 from furniture_events import _log
 from furniture_events._base import ProducerBase
-from furniture_events._contract import CREATED, DELETED, UPDATED
+from furniture_events._contract import CREATED, DELETED, MAX_PAGE_EVENTS, UPDATED
 from furniture_events._encoding import EncodedEvent
 from furniture_events._http import Pool
-from furniture_events._results import Published, Revoked
+from furniture_events._results import HistoryPage, Published, Revoked
 from furniture_events._wire import Operation, Outcome, Resumption, Send, Wait
 from furniture_events.errors import FurnitureEventsError
 
@@ -110,6 +110,17 @@ class Producer(ProducerBase):
     def position(self) -> str:
         """Return the log's end, an opaque offset. Raise as ``publish`` does."""
         return self._run(self._core.position(self._clock()))
+
+    def history(self, *, since: str | None = None, limit: int = MAX_PAGE_EVENTS) -> HistoryPage:
+        """Return a page of the log. Raise as ``publish`` does.
+
+        A producer key sees all rooms. Read on with ``since=page.position`` while ``page.more``.
+
+        Args:
+            since: an offset, after which the page starts. None: the oldest event that the log has.
+            limit: how many events the page has at most, from 0 to 1000. The broker may send fewer.
+        """
+        return self._run(self._core.history(since, limit, self._clock()))
 
     def ping(self) -> float:
         """Return the seconds of one round trip, without a retry. Raise as ``publish`` does."""

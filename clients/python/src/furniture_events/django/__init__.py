@@ -4,8 +4,10 @@ Add ``furniture_events.django`` to ``INSTALLED_APPS``, set ``FURNITURE_EVENTS``,
 ``manage.py relay_furniture_events`` beside the site. Then saves and deletes of the mapped models
 publish events. ``publish`` publishes by hand, and ``furniture_events.django.bulk`` publishes bulk
 changes, for which Django sends no signals. ``publish_on_m2m`` publishes changes of a many-to-many
-relation. ``furniture_events.django.page`` keeps a page live, and ``revoke`` ends the tokens of a
-user. ``status`` counts what waits in the outbox, and ``paused`` publishes nothing for a while.
+relation, and the setting's ``RELATED`` the pieces of a renamed author. ``manage.py
+publish_furniture`` publishes rows as they are now, or compares them with the broker's log.
+``furniture_events.django.page`` keeps a page live, and ``revoke`` ends the tokens of a user.
+``status`` counts what waits in the outbox, and ``paused`` publishes nothing for a while.
 """
 
 from furniture_events.django.publishing import paused, publish

@@ -14,15 +14,17 @@ class FurnitureEventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks, and watch the mapped models, the users and the migrations."""
+        """Register the checks, and watch the models, the users and the migrations."""
         from furniture_events.django import (  # noqa: PLC0415 - models exist now
             checks,
             outbox,
+            related,
             revoking,
             saving,
         )
 
         checks.register()
         saving.watch()
+        related.watch()
         revoking.watch_users()
         outbox.watch_migrations(self)

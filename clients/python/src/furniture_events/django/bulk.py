@@ -126,7 +126,9 @@ def update(rows: Rows, **values: Any) -> int:
 
 
 def publish_created(rows: Rows) -> int:
-    """Publish ``furniture_created`` for existing rows, such as a fixture's.
+    """Publish ``furniture_created`` for existing rows, such as a fixture's, in one transaction.
+
+    For many thousand rows, ``manage.py publish_furniture`` has a transaction for each chunk.
 
     Returns:
         The number of published rows, without the hidden ones.

@@ -11,6 +11,7 @@ E007 ``WAKE = "listen"`` without PostgreSQL and psycopg 3.2
 E008 a token that is valid for longer than its user's session
 E009 ``TOKEN_ROOMS`` cannot be imported
 E010 a column whose values JSON cannot hold
+E011 a model of ``RELATED`` that does not exist, or a lookup that leads to no mapped model
 W001 an outbox that is not migrated, or that the routers do not allow
 W002 a column that may be NULL, for a field that the contract requires
 W003 models whose automatic primary keys give two pieces one ``furniture_id``
@@ -25,7 +26,7 @@ W010 events wait, and no relay is active (``check --database``)
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -40,13 +41,15 @@ from django.db.models import AutoField, ForeignKey, Model
 from django.utils.module_loading import import_string
 
 from furniture_events.django import outbox
-from furniture_events.django.column_checks import check_condition, check_lookup, fields_of
-from furniture_events.django.conf import Config, config, models, problems
+from furniture_events.django.column_checks import check_condition, check_lookup
+from furniture_events.django.conf import Config, config, models, problems, related
 from furniture_events.django.findings import error as _error
 from furniture_events.django.findings import warning as _warning
 from furniture_events.django.leadership import is_led
+from furniture_events.django.lookups import fields_of
 from furniture_events.django.mapping import Lookups, Mapper, MappingError, make_mapper
 from furniture_events.django.models import OutboxEvent
+from furniture_events.django.related import Related
 from furniture_events.django.wakeups import can_listen
 
 __all__ = ["register"]
@@ -67,6 +70,8 @@ def check_setting(**_: object) -> list[CheckMessage]:
     for label, mapping in models().items():
         found += _check_model(label, mapping, mappers)
     found += _check_ids(mappers)
+    if len(mappers) == len(models()) > 0:  # otherwise an invalid model is the cause
+        found += _check_related(mappers)
     if is_valid:
         found += _check_together(config())
         found += _check_routes(config(), mappers)
@@ -220,6 +225,19 @@ def _check_model(
             yield from check_lookup(where, model, name, lookup)
         if mapper.publish_if:
             yield from check_condition(where, model, mapper.publish_if)
+
+
+def _check_related(mapped: Collection[type[Model]]) -> Iterator[CheckMessage]:
+    for label, lookup in related():
+        try:
+            Related(label, lookup, mapped)
+        except MappingError as error:
+            yield _error(
+                11,
+                f"FURNITURE_EVENTS['RELATED'][{label!r}]: {error}.",
+                "Name the relations from the model to the pieces as in a query, such as 'mueble' or"
+                " 'coleccion__muebles'.",
+            )
 
 
 def _check_deletes(where: str, model: type[Model]) -> Iterator[CheckMessage]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.checks import CheckMessage
-from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
+from django.core.exceptions import FieldError, ValidationError
 from django.db.models import (
     BooleanField,
     CharField,
@@ -33,9 +33,10 @@ from django.db.models import (
 from furniture_events._contract import FURNITURE_FIELDS
 from furniture_events._fields import FURNITURE_RULES, TextRule
 from furniture_events.django.findings import error, warning
+from furniture_events.django.lookups import fields_of
 from furniture_events.django.mapping import PUBLISH_IF
 
-__all__ = ["check_condition", "check_lookup", "fields_of"]
+__all__ = ["check_condition", "check_lookup"]
 
 _NUMBERS = (IntegerField, FloatField, DecimalField)
 _TEXTS = (CharField, TextField, FileField, FilePathField, UUIDField, GenericIPAddressField)
@@ -88,20 +89,6 @@ def check_condition(where: str, model: type[Model], lookup: str) -> Iterator[Che
             f" {model.__name__}.",
             "Name a BooleanField, a lookup such as 'deleted__isnull', or a function.",
         )
-
-
-def fields_of(model: type[Model], lookup: str) -> Iterator[Any]:
-    """Yield the fields on a lookup's path, up to a transform or a JSON key."""
-    step: Any = model
-    for part in lookup.split("__"):
-        if step is None:
-            return
-        try:
-            field = step._meta.pk if part == "pk" else step._meta.get_field(part)
-        except FieldDoesNotExist:
-            return
-        yield field
-        step = field.related_model
 
 
 def _column_of(model: type[Model], lookup: str) -> Any:

@@ -18,7 +18,16 @@ from django.core.signals import setting_changed
 from furniture_events import ConfigurationError, Producer
 from furniture_events._contract import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MIN_SECRET_BYTES
 
-__all__ = ["REVOKE_ON", "Config", "Problem", "config", "models", "per_setting", "problems"]
+__all__ = [
+    "REVOKE_ON",
+    "Config",
+    "Problem",
+    "config",
+    "models",
+    "per_setting",
+    "problems",
+    "related",
+]
 
 Made = TypeVar("Made")
 
@@ -51,6 +60,8 @@ class Config:
     """A producer key. None if the broker lets this machine publish without one."""
     models: Mapping[str, object] = field(default_factory=dict)
     """``"app.Model"`` to its mapping: a dict of lookups, or a function's dotted name."""
+    related: Mapping[str, str | Collection[str]] = field(default_factory=dict)
+    """``"app.Model"`` of rows that are not pieces to the lookup, or lookups, of their pieces."""
     mode: Literal["outbox", "direct"] = "outbox"
     ca: str | Callable[[], SSLContext] | None = None
     """The file of the certificates that sign the broker's, in PEM; or a function that makes the
@@ -142,6 +153,15 @@ def models() -> Mapping[object, object]:
     setting = getattr(settings, _NAME, None)
     given = setting.get("MODELS") if isinstance(setting, Mapping) else None
     return given if isinstance(given, Mapping) else {}
+
+
+def related() -> list[tuple[str, str]]:
+    """Return the models and lookups of ``RELATED``. Empty if its type is wrong."""
+    setting = getattr(settings, _NAME, None)
+    given: Any = setting.get("RELATED", {}) if isinstance(setting, Mapping) else {}
+    return (
+        [] if _related(given) else [(name, each) for name in given for each in _list(given[name])]
+    )
 
 
 def _given() -> dict[str, Any]:
@@ -260,8 +280,20 @@ def _models(value: object) -> str:
     return "" if is_valid else 'a dict from "app.Model" to a mapping'
 
 
+def _related(value: object) -> str:
+    is_valid = isinstance(value, Mapping) and all(
+        isinstance(each, str) for name in value for each in (name, *_list(value[name]))
+    )
+    return "" if is_valid else 'a dict from "app.Model" to a lookup or a list of lookups'
+
+
+def _list(value: object) -> Collection[Any]:
+    return value if isinstance(value, list | tuple) else [value]
+
+
 _CHECKS: dict[str, Callable[[object], str]] = {
     "MODELS": _models,
+    "RELATED": _related,
     "CA": _certificates_or_none,
     "MODE": _one_of("outbox", "direct"),
     "WAKE": _one_of("socket", "listen", "poll"),

@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, time
 from typing import Any, Protocol, TypeAlias
 
-from django.apps import apps
 from django.db import Error, connections
-from django.db.models import BooleanField, ExpressionWrapper, Field, Model, Q, QuerySet, Value
+from django.db.models import BooleanField, ExpressionWrapper, Model, Q, QuerySet, Value
 from django.db.models.expressions import DatabaseDefault
 from django.utils.module_loading import import_string
 
 from furniture_events._contract import FURNITURE_FIELDS
+from furniture_events.django.lookups import fields_of, localized
 from furniture_events.django.routing import reading_from
 from furniture_events.django.site_view import site_view
 
@@ -27,6 +27,7 @@ __all__ = [
     "MappingError",
     "Rows",
     "children_of",
+    "key_in",
     "key_of",
     "lock",
     "make_mapper",
@@ -65,8 +66,13 @@ class Mapper(Protocol):
     def read(self, rows: "QuerySet[Any]") -> Rows:
         """Return each row's furniture by its primary key, in the order of the rows."""
 
-    def concerns(self, fields: Collection[str]) -> bool:
-        """Tell whether saving these fields of a row can change its furniture."""
+    def concerns(self, fields: Collection[str], model: type[Model] | None = None) -> bool:
+        """Tell whether saving these fields of a row can change furniture.
+
+        Args:
+            fields: names of fields or of their columns.
+            model: the row's model, if it is a related row. None: it is a row of this mapper.
+        """
 
 
 class Lookups:
@@ -90,21 +96,16 @@ class Lookups:
         self.publish_if = "" if self._is_shown else condition
         """The lookup of ``PUBLISH_IF``. Empty without ``PUBLISH_IF``, and if it is a function."""
         used = [*self.lookups.values(), condition]
-        fields = [field for lookup in used if (field := _first_field(model, lookup)) is not None]
-        fields += [  # modeltranslation's columns of these fields
-            each
-            for each in model._meta.concrete_fields
-            if getattr(each, "translated_field", None) in fields
-        ]
-        self._columns = {name for field in fields for name in (field.name, field.attname)}
-        self._computed = any(field.generated for field in fields)
+        self._fields = {field for lookup in used for field in fields_of(model, lookup)}
 
     def read(self, rows: "QuerySet[Any]") -> Rows:
         """Read only the mapped columns, related ones by a join, in one query."""
         shown: Any = Value(True)
         if self.publish_if:
-            shown = ExpressionWrapper(Q(**{self._localized(self.publish_if): True}), BooleanField())
-        columns = map(self._localized, self.lookups.values())
+            shown = ExpressionWrapper(
+                Q(**{localized(self.model, self.publish_if): True}), BooleanField()
+            )
+        columns = [localized(self.model, lookup) for lookup in self.lookups.values()]
         furniture = {
             pk: _furniture(pk, dict(zip(self.lookups, values, strict=True))) if is_shown else None
             for pk, is_shown, *values in rows.values_list("pk", shown, *columns)
@@ -114,20 +115,14 @@ class Lookups:
                 furniture |= {row.pk: None for row in rows.all() if not self._is_shown(row)}
         return furniture
 
-    def _localized(self, lookup: str) -> str:
-        """Return the lookup of modeltranslation's column in the active language.
-
-        A translated field's own column has the language of the last save.
-        """
-        if not apps.is_installed("modeltranslation"):
-            return lookup
-        return str(import_string("modeltranslation.manager.rewrite_lookup_key")(self.model, lookup))
-
-    def concerns(self, fields: Collection[str]) -> bool:
-        return (
-            self._computed
-            or self._is_shown is not None  # it may read any field
-            or not self._columns.isdisjoint(fields)
+    def concerns(self, fields: Collection[str], model: type[Model] | None = None) -> bool:
+        if self._is_shown is not None:  # it may read any field
+            return True
+        return any(
+            field.generated or field.name in fields or field.attname in fields
+            for field in (model or self.model)._meta.concrete_fields
+            # A column of modeltranslation belongs to its translated field.
+            if not self._fields.isdisjoint((field, getattr(field, "translated_field", field)))
         )
 
 
@@ -148,7 +143,11 @@ class Function:
         with reading_from(rows.db, self.model):
             return {row.pk: _furniture(row.pk, self._function(row)) for row in rows.all()}
 
-    def concerns(self, fields: Collection[str]) -> bool:  # noqa: ARG002 - it may read any field
+    def concerns(
+        self,
+        fields: Collection[str],  # noqa: ARG002 - it may read any field
+        model: type[Model] | None = None,  # noqa: ARG002 - of any row
+    ) -> bool:
         return True
 
 
@@ -222,10 +221,15 @@ def key_of(piece: Model, mapper: Mapper) -> Any:
 
     None if the piece has no key yet, or the database will make the key.
     """
-    field: Any = mapper.model._meta.pk
-    key = getattr(piece, field.attname)
-    if key is None and (link := piece._meta.get_ancestor_link(mapper.model)):
-        key = getattr(piece, link.attname)  # an object that a serializer has read has only this one
+    return key_in(mapper.model, piece)
+
+
+def key_in(model: type[Model], row: Model) -> Any:
+    """Return the primary key of a row in its own model or in a parent's; see ``key_of``."""
+    field: Any = model._meta.pk
+    key = getattr(row, field.attname)
+    if key is None and (link := row._meta.get_ancestor_link(model)):
+        key = getattr(row, link.attname)  # an object that a serializer has read has only this one
     return None if isinstance(key, DatabaseDefault) else field.to_python(key)
 
 
@@ -303,12 +307,3 @@ def _furniture(pk: object, values: Mapping[str, object] | None) -> Furniture | N
     key = furniture["furniture_id"]
     furniture["furniture_id"] = key.isoformat() if isinstance(key, date | time) else str(key)
     return furniture
-
-
-def _first_field(model: type[Model], lookup: str) -> "Field[Any, Any] | None":
-    name = lookup.split("__", maxsplit=1)[0]
-    if name == "pk":
-        return model._meta.pk
-    return next(
-        (each for each in model._meta.concrete_fields if name in (each.name, each.attname)), None
-    )

@@ -26,7 +26,15 @@ from furniture_events.django.mapping import (
 )
 from furniture_events.django.site_view import site_view
 
-__all__ = ["is_paused", "paused", "publish", "record", "record_changes", "record_deleted"]
+__all__ = [
+    "hand_over",
+    "is_paused",
+    "paused",
+    "publish",
+    "record",
+    "record_changes",
+    "record_deleted",
+]
 
 _is_paused: ContextVar[bool] = ContextVar("_is_paused", default=False)
 
@@ -117,7 +125,7 @@ def record_changes(before: Before, after: Rows, using: str) -> None:
             events.append(ChangeEvent.encode_plain(CREATED, plain))
         elif not _is_unchanged(old, plain):
             events.append(ChangeEvent.encode_plain(UPDATED, plain))
-    _hand_over(events, using)
+    hand_over(events, using)
 
 
 @site_view()
@@ -137,24 +145,25 @@ def record_deleted(before: Before, using: str) -> None:
             events.append(ChangeEvent.encode(DELETED, old))
         except Exception as error:  # noqa: BLE001 - after any error, the row is deleted
             _refuse_deleted(str(old["furniture_id"]), error, using)
-    _hand_over(events, using)
+    hand_over(events, using)
 
 
 @site_view()
 def record(events: Iterable[tuple[str, object]], using: str, *, id: str | None = None) -> None:
     """Publish events, each a type and furniture, with the transaction on ``using``."""
-    _hand_over([ChangeEvent.encode(type, furniture, id) for type, furniture in events], using)
+    hand_over([ChangeEvent.encode(type, furniture, id) for type, furniture in events], using)
 
 
-def _hand_over(events: Sequence[ChangeEvent], using: str) -> None:
+def hand_over(events: Sequence[ChangeEvent], using: str) -> None:
+    """Publish encoded events with the transaction on ``using``."""
     if not events or is_paused():
         return
     # Imported here: both need the models, and a site's own models may import this module first.
     if config().mode == "direct":
-        from furniture_events.django.direct import publish_on_commit as hand_over  # noqa: PLC0415
+        from furniture_events.django.direct import publish_on_commit as append  # noqa: PLC0415
     else:
-        from furniture_events.django.outbox import append as hand_over  # noqa: PLC0415
-    hand_over(events, using)
+        from furniture_events.django.outbox import append  # noqa: PLC0415
+    append(events, using)
 
 
 def _refuse_deleted(furniture_id: str, error: Exception, using: str) -> None:

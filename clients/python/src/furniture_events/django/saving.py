@@ -7,8 +7,8 @@ already.
 
 This module does not publish ``bulk_create``, ``bulk_update``, ``QuerySet.update`` and fixtures: see
 ``bulk``. Nor does it see a change through another row (an author who is renamed, or deleted with
-``SET_NULL``), or a migration's historical models. No later save publishes such a
-change by itself: use ``publish``.
+``SET_NULL``), which ``related`` publishes if the setting declares it, or a migration's historical
+models. No later save publishes such a change by itself: use ``publish``.
 """
 
 import logging

@@ -9,9 +9,10 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from furniture_events._wire import Answer, Outcome, Request
 from furniture_events.errors import FurnitureEventsError, Refused
@@ -99,7 +100,7 @@ class MemoryBroker:
 
     def _answer(self, request: Request) -> Answer:
         if request.method == "GET":
-            return _json_answer(200, {"position": f"{_EPOCH}-{self._appended}"})
+            return self._history(**dict(parse_qsl(urlsplit(request.target).query)))
         document = json.loads(request.body)
         if request.target == "/api/revocations":
             return self._revoke(document)
@@ -111,6 +112,20 @@ class MemoryBroker:
         except Refused as error:
             return _json_answer(error.http_status, problem_body(error), "application/problem+json")
         return _json_answer(200 if result["duplicate"] else 201, result)
+
+    def _history(self, limit: str = "0", since: str | None = None) -> Answer:
+        offsets = [None, *(event.offset for event in self._events)]
+        end = f"{_EPOCH}-{self._appended}"
+        if since not in (*offsets, end):
+            return _json_answer(200, {"events": [], "position": end, "more": False, "gap": True})
+        later = [] if since == end else self._events[offsets.index(since) :]
+        page = later[: int(limit)]
+        more = len(page) < len(later) and limit != "0"
+        events = [{**asdict(event), "timestamp": _text(event.timestamp)} for event in page]
+        position = page[-1].offset if more else end
+        return _json_answer(
+            200, {"events": events, "position": position, "more": more, "gap": False}
+        )
 
     def _revoke(self, document: dict[str, Any]) -> Answer:
         before = document.get("before") or _text(self._now())

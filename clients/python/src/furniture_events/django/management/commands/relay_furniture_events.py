@@ -17,9 +17,12 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections
 from furniture_events import FurnitureEventsError
 from furniture_events.django import outbox
 from furniture_events.django.conf import config
+from furniture_events.django.preconditions import check_outbox, check_transaction
 from furniture_events.django.relay import Relay
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_OUTSIDE = "run the relay outside of it, because its events are not committed yet"
 
 
 class Command(BaseCommand):
@@ -87,9 +90,9 @@ class Command(BaseCommand):
                 "FURNITURE_EVENTS['MODE'] is 'direct': each commit publishes its events, and there "
                 "is nothing to relay. --once sends rows from before."
             )
-        _check_transaction(database)
+        check_transaction(database, _OUTSIDE)
         with suppress(Error):  # the relay waits for a database that is down
-            _check_outbox(database)
+            check_outbox(database)
         relay = Relay(database)
         with self._stopping(relay):
             relay.run()
@@ -110,8 +113,8 @@ class Command(BaseCommand):
                 signal.signal(number, after)
 
     def _once(self, database: str) -> None:
-        _check_transaction(database)
-        _check_outbox(database)
+        check_transaction(database, _OUTSIDE)
+        check_outbox(database)
         try:
             if not Relay(database).run_once():
                 raise CommandError("another relay is at work on this database")
@@ -119,7 +122,7 @@ class Command(BaseCommand):
             raise CommandError(f"the broker takes nothing: {error}") from error
 
     def _print_status(self, database: str, max_age: float | None, max_waiting: int | None) -> None:
-        _check_outbox(database)
+        check_outbox(database)
         waiting, oldest, refused, oldest_refused = outbox.status(database)
         self.stdout.write(
             f"waiting={waiting} oldest_seconds={_seconds(oldest)}"
@@ -136,22 +139,6 @@ class Command(BaseCommand):
 
 def _seconds(age: timedelta | None) -> str:
     return "none" if age is None else f"{age.total_seconds():.3f}"
-
-
-def _check_outbox(database: str) -> None:
-    if not outbox.exists(database):
-        raise CommandError(f"there is no outbox on {database!r} yet: manage.py migrate")
-
-
-def _check_transaction(database: str) -> None:
-    """Refuse to send events that are not committed yet, and may be rolled back."""
-    connection = connections[database]
-    is_connected = connection.connection is not None
-    if connection.in_atomic_block or (is_connected and not connection.get_autocommit()):
-        raise CommandError(
-            f"a transaction is open on {database!r}: run the relay outside of it, because its "
-            "events are not committed yet"
-        )
 
 
 @contextmanager
