@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from furniture_events.django import backfill
+from furniture_events.django import backfill, paused
 from furniture_events.django.mapping import mapper_of, rows_of
 from furniture_events.django.models import OutboxEvent
 from furniture_events.django.testing import capture_events
@@ -164,6 +164,12 @@ def test_rows_that_cannot_be_published_are_named(autor: User, make: Callable[[Us
 def test_it_refuses_to_run_in_a_transaction(pieces: list[Mueble]) -> None:
     """Its chunks could not be committed."""
     with transaction.atomic(), pytest.raises(CommandError, match="a transaction is open on 'def"):
+        run()
+
+
+def test_it_refuses_to_run_while_publishing_is_paused(pieces: list[Mueble]) -> None:
+    """It would count rows that it does not publish."""
+    with paused(), pytest.raises(CommandError, match="publishing is paused"):
         run()
 
 

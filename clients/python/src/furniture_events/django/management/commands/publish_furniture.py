@@ -19,6 +19,7 @@ from furniture_events.django.comparing import Comparison
 from furniture_events.django.conf import config
 from furniture_events.django.mapping import Mapper, mappers, parent_of, rows_of
 from furniture_events.django.preconditions import check_outbox, check_transaction
+from furniture_events.django.publishing import is_paused
 
 _DEADLINE_SECONDS = 120
 """How long one page of the log may take, with all waits that the broker asks for."""
@@ -70,6 +71,8 @@ class Command(BaseCommand):
         if since_field is not None and since is None:
             raise CommandError("--since-field belongs to --since")
         check_transaction(database, "run the command outside of it, because it has its own")
+        if is_paused() and not compare:
+            raise CommandError("publishing is paused: run the command outside of paused()")
         moment = None if since is None else _moment(since)
         try:
             if config().mode != "direct":
