@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 JAVASCRIPT := clients/javascript
 SOCKETIO_CLIENT := sio_server/static/socket.io
 FURNITURE_CLIENT := sio_server/static/client
+DJANGO_STATIC := clients/python/src/furniture_events/django/static/furniture_events
 
 # On a developer's machine, local programs may publish without a credential, so that the README's
 # examples work. A value in the environment or in .env takes precedence.
@@ -92,7 +93,7 @@ docs: $(VENV)/tests ## write the README's table of settings, and the types of th
 
 clean: ## delete the virtual environment and all installed packages
 	rm -rf $(VENV) $(addprefix $(JAVASCRIPT)/,node_modules dist build) tests/node/node_modules \
-		benchmarks/peers/node_modules $(SOCKETIO_CLIENT) $(FURNITURE_CLIENT)
+		benchmarks/peers/node_modules $(SOCKETIO_CLIENT) $(FURNITURE_CLIENT) $(DJANGO_STATIC)
 
 # One virtual environment. The demo adds its requirements to the server's, the tests add theirs.
 $(VENV)/server: requirements.txt
@@ -113,8 +114,8 @@ $(VENV)/tests: $(VENV)/demo tests/requirements.txt
 	@touch $@
 
 # The official browser client, which the server serves at /socket.io/socket.io.js, and our own, which it
-# serves at /client/furniture-events.js.
-browser-client: $(SOCKETIO_CLIENT)/socket.io.js $(FURNITURE_CLIENT)/furniture-events.js ## build the browser clients that the server serves
+# serves at /client/furniture-events.js. A Django site serves the script of its live pages itself.
+browser-client: $(SOCKETIO_CLIENT)/socket.io.js $(FURNITURE_CLIENT)/furniture-events.js $(DJANGO_STATIC)/live.js ## build the browser clients, and the script of Django's live pages
 
 $(SOCKETIO_CLIENT)/socket.io.js: $(JAVASCRIPT)/node_modules/.ready
 	@mkdir -p $(@D)
@@ -126,6 +127,10 @@ $(FURNITURE_CLIENT)/furniture-events.js: $(JAVASCRIPT)/node_modules/.ready $(wil
 	@mkdir -p $(@D)
 	cp $(JAVASCRIPT)/dist/browser/furniture-events*.js $(@D)/
 	@touch $@
+
+$(DJANGO_STATIC)/live.js: $(FURNITURE_CLIENT)/furniture-events.js
+	@mkdir -p $(@D)
+	cp $(JAVASCRIPT)/dist/browser/django-live.js $@
 
 # Node.js packages: the JavaScript client, clients for the tests, and other servers for the benchmarks.
 $(JAVASCRIPT)/node_modules/.ready tests/node/node_modules/.ready benchmarks/peers/node_modules/.ready: \

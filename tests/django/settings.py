@@ -19,6 +19,7 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGGING_CONFIG = None
+STATIC_URL = "/static/"
 ROOT_URLCONF = "tests.django.urls"
 INSTALLED_APPS = [
     "modeltranslation",  # before the admin, as its documentation says
@@ -27,6 +28,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.sessions",
+    "django.contrib.staticfiles",
     "reversion",
     "furniture_events.django",
     "tests.django.catalog",

@@ -19,3 +19,9 @@ await build({
   globalName: "FurnitureEvents",
   outfile: "dist/browser/furniture-events.global.js",
 });
+await build({
+  ...common,
+  entryPoints: ["src/django.ts"],
+  format: "iife",
+  outfile: "dist/browser/django-live.js",
+});

@@ -20,7 +20,7 @@ from furniture_events import FurnitureEventsError
 from furniture_events.django.conf import config, per_setting
 from furniture_events.tokens import issue_token
 
-__all__ = ["describe", "live", "position"]
+__all__ = ["describe", "describe_early", "live", "position"]
 
 _logger = logging.getLogger("furniture_events.django")
 
@@ -68,10 +68,20 @@ def describe(request: HttpRequest) -> dict[str, str | None]:
     return described or _describe(request)
 
 
+def describe_early(request: HttpRequest) -> dict[str, str | None]:
+    """As ``describe``, but ``since`` is None without ``live``: the page may be older than now."""
+    described: dict[str, str | None] | None = getattr(request, _ATTRIBUTE, None)
+    return described or _described(request, None)
+
+
 def _describe(request: HttpRequest) -> dict[str, str | None]:
+    return _described(request, position())  # before the user, which may be a query
+
+
+def _described(request: HttpRequest, since: str | None) -> dict[str, str | None]:
     return {
         "url": (config().public_url or config().url).rstrip("/"),
-        "since": position(),  # before the user, which may be a query
+        "since": since,
         "token": _token(getattr(request, "user", None)),
     }
 
