@@ -56,6 +56,7 @@ class Site:
     def __init__(self) -> None:
         self.html = STATE + LIST
         self.headers: dict[str, str] = {}
+        self.nonce: str | None = None
         self.order = "nombre"
         self.status = 200
         self.requests: Counter[str] = Counter()
@@ -72,7 +73,7 @@ class Site:
         template = engines["django"].from_string(
             f"<!doctype html><title>M</title>{ICON}{TAG}{self.html}"
         )
-        page = template.render({"muebles": muebles}, request)
+        page = template.render({"muebles": muebles, "csp_nonce": self.nonce}, request)
         return HttpResponse(page, status=self.status, headers=self.headers)
 
 
@@ -114,7 +115,7 @@ def running(broker: Server, **setting: Any) -> Iterator[Site]:
 
 @asynccontextmanager
 async def opened(browser: Browser, url: str, user: str | None = None) -> AsyncIterator[Page]:
-    """Open a page in a window of its own, which a user has signed in, and wait until it is live."""
+    """Open a page in a window of its own, in which a user is signed in."""
     async with windows(browser, 1) as (page,):
         page.set_default_timeout(TIMEOUT * 1000)
         if user is not None:

@@ -35,7 +35,7 @@ def live_script(context: Mapping[str, Any]) -> SafeString:
     """
     if not _FILE.exists():
         raise ImproperlyConfigured(
-            f"{_NAME} is missing, because this package is a checkout: run make browser-client in it."
+            f"{_NAME} was not built, because this is a checkout: run make browser-client in it."
         )
     request = request_of(context)
     page = describe_early(request)
@@ -68,7 +68,9 @@ def request_of(context: Mapping[str, Any]) -> HttpRequest:
 
 def _nonce(context: Mapping[str, Any], request: HttpRequest) -> str | None:
     """Return the nonce of Django's own middleware (since 6.0), or of the package django-csp."""
-    nonce = context.get("csp_nonce", getattr(request, "csp_nonce", None))
+    nonce = context.get("csp_nonce")
+    if nonce is None:
+        nonce = getattr(request, "csp_nonce", None)
     # It is made when it is read as text. Until then it may count as false.
     return None if nonce is None else str(nonce)
 
