@@ -24,7 +24,7 @@ from tests.django.live_site import (
     write_silently,
 )
 from tests.support.browser import chromium
-from tests.support.server import Server
+from tests.support.server import TIMEOUT, Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # the browser's
 
@@ -207,8 +207,9 @@ async def test_a_page_that_cannot_be_loaded_leaves_the_list_as_it_is(
         await wait_for_state(page, "recovering")
         site.status, site.html = 200, "<form>Sign in</form>"
         before = site.requests["parts"]
-        while site.requests["parts"] < before + 2:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(TIMEOUT):
+            while site.requests["parts"] < before + 2:
+                await asyncio.sleep(0.01)
         await shows(page, "Mesa")
         site.html = html
         await shows(page, "Mesa", "Silla")

@@ -52,7 +52,7 @@ from furniture_events.django.models import OutboxEvent
 from furniture_events.django.related import Related
 from furniture_events.django.wakeups import can_listen
 
-__all__ = ["register"]
+__all__ = ["is_this_machine", "register"]
 
 
 def register() -> None:
@@ -101,7 +101,7 @@ def check_deployment(**_: object) -> list[CheckMessage]:
         return []
     name = "URL" if config().public_url is None else "PUBLIC_URL"
     url = urlsplit(config().public_url or config().url)
-    if _is_this_machine(url.hostname or ""):
+    if is_this_machine(url.hostname or ""):
         return [
             _warning(
                 4,
@@ -120,7 +120,8 @@ def check_deployment(**_: object) -> list[CheckMessage]:
     return []
 
 
-def _is_this_machine(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Tell whether this host name or address always means the machine itself."""
     try:
         address = ip_address(host)
     except ValueError:
