@@ -22,7 +22,7 @@ from django.template import engines
 from django.test import override_settings
 from django.test.testcases import QuietWSGIRequestHandler
 from django.urls import include, path
-from furniture_events.django.page import live
+from furniture_events.django.page import describe, live
 from playwright.async_api import Browser, Page
 
 from tests.django.catalog.models import Mueble
@@ -54,6 +54,7 @@ class Site:
     """The running site: what its pages contain, and which requests they have made."""
 
     def __init__(self) -> None:
+        self.tag = TAG
         self.html = STATE + LIST
         self.headers: dict[str, str] = {}
         self.nonce: str | None = None
@@ -71,9 +72,11 @@ class Site:
         if is_part:
             self.during()
         template = engines["django"].from_string(
-            f"<!doctype html><title>M</title>{ICON}{TAG}{self.html}"
+            f"<!doctype html><title>M</title>{ICON}{self.tag}{self.html}"
         )
-        page = template.render({"muebles": muebles, "csp_nonce": self.nonce}, request)
+        page = template.render(
+            {"muebles": muebles, "csp_nonce": self.nonce, "events": describe(request)}, request
+        )
         return HttpResponse(page, status=self.status, headers=self.headers)
 
 
