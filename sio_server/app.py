@@ -25,6 +25,7 @@ from sio_server.delivery.revocations import RevocationFollower
 from sio_server.delivery.sessions import ConsumerSessions
 from sio_server.endpoints.admin import NAMESPACE as ADMIN_NAMESPACE
 from sio_server.endpoints.admin import AdminUi
+from sio_server.endpoints.documents import Documents
 from sio_server.endpoints.gate import Gate
 from sio_server.endpoints.http import HttpApi
 from sio_server.endpoints.middleware import HttpHandler, Middleware
@@ -162,6 +163,7 @@ def make_app(
         if admin is not None:
             admin.add_routes(app[OPS], settings)
     pages.add_routes(app)
+    Documents().add_routes(app)
 
     async def root(request: web.Request) -> web.StreamResponse:
         upgrades = request.method == "GET" and asks_for_websocket(request.headers)

@@ -8,6 +8,7 @@ from pathlib import Path
 from aiohttp import web
 
 from sio_server.contract.errors import NotFound
+from sio_server.endpoints.responses import PAGE_HEADERS
 
 STATIC = Path(__file__).parent.parent / "static"
 SOCKETIO_CLIENT = STATIC / "socket.io"
@@ -23,14 +24,7 @@ SOCKETIO_FILES = tuple(
     for suffix in ("", ".map")
 )
 FURNITURE_FILES = ("furniture-events.js", "furniture-events.global.js")
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
+FILE_HEADERS = {**PAGE_HEADERS, "Cache-Control": "no-cache"}
 
 
 class Pages:
@@ -38,7 +32,7 @@ class Pages:
 
     def add_routes(self, app: web.Application) -> None:
         """Serve the page's files and the browser clients. The app routes ``/`` itself."""
-        for name in ("live.js", "live.css"):
+        for name in ("live.js", "live.css", "docs.css"):
             app.router.add_get(f"/{name}", _file(STATIC / name))
         for name in SOCKETIO_FILES:
             app.router.add_get(f"/socket.io/{name}", _file(SOCKETIO_CLIENT / name))
@@ -47,13 +41,13 @@ class Pages:
 
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Answer with the live page."""
-        return web.FileResponse(STATIC / "index.html", headers=HEADERS)
+        return web.FileResponse(STATIC / "index.html", headers=FILE_HEADERS)
 
 
 def _file(path: Path) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         if not path.is_file():  # noqa: ASYNC240 - one stat of a local file
             raise NotFound(f"{path.name} is not installed; run `make browser-client`")
-        return web.FileResponse(path, headers=HEADERS)
+        return web.FileResponse(path, headers=FILE_HEADERS)
 
     return answer
