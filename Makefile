@@ -30,7 +30,7 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 		{ echo "The demo's page needs the browser client: install Node.js 20 or newer, with npm"; exit 1; }
 	@exec $(BIN)/python examples/demo.py
 
-test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx postgres ## run all tests; their requirements are installed first (ARGS: for pytest)
+test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx postgres mariadb ## run all tests; their requirements are installed first (ARGS: for pytest)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # A million cases take hours in one process, so pytest's timeout for a hanging test is off.
@@ -135,12 +135,12 @@ $(JAVASCRIPT)/node_modules/.ready tests/node/node_modules/.ready benchmarks/peer
 	npm ci --silent --prefix $*
 	@touch $@
 
-# Programs that the tests start: a real browser, a real load balancer, a real PostgreSQL. On Debian, root
-# gets the missing ones installed. Debian starts the services of nginx and PostgreSQL at once, on their
+# Programs that the tests start: a real browser, a real load balancer, real databases. On Debian, root
+# gets the missing ones installed. Debian starts the services of nginx and the databases at once, on their
 # usual ports; they are stopped again, because the tests start servers of their own.
 #
 # $(1): the target, $(2): the program's name, $(3): Debian's package, $(4): a shell command that finds
-# the program
+# the program, $(5): the service, if its name is not the package's
 define install
 .PHONY: $(1)
 $(1):
@@ -148,7 +148,7 @@ $(1):
 		if [ "$$$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			echo "installing Debian's package $(3) for the tests" && \
 			apt-get -qq update && apt-get -qq install -y --no-install-recommends $(3) >/dev/null && \
-			{ update-rc.d $(3) disable; service $(3) stop; $(4); } >/dev/null 2>&1; \
+			{ update-rc.d $(or $(5),$(3)) disable; service $(or $(5),$(3)) stop; $(4); } >/dev/null 2>&1; \
 		else \
 			echo "$(2) is needed for the tests: install it (Debian: apt-get install $(3))"; exit 1; \
 		fi; }
@@ -157,3 +157,4 @@ endef
 $(eval $(call install,browser,Chromium,chromium,{ command -v chromium || command -v google-chrome; }))
 $(eval $(call install,nginx,nginx,nginx,{ command -v nginx || test -x /usr/sbin/nginx; }))
 $(eval $(call install,postgres,PostgreSQL,postgresql,{ command -v pg_ctl || ls /usr/lib/postgresql/*/bin/pg_ctl; }))
+$(eval $(call install,mariadb,MariaDB,mariadb-server,{ command -v mariadbd || test -x /usr/sbin/mariadbd; },mariadb))
