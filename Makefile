@@ -6,12 +6,18 @@ BIN := $(VENV)/bin
 JAVASCRIPT := clients/javascript
 SOCKETIO_CLIENT := sio_server/static/socket.io
 FURNITURE_CLIENT := sio_server/static/client
+# The newest Django needs a newer Python than the server does. If there is one, a second virtual
+# environment has it, for the tests of the Django app.
+NEXT := $(VENV)/next
+NEXT_PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 \
+	$$(ls -r "$$(pyenv root 2>/dev/null)"/versions/3.1[2-9].*/bin/python 2>/dev/null); do \
+	"$$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo "$$python" && break; done)
 
 # On a developer's machine, local programs may publish without a credential, so that the README's
 # examples work. A value in the environment or in .env takes precedence.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: help run cluster demo test fuzz histories chaos siege django-kills check audit lock format bench bench-django docs clean browser-client
+.PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django docs clean browser-client
 .DEFAULT_GOAL := run
 
 help: ## list these targets
@@ -32,6 +38,16 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 
 test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx postgres mariadb ## run all tests; their requirements are installed first (ARGS: for pytest)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(if $(ARGS),,$(MAKE) --no-print-directory next-django)
+
+# All of the smoke suite on PostgreSQL, and a part of it on the other databases.
+next-django: postgres mariadb ## test the Django app with the newest Django (NEXT_PYTHON: a Python, 3.12 or newer)
+	@python="$(NEXT_PYTHON)"; if [ -n "$$python" ]; then \
+		$(MAKE) --no-print-directory VENV=$(NEXT) PYTHON="$$python" $(NEXT)/tests && \
+		$(NEXT)/bin/python -m pytest -n 2 --dist loadfile -p no:cacheprovider -m smoke \
+			-k "postgres or test_saving or test_database_deletes" tests/django; \
+	else \
+		echo "There is no Python 3.12 or newer, so the Django app is not tested with the newest Django."; fi
 
 # A million cases take hours in one process, so pytest's timeout for a hanging test is off.
 fuzz: $(VENV)/tests ## fuzz with a million new cases (FUZZ_CASES, FUZZ_SEED)
