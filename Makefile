@@ -42,12 +42,10 @@ test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx 
 
 # All of the smoke suite on PostgreSQL, and a part of it on the other databases.
 next-django: postgres mariadb ## test the Django app with the newest Django (NEXT_PYTHON: a Python, 3.12 or newer)
-	@python="$(NEXT_PYTHON)"; if [ -n "$$python" ]; then \
-		$(MAKE) --no-print-directory VENV=$(NEXT) PYTHON="$$python" $(NEXT)/tests && \
-		$(NEXT)/bin/python -m pytest -n 2 --dist loadfile -p no:cacheprovider -m smoke \
-			-k "postgres or test_saving or test_database_deletes" tests/django; \
-	else \
-		echo "There is no Python 3.12 or newer, so the Django app is not tested with the newest Django."; fi
+	@$(if $(NEXT_PYTHON),$(MAKE) --no-print-directory -s VENV=$(NEXT) PYTHON=$(NEXT_PYTHON) $(NEXT)/tests, \
+		echo "There is no Python 3.12 or newer, so the Django app is not tested with the newest Django.")
+	$(if $(NEXT_PYTHON),$(NEXT)/bin/python -m pytest -n 2 --dist loadfile -p no:cacheprovider -m smoke \
+		-k "postgres or test_saving or test_database_deletes" tests/django)
 
 # A million cases take hours in one process, so pytest's timeout for a hanging test is off.
 fuzz: $(VENV)/tests ## fuzz with a million new cases (FUZZ_CASES, FUZZ_SEED)
