@@ -216,10 +216,10 @@ def test_a_relay_that_seldom_polls_keeps_its_lease(
     autor: User, database: str, start_server: StartServer, start_relay: StartRelay
 ) -> None:
     """It renews its lease in time, so that the standby stays a standby."""
-    active = start_relay(POLL_SECONDS=NEVER, LEASE_SECONDS=1)
+    active = start_relay(POLL_SECONDS=NEVER, LEASE_SECONDS=3)
     active.wait_for("relay_active")
     expiries = [RelayLease.objects.get().expires_at]
-    standby = start_relay(LEASE_SECONDS=1)
+    standby = start_relay(LEASE_SECONDS=3)
     standby.wait_for("relay_standby")
     while expiries[-1] < expiries[0] + timedelta(seconds=2):
         lease = RelayLease.objects.get()
