@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 JAVASCRIPT := clients/javascript
 SOCKETIO_CLIENT := sio_server/static/socket.io
 FURNITURE_CLIENT := sio_server/static/client
+PAGE := sio_server/static/page
 # The newest Django needs a newer Python than the server does. If there is one, a second virtual
 # environment has it, for the tests of the Django app.
 NEXT := $(VENV)/next
@@ -17,7 +18,7 @@ NEXT_PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 \
 # examples work. A value in the environment or in .env takes precedence.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django docs clean browser-client
+.PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django docs clean browser-client screenshots
 .DEFAULT_GOAL := run
 
 help: ## list these targets
@@ -100,6 +101,9 @@ bench: $(VENV)/tests benchmarks/peers/node_modules/.ready ## compare with other 
 bench-django: $(VENV)/tests postgres ## measure the cost of the Django app, its outbox and its relay
 	$(BIN)/python -m benchmarks.django $(ARGS)
 
+screenshots: $(VENV)/tests browser-client browser ## take the pictures of the live page for the README
+	$(BIN)/python -m tests.support.screenshots
+
 docs: $(VENV)/tests ## write the README's table of settings, and the types of the JavaScript client
 	$(BIN)/python -m tests.support.readme
 	$(BIN)/python -m tests.support.typescript
@@ -128,7 +132,7 @@ $(VENV)/tests: $(VENV)/demo tests/requirements.txt
 
 # The official browser client, which the server serves at /socket.io/socket.io.js, and our own, which it
 # serves at /client/furniture-events.js.
-browser-client: $(SOCKETIO_CLIENT)/socket.io.js $(FURNITURE_CLIENT)/furniture-events.js ## build the browser clients that the server serves
+browser-client: $(SOCKETIO_CLIENT)/socket.io.js $(FURNITURE_CLIENT)/furniture-events.js $(FURNITURE_CLIENT)/page.js ## build the browser clients that the server serves, and the live page as two small files
 
 $(SOCKETIO_CLIENT)/socket.io.js: $(JAVASCRIPT)/node_modules/.ready
 	@mkdir -p $(@D)
@@ -140,6 +144,14 @@ $(FURNITURE_CLIENT)/furniture-events.js: $(JAVASCRIPT)/node_modules/.ready $(wil
 	@mkdir -p $(@D)
 	cp $(JAVASCRIPT)/dist/browser/furniture-events*.js $(@D)/
 	@touch $@
+
+# The page works from its sources, too. As two files, it weighs half, and loads in one step.
+$(FURNITURE_CLIENT)/page.js: $(JAVASCRIPT)/node_modules/.ready $(wildcard $(PAGE)/*.js $(PAGE)/*.css)
+	@mkdir -p $(@D)
+	$(JAVASCRIPT)/node_modules/.bin/esbuild $(PAGE)/page.css --bundle --minify --log-level=warning \
+		--outfile=$(FURNITURE_CLIENT)/page.css
+	$(JAVASCRIPT)/node_modules/.bin/esbuild $(PAGE)/main.js --bundle --minify --format=esm --log-level=warning \
+		--external:../client/furniture-events.js --outfile=$@
 
 # Node.js packages: the JavaScript client, clients for the tests, and other servers for the benchmarks.
 $(JAVASCRIPT)/node_modules/.ready tests/node/node_modules/.ready benchmarks/peers/node_modules/.ready: \

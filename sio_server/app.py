@@ -34,6 +34,8 @@ from sio_server.endpoints.pages import Pages
 from sio_server.endpoints.revocations import RevocationApi
 from sio_server.endpoints.socketio import SocketIO
 from sio_server.endpoints.sse import SseApi
+from sio_server.endpoints.stats import StatsApi
+from sio_server.endpoints.visitors import VisitorApi
 from sio_server.endpoints.websocket import PlainWebSocket
 from sio_server.eventlog.contract import EventLog, Retention
 from sio_server.eventlog.memory.log import MemoryLog
@@ -147,6 +149,8 @@ def make_app(
     socketio.add_routes(app)
     HttpApi(hub, gate, event_log, metrics, settings).add_routes(app)
     RevocationApi(hub, gate, settings).add_routes(app)
+    VisitorApi(gate).add_routes(app)
+    StatsApi(hub, gate, event_log, fanout, connections, metrics, settings).add_routes(app)
     SseApi(gate, fanout, connections, settings).add_routes(app)
     ops = Ops(hub, event_log, metrics)
     administrator = credentials.administrator(settings, limits)

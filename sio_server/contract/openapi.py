@@ -56,6 +56,24 @@ def openapi(version: str) -> dict[str, Any]:
             "/api/events/batch": {"post": _publish_batch()},
             "/api/stream": {"get": _stream()},
             "/api/revocations": {"post": _revoke()},
+            "/api/me": {
+                "get": _operation(
+                    "consume",
+                    "readVisitor",
+                    "What this visitor may do, and the server's time.",
+                    {"200": _json("Visitor", "The rights.")},
+                    (400, 401, 429, 503),
+                )
+            },
+            "/api/stats": {
+                "get": _operation(
+                    "operate",
+                    "readStats",
+                    "Figures, for a producer's key and for the server's own machine.",
+                    {"200": _json("Stats", "The figures.")},
+                    _READS,
+                )
+            },
             "/api/openapi.json": {"get": _document("openApiDocument", "This document.")},
             "/api/asyncapi.json": {"get": _document("asyncApiDocument", "All connections.")},
             "/healthz": {"get": _state("healthz", "Whether only a restart helps.")},

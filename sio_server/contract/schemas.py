@@ -221,6 +221,29 @@ def schemas() -> dict[str, Schema]:
             {"sub": _text("The user."), "before": ref("Timestamp")},
             Revocation("ana", None, 1_705_329_000_000).as_dict(),
         ),
+        "Visitor": _object(
+            "What a visitor may do.",
+            {
+                "identity": {
+                    "type": ["string", "null"],
+                    "description": "The name of its key, or the `sub` of its token.",
+                },
+                "publish": {"type": "boolean"},
+                "subscribe": {"type": "boolean"},
+                "rooms": {**ref("Rooms"), "description": "Its rooms if it asks for none."},
+                "stats": _boolean("It may read `/api/stats`."),
+                "timestamp": ref("Timestamp"),
+            },
+            {
+                "identity": None,
+                "publish": False,
+                "subscribe": True,
+                "rooms": [CATALOG],
+                "stats": False,
+                "timestamp": TIMESTAMP,
+            },
+        ),
+        "Stats": _stats(),
         "Status": _object(
             "The state of the server.",
             {"status": {"enum": ["ok", "draining", "log_unavailable", "not_delivering"]}},
@@ -270,6 +293,44 @@ def _furniture() -> Schema:
         field.pop("title", None)
     del made["title"]
     return {**made, "examples": [FURNITURE]}
+
+
+def _stats() -> Schema:
+    count = {"type": "integer", "minimum": 0}
+    room = f"material:{FURNITURE['material']}"
+    log = {"kind": "sqlite", "position": str(OFFSET), "events": 42, "oldest_timestamp": TIMESTAMP}
+    return _object(
+        "The figures of this server. More may be added.",
+        {
+            "timestamp": ref("Timestamp"),
+            "uptime_seconds": count,
+            "log": {"type": "object", "description": "Its kind, its ends and its retention."},
+            "consumers": {
+                "type": "object",
+                "description": "By transport; `parked` are those of slow consumers.",
+                "additionalProperties": count,
+            },
+            "rooms": {"type": "object", "description": "How many there are, and the largest."},
+            "deliveries": {
+                "type": "object",
+                "description": "Counts for the last spans of `seconds`, the latest one last.",
+            },
+            "publish_ms": {
+                "type": "object",
+                "description": "How long the log took to store events, if it has stored any.",
+            },
+        },
+        {
+            "timestamp": TIMESTAMP,
+            "uptime_seconds": 3600,
+            "log": log,
+            "consumers": {"socketio": 12, "parked": 0},
+            "rooms": {"count": 1, "largest": [{"room": room, "consumers": 12}]},
+            "deliveries": {"seconds": 5, "samples": 60, "counts": [24, 36]},
+            "publish_ms": {"count": 42, "p50": 1.2, "p99": 4.5},
+        },
+        optional=("publish_ms",),
+    )
 
 
 def _room() -> Schema:

@@ -154,6 +154,8 @@ async def test_answers_are_as_described(server: Server) -> None:
         ("post", "/api/revocations", {"sub": "ana"}, 401),
         ("get", "/api/events", None, 200),
         ("get", "/api/stream?since=+", None, 400),
+        ("get", "/api/me", None, 200),
+        ("get", "/api/stats", None, 200),
         ("get", "/healthz", None, 200),
         ("get", "/readyz", None, 200),
         ("get", "/api/openapi.json", None, 200),
