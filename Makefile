@@ -7,12 +7,19 @@ JAVASCRIPT := clients/javascript
 SOCKETIO_CLIENT := sio_server/static/socket.io
 FURNITURE_CLIENT := sio_server/static/client
 DJANGO_STATIC := clients/python/src/furniture_events/django/static/furniture_events
+PAGE := sio_server/static/page
+# The newest Django needs a newer Python than the server does. If there is one, a second virtual
+# environment has it, for the tests of the Django app.
+NEXT := $(VENV)/next
+NEXT_PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 \
+	$$(ls -r "$$(pyenv root 2>/dev/null)"/versions/3.1[2-9].*/bin/python 2>/dev/null); do \
+	"$$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo "$$python" && break; done)
 
 # On a developer's machine, local programs may publish without a credential, so that the README's
 # examples work. A value in the environment or in .env takes precedence.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: help run cluster demo test fuzz histories chaos siege django-kills check audit lock format bench bench-django docs clean browser-client
+.PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django docs clean browser-client screenshots
 .DEFAULT_GOAL := run
 
 help: ## list these targets
@@ -31,8 +38,16 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 		{ echo "The demo's page needs the browser client: install Node.js 20 or newer, with npm"; exit 1; }
 	@exec $(BIN)/python examples/demo.py
 
-test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx postgres ## run all tests; their requirements are installed first (ARGS: for pytest)
+test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx postgres mariadb ## run all tests; their requirements are installed first (ARGS: for pytest)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(if $(ARGS),,$(MAKE) --no-print-directory next-django)
+
+# All of the smoke suite on PostgreSQL, and a part of it on the other databases.
+next-django: postgres mariadb ## test the Django app with the newest Django (NEXT_PYTHON: a Python, 3.12 or newer)
+	@$(if $(NEXT_PYTHON),$(MAKE) --no-print-directory -s VENV=$(NEXT) PYTHON=$(NEXT_PYTHON) $(NEXT)/tests, \
+		echo "There is no Python 3.12 or newer, so the Django app is not tested with the newest Django.")
+	$(if $(NEXT_PYTHON),$(NEXT)/bin/python -m pytest -n 2 --dist loadfile -p no:cacheprovider -m smoke \
+		-k "postgres or test_saving or test_database_deletes" tests/django)
 
 # A million cases take hours in one process, so pytest's timeout for a hanging test is off.
 fuzz: $(VENV)/tests ## fuzz with a million new cases (FUZZ_CASES, FUZZ_SEED)
@@ -87,6 +102,9 @@ bench: $(VENV)/tests benchmarks/peers/node_modules/.ready ## compare with other 
 bench-django: $(VENV)/tests postgres ## measure the cost of the Django app, its outbox and its relay
 	$(BIN)/python -m benchmarks.django $(ARGS)
 
+screenshots: $(VENV)/tests browser-client browser ## take the pictures of the live page for the README
+	$(BIN)/python -m tests.support.screenshots
+
 docs: $(VENV)/tests ## write the README's table of settings, and the types of the JavaScript client
 	$(BIN)/python -m tests.support.readme
 	$(BIN)/python -m tests.support.typescript
@@ -115,7 +133,7 @@ $(VENV)/tests: $(VENV)/demo tests/requirements.txt
 
 # The official browser client, which the server serves at /socket.io/socket.io.js, and our own, which it
 # serves at /client/furniture-events.js. A Django site serves the script of its live pages itself.
-browser-client: $(SOCKETIO_CLIENT)/socket.io.js $(FURNITURE_CLIENT)/furniture-events.js $(DJANGO_STATIC)/live.js ## build the browser clients, and the script of Django's live pages
+browser-client: $(SOCKETIO_CLIENT)/socket.io.js $(FURNITURE_CLIENT)/furniture-events.js $(FURNITURE_CLIENT)/page.js $(DJANGO_STATIC)/live.js ## build the browser clients that the server serves, the live page as two small files, and the script of Django's live pages
 
 $(SOCKETIO_CLIENT)/socket.io.js: $(JAVASCRIPT)/node_modules/.ready
 	@mkdir -p $(@D)
@@ -132,6 +150,14 @@ $(DJANGO_STATIC)/live.js: $(FURNITURE_CLIENT)/furniture-events.js
 	@mkdir -p $(@D)
 	cp $(JAVASCRIPT)/dist/browser/django-live.js $@
 
+# The page works from its sources, too. As two files, it weighs half, and loads in one step.
+$(FURNITURE_CLIENT)/page.js: $(JAVASCRIPT)/node_modules/.ready $(wildcard $(PAGE)/*.js $(PAGE)/*.css)
+	@mkdir -p $(@D)
+	$(JAVASCRIPT)/node_modules/.bin/esbuild $(PAGE)/page.css --bundle --minify --log-level=warning \
+		--outfile=$(FURNITURE_CLIENT)/page.css
+	$(JAVASCRIPT)/node_modules/.bin/esbuild $(PAGE)/main.js --bundle --minify --format=esm --log-level=warning \
+		--external:../client/furniture-events.js --outfile=$@
+
 # Node.js packages: the JavaScript client, clients for the tests, and other servers for the benchmarks.
 $(JAVASCRIPT)/node_modules/.ready tests/node/node_modules/.ready benchmarks/peers/node_modules/.ready: \
 		%/node_modules/.ready: %/package-lock.json
@@ -140,12 +166,12 @@ $(JAVASCRIPT)/node_modules/.ready tests/node/node_modules/.ready benchmarks/peer
 	npm ci --silent --prefix $*
 	@touch $@
 
-# Programs that the tests start: a real browser, a real load balancer, a real PostgreSQL. On Debian, root
-# gets the missing ones installed. Debian starts the services of nginx and PostgreSQL at once, on their
+# Programs that the tests start: a real browser, a real load balancer, real databases. On Debian, root
+# gets the missing ones installed. Debian starts the services of nginx and the databases at once, on their
 # usual ports; they are stopped again, because the tests start servers of their own.
 #
 # $(1): the target, $(2): the program's name, $(3): Debian's package, $(4): a shell command that finds
-# the program
+# the program, $(5): the service, if its name is not the package's
 define install
 .PHONY: $(1)
 $(1):
@@ -153,7 +179,7 @@ $(1):
 		if [ "$$$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			echo "installing Debian's package $(3) for the tests" && \
 			apt-get -qq update && apt-get -qq install -y --no-install-recommends $(3) >/dev/null && \
-			{ update-rc.d $(3) disable; service $(3) stop; $(4); } >/dev/null 2>&1; \
+			{ update-rc.d $(or $(5),$(3)) disable; service $(or $(5),$(3)) stop; $(4); } >/dev/null 2>&1; \
 		else \
 			echo "$(2) is needed for the tests: install it (Debian: apt-get install $(3))"; exit 1; \
 		fi; }
@@ -162,3 +188,4 @@ endef
 $(eval $(call install,browser,Chromium,chromium,{ command -v chromium || command -v google-chrome; }))
 $(eval $(call install,nginx,nginx,nginx,{ command -v nginx || test -x /usr/sbin/nginx; }))
 $(eval $(call install,postgres,PostgreSQL,postgresql,{ command -v pg_ctl || ls /usr/lib/postgresql/*/bin/pg_ctl; }))
+$(eval $(call install,mariadb,MariaDB,mariadb-server,{ command -v mariadbd || test -x /usr/sbin/mariadbd; },mariadb))

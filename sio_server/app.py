@@ -25,6 +25,7 @@ from sio_server.delivery.revocations import RevocationFollower
 from sio_server.delivery.sessions import ConsumerSessions
 from sio_server.endpoints.admin import NAMESPACE as ADMIN_NAMESPACE
 from sio_server.endpoints.admin import AdminUi
+from sio_server.endpoints.documents import Documents
 from sio_server.endpoints.gate import Gate
 from sio_server.endpoints.http import HttpApi
 from sio_server.endpoints.middleware import HttpHandler, Middleware
@@ -33,6 +34,8 @@ from sio_server.endpoints.pages import Pages
 from sio_server.endpoints.revocations import RevocationApi
 from sio_server.endpoints.socketio import SocketIO
 from sio_server.endpoints.sse import SseApi
+from sio_server.endpoints.stats import StatsApi
+from sio_server.endpoints.visitors import VisitorApi
 from sio_server.endpoints.websocket import PlainWebSocket
 from sio_server.eventlog.contract import EventLog, Retention
 from sio_server.eventlog.memory.log import MemoryLog
@@ -146,6 +149,8 @@ def make_app(
     socketio.add_routes(app)
     HttpApi(hub, gate, event_log, metrics, settings).add_routes(app)
     RevocationApi(hub, gate, settings).add_routes(app)
+    VisitorApi(gate).add_routes(app)
+    StatsApi(hub, gate, event_log, fanout, connections, metrics, settings).add_routes(app)
     SseApi(gate, fanout, connections, settings).add_routes(app)
     ops = Ops(hub, event_log, metrics)
     administrator = credentials.administrator(settings, limits)
@@ -162,6 +167,7 @@ def make_app(
         if admin is not None:
             admin.add_routes(app[OPS], settings)
     pages.add_routes(app)
+    Documents().add_routes(app)
 
     async def root(request: web.Request) -> web.StreamResponse:
         upgrades = request.method == "GET" and asks_for_websocket(request.headers)

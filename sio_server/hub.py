@@ -7,6 +7,8 @@ once for all transports. It also runs the log's tail into the fan-out.
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext, suppress
 from typing import Any
@@ -46,12 +48,18 @@ from sio_server.net.turns import Turn
 log = get_logger("sio_server")
 
 
+MAX_TIMED_PUBLISHES = 1_000
+"""The hub knows how long so many of the latest calls to the log took."""
+
 EXPIRY_SECONDS = 1.0
 """How often the server looks for clients whose tokens have expired."""
 
 
 class Hub:
     """The hub of one server.
+
+    Attributes:
+        publish_seconds: how long the log took to store events, for the last calls that did.
 
     Args:
         event_log: not yet open. The hub opens and closes it.
@@ -91,6 +99,7 @@ class Hub:
         self._superseded_task: asyncio.Task[None] | None = None
         self._access_tasks: list[asyncio.Task[None]] = []
         self._publishes_in_flight = 0
+        self.publish_seconds: deque[float] = deque(maxlen=MAX_TIMED_PUBLISHES)
         self._publish_done = asyncio.Event()
 
     async def start(self) -> None:
@@ -224,11 +233,13 @@ class Hub:
         for event in events:
             log.info("received", type=event.type, id=event.id, by=by)
         self._publishes_in_flight += 1
+        began = time.monotonic()
         try:
             results = await self._event_log.append(events)
         finally:
             self._publishes_in_flight -= 1
             self._publish_done.set()
+        self.publish_seconds.append(time.monotonic() - began)
         for event, result in zip(events, results, strict=True):
             if isinstance(result, Receipt):
                 duplicate = str(result.duplicate).lower()

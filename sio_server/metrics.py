@@ -52,6 +52,11 @@ class Metrics:
         )
         self.connections = {name: connections.labels(name) for name in TRANSPORTS}
 
+    def deliveries(self) -> int:
+        """Return the number of deliveries since the start."""
+        (metric,) = self.delivered.collect()
+        return int(metric.samples[0].value)
+
     def render(self) -> bytes:
         """Return the text of ``/metrics``."""
         return generate_latest(self.registry)

@@ -17,7 +17,11 @@ from sio_server.contract.events import (
 )
 
 CATALOG = "catalog"
-_FIELDS: Final = {"furniture": "furniture_id", "material": "material", "author": "autor_username"}
+FIELDS_OF_ROOMS: Final = {
+    "furniture": "furniture_id",
+    "material": "material",
+    "author": "autor_username",
+}
 """The kinds of rooms that are named after a field of the furniture."""
 
 
@@ -41,7 +45,7 @@ def _is_kind_and_value(name: str) -> bool:
     kind, _, value = name.partition(":")
     if kind == "type":
         return value in EVENT_TYPES
-    rule = FURNITURE_FIELDS.get(_FIELDS.get(kind, ""))
+    rule = FURNITURE_FIELDS.get(FIELDS_OF_ROOMS.get(kind, ""))
     return isinstance(rule, TextRule) and rule.min_length <= len(value) <= rule.max_length
 
 
@@ -79,7 +83,7 @@ class RoomFilter:
             others = [pattern for pattern in patterns if pattern != "*"]
             cls.parse(others)
             return cls()
-        kinds = {f"{kind}:*": kind for kind in (*_FIELDS, "type")}
+        kinds = {f"{kind}:*": kind for kind in (*FIELDS_OF_ROOMS, "type")}
         found = frozenset(kinds[it] for it in patterns if isinstance(it, str) and it in kinds)
         rooms = frozenset(
             parse_room(it) for it in patterns if not (isinstance(it, str) and it in kinds)

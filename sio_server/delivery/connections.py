@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from sio_server.access.revocations import Revocations
 from sio_server.access.sources import Source
 from sio_server.contract.errors import ContractError, TokenExpired
 from sio_server.contract.events import Offset
-from sio_server.delivery.cursor import Cursor
+from sio_server.delivery.cursor import Cursor, State
 from sio_server.delivery.fanout import Fanout, OnCaughtUp
 from sio_server.delivery.resume import Start
 from sio_server.delivery.sessions import ConsumerSession
@@ -112,6 +113,12 @@ class Connections:
 
     def __len__(self) -> int:
         return len(self._ends)
+
+    def count(self) -> Counter[str]:
+        """Count the connections by transport; ``parked`` are those of slow consumers."""
+        counts = Counter(connection.transport for connection in self._ends)
+        counts["parked"] = sum(it.cursor.state is State.PARKED for it in self._ends)
+        return counts
 
     def open(
         self,

@@ -257,6 +257,17 @@ class Fanout:
     def _table(self, cursor: Cursor) -> dict[str, _Room]:
         return (self._rooms if cursor.sees is None else self._bounded)[type(cursor.outlet)]
 
+    def room_sizes(self) -> Iterator[tuple[str, int]]:
+        """Yield the rooms with the number of their live members.
+
+        A room comes once for each class of outlets that it has. Rooms that change meanwhile may
+        have their earlier number.
+        """
+        for tables in (self._rooms, self._bounded):
+            for rooms in list(tables.values()):
+                for name, room in list(rooms.items()):
+                    yield name, len(room.members)
+
     def last_seen(self, cursor: Cursor) -> LastSeen:
         """Return what a consumer has received so far, for its session."""
         if cursor.state is not State.LIVE:

@@ -18,6 +18,7 @@ from sio_server.contract.errors import (
 )
 from sio_server.contract.events import Event, Offset, Receipt, parse_event
 from sio_server.contract.rooms import RoomFilter
+from sio_server.contract.schemas import DEFAULT_PAGE_EVENTS, MAX_BATCH_EVENTS, MAX_PAGE_EVENTS
 from sio_server.endpoints.bodies import read_json_body, read_message
 from sio_server.endpoints.gate import Gate, check_query, since_in
 from sio_server.endpoints.responses import json_response, list_response
@@ -26,10 +27,6 @@ from sio_server.hub import Hub
 from sio_server.metrics import Metrics
 from sio_server.net.turns import in_turns
 from sio_server.settings import Settings
-
-MAX_BATCH_EVENTS = 1000
-MAX_PAGE_EVENTS = 1000
-DEFAULT_PAGE_EVENTS = 100
 
 PAGE_BYTES = 262_144
 """A page ends with the event by which its events have more bytes than this."""

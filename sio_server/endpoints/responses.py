@@ -22,6 +22,15 @@ from sio_server.contract.errors import (
 from sio_server.net.response import HttpResponse
 from sio_server.net.websocket import VERSION
 
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""The headers of a page, and of the files that it loads."""
+
 
 def json_response(value: Any, status: int = 200) -> web.Response:
     """Return a response with JSON."""

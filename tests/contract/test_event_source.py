@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -225,37 +224,3 @@ async def test_a_stream_during_a_drain_is_refused_for_a_time(start_server: Start
         found, fields = await refused(server, "text/event-stream")
     assert found == 200
     check_refusal(fields, "shutting_down", 1, slack=5)
-
-
-async def test_the_live_page_says_why_it_is_refused(start_server: Start) -> None:
-    """It asks the API, because a browser hides the status of a stream from the page."""
-    server = start_server(jwt_secret=SECRET, require_auth="true")
-    async with browser.page() as page:
-        page.set_default_timeout(TIMEOUT * 1000)
-        await page.goto(server.url)
-        status = page.get_by_role("status")
-        await status.get_by_text(re.compile("^refused: .*credential")).wait_for()
-
-
-async def test_the_live_page_opens_a_new_stream_when_its_own_has_ended(tmp_path: Path) -> None:
-    """As after an answer of a proxy without a server behind it. Nothing is missing."""
-    server = Server(tmp_path, event_log="sqlite:///events.db")
-    async with browser.page() as page:
-        page.set_default_timeout(TIMEOUT * 1000)
-        broken = False
-
-        async def answer(route: Any) -> None:
-            await (route.fulfill(status=502) if broken else route.continue_())
-
-        await page.route("**/api/**", answer)
-        await page.goto(server.url)
-        await page.get_by_role("status").get_by_text("live", exact=True).wait_for()
-        port, broken = server.port, True
-        assert server.stop() == 0
-        server = Server(tmp_path, event_log="sqlite:///events.db", port=port)
-        await publish(server.url, "missed")
-        await page.wait_for_event("response", lambda found: found.status == 502)
-        broken = False
-        await page.get_by_role("status").get_by_text("live", exact=True).wait_for()
-        assert await page.locator("#events li").count() == 1
-    server.stop()

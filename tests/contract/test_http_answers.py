@@ -76,7 +76,9 @@ async def test_a_refused_head_may_not_be_stored_either(server: Server) -> None:
             assert answer.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["/", "/live.js", "/live.css", "/socket.io/socket.io.js"])
+@pytest.mark.parametrize(
+    "path", ["/", "/page/main.js", "/page/base.css", "/socket.io/socket.io.js"]
+)
 async def test_a_static_file_is_asked_for_again_and_not_sent_again(
     server: Server, path: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""A Django site in this process. Each test runs on SQLite and on PostgreSQL."""
+"""A Django site in this process. ``databases.py`` says on which databases each test runs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from django.db import connection, connections  # noqa: E402
 from furniture_events.django.wakeups import _socket_path  # noqa: E402
 
 from tests.django.catalog.models import Mueble  # noqa: E402
+from tests.django.databases import kinds_for  # noqa: E402
 from tests.django.kills.options import reports  # noqa: E402
 from tests.django.pieces import mueble  # noqa: E402
 from tests.django.relays import Relay, site_environment  # noqa: E402
+from tests.support.mariadb import MariaDB  # noqa: E402
 from tests.support.parallel import add_section  # noqa: E402
 from tests.support.postgres import Postgres  # noqa: E402
 
@@ -39,21 +41,44 @@ def postgres() -> Iterator[Postgres]:
     running.stop()
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """Run a MariaDB that all tests share."""
+    running = MariaDB()
+    running.start()
+    yield running
+    running.stop()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test on its kinds of databases."""
+    if kinds := kinds_for(metafunc.definition):
+        metafunc.parametrize("database", kinds, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Make a default database of this kind, with the site's tables; return its kind."""
-    if request.param == "postgres":
-        chosen = request.getfixturevalue("postgres").create(f"site_{uuid.uuid4().hex}")
-    else:
-        folder: Path = tmp_path_factory.mktemp("sqlite")
-        chosen = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "site.db")}
     before = dict(connections.settings["default"])
-    _use(chosen)
+    _use(_new_database(request.param, request, tmp_path_factory.mktemp("site")))
     _migrate("default")
     yield request.param
     _use(before)
+
+
+@pytest.fixture
+def fresh(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """Return the entry of DATABASES for another database of this kind, without any table."""
+    return _new_database(database, request, tmp_path)
+
+
+def _new_database(kind: str, request: pytest.FixtureRequest, folder: Path) -> dict[str, Any]:
+    if kind == "sqlite":
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "site.db")}
+    server: Postgres | MariaDB = request.getfixturevalue(kind)
+    return server.create(f"site_{uuid.uuid4().hex}")
 
 
 def _migrate(alias: str) -> None:

@@ -7,6 +7,13 @@ database (``SITE_DATABASE``) and other values for its setting (``SITE_FURNITURE_
 import json
 import os
 
+try:  # Django's backend for MariaDB imports mysqlclient; PyMySQL can take its place
+    import MySQLdb  # noqa: F401
+except ImportError:
+    import pymysql
+
+    pymysql.install_as_MySQLdb()
+
 SECRET_KEY = "not-a-secret"
 USE_TZ = True
 ALLOWED_HOSTS = ["127.0.0.1", "testserver"]

@@ -14,6 +14,7 @@ from furniture_events.django.models import OutboxEvent
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Armario, Destacado, Mueble
+from tests.django.databases import smoke
 from tests.django.pieces import mueble, summaries
 from tests.django.test_mapping import VALUES
 from tests.django.test_publishing import FURNITURE
@@ -106,6 +107,7 @@ def test_refused_events_are_shown_with_their_error(client: Client, refused: Outb
     assert "x-bad" in client.get(LIST, {"q": "x-bad"}).content.decode()
 
 
+@smoke
 def test_retrying_lets_refused_events_wait_again(client: Client, refused: OutboxEvent) -> None:
     """They keep their place and their id. Events that wait already are not counted."""
     rows = list(OutboxEvent.objects.values_list("pk", "event"))
@@ -128,6 +130,7 @@ def refuse_all() -> list[OutboxEvent]:
     return list(OutboxEvent.objects.all())
 
 
+@smoke
 def test_a_refused_piece_is_published_as_it_is_now(client: Client, autor: User) -> None:
     """A save publishes nothing, because nothing has changed. The action replaces the events."""
     piece = mueble(autor)
@@ -145,6 +148,7 @@ def test_a_refused_piece_is_published_as_it_is_now(client: Client, autor: User) 
     assert not OutboxEvent.objects.exclude(error="").exists()
 
 
+@smoke
 def test_refused_pieces_of_every_mapping_are_published_as_they_are_now(
     client: Client, autor: User
 ) -> None:
@@ -164,6 +168,19 @@ def test_refused_pieces_of_every_mapping_are_published_as_they_are_now(
     ]
 
 
+@smoke
+def test_a_refused_piece_is_found_by_its_very_id(client: Client, autor: User) -> None:
+    """Another piece may have the same id in capitals, which to MariaDB is the same text."""
+    wardrobe = Armario.objects.create(**VALUES, autor=autor)
+    id = f"armario-{wardrobe.pk}"
+    publish("furniture_updated", {**FURNITURE, "furniture_id": id.upper()})
+    page = publish_as_now(client, *refuse_all())
+    assert f"These pieces have no row that can be published: {id.upper()}." in page
+    refused = OutboxEvent.objects.exclude(error="")
+    assert [row.furniture_id for row in refused] == [id.upper()]
+
+
+@smoke
 def test_a_refused_piece_without_a_row_stays(
     client: Client, autor: User, refused: OutboxEvent
 ) -> None:

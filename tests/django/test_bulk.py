@@ -18,10 +18,12 @@ from furniture_events.django.models import OutboxEvent
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Banco, Maker, Mesa, Mueble, Pieza, Sofa
-from tests.django.databases import on_postgres
+from tests.django.databases import on_postgres, smoke
 from tests.django.pieces import mueble, summaries
 from tests.django.test_mapping import VALUES
 from tests.django.test_transactions import race
+
+pytestmark = smoke
 
 
 @pytest.fixture
@@ -111,6 +113,13 @@ def test_existing_rows_can_be_published_as_created(pieces: list[Mueble]) -> None
         assert bulk.publish_created(Mueble.objects.exclude(nombre="b")) == 2
     assert summaries(events, "nombre") == [("created", "a"), ("created", "c")]
     assert [event["furniture"].get("plazas") for event in events] == [None, 2]
+
+
+def test_a_slice_can_be_published_as_created(pieces: list[Mueble]) -> None:
+    """Such as the newest pieces."""
+    with capture_events() as events:
+        assert bulk.publish_created(Mueble.objects.order_by("-pk")[:2]) == 2
+    assert summaries(events, "nombre") == [("created", "b"), ("created", "c")]
 
 
 def test_a_childs_queryset_publishes_by_its_parents_mapping(autor: User) -> None:

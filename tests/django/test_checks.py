@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.conf import settings
@@ -15,14 +16,13 @@ from django.core.checks import CheckMessage, registry, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connections
-from django.db import models as django_models
 from django.db.models import Model
 from django.test import override_settings
 from furniture_events.django.checks import check_deployment, check_outbox, check_setting
 from furniture_events.django.conf import Config, config
 from furniture_events.django.related import watch
 
-from tests.django.catalog.models import Mueble
+from tests.django.databases import on_mariadb
 from tests.django.overrides import override_setting
 from tests.django.relays import site_environment
 from tests.support.server import ROOT, TIMEOUT, python_path
@@ -438,15 +438,18 @@ def test_a_nullable_column_for_a_required_field_is_found() -> None:
         assert check_setting() == []
 
 
-def test_pieces_that_the_database_deletes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """W009 for ``DB_CASCADE``, which Django has since 6.1."""
-    by_database = getattr(django_models, "DB_CASCADE", lambda *_: None)
-    monkeypatch.setattr(django_models, "DB_CASCADE", by_database, raising=False)
-    monkeypatch.setattr(Mueble._meta.get_field("autor").remote_field, "on_delete", by_database)
-    with override_setting(MODELS={"catalog.Mueble": AUTHOR}):
+@on_mariadb
+@pytest.mark.parametrize("level", ["REPEATABLE READ", None])
+def test_an_isolation_level_that_hides_commits_is_found(database: str, level: str | None) -> None:
+    """W011. With None the server has its own, which is REPEATABLE READ by default."""
+    with mock.patch.dict(connections["default"].settings_dict["OPTIONS"], isolation_level=level):
         id, message, hint = only(check_setting())
-    assert (id, "deletes pieces with their autor" in message) == ("W009", True)
-    assert hint == "Use CASCADE, or delete the pieces before their autor."
+    assert (id, f"the isolation_level {level!r}" in message) == ("W011", True)
+    assert hint == "Remove isolation_level from OPTIONS: Django's default is 'read committed'."
+    with mock.patch.dict(
+        connections["default"].settings_dict["OPTIONS"], isolation_level="serializable"
+    ):
+        assert check_setting() == []
 
 
 @pytest.mark.parametrize(

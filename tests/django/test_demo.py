@@ -20,6 +20,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 from playwright.async_api import TimeoutError as NotInTime
 
+from tests.django.databases import on_sqlite
 from tests.support.browser import chromium
 from tests.support.browser import windows as empty_windows
 from tests.support.demo import DOOMED, Demo, Gate, demo_environment
@@ -27,9 +28,6 @@ from tests.support.postgres import Postgres
 from tests.support.server import ROOT, TIMEOUT, free_ports, readiness, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # the browser's
-
-ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-"""For tests that start a site of their own, and are not about the database."""
 
 SHOWN = """() => [...document.querySelectorAll("#muebles tr")].map(row =>
   [row.dataset.id, ...[...row.querySelectorAll("[data-field]")].map(cell => cell.textContent)])"""
@@ -326,7 +324,7 @@ def private(tmp_path: Path, create_database: Callable[[], dict[str, Any] | None]
     running.stop()
 
 
-@ON_SQLITE
+@on_sqlite  # it starts a site of its own, and is not about the database
 async def test_a_user_who_signs_out_in_one_window_hears_nothing_in_another(
     private: Demo, browser: Browser
 ) -> None:
@@ -364,7 +362,7 @@ def short_tokens(
     running.stop()
 
 
-@ON_SQLITE
+@on_sqlite  # it starts a site of its own, and is not about the database
 async def test_a_page_outlives_its_tokens(short_tokens: Demo, browser: Browser) -> None:
     """It fetches fresh ones and recovers. It misses nothing, and never loads its list again."""
     async with windows(browser, short_tokens.url, "ana") as (page,):
@@ -430,7 +428,7 @@ def runs(process: int) -> bool:
     return Path(f"/proc/{process}").exists()
 
 
-@ON_SQLITE
+@on_sqlite  # it starts a site of its own, and is not about the database
 async def test_one_command_starts_the_demo_and_ctrl_c_ends_it(
     command: subprocess.Popen[str], browser: Browser
 ) -> None:
@@ -455,7 +453,7 @@ async def test_one_command_starts_the_demo_and_ctrl_c_ends_it(
     assert readiness(broker) is None
 
 
-@ON_SQLITE
+@on_sqlite  # it starts a site of its own, and is not about the database
 async def test_the_end_of_one_process_ends_the_demo(command: subprocess.Popen[str]) -> None:
     """Kill gunicorn, which leaves its workers. All processes end, and the last line says why."""
     output_until(command, "Ctrl-C")

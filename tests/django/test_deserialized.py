@@ -20,10 +20,13 @@ from reversion.admin import VersionAdmin
 from reversion.models import Version
 
 from tests.django.catalog.models import Armario, Lampara, Mueble, Sofa
+from tests.django.databases import smoke
 from tests.django.pieces import mueble, summaries
 from tests.django.test_admin import form, send
 from tests.django.test_mapping import VALUES
 from tests.django.test_saving import receiving
+
+pytestmark = smoke
 
 site = AdminSite(name="admin")
 site.register(Mueble, VersionAdmin)

@@ -12,10 +12,13 @@ from furniture_events.django.testing import capture_events
 from safedelete.config import HARD_DELETE
 
 from tests.django.catalog.models import Lampara, Mueble, Sofa
+from tests.django.databases import smoke
 from tests.django.overrides import override_mapping
 from tests.django.pieces import mueble, summaries
 from tests.django.showroom.models import Baul, Vitrina
 from tests.django.test_mapping import VALUES
+
+pytestmark = smoke
 
 AUTHOR = {"autor_username": "autor__username"}
 Make = Callable[[User], Any]

@@ -12,9 +12,12 @@ from furniture_events.django.models import OutboxEvent
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Banco, Mesa, Mueble, Sofa
+from tests.django.databases import smoke
 from tests.django.pieces import summaries
 from tests.django.test_mapping import VALUES
 from tests.django.test_saving import receiving
+
+pytestmark = smoke
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from furniture_events.django.leadership import AdvisoryLock, Lease
 from furniture_events.django.models import OutboxEvent, RelayLease
 from furniture_events.django.relay import Relay as ActiveRelay
 
-from tests.django.databases import on_postgres, on_sqlite
+from tests.django.databases import on_postgres, on_servers, smoke, with_lease
 from tests.django.overrides import override_setting
 from tests.django.pieces import mueble
 from tests.django.relays import Relay, answer_after, wait_for_events, wait_until_sent
@@ -29,23 +29,33 @@ StartRelay = Callable[..., Relay]
 StartServer = Callable[..., Server]
 
 
-def terminate_others() -> int:
+def end_others() -> int:
     """End the other connections to this database, as an operator does; return their number."""
     with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            return len(cursor.fetchall())
         cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT id FROM information_schema.processlist"
+            " WHERE db = database() AND id <> connection_id()"
         )
-        return len(cursor.fetchall())
+        others = cursor.fetchall()
+        for (other,) in others:
+            cursor.execute("KILL %s", [other])
+        return len(others)
 
 
+@smoke
 def test_a_standby_becomes_active_after_the_active_relay_is_killed(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
     """On PostgreSQL at once, elsewhere when the lease is over. No event is lost or doubled."""
     server = start_server()
     # An advisory lock has no lease. If PostgreSQL used the lease, this test would never end.
-    lease = 1 if connection.vendor == "sqlite" else NEVER
+    lease = NEVER if connection.vendor == "postgresql" else 3
     active = start_relay(URL=server.url, LEASE_SECONDS=lease)
     active.wait_for("relay_active")
     standby = start_relay(URL=server.url, LEASE_SECONDS=lease)
@@ -88,18 +98,21 @@ def test_a_standby_can_be_stopped(start_server: StartServer, start_relay: StartR
     assert "relay_standby" not in active.output
 
 
-@on_postgres
+@smoke
+@on_servers
 def test_a_relay_whose_connection_is_ended_connects_again(
     autor: User, database: str, start_server: StartServer, start_relay: StartRelay
 ) -> None:
-    """It takes the lock and listens again, so that commits wake it as before."""
+    """It becomes active and listens again, so that commits wake it as before."""
     server = start_server()
-    relay = start_relay(URL=server.url, WAKE="listen", POLL_SECONDS=NEVER)
+    listening = {"WAKE": "listen", "POLL_SECONDS": NEVER}
+    polling = {"WAKE": "poll", "POLL_SECONDS": 0.1}
+    relay = start_relay(URL=server.url, **(listening if database == "postgres" else polling))
     relay.wait_for("relay_active")
     with override_setting(WAKE="listen"):
         for times in (1, 2):
             save_and_see_each(autor, server, before=3 * (times - 1))
-            assert terminate_others() == 1
+            assert end_others() == 1
             relay.wait_for("relay_waits", times)
             relay.wait_for("relay_active", times + 1)
         save_and_see_each(autor, server, before=6)
@@ -141,7 +154,8 @@ def _can_become_active() -> bool:
         connection.close()
 
 
-@on_sqlite
+@smoke
+@with_lease
 def test_a_relay_that_slept_through_its_lease_stands_by(
     autor: User, database: str, start_server: StartServer, start_relay: StartRelay
 ) -> None:
@@ -162,7 +176,7 @@ def test_a_relay_that_slept_through_its_lease_stands_by(
     wait_until_sent()
 
 
-@on_sqlite
+@with_lease
 def test_a_relay_that_loses_its_lease_during_a_request_sends_no_more(
     autor: User, database: str, broker: loopback.Broker, start_relay: StartRelay
 ) -> None:
@@ -182,7 +196,8 @@ def test_a_relay_that_loses_its_lease_during_a_request_sends_no_more(
     assert OutboxEvent.objects.count() == 1
 
 
-@on_sqlite
+@smoke
+@with_lease
 def test_a_relay_that_stands_by_has_no_socket(database: str, tmp_path: Path) -> None:
     """Only the active relay listens for wake-ups."""
     with override_setting(WAKE_SOCKET=str(tmp_path / "relay.sock"), LEASE_SECONDS=0.01):
@@ -196,15 +211,15 @@ def test_a_relay_that_stands_by_has_no_socket(database: str, tmp_path: Path) -> 
         relay._close()
 
 
-@on_sqlite
+@with_lease
 def test_a_relay_that_seldom_polls_keeps_its_lease(
     autor: User, database: str, start_server: StartServer, start_relay: StartRelay
 ) -> None:
     """It renews its lease in time, so that the standby stays a standby."""
-    active = start_relay(POLL_SECONDS=NEVER, LEASE_SECONDS=1)
+    active = start_relay(POLL_SECONDS=NEVER, LEASE_SECONDS=3)
     active.wait_for("relay_active")
     expiries = [RelayLease.objects.get().expires_at]
-    standby = start_relay(LEASE_SECONDS=1)
+    standby = start_relay(LEASE_SECONDS=3)
     standby.wait_for("relay_standby")
     while expiries[-1] < expiries[0] + timedelta(seconds=2):
         lease = RelayLease.objects.get()
@@ -214,6 +229,7 @@ def test_a_relay_that_seldom_polls_keeps_its_lease(
     assert "relay_standby" not in active.output
 
 
+@smoke
 def test_a_lease_has_one_holder_until_it_is_over() -> None:
     """Its holder renews it and others wait. After its end, anyone can take it."""
     first, second = (Lease("default", timedelta(seconds=NEVER)) for _ in range(2))
@@ -230,6 +246,7 @@ def test_a_lease_has_one_holder_until_it_is_over() -> None:
     assert first.hold()
 
 
+@smoke
 def test_a_clock_that_is_set_back_makes_no_lease_longer() -> None:
     """The holder soon renews the lease by the new time, so that its standby waits no day."""
     lease = Lease("default", timedelta(seconds=0.2))

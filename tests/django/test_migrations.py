@@ -17,10 +17,10 @@ from furniture_events.django.models import OutboxEvent, OutboxRevocation
 from furniture_events.django.outbox import _LAST_MIGRATION
 
 from tests.django.catalog.models import Mueble
+from tests.django.databases import smoke
 from tests.django.pieces import mueble
 from tests.django.relays import site_environment
 from tests.django.test_publishing import FURNITURE
-from tests.support.postgres import Postgres
 from tests.support.server import ROOT, TIMEOUT, python_path
 
 SETTINGS = """
@@ -106,15 +106,6 @@ def manage(
     )
 
 
-@pytest.fixture
-def fresh(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, object]:
-    """Return a database without any table."""
-    if database == "postgres":
-        postgres: Postgres = request.getfixturevalue("postgres")
-        return postgres.create(f"fresh_{abs(hash(request.node.name))}")
-    return {**connection.settings_dict, "NAME": str(tmp_path / "fresh.db")}
-
-
 def test_a_migration_without_the_dependency_says_what_is_missing(
     fresh: dict[str, object], tmp_path: Path
 ) -> None:
@@ -129,6 +120,7 @@ def test_a_migration_without_the_dependency_says_what_is_missing(
     )
 
 
+@smoke
 def test_a_migration_with_the_dependency_publishes(
     fresh: dict[str, object], tmp_path: Path
 ) -> None:
@@ -161,6 +153,7 @@ def no_outbox(db: None) -> Iterator[None]:
     rename("no_", "")
 
 
+@smoke
 def test_a_database_without_an_outbox_is_named(autor: User, no_outbox: None) -> None:
     """By each way to write into the outbox. The row is rolled back."""
     for work in (

@@ -12,8 +12,11 @@ from furniture_events.django import bulk, publish
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Estante, Silla
+from tests.django.databases import smoke
 from tests.django.pieces import summaries
 from tests.django.test_mapping import VALUES
+
+pytestmark = smoke
 
 MODELS = pytest.mark.parametrize("model", [Silla, Estante])
 

@@ -14,10 +14,13 @@ from django.db.models.signals import m2m_changed, post_save
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Acabado, Armario, Coleccion, Herraje, Montaje
+from tests.django.databases import smoke
 from tests.django.overrides import override_setting
 from tests.django.pieces import summaries
 from tests.django.test_mapping import VALUES
 from tests.django.test_saving import receiving
+
+pytestmark = smoke
 
 Things = dict[str, Any]
 
@@ -146,6 +149,9 @@ def test_a_relation_that_the_other_model_defines_is_published(things: Things) ->
 
     assert collections(lambda: nueva.armarios.set([one])) == [("updated", "uno", ["nueva"])]
     assert collections(lambda: two.coleccion_set.add(nueva)) == [("updated", "dos", ["nueva"])]
+    (former,) = serializers.deserialize("json", serializers.serialize("json", [nueva]))
+    nueva.armarios.set([two])
+    assert collections(former.save) == [("updated", "uno", ["nueva"])]
     assert collections(nueva.delete) == [("updated", "dos", []), ("updated", "uno", [])]
 
 

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import loopback
@@ -25,7 +24,7 @@ from furniture_events.django.publishing import publish
 from furniture_events.django.relay import rounds
 
 from tests.django.catalog.models import Mueble
-from tests.django.databases import on_postgres
+from tests.django.databases import on_postgres, on_servers, smoke
 from tests.django.pieces import mueble
 from tests.django.relays import (
     Relay,
@@ -35,7 +34,6 @@ from tests.django.relays import (
     wait_for_events,
     wait_until_sent,
 )
-from tests.support.postgres import Postgres
 from tests.support.server import Server, wait_until
 
 StartRelay = Callable[..., Relay]
@@ -68,6 +66,7 @@ def events_of(piece: Mueble, events: list[dict[str, Any]]) -> list[tuple[str, in
     ]
 
 
+@smoke
 def test_committed_events_arrive_in_the_order_of_each_piece(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
@@ -104,6 +103,7 @@ def test_a_batch_holds_one_event_of_a_piece() -> None:
     assert rounds([]) == []
 
 
+@smoke
 def test_the_oldest_events_are_read_within_bounds(autor: User) -> None:
     """The number and the length are bounded. An event over the length is read alone."""
     for nombre in ("a", "b", "ñ" * 200, "d"):
@@ -142,7 +142,8 @@ def test_an_event_that_failed_temporarily_is_not_overtaken(
     assert [events[key]["furniture"]["ancho"] for key in broker.log] == [3, 1, 2]
 
 
-@on_postgres
+@smoke
+@on_servers
 def test_the_event_of_a_late_commit_is_published(
     autor: User,
     database: str,
@@ -177,6 +178,7 @@ def test_the_event_of_a_late_commit_is_published(
     assert names == ["pronto", "pronto", "tarde"]
 
 
+@smoke
 def test_a_permanently_refused_event_is_set_aside(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
@@ -423,15 +425,10 @@ def test_the_relay_waits_for_a_database_that_is_down(database: str) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--once"], ["--status"]])
 def test_a_database_without_an_outbox_is_reported_in_one_line(
-    options: list[str], database: str, request: pytest.FixtureRequest, tmp_path: Path
+    options: list[str], fresh: dict[str, Any]
 ) -> None:
     """The line says to migrate, and there is no traceback."""
-    if database == "postgres":
-        postgres: Postgres = request.getfixturevalue("postgres")
-        empty = postgres.create(f"empty{'_'.join(options).replace('-', '')}")
-    else:
-        empty = {**connection.settings_dict, "NAME": str(tmp_path / "empty.db")}
-    relay = Relay(*options, environment=site_environment(empty))
+    relay = Relay(*options, environment=site_environment(fresh))
     try:
         assert relay.wait() == 1
     finally:

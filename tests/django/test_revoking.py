@@ -25,6 +25,7 @@ from furniture_events.django.models import OutboxRevocation
 from furniture_events.django.page import describe
 
 from tests.django.catalog.models import Mueble
+from tests.django.databases import smoke
 from tests.django.overrides import override_setting
 from tests.django.pieces import mueble
 from tests.django.relays import Relay, wait_until_sent
@@ -48,6 +49,7 @@ def waiting() -> list[str]:
     return [row.sub for row in OutboxRevocation.objects.filter(error="")]
 
 
+@smoke
 def test_a_revocation_is_part_of_the_transaction(autor: User) -> None:
     """A rollback revokes nothing."""
     with pytest.raises(ZeroDivisionError), transaction.atomic():
@@ -111,6 +113,7 @@ def user(db: None) -> User:
     return User.objects.create_user("ana", password="first")
 
 
+@smoke
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_user_who_loses_something_is_revoked(user: User, change: Callable[[User], Any]) -> None:
     """Once. A rollback revokes nothing."""
@@ -138,6 +141,7 @@ def test_a_proxy_with_a_save_base_of_its_own_is_revoked(user: User) -> None:
     assert waiting() == [str(user.pk)]
 
 
+@smoke
 def test_a_user_whose_former_version_is_restored_is_revoked(user: User) -> None:
     """Once, and only if the version takes something from the user."""
     deactivate(user)
@@ -150,6 +154,7 @@ def test_a_user_whose_former_version_is_restored_is_revoked(user: User) -> None:
     assert waiting() == [str(user.pk)]
 
 
+@smoke
 @pytest.mark.parametrize("change", CHANGES[:-1])
 def test_the_revocation_and_the_change_are_one_transaction(
     user: User, change: Callable[[User], Any]
@@ -253,6 +258,7 @@ def status_of(url: str, token: str) -> int:
         return error.code
 
 
+@smoke
 def test_the_relay_names_a_time_after_the_commit(
     user: User, broker: loopback.Broker, start_relay: StartRelay
 ) -> None:

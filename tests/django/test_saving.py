@@ -18,11 +18,13 @@ from django.test.utils import CaptureQueriesContext
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Maker, Mueble, Pieza, Sofa
-from tests.django.databases import on_postgres, on_sqlite
+from tests.django.databases import on_servers, on_sqlite, smoke
 from tests.django.pieces import mueble, summaries
 from tests.django.test_mapping import VALUES
 from tests.django.test_transactions import in_own_connection
 from tests.support.server import TIMEOUT
+
+pytestmark = smoke
 
 
 @contextmanager
@@ -369,7 +371,7 @@ def test_a_failed_create_of_an_existing_row_publishes_nothing(autor: User) -> No
     assert events == []
 
 
-@on_postgres
+@on_servers
 def test_a_row_that_another_transaction_inserts_first_is_updated(
     autor: User, database: str
 ) -> None:

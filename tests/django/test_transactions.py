@@ -20,9 +20,11 @@ from furniture_events.django import bulk, outbox, publish
 from furniture_events.django.testing import capture_events
 
 from tests.django.catalog.models import Mueble, Nota, Sofa
-from tests.django.databases import on_postgres
+from tests.django.databases import on_postgres, on_servers, smoke
 from tests.django.pieces import mueble, summaries
 from tests.support.server import TIMEOUT, wait_until
+
+pytestmark = smoke
 
 
 def test_a_rolled_back_save_publishes_nothing(autor: User) -> None:
@@ -107,15 +109,21 @@ def in_own_connection(work: Callable[[], object]) -> Callable[[], None]:
     return run
 
 
+_COUNTING_WAITS = {
+    "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
+    "mysql": "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'",
+}
+
+
 def race(first: Callable[[], object], second: Callable[[], object]) -> None:
     """Do the second in another thread, while the first has written and not committed."""
 
     def is_blocked() -> bool:
-        if connection.vendor != "postgresql":
+        if connection.vendor == "sqlite":
             return True
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            return bool(cursor.fetchone()[0])
+            cursor.execute(_COUNTING_WAITS[connection.vendor])
+            return int(cursor.fetchone()[-1]) > 0
 
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
@@ -176,7 +184,7 @@ def test_many_writers_of_one_piece_publish_in_the_order_of_commits(autor: User) 
     assert [event["furniture"]["ancho"] for event in events] == list(range(1, 21))
 
 
-@on_postgres
+@on_servers
 def test_a_late_commit_is_read_from_the_outbox(autor: User, database: str) -> None:
     """The outbox is read from its start, so a row before an earlier read one is found."""
     with transaction.atomic():
@@ -188,6 +196,23 @@ def test_a_late_commit_is_read_from_the_outbox(autor: User, database: str) -> No
             pool.submit(connections.close_all).result(TIMEOUT)
     late, last = outbox.waiting("default")
     assert (late.pk < early, last.pk) == (True, early)
+
+
+@on_servers
+def test_the_outbox_is_drained_while_a_transaction_is_open(autor: User, database: str) -> None:
+    """The relay waits for no row that is not committed yet, whatever it deletes."""
+    for _ in range(3):
+        mueble(autor).save()
+
+    def drain() -> None:
+        outbox.delete(outbox.oldest("default", 10, 10_000), "default")
+
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        mueble(autor, nombre="late").save()
+        pool.submit(in_own_connection(drain)).result(TIMEOUT)
+    assert [row.furniture_id for row in outbox.waiting("default")] == [
+        str(Mueble.objects.get(nombre="late").pk)
+    ]
 
 
 def test_each_database_has_its_own_outbox(autor: User, other_site: str) -> None:
@@ -225,7 +250,7 @@ def test_a_row_that_refers_to_a_locked_piece_can_be_written(autor: User, databas
         pool.submit(in_own_connection(lambda: Nota.objects.create(mueble=piece))).result(TIMEOUT)
 
 
-@on_postgres
+@on_servers
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from furniture_events.django.conf import config
 from furniture_events.django.wakeups import WakeNotifications, WakeSocket, wake_relay
 
-from tests.django.databases import on_postgres
+from tests.django.databases import on_postgres, smoke
 from tests.django.overrides import override_setting
 from tests.django.pieces import mueble
 from tests.django.relays import Relay, wait_for_events, wait_until_sent
@@ -35,6 +35,7 @@ def save_and_see_each(autor: User, server: Server, before: int = 0) -> None:
         wait_until_sent()
 
 
+@smoke
 def test_a_commit_on_the_host_wakes_the_relay(
     autor: User, start_server: StartServer, start_relay: StartRelay
 ) -> None:
@@ -44,6 +45,7 @@ def test_a_commit_on_the_host_wakes_the_relay(
     save_and_see_each(autor, server)
 
 
+@smoke
 def test_a_rollback_wakes_no_relay(autor: User, tmp_path: Path) -> None:
     """The wake-up comes at the commit, and not before."""
     with override_setting(WAKE_SOCKET=str(tmp_path / "relay.sock")):
@@ -79,6 +81,7 @@ def roll_back_a_save(autor: User) -> None:
         raise ZeroDivisionError
 
 
+@smoke
 def test_a_commit_wakes_the_relay_once(autor: User, tmp_path: Path) -> None:
     """A transaction has one callback, for any number of events and rolled back savepoints."""
     with override_setting(WAKE_SOCKET=str(tmp_path / "relay.sock")):

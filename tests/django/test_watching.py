@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from furniture_events.django.models import OutboxEvent
 
 from tests.django.catalog.models import Mueble
+from tests.django.databases import smoke
 from tests.django.overrides import override_setting
 from tests.django.pieces import mueble
 from tests.django.relays import Relay, wait_until_sent
@@ -31,6 +32,7 @@ def findings() -> list[CheckMessage]:
     return [it for it in found if it.id == "furniture_events.W010"]
 
 
+@smoke
 def test_status_counts_the_rows(autor: User) -> None:
     """For a health check of the site."""
     assert furniture_events.django.status() == (0, None, 0, None)

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from tests.support import browser
+from tests.support.live_page import becomes
 from tests.support.nginx import configured
 from tests.support.raw import plain, raw_socketio
 from tests.support.server import TIMEOUT, Server
@@ -90,22 +91,24 @@ async def test_without_the_header_it_would_store_them(url: str) -> None:
 async def test_the_page_works_below_a_prefix(url: str) -> None:
     """In Chromium. Its links and its examples have the prefix."""
     failed = []
-    async with browser.page() as page:
+    async with browser.page(locale="en") as page:
         page.set_default_timeout(TIMEOUT * 1000)
         page.on("response", lambda it: failed.append(it.url) if it.status >= 400 else None)
-        await page.goto(f"{url}/")
-        await page.get_by_role("status").get_by_text("live", exact=True).wait_for()
-        text = await page.inner_text("dl")
-        client = page.get_by_role("link", name="socket.io/socket.io.js")
+        await page.goto(f"{url}/#conectar")
+        await becomes(page, "live")
+        texts = await page.locator("#view-connect code").all_text_contents()
+        client = page.get_by_role("link", name="/socket.io/socket.io.js")
         async with page.expect_response("**/socket.io.js") as response:
             await client.click()
         assert (await response.value).ok
     assert failed == []
+    text = "\n".join(texts)
     origin = url.removesuffix(PREFIX)
     assert f'io("{origin}", {{ path: "{PREFIX}/socket.io/" }})' in text
-    assert f"wscat -c {url.replace('http', 'ws')}/" in text
+    assert f"wscat -c {url.replace('http', 'ws')}" in text
     assert f"curl -N {url}/api/stream" in text
     assert f"curl {url}/api/events" in text
+    assert f'Producer("{url}")' in text
 
 
 async def test_clients_connect_below_a_prefix(url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
@@ -43,17 +44,23 @@ async def chromium(*, without_default: str | None = None) -> AsyncIterator[Brows
 
 
 @asynccontextmanager
-async def page() -> AsyncIterator[Page]:
-    """Open an empty page in a new browser. An error in the page fails the test."""
-    async with chromium() as browser, windows(browser, 1) as (opened,):
+async def page(**options: Any) -> AsyncIterator[Page]:
+    """Open an empty page in a new browser; see ``windows``."""
+    async with chromium() as browser, windows(browser, 1, **options) as (opened,):
         yield opened
 
 
 @asynccontextmanager
-async def windows(browser: Browser, count: int) -> AsyncIterator[list[Page]]:
-    """Open empty pages in a browser, each with its own cookies. An error fails the test."""
+async def windows(browser: Browser, count: int, **options: Any) -> AsyncIterator[list[Page]]:
+    """Open empty pages in a browser, each with its own cookies. An error fails the test.
+
+    Args:
+        browser: a running one.
+        count: the number of pages.
+        options: Playwright's options of a context, such as ``locale`` and ``color_scheme``.
+    """
     errors: list[str] = []
-    contexts = [await browser.new_context() for _ in range(count)]
+    contexts = [await browser.new_context(**options) for _ in range(count)]
     try:
         for each in contexts:
             each.on("weberror", lambda found: errors.append(str(found.error)))

@@ -26,6 +26,8 @@ export interface Change<F extends Furniture = Furniture> {
   readonly events: readonly FurnitureEvent<F>[];
   /** Events that arrived while the list was loaded, and that the list shows already. */
   readonly shown: readonly FurnitureEvent<F>[];
+  /** The offset up to which the page is now; undefined if the list came without one. */
+  readonly position: string | undefined;
 }
 
 export interface FeedEvents<F extends Furniture> {
@@ -152,8 +154,9 @@ export function makeFeed<F extends Furniture>(load: Load<F>, on: FeedEvents<F>):
 
   function flush(): void {
     if (needsList) return;
+    const position = held.at(-1)?.offset;
     const [, events] = take(0);
-    if (events.length) on.change({ items: undefined, events, shown: [] });
+    if (events.length) on.change({ items: undefined, events, shown: [], position });
   }
 
   function becomeCurrent(): void {
@@ -189,16 +192,18 @@ export function makeFeed<F extends Furniture>(load: Load<F>, on: FeedEvents<F>):
     apply(loaded);
   }
 
-  function apply({ items, since: position }: Loaded<F>): void {
+  function apply({ items, since: loaded }: Loaded<F>): void {
+    const position = loaded ?? undefined;
     const count = shownBy(position);
+    const last = held.at(-1)?.offset ?? position;
     const [shown, events] = take(count);
     if (count >= 0) {
       needsList = false;
-      on.change({ items, events, shown });
+      on.change({ items, events, shown, position: last });
       if (isReady) becomeCurrent();
       return;
     }
-    on.change({ items, events: [], shown: [] });
+    on.change({ items, events: [], shown: [], position });
     if (position) {
       needsList = false;
       since = position;
@@ -211,7 +216,7 @@ export function makeFeed<F extends Furniture>(load: Load<F>, on: FeedEvents<F>):
   }
 
   /** Return how many held events a list shows; -1 if the held events are not what it lacks. */
-  function shownBy(position: string | null | undefined): number {
+  function shownBy(position: string | undefined): number {
     if (!position) return isWhole ? 0 : -1;
     if (position === heldAfter) return 0;
     return held.findIndex(({ offset }) => offset === position) + 1 || -1;

@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy
 from parler.models import TranslatableModel, TranslatedFields
@@ -29,6 +30,14 @@ class Baul(SafeDeleteModel, Furniture):
     """A piece whose delete only marks its row (safedelete)."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+
+
+class Cojin(Furniture):
+    """A piece that the database deletes with its author, since Django 6.1. It is not mapped."""
+
+    autor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, getattr(models, "DB_CASCADE", models.CASCADE)
+    )
 
 
 class Jarron(Furniture):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,33 @@ async def test_a_file_carries_the_policy_of_the_page() -> None:
     app = web.Application()
     Pages().add_routes(app)
     async with TestClient(TestServer(app)) as client:
-        response = await client.get("/live.js")
+        response = await client.get("/page/main.js")
     policy = response.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("is_newer", [True, False])
+async def test_the_built_page_is_served_unless_a_source_is_newer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_newer: bool
+) -> None:
+    """A developer who changes a source sees the change."""
+    for name, texts in {
+        "PAGE": ("main.js", "page.css"),
+        "FURNITURE_CLIENT": ("page.js", "page.css"),
+    }.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.setattr(pages, name, folder)
+        seconds = 2000 if (name == "PAGE") == is_newer else 1000
+        for text in texts:
+            (folder / text).write_text(name)
+            os.utime(folder / text, (seconds, seconds))
+    app = web.Application()
+    Pages().add_routes(app)
+    async with TestClient(TestServer(app)) as client:
+        served = {
+            await (await client.get(f"/page/{name}")).text() for name in ("main.js", "page.css")
+        }
+    assert served == {"PAGE" if is_newer else "FURNITURE_CLIENT"}

@@ -147,8 +147,10 @@ def _created(furniture: Iterable[Furniture | None]) -> list[tuple[str, Furniture
 
 def _locked_keys(rows: "QuerySet[Any]", mapper: Mapper) -> list[Any]:
     # A separate query, because a database cannot lock the rows of a distinct or sliced query.
-    chosen = rows_of(mapper.model, rows.db).filter(pk__in=rows.values(_key_name(mapper)))
-    return list(lock(chosen))
+    keys: Any = rows.values_list(_key_name(mapper), flat=True)
+    if rows.query.is_sliced and not connections[rows.db].features.allow_sliced_subqueries_with_in:
+        keys = list(keys)  # MariaDB and MySQL allow no slice in a subquery
+    return list(lock(rows_of(mapper.model, rows.db).filter(pk__in=keys)))
 
 
 def _listed(keys: Sequence[Any], mapper: Mapper, using: str) -> Any:

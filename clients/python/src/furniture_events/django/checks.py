@@ -22,6 +22,7 @@ W007 a column whose class never keeps to the contract's rule for the field
 W008 a column whose text may be blank or too long for the contract's rule
 W009 a foreign key whose rows the database deletes, so that no event is published
 W010 events wait, and no relay is active (``check --database``)
+W011 MariaDB or MySQL with an isolation level in which a save may read an old row
 ==== ==============================================================================
 """
 
@@ -75,6 +76,7 @@ def check_setting(**_: object) -> list[CheckMessage]:
     if is_valid:
         found += _check_together(config())
         found += _check_routes(config(), mappers)
+        found += _check_isolation(mappers)
     return found
 
 
@@ -165,6 +167,21 @@ def _check_routes(setting: Config, mappers: Mapping[type[Model], Mapper]) -> Ite
                 f"Mapped models are written to the database {alias!r}, and the routers allow no "
                 "outbox there.",
                 f"Make allow_migrate({alias!r}, 'furniture_events') return True, then migrate.",
+            )
+
+
+def _check_isolation(mappers: Mapping[type[Model], Mapper]) -> Iterator[CheckMessage]:
+    """Check that a save reads the newest row. PostgreSQL makes the save fail otherwise."""
+    for alias in dict.fromkeys(router.db_for_write(model) for model in mappers):
+        connection = connections[alias]
+        level = connection.settings_dict["OPTIONS"].get("isolation_level", "read committed")
+        newest = str(level).lower() in {"read committed", "serializable"}
+        if connection.vendor == "mysql" and not newest:
+            yield _warning(
+                11,
+                f"DATABASES[{alias!r}] has the isolation_level {level!r}: a save may read a row as "
+                "it was before another commit, and then not publish its change.",
+                "Remove isolation_level from OPTIONS: Django's default is 'read committed'.",
             )
 
 

@@ -51,8 +51,8 @@ _UNDEFINED_TABLE = {"42P01", 1146}
 _migrating: set[str] = set()
 """The databases that ``migrate`` migrates now, until the outbox was seen there."""
 
-_INSERT_ROWS = 500
-"""How many rows one INSERT has at most."""
+_STATEMENT_ROWS = 500
+"""How many rows one INSERT or DELETE has at most."""
 
 
 def exists(using: str) -> bool:
@@ -117,7 +117,7 @@ def append(events: Sequence[ChangeEvent], using: str) -> None:
     """
     with _explaining_missing_tables(using):
         OutboxEvent.objects.using(using).bulk_create(
-            [_row(event) for event in events], batch_size=_INSERT_ROWS
+            [_row(event) for event in events], batch_size=_STATEMENT_ROWS
         )
     wake_relay(using)
 
@@ -187,9 +187,24 @@ def oldest_revocations(using: str, max_rows: int) -> list[OutboxRevocation]:
 
 
 def delete(rows: Collection[Row], using: str) -> None:
-    """Delete rows of one table that the broker has acknowledged."""
+    """Delete rows of one table, and wait for no row of an open transaction."""
+    keys = [row.pk for row in rows]
     for model in {type(row) for row in rows}:
-        model._base_manager.using(using).filter(pk__in=[row.pk for row in rows]).delete()
+        if connections[using].vendor != "mysql":
+            model._base_manager.using(using).filter(pk__in=keys).delete()
+            continue
+        for start in range(0, len(keys), _STATEMENT_ROWS):
+            _delete_by_join(model, keys[start : start + _STATEMENT_ROWS], using)
+
+
+def _delete_by_join(model: type[Row], keys: Sequence[int], using: str) -> None:
+    """Delete rows on MariaDB, which for ``IN`` reads the whole table and waits for locked rows."""
+    connection = connections[using]
+    table = connection.ops.quote_name(model._meta.db_table)
+    chosen = " UNION ALL ".join(["SELECT %s AS id", *["SELECT %s"] * (len(keys) - 1)])
+    join = f"({chosen}) AS chosen STRAIGHT_JOIN {table} ON {table}.id = chosen.id"
+    with connection.cursor() as cursor:
+        cursor.execute(f"DELETE {table} FROM {join}", keys)
 
 
 def refuse(row: Row, error: str, using: str) -> None:

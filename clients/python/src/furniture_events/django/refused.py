@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 
 from furniture_events._contract import CREATED, DELETED, UPDATED
+from furniture_events.django import outbox
 from furniture_events.django.mapping import Lookups, Mapper, mappers, read, rows_of
 from furniture_events.django.models import OutboxEvent
 from furniture_events.django.publishing import publish
@@ -26,16 +27,17 @@ def publish_as_now(rows: "QuerySet[OutboxEvent]") -> tuple[int, list[str]]:
         row does not exist or cannot be published, and its events stay.
     """
     refused = rows.exclude(error="").exclude(type=DELETED).order_by("id")
-    types: dict[str, set[str]] = {}
-    for furniture_id, type in refused.values_list("furniture_id", "type"):
-        types.setdefault(furniture_id, set()).add(type)
+    # Compared here, because a database may ignore case: to MariaDB, "mesa-a" is "mesa-A".
+    pieces: dict[str, dict[int, str]] = {}
+    for key, furniture_id, type in refused.values_list("pk", "furniture_id", "type"):
+        pieces.setdefault(furniture_id, {})[key] = type
     others = []
-    for furniture_id, piece_types in types.items():
+    for furniture_id, events in pieces.items():
         # If the broker does not know the piece, a page may not expect an update of it.
-        type = CREATED if CREATED in piece_types else UPDATED
-        if not _replace(refused.filter(furniture_id=furniture_id), type, furniture_id):
+        type = CREATED if CREATED in events.values() else UPDATED
+        if not _replace(refused.filter(pk__in=list(events)), type, furniture_id):
             others.append(furniture_id)
-    return len(types) - len(others), others
+    return len(pieces) - len(others), others
 
 
 def _replace(events: "QuerySet[OutboxEvent]", type: str, furniture_id: str) -> bool:
@@ -44,9 +46,9 @@ def _replace(events: "QuerySet[OutboxEvent]", type: str, furniture_id: str) -> b
             piece = _find(furniture_id, events.db)
             if piece is None:
                 return False
-            keys = list(events.values_list("pk", flat=True))
+            replaced = list(events)
             publish(type, piece, using=events.db)
-            OutboxEvent.objects.using(events.db).filter(pk__in=keys).delete()
+            outbox.delete(replaced, events.db)
     except Exception:  # noqa: BLE001 - a project's function may raise anything
         return False
     return True

@@ -68,7 +68,9 @@ class _Relation(Reach):
 
     def watch(self) -> None:
         for manager in self._managers:
-            for name in ("add", "clear", "remove", "set"):
+            # Since Django 6.1, `set` and deserialized objects call `set_base`.
+            setter = "set_base" if hasattr(manager, "set_base") else "set"
+            for name in ("add", "clear", "remove", setter):
                 wrap_method(manager, name, self._publishing_manager, self.mark)
         for_each_class(self._through, self._watch_rows)
         watch_deserialized(self._saving_row, self.mark)
@@ -85,11 +87,12 @@ class _Relation(Reach):
     def _publishing_manager(self, original: Method) -> Method:
         @wraps(original)
         def change(manager: Any, *given: Any, **options: Any) -> None:
-            if original.__name__ == "set":
+            sets = original.__name__ in {"set", "set_base"}
+            if sets:
                 given = tuple(given[0] if given else options.pop("objs"))
             using = router.db_for_write(manager.through, instance=manager.instance)
             with self.publishing(self._changed_by(manager, given, using), using):
-                original(manager, *([given] if original.__name__ == "set" else given), **options)
+                original(manager, *([given] if sets else given), **options)
 
         return change
 

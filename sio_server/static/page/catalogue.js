@@ -1,0 +1,219 @@
+/* The catalogue: the grid of cards, and how a change enters it. */
+
+import { $, calm, el } from "./dom.js";
+import { cardFor } from "./card.js";
+import { wallFor } from "./figure.js";
+import { t } from "./words.js";
+
+/** How long a change stays shown, in milliseconds. */
+const HOLD_MS = 6_000;
+/** In busy times, so many new cards enter at once, at this pace. More than a screen of them is drawn anew. */
+const BUSY_MOVE_MS = 350, BUSY_CARDS = 2, MAX_WAITING_CARDS = 20;
+const LEAVE_MS = 1_700, LEAVE_CALM_MS = 2_400;
+/** The cards at first, and with each "more". */
+const FIRST_CARDS = 60, MORE_CARDS = 120;
+/** So many cards are made in one frame. */
+const CARDS_A_FRAME = 6;
+/** Above this many cards, or changes in a frame, the neighbours do not slide. */
+const MAX_SLIDING = 40, MAX_SLIDING_CHANGES = 3;
+
+/**
+ * Make the grid.
+ * @param source {pieces(): the present pieces, by id; matches(piece); material(): the filter's}
+ */
+export function makeCatalogue(source) {
+  const list = $("pieces");
+  const cards = new Map();
+  let wall = wallFor([]);
+  /** The changes that are shown for a while, by piece, and the cards that are about to leave. */
+  const held = new Map(), leaving = new Set();
+  /** In busy times: changes of the grid's order, by piece, and cards that leave it. */
+  const moves = new Set(), leavers = new Set();
+  let limit = FIRST_CARDS, drawing = 0, sizes = {}, moving = 0;
+
+  const look = () => ({ wall, material: source.material() });
+
+  /** Make the card of a piece, with its change if that is recent. */
+  function make(piece) {
+    const change = held.get(piece.furniture_id);
+    if (change && change.until > performance.now()) return cardFor(piece, look(), change);
+    held.delete(piece.furniture_id);
+    return cardFor(piece, look());
+  }
+
+  /** The newest pieces first. */
+  const found = () => [...source.pieces().values()].filter(source.matches).reverse();
+
+  /** Read the sizes of tiles from the style sheet, which has others for wide screens. */
+  function readSizes() {
+    const style = getComputedStyle(list), pixels = (name, other) => Number.parseFloat(style.getPropertyValue(name)) || other;
+    sizes = { width: pixels("--col", 152), height: pixels("--tile-height", 200), numbers: document.body.classList.contains("is-few") };
+  }
+
+  /** Choose the wall; return whether it is another one, so that all cards must be drawn again. */
+  function layOut() {
+    const count = source.pieces().size, body = document.body.classList, look = count > FIRST_CARDS ? "is-compact" : count > 0 && count < 4 ? "is-few" : "";
+    if (sizes.look !== look) {
+      for (const name of ["is-compact", "is-few"]) body.toggle(name, name === look);
+      readSizes();
+      sizes.look = look;
+    }
+    const next = wallFor([...source.pieces().values()], sizes), isOther = JSON.stringify(next) !== JSON.stringify(wall);
+    wall = next;
+    return isOther;
+  }
+
+  /** Draw all cards again, a few in each frame. Cards of the same pieces keep the focus. */
+  function render() {
+    layOut();
+    const focused = list.contains(document.activeElement) ? document.activeElement.closest("[data-id]")?.dataset.id : null;
+    const pieces = found(), turn = ++drawing;
+    cards.clear();
+    moves.clear();
+    let at = 0;
+    const some = () => {
+      if (turn !== drawing) return;
+      const made = pieces.slice(at, Math.min(at + CARDS_A_FRAME, limit)).filter((piece) => !cards.has(piece.furniture_id)).map((piece) => {
+        const card = make(source.pieces().get(piece.furniture_id) ?? piece);
+        cards.set(piece.furniture_id, card);
+        return card;
+      });
+      if (at === 0) list.replaceChildren(...made);
+      else list.append(...made);
+      at += CARDS_A_FRAME;
+      if (at < Math.min(pieces.length, limit)) requestAnimationFrame(some);
+      else {
+        rest(pieces.length);
+        if (focused) cards.get(focused)?.querySelector("button")?.focus();
+      }
+    };
+    some();
+  }
+
+  function rest(count = found().length) {
+    list.querySelector(".rest")?.remove();
+    if (count <= limit) return;
+    const show = () => {
+      limit += MORE_CARDS;
+      render();
+    };
+    list.append(el("li", { class: "rest" }, el("button", { type: "button", class: "button plain", on: { click: show } }, t("more_pieces", count - limit))));
+  }
+
+  /** Let the neighbours of a change slide to their new places, if that is quiet to look at. */
+  function slide(mutate, isQuiet) {
+    if (calm.matches || document.hidden || !isQuiet || list.children.length > MAX_SLIDING) return mutate();
+    const before = new Map([...list.children].map((card) => [card, card.getBoundingClientRect()]));
+    mutate();
+    for (const [card, from] of before) {
+      if (!card.isConnected) continue;
+      const to = card.getBoundingClientRect(), x = from.left - to.left, y = from.top - to.top;
+      if (to.top > innerHeight + 200 || to.bottom < -200) continue;
+      // Along a row a card slides. To another row it does not fly across the others: it fades in.
+      if (Math.abs(y) > 4) card.animate([{ opacity: 0 }, { opacity: 1 }], { duration: 280, easing: "ease-out" });
+      else if (x) card.animate([{ transform: `translateX(${x}px)` }, { transform: "none" }], { duration: 320, easing: "cubic-bezier(.2,.7,.2,1)" });
+    }
+  }
+
+  function replace(id, fresh) {
+    const card = cards.get(id), isHeld = card?.contains(document.activeElement);
+    card?.replaceWith(fresh);
+    cards.set(id, fresh);
+    if (isHeld) fresh.querySelector("button")?.focus();
+  }
+
+  function settle(id) {
+    setTimeout(() => {
+      const piece = source.pieces().get(id);
+      if (cards.has(id) && piece && held.get(id)?.until <= performance.now()) replace(id, make(piece));
+    }, HOLD_MS + 50);
+  }
+
+  function leave(id, piece, was) {
+    const gone = cardFor(was ?? piece, look(), { state: "is-gone" });
+    cards.get(id).replaceWith(gone);
+    cards.delete(id);
+    held.delete(id);
+    leaving.add(gone);
+    setTimeout(() => {
+      leaving.delete(gone);
+      if (isBusy()) moveLater(() => leavers.add(gone));
+      else if (!leaving.size && layOut()) render();
+      else slide(() => gone.remove(), true);
+    }, calm.matches ? LEAVE_CALM_MS : LEAVE_MS);
+  }
+
+  /** In busy times the order of the grid changes at a steady pace: each change moves all cards. */
+  function moveLater(note) {
+    note();
+    moving ||= setTimeout(() => {
+      moving = 0;
+      for (const card of leavers) card.remove();
+      leavers.clear();
+      if (moves.size > MAX_WAITING_CARDS) return render();
+      for (const id of [...moves].slice(0, BUSY_CARDS)) {
+        const piece = source.pieces().get(id);
+        moves.delete(id);
+        if (piece && !cards.has(id) && source.matches(piece)) enter(id, make(piece), false);
+      }
+      if (moves.size) return moveLater(() => {});
+      return rest();
+    }, BUSY_MOVE_MS);
+  }
+
+  function enter(id, fresh, isQuiet) {
+    slide(() => list.prepend(fresh), isQuiet);
+    cards.set(id, fresh);
+    settle(id);
+    if (cards.size <= limit) return;
+    let last = list.lastElementChild;
+    while (last && !cards.has(last.dataset.id)) last = last.previousElementSibling;
+    cards.delete(last?.dataset.id);
+    last?.remove();
+  }
+
+  const isBusy = () => document.body.classList.contains("is-busy");
+
+  /** Show changes: {event, was, isGone} each. Several of one piece are shown as one. */
+  function update(entries) {
+    if (!entries.length) return;
+    const last = new Map();
+    for (const entry of entries) {
+      const id = entry.event.furniture.furniture_id;
+      last.set(id, { ...entry, was: last.has(id) ? last.get(id).was : entry.was });
+    }
+    for (const [id, { event, was }] of last)
+      if (event.type !== "furniture_deleted") held.set(id, { was, state: was ? "is-changed" : "is-new", until: performance.now() + HOLD_MS });
+    // Another scale draws all cards again; but first, a card that leaves is seen to leave.
+    const leaves = [...last].some(([id, { event }]) => event.type === "furniture_deleted" && cards.has(id));
+    if ((isBusy() || !(leaves || leaving.size)) && layOut()) {
+      for (const id of last.keys()) settle(id);
+      return render();
+    }
+    const isQuiet = last.size <= MAX_SLIDING_CHANGES && !isBusy();
+    for (const [id, { event, was, isGone }] of last) {
+      const piece = event.furniture, isShown = !isGone && source.matches(piece), card = cards.get(id);
+      if (event.type === "furniture_deleted") {
+        if (card) leave(id, piece, was);
+        continue;
+      }
+      if (!card && isShown && (!was || cards.size < limit)) {
+        if (isBusy()) moveLater(() => moves.add(id));
+        else enter(id, make(piece), isQuiet);
+      } else if (card) {
+        const fresh = make(piece);
+        replace(id, fresh);
+        if (isShown) settle(id);
+        // It no longer matches: first show why, then let it go.
+        else setTimeout(() => cards.get(id) === fresh && leave(id, piece), HOLD_MS / 2);
+      }
+    }
+    rest();
+  }
+
+  addEventListener("resize", () => {
+    sizes = {};
+    if (layOut()) render();
+  });
+  return { render, update, found: () => found().length, band: () => wall.band };
+}
