@@ -8,7 +8,7 @@ from collections.abc import Callable
 from playwright.async_api import Page, Route
 
 from tests.django.databases import on_sqlite
-from tests.django.live_site import KEY, close_connections, create, running, save, write_silently
+from tests.django.live_site import KEY, create, running, save, write_silently
 from tests.support.browser import page as new_page
 from tests.support.server import ROOT, TIMEOUT, Server
 
@@ -65,4 +65,3 @@ async def test_the_htmx_recipe_keeps_a_list_current(start_server: Callable[..., 
             await create("Arca")
             await shows(page, "Arca", "Cama", "Cama")
         assert site.requests["pages"] < 10
-    await close_connections()

@@ -25,7 +25,6 @@ from tests.django.live_site import (
     SECRET,
     TAG,
     Site,
-    close_connections,
     create,
     delete,
     opened,
@@ -73,7 +72,6 @@ async def record_changes(browser: Browser, site: Site, url: str) -> list[list[An
         await delete(mesa)
         await page.wait_for_function("told.some(([name]) => name === 'deleted')")
         told: list[list[Any]] = await page.evaluate("told")
-    await close_connections()
     assert site.requests["parts"] == 0
     return told
 
@@ -129,7 +127,6 @@ async def test_a_strict_policy_allows_the_page(site: Site, browser: Browser) -> 
         await create("Mesa")
         await page.get_by_text("Mesa").wait_for()
         assert problems == []
-    await close_connections()
 
 
 def tag(request: HttpRequest, **context: Any) -> str:

@@ -14,7 +14,6 @@ from tests.django.live_site import (
     KEY,
     SECRET,
     Site,
-    close_connections,
     create,
     delete,
     opened,
@@ -36,13 +35,6 @@ async def browser() -> AsyncIterator[Browser]:
     """Run a browser."""
     async with chromium() as running:
         yield running
-
-
-@pytest_asyncio.fixture(autouse=True, loop_scope="module")
-async def connections_end() -> AsyncIterator[None]:
-    """Close the database connections of the test's thread."""
-    yield
-    await close_connections()
 
 
 @pytest.fixture
