@@ -29,8 +29,9 @@ from tests.support.server import ROOT, TIMEOUT, free_ports, readiness, wait_unti
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # the browser's
 
-SHOWN = """() => [...document.querySelectorAll("#muebles tr")].map(row =>
-  [row.dataset.id, ...[...row.querySelectorAll("[data-field]")].map(cell => cell.textContent)])"""
+SHOWN = """() => [...document.querySelectorAll("tbody tr")].map(row => [row.dataset.furnitureId,
+  ...[...row.querySelectorAll("strong, p, td:not(:first-child):not(.actions)")]
+    .map(cell => cell.textContent)])"""
 
 CREATE = """
 from catalog.models import Mueble
@@ -112,7 +113,7 @@ async def windows(browser: Browser, url: str, *users: str | None) -> AsyncIterat
 
 async def wait_until_live(page: Page) -> None:
     """Wait until the page shows that it is live."""
-    await page.locator("#state.live").wait_for()
+    await page.locator("[data-furniture-state=live]").wait_for()
 
 
 async def submit(page: Page, **values: str) -> None:
@@ -200,7 +201,7 @@ async def test_changes_in_the_admin_appear_in_the_list(demo: Demo, browser: Brow
 
 RECORD_TEXT = """() => {
   window.recorded = "";
-  const list = document.getElementById("muebles");
+  const list = document.querySelector("tbody");
   new MutationObserver(() => { recorded += list.textContent; }).observe(list, { childList: true });
 }"""
 
@@ -308,7 +309,7 @@ async def test_a_page_without_a_position_loads_its_list_again(demo: Demo, browse
         demo.broker.kill()
         demo.restart_site()
         await visitor.goto(demo.url)
-        assert '"since": null' in await visitor.content()
+        assert "data-since" not in await visitor.content()
         with no_reload(visitor):
             demo.script(CHANGE_WITHOUT_EVENT.format(502))
             demo.start_broker()
@@ -364,18 +365,18 @@ def short_tokens(
 
 @on_sqlite  # it starts a site of its own, and is not about the database
 async def test_a_page_outlives_its_tokens(short_tokens: Demo, browser: Browser) -> None:
-    """It fetches fresh ones and recovers. It misses nothing, and never loads its list again."""
+    """It fetches fresh ones, and misses nothing. It loads its list only for the events."""
     async with windows(browser, short_tokens.url, "ana") as (page,):
         fetched: list[str] = []
         page.on("request", lambda it: fetched.append(it.url) if it.resource_type == "fetch" else 0)
         names = iter(range(1000))
         with no_reload(page):
-            while len(fetched) < 3:
+            while fetched.count(f"{short_tokens.url}/furniture-events/") < 3:
                 name = f"con ficha {next(names)}"
                 short_tokens.script(f"{CREATE}\ncreate({name!r})")
                 await page.get_by_text(name, exact=True).wait_for()
             await wait_until_equal(short_tokens, page)
-        assert set(fetched) == {f"{short_tokens.url}/furniture-events/"}
+        assert fetched.count(f"{short_tokens.url}/") <= next(names)
 
 
 @pytest.fixture

@@ -86,6 +86,9 @@ async def test_only_the_changed_rows_change(site: Site, browser: Browser) -> Non
         await page.evaluate("""() => {
             for (const row of document.querySelectorAll("li")) row.isOld = true;
             window.marked = [];
+            window.lists = [];
+            document.addEventListener("furniture:list", ({target, detail}) =>
+                lists.push([target.tagName, ...detail.rows.map(row => row.className)]));
             new MutationObserver(all => marked.push(...all.map(({target}) =>
                 `${target.querySelector("b").textContent} ${target.dataset.furnitureChange}`)))
                 .observe(document.querySelector("ul"),
@@ -103,6 +106,7 @@ async def test_only_the_changed_rows_change(site: Site, browser: Browser) -> Non
             True,
             True,
         ]
+        assert await page.evaluate("lists") == [["UL", "haya"], ["UL", "roble"]]
         assert await page.evaluate("document.activeElement.value") == "a medias"
         row = page.locator(f"[data-furniture-id='{mesa.pk}']")
         assert await row.get_attribute("class") == "haya"
@@ -152,6 +156,36 @@ async def test_many_changes_are_few_requests(site: Site, browser: Browser) -> No
         gate.set()
         await shows(page, *"abcdefghij")
     assert (most, site.requests["parts"]) == (1, 2)
+
+
+HIDE = """isHidden => {
+    Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@on_sqlite
+async def test_a_page_that_nobody_sees_loads_its_list_when_it_is_shown(
+    site: Site, browser: Browser
+) -> None:
+    """Hidden pages cost the site no requests. Other scripts get the events at once."""
+    async with opened(browser, site.url) as hidden, opened(browser, site.url) as seen:
+        for page in (hidden, seen):
+            await wait_for_state(page, "live")
+        await hidden.evaluate(HIDE, arg=True)
+        await hidden.evaluate(
+            "document.addEventListener('furniture:created', () => { window.told = true; })"
+        )
+        requests: list[str] = []
+        hidden.on("request", lambda request: requests.append(request.url))
+        await create("Mesa")
+        await hidden.wait_for_function("window.told")
+        for name, names in (("Nido", ["Mesa", "Nido"]), ("Silla", ["Mesa", "Nido", "Silla"])):
+            await create(name)
+            await shows(seen, *names)
+        assert requests == []
+        await hidden.evaluate(HIDE, arg=False)
+        await shows(hidden, "Mesa", "Nido", "Silla")
 
 
 @on_sqlite

@@ -15,7 +15,7 @@ class Mueble(models.Model):
     autor = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="muebles")
 
     class Meta:
-        """The newest piece first, as ``catalog.js`` orders them, too."""
+        """The newest piece first."""
 
         ordering = ("-id",)
 
