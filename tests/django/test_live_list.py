@@ -132,6 +132,26 @@ async def test_a_list_can_become_empty(site: Site, browser: Browser) -> None:
         await page.get_by_text("No hay muebles").wait_for()
 
 
+TWO_LISTS = "<output data-furniture-state></output>" + "".join(
+    f"""<h2>{material}</h2><ul data-furniture-list="{material}">{{% for it in muebles %}}
+    {{% if it.material == "{material}" %}}<li data-furniture-id="{{{{ it.pk }}}}"><b>{material}:
+    {{{{ it.nombre }}}}</b></li>{{% endif %}}{{% endfor %}}</ul>"""
+    for material in ("roble", "pino")
+)
+
+
+@on_sqlite
+async def test_a_page_can_have_several_lists(site: Site, browser: Browser) -> None:
+    """Each has a name. A piece can leave one of them and come into another one."""
+    site.html = TWO_LISTS.replace(":\n    ", ": ")
+    mesa, _ = await create("Mesa", "Silla")
+    async with opened(browser, site.url) as page:
+        await wait_for_state(page, "live")
+        await shows(page, "roble: Mesa", "roble: Silla")
+        await save(mesa, material="pino")
+        await shows(page, "roble: Silla", "pino: Mesa")
+
+
 @on_sqlite
 async def test_many_changes_are_few_requests(site: Site, browser: Browser) -> None:
     """One request at a time, however many events come, and the list shows the last one."""
