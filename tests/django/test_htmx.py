@@ -8,7 +8,7 @@ from collections.abc import Callable
 from playwright.async_api import Page, Route
 
 from tests.django.databases import on_sqlite
-from tests.django.live_site import KEY, create, running, save, write_silently
+from tests.django.live_site import KEY, create, running, save, wait_for_state, write_silently
 from tests.support.browser import page as new_page
 from tests.support.server import ROOT, TIMEOUT, Server
 
@@ -25,6 +25,11 @@ def recipe() -> str:
     found = re.search(r"```html\n(.*?)```", section, re.DOTALL)
     assert found
     return found[1]
+
+
+async def serve(route: Route) -> None:
+    """Answer with a script of htmx."""
+    await route.fulfill(path=SCRIPTS[route.request.url.rpartition("/")[2]])
 
 
 async def shows(page: Page, *names: str) -> None:
@@ -46,10 +51,6 @@ async def test_the_htmx_recipe_keeps_a_list_current(start_server: Callable[..., 
         (mesa,) = await create("Mesa")
         async with new_page() as page:
             page.set_default_timeout(TIMEOUT * 1000)
-
-            async def serve(route: Route) -> None:
-                await route.fulfill(path=SCRIPTS[route.request.url.rpartition("/")[2]])
-
             await page.route("**/static/htmx/*", serve)
             async with page.expect_response(lambda it: "/api/stream" in it.url):
                 await page.goto(site.url)
@@ -65,3 +66,26 @@ async def test_the_htmx_recipe_keeps_a_list_current(start_server: Callable[..., 
             await create("Arca")
             await shows(page, "Arca", "Cama", "Cama")
         assert site.requests["pages"] < 10
+
+
+BUTTONS = """
+<script src="/static/htmx/htmx.js"></script><output data-furniture-state></output><p></p>
+<ul data-furniture-list>{% for mueble in muebles %}<li data-furniture-id="{{ mueble.pk }}">
+<button hx-get="" hx-select="b" hx-target="p"><b>{{ mueble.nombre }}</b></button></li>
+{% endfor %}</ul>
+"""
+
+
+@on_sqlite
+async def test_htmx_works_in_new_rows(start_server: Callable[..., Server]) -> None:
+    """The tag's script tells htmx of the rows that it adds."""
+    with running(start_server(producer_keys=KEY)) as site:
+        site.html = BUTTONS
+        async with new_page() as page:
+            page.set_default_timeout(TIMEOUT * 1000)
+            await page.route("**/static/htmx/*", serve)
+            await page.goto(site.url)
+            await wait_for_state(page, "live")
+            await create("Mesa")
+            await page.get_by_role("button").click()
+            await page.locator("p b").wait_for()

@@ -26,6 +26,10 @@ const WORDS: Record<StateName, string> = {
   refused: "not connected",
 };
 
+interface Htmx {
+  htmx?: { process(row: Element): void };
+}
+
 function start({ url, since, token, refresh }: DOMStringMap): void {
   /** The page that was loaded last, and is not shown yet. */
   let page: Document | undefined;
@@ -132,7 +136,10 @@ function show(page: Document): void {
     const newer = sameList(page, list);
     if (!newer) continue; // another script has added the list meanwhile
     const changes = showRows(list, newer);
-    for (const [row, change] of changes) row.setAttribute("data-furniture-change", change);
+    for (const [row, change] of changes) {
+      row.setAttribute("data-furniture-change", change);
+      (window as Htmx).htmx?.process(row); // Alpine sees new rows by itself
+    }
     setTimeout(() => {
       for (const [row] of changes) row.removeAttribute("data-furniture-change");
     }, MARK_MS);
