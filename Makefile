@@ -19,7 +19,7 @@ NEXT_PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 \
 # examples work. A value in the environment or in .env takes precedence.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django docs clean browser-client screenshots
+.PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django dist docs clean browser-client screenshots
 .DEFAULT_GOAL := run
 
 help: ## list these targets
@@ -105,12 +105,17 @@ bench-django: $(VENV)/tests postgres ## measure the cost of the Django app, its 
 screenshots: $(VENV)/tests browser-client browser ## take the pictures of the live page for the README
 	$(BIN)/python -m tests.support.screenshots
 
+dist: $(VENV)/tests browser-client ## build the packages of the server and of both clients, in dist/
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist . ./clients/python
+	npm pack --silent --prefix $(JAVASCRIPT) --pack-destination $(CURDIR)/dist $(CURDIR)/$(JAVASCRIPT)
+
 docs: $(VENV)/tests ## write the README's table of settings, and the types of the JavaScript client
 	$(BIN)/python -m tests.support.readme
 	$(BIN)/python -m tests.support.typescript
 
 clean: ## delete the virtual environment and all installed packages
-	rm -rf $(VENV) $(addprefix $(JAVASCRIPT)/,node_modules dist build) tests/node/node_modules \
+	rm -rf dist $(VENV) $(addprefix $(JAVASCRIPT)/,node_modules dist build) tests/node/node_modules \
 		benchmarks/peers/node_modules $(SOCKETIO_CLIENT) $(FURNITURE_CLIENT) $(DJANGO_STATIC)
 
 # One virtual environment. The demo adds its requirements to the server's, the tests add theirs.

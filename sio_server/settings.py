@@ -22,6 +22,10 @@ from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfi
 from sio_server.contract.errors import StartError
 from sio_server.contract.origins import is_origin
 
+COMMAND = "furniture-events-server"
+PROGRAM = COMMAND if Path(sys.argv[0]).stem == COMMAND else "python -m sio_server"
+"""How this program was started, for its help."""
+
 PREFIX = "SIO_"
 ENV_FILE = ".env"
 LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
@@ -54,7 +58,7 @@ class Settings(BaseSettings):
         env_file_encoding="utf-8",
         extra="ignore",
         frozen=True,
-        cli_prog_name="python -m sio_server",
+        cli_prog_name=PROGRAM,
         cli_kebab_case=True,
         cli_implicit_flags=True,
         cli_hide_none_type=True,

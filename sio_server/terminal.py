@@ -1,4 +1,4 @@
-"""The commands that make and check credentials: ``key``, ``token`` and ``check-token``."""
+"""The commands beside the server: ``key``, ``token`` and ``check-token``, and the version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from sio_server import settings
+from sio_server import __version__, settings
 from sio_server.access import credentials
 from sio_server.access.signing_keys import BadKey, algorithm_of
 from sio_server.access.tokens import Token
@@ -45,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _parser(name: str, description: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog=f"python -m sio_server {name}", description=description)
+    return argparse.ArgumentParser(prog=f"{settings.PROGRAM} {name}", description=description)
 
 
 def _key(arguments: Sequence[str]) -> int:
@@ -182,6 +182,16 @@ def _describe(token: Token) -> str:
     )
 
 
+def _version(arguments: Sequence[str]) -> int:
+    print(f"{settings.COMMAND} {__version__}")
+    return 0
+
+
 _RIGHTS = {"publish": "may_publish", "subscribe": "may_consume"}
 
-_COMMANDS = {"key": _key, "token": _token, "check-token": _check_token}
+_COMMANDS = {
+    "key": _key,
+    "token": _token,
+    "check-token": _check_token,
+    "--version": _version,
+}

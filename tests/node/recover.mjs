@@ -13,6 +13,8 @@ socket.on("connect_error", (error) => tell("connect_error", { message: error.mes
 socket.on("ready", (ready) => tell("ready", ready));
 for (const type of EVENT_TYPES)
   socket.on(type, (event, offset) => tell("event", { id: event.id, offset }));
+socket.onAnyOutgoing((event) => tell("sent", { event }));
+socket.io.on("ping", () => tell("heartbeat"));
 
 const commands = {
   emit: async ({ event, argument }) => tell("ack", await socket.emitWithAck(event, argument)),

@@ -1,7 +1,7 @@
-"""Real clients in Node.js that follow commands.
+"""Programs in Node.js that follow commands.
 
 ``tests/node/recover.mjs`` is an unmodified socket.io-client; ``tests/node/catalog.mjs`` is a
-catalogue of our JavaScript client.
+catalogue of our JavaScript client; ``tests/node/rival.mjs`` is the ``socket.io`` server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_LINE_BYTES = 1 << 20
 
 
 class NodeClient:
-    """The client's process.
+    """The program's process.
 
     Attributes:
         lines: all lines that it has printed.
@@ -55,6 +55,10 @@ class NodeClient:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"do": command, **arguments}).encode() + b"\n")
         await self._process.stdin.drain()
+
+    def send_signal(self, number: int) -> None:
+        """Send the process a signal."""
+        self._process.send_signal(number)
 
     async def call(self, event: str, argument: object) -> Line:
         """Let it emit an event; return the acknowledgement."""
@@ -93,6 +97,11 @@ def node_catalog(
         "options": options,
     }
     return _run("catalog.mjs", arguments)
+
+
+def node_server(**options: object) -> AbstractAsyncContextManager[NodeClient]:
+    """Run a ``socket.io`` server with recovery; ``tests/node/rival.mjs`` lists its options."""
+    return _run("rival.mjs", options)
 
 
 @asynccontextmanager

@@ -48,6 +48,11 @@ class Proxy:
         for writer in list(self._writers):
             writer.transport.abort()
 
+    def cut_silent(self) -> None:
+        """Reset the connections that are silent."""
+        for writer in self._silent:
+            writer.transport.abort()
+
     def silence(self) -> None:
         """Forward no byte of the present connections any more. They stay open at both ends."""
         self._silent |= self._writers

@@ -4,7 +4,7 @@ import { $, el } from "./dom.js";
 import { codeTabs, LISTEN, PUBLISH } from "./commands.js";
 import { t } from "./words.js";
 
-const PATHS = ["client/furniture-events.js", "socket.io/socket.io.js", "healthz", "readyz", "metrics"];
+const PATHS = ["api/docs", "api/openapi.json", "api/asyncapi.json", "client/furniture-events.js", "socket.io/socket.io.js", "healthz", "readyz", "metrics"];
 
 export function renderConnect() {
   $("view-connect").replaceChildren(el("div", { class: "page-narrow" },

@@ -82,8 +82,8 @@ def _check(setting: Config) -> SplitResult:
         )
     if importlib.util.find_spec("sio_server") is None:
         raise CommandError(
-            "furniture_dev starts the broker, and this Python cannot import sio_server: install "
-            "the broker's requirements.txt, and put the broker's folder into PYTHONPATH."
+            "furniture_dev starts the broker, and this Python cannot import sio_server: "
+            "install the package furniture-events-server."
         )
     if setting.mode == "outbox":
         check_outbox(DEFAULT_DB_ALIAS)
