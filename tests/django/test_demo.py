@@ -157,6 +157,7 @@ def new_piece(**values: str) -> dict[str, str]:
     return piece | {"material": "cerezo"} | values
 
 
+@on_sqlite
 async def test_changes_in_one_window_appear_in_the_other(demo: Demo, browser: Browser) -> None:
     """Create, edit and delete a piece. The other window shows it, and its links work."""
     piece = new_piece()
@@ -179,6 +180,7 @@ async def test_changes_in_one_window_appear_in_the_other(demo: Demo, browser: Br
             await wait_until_equal(demo, ana, admin)
 
 
+@on_sqlite
 async def test_changes_in_the_admin_appear_in_the_list(demo: Demo, browser: Browser) -> None:
     """Add, change and delete a piece in the admin. The list shows each change."""
     piece, renamed = new_piece(autor="ana"), new_piece()["nombre"]
@@ -291,6 +293,7 @@ CHANGE_WITHOUT_EVENT = "from catalog.models import Mueble\nMueble.objects.update
 """A change without an event, which a page gets only if it loads the list again."""
 
 
+@on_sqlite
 async def test_a_gap_loads_the_list_again(demo: Demo, browser: Browser) -> None:
     """The broker loses its log, so the page loads the list from the site."""
     async with windows(browser, demo.url, None) as (visitor,):
@@ -303,6 +306,7 @@ async def test_a_gap_loads_the_list_again(demo: Demo, browser: Browser) -> None:
             await wait_until_equal(demo, visitor)
 
 
+@on_sqlite
 async def test_a_page_without_a_position_loads_its_list_again(demo: Demo, browser: Browser) -> None:
     """The site never reached its broker. The page loads its list when it is live."""
     async with windows(browser, demo.url, None) as (visitor,):
@@ -325,7 +329,7 @@ def private(tmp_path: Path, create_database: Callable[[], dict[str, Any] | None]
     running.stop()
 
 
-@on_sqlite  # it starts a site of its own, and is not about the database
+@on_sqlite
 async def test_a_user_who_signs_out_in_one_window_hears_nothing_in_another(
     private: Demo, browser: Browser
 ) -> None:
@@ -363,7 +367,7 @@ def short_tokens(
     running.stop()
 
 
-@on_sqlite  # it starts a site of its own, and is not about the database
+@on_sqlite
 async def test_a_page_outlives_its_tokens(short_tokens: Demo, browser: Browser) -> None:
     """It fetches fresh ones, and misses nothing. It loads its list only for the events."""
     async with windows(browser, short_tokens.url, "ana") as (page,):
@@ -429,7 +433,7 @@ def runs(process: int) -> bool:
     return Path(f"/proc/{process}").exists()
 
 
-@on_sqlite  # it starts a site of its own, and is not about the database
+@on_sqlite
 async def test_one_command_starts_the_demo_and_ctrl_c_ends_it(
     command: subprocess.Popen[str], browser: Browser
 ) -> None:
@@ -454,7 +458,7 @@ async def test_one_command_starts_the_demo_and_ctrl_c_ends_it(
     assert readiness(broker) is None
 
 
-@on_sqlite  # it starts a site of its own, and is not about the database
+@on_sqlite
 async def test_the_end_of_one_process_ends_the_demo(command: subprocess.Popen[str]) -> None:
     """Kill gunicorn, which leaves its workers. All processes end, and the last line says why."""
     output_until(command, "Ctrl-C")

@@ -28,7 +28,7 @@ from tests.django.settings import *
 
 INSTALLED_APPS = ["furniture_events.django", "almacen"]
 ROOT_URLCONF = "furniture_events.django.urls"
-FURNITURE_EVENTS["MODELS"] = {"almacen.Caja": {}}
+FURNITURE_EVENTS |= {"MODELS": {"almacen.Caja": {}}, "RELATED": {}}
 """
 
 MODELS = """
