@@ -41,7 +41,6 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 # Three processes on two cores: most tests wait for other processes.
 test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx postgres mariadb ## run all tests; their requirements are installed first (ARGS: for pytest)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
-	@$(if $(ARGS),,$(MAKE) --no-print-directory next-django)
 
 # The smoke suite on PostgreSQL.
 next-django: postgres ## test the Django app with the newest Django (NEXT_PYTHON: a Python, 3.12 or newer)

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ class ServerProcess:
         folder: its working directory.
         environment: all its environment variables.
         max_open_files: the limit of open files that it cannot raise.
+        arguments: its command line.
 
     Attributes:
         pid: its identifier.
@@ -68,12 +70,20 @@ class ServerProcess:
     """
 
     def __init__(
-        self, folder: Path, environment: dict[str, str], max_open_files: int | None = None
+        self,
+        folder: Path,
+        environment: dict[str, str],
+        max_open_files: int | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         readable, writable = os.pipe()
         self.stderr = os.fdopen(readable)
         self.pid: int = _stem().ask(
-            writable, folder=str(folder), environment=environment, max_open_files=max_open_files
+            writable,
+            folder=str(folder),
+            environment=environment,
+            max_open_files=max_open_files,
+            arguments=list(arguments),
         )
         os.close(writable)
         self.returncode: int | None = None
@@ -150,7 +160,7 @@ def _main() -> None:
     os.environ.update(order["environment"])
     if order["max_open_files"] is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (order["max_open_files"],) * 2)
-    sys.argv = ["sio_server"]
+    sys.argv = ["sio_server", *order["arguments"]]
     sys.exit(main())
 
 

@@ -8,8 +8,6 @@ import re
 import resource
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -180,14 +178,8 @@ def start_expecting_failure(folder: Path, *arguments: str, **settings: object) -
     environment = {name: value for name, value in os.environ.items() if name[:4] != "SIO_"}
     environment |= {f"SIO_{name.upper()}": str(value) for name, value in settings.items()}
     environment["PYTHONPATH"] = str(ROOT)
-    done = subprocess.run(
-        [sys.executable, "-m", "sio_server", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    assert done.returncode == 1, done
-    return done.stderr
+    process = ServerProcess(folder, environment, arguments=arguments)
+    with process.stderr as stream:
+        output = stream.read()
+    assert process.wait(TIMEOUT) == 1, output
+    return output
