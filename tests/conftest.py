@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,15 @@ from tests.support.server import Server
 from tests.support.valkey import Valkey
 
 VECTORS = Path(__file__).parent / "vectors"
+
+# In the background, or under nohup, these are ignored, and the programs that the tests start would
+# ignore them, too.
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 def load_vectors(name: str) -> list[dict[str, Any]]:
