@@ -13,7 +13,7 @@ BACKLOG = 4_096
 """TCP connections that the kernel holds for the server. After a restart all consumers connect at
 once."""
 
-ACCEPTS = 64
+ACCEPTS = 16
 """Connections of a socket that are accepted in one iteration of the event loop. They must not wait
 in the kernel, whose queue knows no turns."""
 
