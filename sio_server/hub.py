@@ -47,9 +47,8 @@ from sio_server.net.turns import Turn
 
 log = get_logger("sio_server")
 
-
 MAX_TIMED_PUBLISHES = 1_000
-"""The hub knows how long so many of the latest calls to the log took."""
+"""The number of calls to the log whose time the hub remembers."""
 
 EXPIRY_SECONDS = 1.0
 """How often the server looks for clients whose tokens have expired."""
@@ -57,9 +56,6 @@ EXPIRY_SECONDS = 1.0
 
 class Hub:
     """The hub of one server.
-
-    Attributes:
-        publish_seconds: how long the log took to store events, for the last calls that did.
 
     Args:
         event_log: not yet open. The hub opens and closes it.
@@ -71,6 +67,9 @@ class Hub:
         limits: bounds the rooms of a connection.
         metrics: the counters.
         drain_seconds: the longest time that a drain takes.
+
+    Attributes:
+        publish_seconds: how long the log took to store events, for its latest calls.
     """
 
     def __init__(

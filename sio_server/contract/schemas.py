@@ -131,7 +131,7 @@ def schemas() -> dict[str, Schema]:
                 "type": {"const": "ready"},
                 "position": ref("Offset"),
                 "rooms": ref("Rooms"),
-                "recovered": _boolean("The session of a former connection goes on."),
+                "recovered": _boolean("The consumer continues an earlier session."),
                 "gap": _boolean("Events may have been missed: load the list again."),
                 "replayed": {"type": "integer", "minimum": 0},
             },

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import django
 import loopback
 import pytest
+import pytest_asyncio
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.django.settings"
 django.setup()
@@ -21,15 +22,24 @@ from django.core.management import call_command  # noqa: E402
 from django.core.management.color import no_style  # noqa: E402
 from django.db import connection, connections  # noqa: E402
 from furniture_events.django.wakeups import _socket_path  # noqa: E402
+from playwright.async_api import Browser  # noqa: E402
 
 from tests.django.catalog.models import Mueble  # noqa: E402
 from tests.django.databases import kinds_for  # noqa: E402
 from tests.django.kills.options import reports  # noqa: E402
 from tests.django.pieces import mueble  # noqa: E402
 from tests.django.relays import Relay, site_environment  # noqa: E402
+from tests.support.browser import chromium  # noqa: E402
 from tests.support.mariadb import MariaDB  # noqa: E402
 from tests.support.parallel import add_section  # noqa: E402
 from tests.support.postgres import Postgres  # noqa: E402
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Run the browser of a module. Its tests run in the module's event loop."""
+    async with chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page
 from playwright.async_api import TimeoutError as NotInTime
 
 from tests.django.databases import on_sqlite
-from tests.support.browser import chromium
 from tests.support.browser import windows as empty_windows
 from tests.support.demo import DOOMED, Demo, Gate, demo_environment
 from tests.support.postgres import Postgres
@@ -87,13 +85,6 @@ def demo(shared: Demo) -> Demo:
     """Return the site, with the processes running again that an earlier test ended."""
     shared.revive()
     return shared
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Run a browser."""
-    async with chromium() as running:
-        yield running
 
 
 @asynccontextmanager

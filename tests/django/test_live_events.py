@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
@@ -33,7 +32,6 @@ from tests.django.live_site import (
     wait_for_state,
 )
 from tests.django.overrides import override_setting
-from tests.support.browser import chromium
 from tests.support.server import Server
 
 in_browser = pytest.mark.asyncio(loop_scope="module")
@@ -45,13 +43,6 @@ for (const name of ["created", "updated", "deleted", "gap", "state"])
     told.push([name, detail.furniture?.nombre ?? detail.state ?? null]);
   });
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Run a browser."""
-    async with chromium() as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from tests.django.databases import on_sqlite
@@ -22,19 +21,11 @@ from tests.django.live_site import (
     wait_for_state,
     write_silently,
 )
-from tests.support.browser import chromium
 from tests.support.server import TIMEOUT, Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # the browser's
 
 Start = Callable[..., Server]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Run a browser."""
-    async with chromium() as running:
-        yield running
 
 
 @pytest.fixture

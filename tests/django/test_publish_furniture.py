@@ -82,7 +82,7 @@ def test_all_models_are_published_and_each_piece_once(autor: User) -> None:
 def test_other_saves_get_through_between_two_chunks(
     pieces: list[Mueble], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a row that is published already, and of one that comes later."""
+    """The row may be published already, or come later."""
     monkeypatch.setattr(backfill, "CHUNK_ROWS", 2)
     first, last = pieces[0], pieces[-1]
     first.material = last.material = "pino"

@@ -1,8 +1,8 @@
 """Servers in processes of their own, without a second of imports for each of them.
 
 The tests start a thousand servers, and a new Python imports the server's packages for a second. So
-one process imports them once, and becomes a new server by a fork. What follows is the same code as
-``python -m sio_server``. ``test_start.py`` and ``test_makefile.py`` start it like that.
+one process imports them once, and forks for each server. The rest is the same code as that of
+``python -m sio_server``, which ``test_makefile.py``, the chaos tests and the siege start.
 """
 
 from __future__ import annotations

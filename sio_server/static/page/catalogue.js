@@ -7,7 +7,7 @@ import { t } from "./words.js";
 
 /** How long a change stays shown, in milliseconds. */
 const HOLD_MS = 6_000;
-/** In busy times, so many new cards enter at once, at this pace. More than a screen of them is drawn anew. */
+/** If many events come, so many new cards enter in one step, and the steps have this distance. If more cards wait than a screen shows, the list is drawn again. */
 const BUSY_MOVE_MS = 350, BUSY_CARDS = 2, MAX_WAITING_CARDS = 20;
 const LEAVE_MS = 1_700, LEAVE_CALM_MS = 2_400;
 /** The cards at first, and with each "more". */

@@ -64,7 +64,7 @@ export const materialOf = remembered((material) => {
   return `x${hueOf(material)}`;
 });
 
-// Twelve calm hues, none of them pink or violet. The same unknown word has the same hue on every screen.
+// Twelve calm hues, without pink and violet. An unknown word has one of them, on every screen the same.
 const HUES = [8, 26, 40, 55, 80, 110, 145, 165, 185, 200, 215, 230];
 
 function hueOf(text) {

@@ -18,7 +18,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Processes:
-    """A group of processes. Use it in a ``with`` block, at whose end none of them is left.
+    """A group of processes. Use it in a ``with`` block. When the block ends, all have ended.
 
     SIGINT, SIGTERM and SIGHUP end its waits. So it must be used in the main thread.
 
