@@ -13,7 +13,7 @@ from django.core import serializers
 from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.db.models import F, Q, Subquery
-from furniture_events.django import bulk, publish
+from furniture_events.django import bulk, chunks, publish
 from furniture_events.django.models import OutboxEvent
 from furniture_events.django.testing import capture_events
 
@@ -90,7 +90,7 @@ def test_update_publishes_changed_rows(pieces: list[Mueble]) -> None:
 
 def test_many_rows_are_read_in_chunks(autor: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each row of every chunk is published once, in order."""
-    monkeypatch.setattr(bulk, "_CHUNK_ROWS", 2)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 2)
     names = list("abcde")
     with capture_events() as events:
         pieces = bulk.bulk_create(Mueble.objects, [mueble(autor, nombre=name) for name in names])
@@ -169,7 +169,7 @@ def test_an_update_writes_only_rows_that_still_match(autor: User) -> None:
 
 def test_an_update_is_one_statement(pieces: list[Mueble], monkeypatch: pytest.MonkeyPatch) -> None:
     """All rows are read in chunks, and written in one statement from their old values."""
-    monkeypatch.setattr(bulk, "_CHUNK_ROWS", 1)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 1)
     highest = Mueble.objects.order_by("-ancho").values("ancho")[:1]
     with capture_events() as events:
         bulk.update(Mueble.objects.annotate(most=Subquery(highest)), ancho=F("most") + F("id"))

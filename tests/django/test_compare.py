@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from furniture_events import Producer
-from furniture_events.django import backfill, comparing, paused
+from furniture_events.django import chunks, comparing, paused
 from furniture_events.django.models import OutboxEvent
 
 from tests.django.catalog.models import Lampara, Mueble, Sofa
@@ -51,7 +51,7 @@ def relay() -> None:
 
 def test_equal_rows_are_counted(site: Server, autor: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over chunks of rows, with a child, numbers of each kind, and deleted and hidden pieces."""
-    monkeypatch.setattr(backfill, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 2)
     for number in range(4):
         mueble(autor, altura=f"{number}.50", ancho=number, nombre="ñ€😀 \u2028").save()
     Sofa.objects.create(

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from furniture_events.django import backfill, paused
+from furniture_events.django import backfill, chunks, paused
 from furniture_events.django.mapping import mapper_of, rows_of
 from furniture_events.django.models import OutboxEvent
 from furniture_events.django.testing import capture_events
@@ -50,7 +50,7 @@ def test_rows_are_published_as_created_in_order(
     pieces: list[Mueble], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each chunk has its own inserts."""
-    monkeypatch.setattr(backfill, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 2)
     with capture_events() as events, CaptureQueriesContext(connection) as queries:
         assert run("--model", "catalog.Mueble") == "published=5 hidden=0 failed=0"
     assert summaries(events, "nombre") == [("created", nombre) for nombre in "abcde"]
@@ -83,16 +83,16 @@ def test_other_saves_get_through_between_two_chunks(
     pieces: list[Mueble], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The row may be published already, or come later."""
-    monkeypatch.setattr(backfill, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 2)
     first, last = pieces[0], pieces[-1]
     first.material = last.material = "pino"
     mapper: Any = mapper_of(Mueble)
     with capture_events() as events, ThreadPoolExecutor(1) as pool:
-        chunks = backfill.publish_rows(mapper, rows_of(Mueble, "default"))
-        assert next(chunks).published == 2
+        steps = backfill.publish_rows(mapper, rows_of(Mueble, "default"))
+        assert next(steps).published == 2
         for piece in (first, last):
             pool.submit(in_own_connection(piece.save)).result(TIMEOUT)
-        assert [chunk.published for chunk in chunks] == [2, 1]
+        assert [chunk.published for chunk in steps] == [2, 1]
     assert summaries(events, "nombre", "material")[2:] == [
         ("updated", "a", "pino"),
         ("updated", "e", "pino"),
@@ -210,7 +210,7 @@ def test_direct_mode_sends_each_chunk_and_tells_of_lost_events(
     pieces: list[Mueble], broker: loopback.Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else would remember them."""
-    monkeypatch.setattr(backfill, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 2)
     with override_setting(MODE="direct", URL=broker.url):
         assert run("--model", "catalog.Mueble").startswith("published=5")
         assert [len(seen.json["events"]) for seen in broker.seen] == [2, 2, 1]

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Model
 from django.db.models.signals import post_save, pre_delete
 from django.test.utils import CaptureQueriesContext
-from furniture_events.django import paused, reached
+from furniture_events.django import chunks, paused
 from furniture_events.django.models import OutboxEvent
 from furniture_events.django.testing import capture_events
 
@@ -240,7 +240,7 @@ def test_a_rolled_back_change_publishes_nothing(taller: Taller) -> None:
 
 def test_many_pieces_are_read_in_chunks(taller: Taller, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each piece is published once."""
-    monkeypatch.setattr(reached, "_CHUNK_ROWS", 2)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 2)
     for nombre in "abcde":
         screen(taller, nombre)
     expected = [("updated", nombre, "sur") for nombre in "abcde"]

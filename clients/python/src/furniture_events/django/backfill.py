@@ -12,14 +12,13 @@ from django.db.models import QuerySet
 
 from furniture_events import FurnitureEventsError
 from furniture_events._contract import CREATED
+from furniture_events.django.chunks import keys_after
 from furniture_events.django.events import ChangeEvent
 from furniture_events.django.mapping import Mapper, lock, read_before, rows_at
 from furniture_events.django.publishing import hand_over
 from furniture_events.django.site_view import site_view
 
-__all__ = ["CHUNK_ROWS", "Chunk", "keys_after", "publish_rows"]
-
-CHUNK_ROWS = 500
+__all__ = ["Chunk", "publish_rows"]
 
 
 class Chunk(NamedTuple):
@@ -54,16 +53,10 @@ def publish_rows(mapper: Mapper, rows: "QuerySet[Any]") -> Iterator[Chunk]:
             lock(rows_at([], mapper, rows.db))  # SQLite's one lock, before anything is read
             keys = keys_after(rows, after)
             chunk = _publish(keys, mapper, rows.db)
-        yield chunk
-        if len(keys) < CHUNK_ROWS:
+        if not keys:
             return
+        yield chunk
         after = keys[-1]
-
-
-def keys_after(rows: "QuerySet[Any]", after: Any) -> list[Any]:
-    """Return the keys of the next chunk of rows. None: of the first chunk."""
-    rest = rows if after is None else rows.filter(pk__gt=after)
-    return list(rest.values_list("pk", flat=True)[:CHUNK_ROWS])
 
 
 def _publish(keys: Sequence[Any], mapper: Mapper, using: str) -> Chunk:

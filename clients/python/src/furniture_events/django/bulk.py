@@ -13,6 +13,7 @@ from django.db import NotSupportedError, connections, router, transaction
 from django.db.models import Field, Func, Manager, Model, QuerySet, Value
 
 from furniture_events._contract import CREATED
+from furniture_events.django.chunks import CHUNK_ROWS, chunks
 from furniture_events.django.mapping import (
     Furniture,
     Mapper,
@@ -49,9 +50,6 @@ def _publishing() -> Iterator[None]:
         _is_publishing.reset(token)
 
 
-_CHUNK_ROWS = 500  # a database takes this many keys in one IN (...)
-
-
 def bulk_create(
     rows: Rows, pieces: Iterable[Piece], *, batch_size: int | None = None
 ) -> list[Piece]:
@@ -70,7 +68,7 @@ def bulk_create(
     """
     rows, mapper = _mapped(rows)
     with transaction.atomic(using=rows.db):
-        size = _CHUNK_ROWS if batch_size is None else batch_size
+        size = CHUNK_ROWS if batch_size is None else batch_size
         with _publishing():
             created: list[Piece] = rows.bulk_create(list(pieces), batch_size=size)
         keys = [key_of(piece, mapper) for piece in created]
@@ -99,7 +97,7 @@ def bulk_update(
     changed = 0
     with transaction.atomic(using=rows.db):
         # In the order of the keys, so that two bulk updates cannot wait for each other.
-        for chunk in _chunks(sorted(pieces, key=lambda piece: key_of(piece, mapper))):
+        for chunk in chunks(sorted(pieces, key=lambda piece: key_of(piece, mapper))):
             keys = [key_of(piece, mapper) for piece in chunk]
             chosen = rows_at(keys, mapper, rows.db)
             lock(chosen)
@@ -181,7 +179,7 @@ def _read(
 ) -> dict[Any, Read]:
     return {
         pk: result
-        for chunk in _chunks(keys)
+        for chunk in chunks(keys)
         for pk, result in reader(mapper, rows_at(chunk, mapper, using)).items()
     }
 
@@ -193,7 +191,3 @@ def _mapped(rows: Rows) -> "tuple[QuerySet[Any], Mapper]":
         raise ValueError(f"{rows.model._meta.label} is not in FURNITURE_EVENTS['MODELS']")
     queryset: Any = rows.all()
     return queryset.using(queryset._db or router.db_for_write(queryset.model)), mapper
-
-
-def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (items[start : start + _CHUNK_ROWS] for start in range(0, len(items), _CHUNK_ROWS))

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from furniture_events import FurnitureEventsError, LogUnavailable, Producer
 from furniture_events._contract import DELETED
 from furniture_events.django import outbox
-from furniture_events.django.backfill import CHUNK_ROWS, keys_after
+from furniture_events.django.chunks import chunks, keys_after
 from furniture_events.django.conf import config
 from furniture_events.django.events import is_same_json, plain_furniture
 from furniture_events.django.mapping import Furniture, Mapper, read_before, rows_at
@@ -133,9 +133,7 @@ class Comparison:
             return
         log = _States(self._producer, json.dumps, only=suspects.values())
         log.read_on()
-        items = list(suspects.items())
-        for start in range(0, len(items), CHUNK_ROWS):
-            chunk = items[start : start + CHUNK_ROWS]
+        for chunk in chunks(list(suspects.items())):
             # The outbox first: an event that leaves it then is in the log. The rows last.
             waiting = self._waiting([piece for _, piece in chunk])
             log.read_on()

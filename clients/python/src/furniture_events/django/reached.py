@@ -17,6 +17,7 @@ from django.db.models import Model
 from django.db.models.signals import post_delete, pre_delete
 
 from furniture_events.django.changes import RelationChange, open_keys, opening, transaction_of
+from furniture_events.django.chunks import chunks
 from furniture_events.django.deserialized import is_loading_fixtures
 from furniture_events.django.hooks import Method, for_each_class, wrap_method
 from furniture_events.django.mapping import (
@@ -36,8 +37,6 @@ __all__ = ["Keys", "Reach"]
 
 Keys = Iterable[Any]
 """Keys of pieces, in their mapper's model. They are read late, and None is skipped."""
-
-_CHUNK_ROWS = 500
 
 _DELETE = "furniture_events_delete"
 """The attribute of a transaction's block that holds the ``_Delete``."""
@@ -193,7 +192,7 @@ def _lock(found: _Pieces, pieces: Iterable[Keys], mapper: Mapper, using: str) ->
     keys = {key for each in pieces for key in each if key is not None}
     keys -= found.keys | open_keys(mapper, using)
     found.keys |= keys
-    for chunk in _chunks(keys):
+    for chunk in chunks(sorted(keys)):  # in order: two changes must not wait for each other
         rows = rows_at(chunk, mapper, using)
         lock(rows)
         found.before |= read_before(mapper, rows)
@@ -203,12 +202,6 @@ def _record(found: _Pieces, mapper: Mapper, using: str) -> None:
     keys = found.keys - found.deleted
     before = {key: furniture for key, furniture in found.before.items() if key in keys}
     after: Rows = {}
-    for chunk in _chunks(keys):
+    for chunk in chunks(sorted(keys)):
         after |= read(mapper, rows_at(chunk, mapper, using))
     record_changes(before, after, using)
-
-
-def _chunks(keys: Iterable[Any]) -> Iterator[list[Any]]:
-    # In order, so that two changes cannot wait for each other's locks.
-    ordered = sorted(keys)
-    return (ordered[start : start + _CHUNK_ROWS] for start in range(0, len(ordered), _CHUNK_ROWS))
