@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import django
 import loopback
 import pytest
 import pytest_asyncio
 
-os.environ["DJANGO_SETTINGS_MODULE"] = "tests.django.settings"
-django.setup()
+from tests.django.site_process import use_database  # isort: skip - it sets up Django
 
-from django.apps import apps  # noqa: E402 - models exist from here on
-from django.contrib.auth.models import Permission, User  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-from django.core.management.color import no_style  # noqa: E402
-from django.db import connection, connections  # noqa: E402
-from furniture_events.django.wakeups import _socket_path  # noqa: E402
-from playwright.async_api import Browser  # noqa: E402
+from django.apps import apps
+from django.contrib.auth.models import Permission, User
+from django.core.management import call_command
+from django.core.management.color import no_style
+from django.db import connection, connections
+from furniture_events.django.wakeups import _socket_path
+from playwright.async_api import Browser
 
-from tests.django.catalog.models import Mueble  # noqa: E402
-from tests.django.databases import kinds_for  # noqa: E402
-from tests.django.kills.options import reports  # noqa: E402
-from tests.django.pieces import mueble  # noqa: E402
-from tests.django.relays import Relay, site_environment  # noqa: E402
-from tests.support.browser import chromium  # noqa: E402
-from tests.support.mariadb import MariaDB  # noqa: E402
-from tests.support.parallel import add_section  # noqa: E402
-from tests.support.postgres import Postgres  # noqa: E402
+from tests.django.catalog.models import Mueble
+from tests.django.databases import kinds_for
+from tests.django.kills.options import reports
+from tests.django.pieces import mueble
+from tests.django.relays import Relay, site_environment
+from tests.support.browser import chromium
+from tests.support.mariadb import MariaDB
+from tests.support.parallel import add_section
+from tests.support.postgres import Postgres
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -67,15 +65,31 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
+def site_databases() -> dict[str, dict[str, Any]]:
+    """Return the databases with the site's tables, by kind. ``database`` makes them."""
+    return {}
+
+
+@pytest.fixture(scope="session")
 def database(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    site_databases: dict[str, dict[str, Any]],
 ) -> Iterator[str]:
-    """Make a default database of this kind, with the site's tables; return its kind."""
+    """Make the default database one of this kind, with the site's tables; return its kind.
+
+    Its tables are created once. ``db`` empties them after each test.
+    """
+    kind: str = request.param
     before = dict(connections.settings["default"])
-    _use(_new_database(request.param, request, tmp_path_factory.mktemp("site")))
-    _migrate("default")
-    yield request.param
-    _use(before)
+    if kind in site_databases:
+        use_database(site_databases[kind])
+    else:
+        site_databases[kind] = _new_database(kind, request, tmp_path_factory.mktemp("site"))
+        use_database(site_databases[kind])
+        _migrate("default")
+    yield kind
+    use_database(before)
 
 
 @pytest.fixture
@@ -110,20 +124,23 @@ def other(db: None, tmp_path: Path) -> Iterator[str]:
     del connections["other"], connections.settings["other"]
 
 
+@pytest.fixture(scope="session")
+def empty_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of an SQLite file with the site's tables, once ``other_site`` made it."""
+    return tmp_path_factory.mktemp("empty") / "site.db"
+
+
 @pytest.fixture
-def other_site(other: str) -> str:
+def other_site(other: str, empty_site: Path) -> str:
     """Return the alias of a second database, with the site's tables."""
-    _migrate(other)
+    file = connections[other].settings_dict["NAME"]
+    if empty_site.exists():
+        shutil.copy(empty_site, file)
+    else:
+        _migrate(other)
+        connections[other].close()
+        shutil.copy(file, empty_site)
     return other
-
-
-def _use(database: dict[str, Any]) -> None:
-    connections["default"].close()
-    del connections["default"]
-    connections.settings["default"].clear()
-    connections.settings["default"].update(
-        connections.configure_settings({"default": database})["default"]
-    )
 
 
 @pytest.fixture(autouse=True)

@@ -103,7 +103,8 @@ def running(broker: Server, **setting: Any) -> Iterator[Site]:
     server = ThreadedWSGIServer(("127.0.0.1", 0), QuietWSGIRequestHandler)
     server.daemon_threads = False
     server.block_on_close = True
-    chosen = {"URL": broker.url, "KEY": KEY, "MODE": "direct", "DIRECT_TIMEOUT": 10} | setting
+    defaults = {"MODE": "direct", "DIRECT_TIMEOUT": TIMEOUT, "POSITION_TIMEOUT": TIMEOUT}
+    chosen = {"URL": broker.url, "KEY": KEY} | defaults | setting
     with override_settings(ROOT_URLCONF=__name__), override_setting(**chosen):
         server.set_app(StaticFilesHandler(WSGIHandler()))
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

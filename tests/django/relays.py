@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import loopback
 from furniture_events.django.models import OutboxEvent
 
+from tests.support.forks import ForkedProcess
 from tests.support.server import ROOT, TIMEOUT, Server, python_path, wait_until
 
 _SHORT_BACKOFF = {"BACKOFF_SECONDS": 0.05, "BACKOFF_MAX_SECONDS": 0.2}
@@ -42,20 +42,18 @@ class Relay:
         environment: Mapping[str, str],
         program: tuple[str, ...] = ("-m", "django", "relay_furniture_events"),
     ) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", *program, *options],
-            env=dict(environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        self.process = ForkedProcess(
+            "tests.django.site_process",
+            Path.cwd(),
+            environment,
+            arguments=[*program, *options],
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as stream:
+        with self.process.output as stream:
             self.lines.extend(stream)
 
     @property

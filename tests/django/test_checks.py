@@ -22,7 +22,7 @@ from furniture_events.django.checks import check_deployment, check_outbox, check
 from furniture_events.django.conf import Config, config
 from furniture_events.django.related import watch
 
-from tests.django.databases import on_mariadb
+from tests.django.databases import on_mariadb, on_sqlite
 from tests.django.overrides import override_setting
 from tests.django.relays import site_environment
 from tests.support.server import ROOT, TIMEOUT, python_path
@@ -452,6 +452,7 @@ def test_an_isolation_level_that_hides_commits_is_found(database: str, level: st
         assert check_setting() == []
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("given", "id"),
     [

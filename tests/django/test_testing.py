@@ -13,6 +13,7 @@ from django.db import connections, transaction
 from furniture_events.django import publish
 from furniture_events.django.testing import Events, capture_events
 
+from tests.django.databases import on_postgres
 from tests.django.overrides import override_setting
 from tests.django.pieces import mueble, summaries
 from tests.django.test_publishing import FURNITURE
@@ -132,6 +133,7 @@ def test_thorough(transactional_db, again):
 """
 
 
+@on_postgres
 @pytest.mark.parametrize("mode", ["outbox", "direct"])
 @pytest.mark.parametrize(
     ("command", "tests", "passed"),

@@ -16,7 +16,7 @@ from hypothesis.strategies import SearchStrategy
 
 from tests.support.seeds import seed_of
 
-CASES = int(os.environ.get("FUZZ_CASES", "5000"))
+CASES = int(os.environ.get("FUZZ_CASES", "2500"))
 SEED = seed_of("FUZZ_SEED")
 
 ROUND = 500

@@ -116,8 +116,14 @@ class Clients:
         raise AssertionError("the client was accepted")
 
     async def close(self) -> None:
-        """Disconnect all clients, and cancel the tasks of already disconnected ones."""
+        """Disconnect all clients, and cancel the tasks of already disconnected ones.
+
+        python-engineio's client loses the CLOSE packet if it disconnects during a POST. Then its
+        last GET waits for the next ping.
+        """
         for client in self._open:
+            if client.eio.state == "connected" and client.eio.write_loop_task is not None:
+                await client.eio.queue.join()
             await client.disconnect()
             for task in (client.eio.read_loop_task, client.eio.write_loop_task):
                 if task is not None and not task.done():

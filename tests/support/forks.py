@@ -1,13 +1,15 @@
-"""Servers in processes of their own, without a second of imports for each of them.
+"""Programs in processes of their own, without a second of imports for each of them.
 
-The tests start a thousand servers, and a new Python imports the server's packages for a second. So
-one process imports them once, and forks for each server. The rest is the same code as that of
-``python -m sio_server``, which ``test_makefile.py``, the chaos tests and the siege start.
+The tests start a thousand servers, and hundreds of processes of a Django site. A new Python imports
+their packages for more than a second. So one process imports them once, and forks for each program.
+The rest is the same code as that of ``python -m sio_server``, which ``test_makefile.py``, the chaos
+tests and the siege start.
 """
 
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import resource
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,13 +29,13 @@ ROOT = Path(__file__).parents[2]
 
 
 class _Stem:
-    """The process that forks."""
+    """The process that forks. It has imported a module, whose ``main`` runs in its forks."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
         self._socket, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.support.forks", str(its.fileno())],
+            [sys.executable, "-W", "error", "-m", "tests.support.forks", str(its.fileno()), module],
             cwd=ROOT,
             pass_fds=[its.fileno()],
         )
@@ -44,19 +46,20 @@ class _Stem:
         with self._lock:
             socket.send_fds(self._socket, [json.dumps(order).encode()], files)
             answer = self._socket.recv(MAX_MESSAGE_BYTES)
-        assert answer, "the process that forks the servers has ended"
+        assert answer, "the process that forks has ended"
         return json.loads(answer)
 
 
 @cache
-def _stem() -> _Stem:
-    return _Stem()
+def _stem(module: str) -> _Stem:
+    return _Stem(module)
 
 
-class ServerProcess:
-    """A server's process, with the interface of ``subprocess.Popen``.
+class ForkedProcess:
+    """The process of a program, with the interface of ``subprocess.Popen``.
 
     Args:
+        module: the module whose ``main`` is the program.
         folder: its working directory.
         environment: all its environment variables.
         max_open_files: the limit of open files that it cannot raise.
@@ -64,24 +67,26 @@ class ServerProcess:
 
     Attributes:
         pid: its identifier.
-        stderr: its error output.
+        output: its output and its error output.
         returncode: its exit status, or the negative number of the signal that has killed it; None
             as long as it runs, and until ``poll`` or ``wait``.
     """
 
     def __init__(
         self,
+        module: str,
         folder: Path,
-        environment: dict[str, str],
+        environment: Mapping[str, str],
         max_open_files: int | None = None,
         arguments: Sequence[str] = (),
     ) -> None:
         readable, writable = os.pipe()
-        self.stderr = os.fdopen(readable)
-        self.pid: int = _stem().ask(
+        self.output = os.fdopen(readable)
+        self._module, self._stem = module, _stem(module)
+        self.pid: int = self._stem.ask(
             writable,
             folder=str(folder),
-            environment=environment,
+            environment=dict(environment),
             max_open_files=max_open_files,
             arguments=list(arguments),
         )
@@ -91,7 +96,7 @@ class ServerProcess:
     def poll(self) -> int | None:
         """Return the exit status; None if the process runs."""
         if self.returncode is None:
-            self.returncode = _stem().ask(ended=self.pid)
+            self.returncode = self._stem.ask(ended=self.pid)
         return self.returncode
 
     def wait(self, timeout: float) -> int:
@@ -103,7 +108,7 @@ class ServerProcess:
         deadline = time.monotonic() + timeout
         while (status := self.poll()) is None:
             if time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired("sio_server", timeout)
+                raise subprocess.TimeoutExpired(self._module, timeout)
             time.sleep(0.005)
         return status
 
@@ -128,7 +133,7 @@ def _ended(process: int) -> int | None:
 
 
 def _fork_on_orders(orders: socket.socket) -> tuple[dict[str, Any], int] | None:
-    """Fork for each order. Return the order and the error output in the new process."""
+    """Fork for each order. Return the order and the output in the new process."""
     while True:
         message, files, _, _ = socket.recv_fds(orders, MAX_MESSAGE_BYTES, 1)
         if not message:
@@ -145,23 +150,23 @@ def _fork_on_orders(orders: socket.socket) -> tuple[dict[str, Any], int] | None:
 
 
 def _main() -> None:
-    from sio_server.__main__ import main
-
+    module = importlib.import_module(sys.argv[2])
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as orders:
         forked = _fork_on_orders(orders)
     if forked is None:
         return
-    order, error_output = forked
-    os.dup2(error_output, sys.stderr.fileno())
-    os.close(error_output)
+    order, output = forked
+    os.dup2(output, sys.stdout.fileno())
+    os.dup2(output, sys.stderr.fileno())
+    os.close(output)
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])
     if order["max_open_files"] is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (order["max_open_files"],) * 2)
-    sys.argv = ["sio_server", *order["arguments"]]
-    sys.exit(main())
+    sys.argv = [sys.argv[2], *order["arguments"]]
+    sys.exit(module.main())
 
 
 if __name__ == "__main__":

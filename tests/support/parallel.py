@@ -45,11 +45,15 @@ def pytest_terminal_summary(
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
     """Let a test with the mark ``alone`` run while no worker of this checkout runs another one.
 
-    Waiting for it is no part of a test, so pytest's timeout for a hanging test does not run yet.
+    Each test passes the gate and takes the machine. A test that waits for the whole machine keeps
+    the gate closed, so that no other test starts before it. Waiting is no part of a test, so
+    pytest's timeout for a hanging test does not run yet.
     """
     if not hasattr(item.config, "workerinput"):
         return (yield)
+    lock = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
     with Path(__file__).open() as machine:
-        alone = item.get_closest_marker("alone")
-        fcntl.flock(machine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        with (Path(__file__).parent / "server.py").open() as gate:
+            fcntl.flock(gate, lock)
+            fcntl.flock(machine, lock)
         return (yield)

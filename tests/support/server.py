@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import secrets
-from tests.support.forks import ROOT, ServerProcess
+from tests.support.forks import ROOT, ForkedProcess
+
+_PROGRAM = "sio_server.__main__"
 
 TIMEOUT = 20
 """Seconds after which a missing event fails a test."""
@@ -100,7 +102,7 @@ class Server:
         environment |= {f"SIO_{name.upper()}": str(value) for name, value in chosen.items()}
         environment["PYTHONPATH"] = str(ROOT)
 
-        self.process = ServerProcess(folder, environment, max_open_files)
+        self.process = ForkedProcess(_PROGRAM, folder, environment, max_open_files)
         if max_file_bytes is not None:
             limits = (max_file_bytes, max_file_bytes)
             resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, limits)
@@ -127,7 +129,7 @@ class Server:
             raise AssertionError(f"the server has ended: {''.join(self.raw)}")
 
     def _read(self) -> None:
-        with self.process.stderr as stream:
+        with self.process.output as stream:
             self.raw.extend(stream)
 
     @property
@@ -178,8 +180,8 @@ def start_expecting_failure(folder: Path, *arguments: str, **settings: object) -
     environment = {name: value for name, value in os.environ.items() if name[:4] != "SIO_"}
     environment |= {f"SIO_{name.upper()}": str(value) for name, value in settings.items()}
     environment["PYTHONPATH"] = str(ROOT)
-    process = ServerProcess(folder, environment, arguments=arguments)
-    with process.stderr as stream:
+    process = ForkedProcess(_PROGRAM, folder, environment, arguments=arguments)
+    with process.output as stream:
         output = stream.read()
     assert process.wait(TIMEOUT) == 1, output
     return output
