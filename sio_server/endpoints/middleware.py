@@ -103,6 +103,7 @@ class Middleware:
         except ContractError as error:
             return self._refuse(request, error)
         except web.HTTPException as error:
+            _forget_frames(error)
             return self._refuse(request, translate(error), error.headers.get("Allow"))
         except (ConnectionError, TimeoutError) as error:
             _forget_frames(error)

@@ -103,8 +103,8 @@ class FrontConnection(asyncio.BufferedProtocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the requests."""
         self._forget()
-        own, aiohttp, self._own, self._aiohttp = self._own, self._aiohttp, None, None
-        self._serving = None  # they refer to each other
+        own, aiohttp = self._own, self._aiohttp
+        self._serving = self._own = self._aiohttp = None  # they refer to each other
         for requests in (own, aiohttp):
             if requests is not None:
                 requests.connection_lost(error)
@@ -318,5 +318,7 @@ class FrontConnection(asyncio.BufferedProtocol):
         self._forget()
         unread, leave = bytes(self.received), self._leave
         self.received.clear()
-        self._leave = self._own = self._aiohttp = None
+        if self._aiohttp is not None:
+            self._aiohttp.forget_handler()
+        self._leave = self._serving = self._own = self._aiohttp = None
         connection.attach(self.transport, unread, leave, self.front.incoming, self.network)

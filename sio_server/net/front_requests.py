@@ -309,7 +309,17 @@ class AiohttpRequests:
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell aiohttp."""
-        self._handler.connection_lost(error)
+        handler = self._handler
+        self.forget_handler()
+        handler.connection_lost(error)
+
+    def forget_handler(self) -> None:
+        """Let go of aiohttp's protocol, which refers to this object: no more requests come.
+
+        Such a cycle would keep each closed connection until the next full garbage collection, which
+        a quiet server seldom has.
+        """
+        del self._handler
 
     def pause_writing(self) -> None:
         """Tell aiohttp that the client does not read."""

@@ -6,7 +6,6 @@ the front does not answer, and writes the responses.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Protocol
 
 from aiohttp import StreamReader, web
@@ -75,7 +74,7 @@ class FrontHandler(web.RequestHandler):
         options: of aiohttp's protocol.
     """
 
-    __slots__ = ("_answered", "front")
+    __slots__ = ("_answered_body", "front")
 
     def __init__(self, front: Front, manager: web.Server, **options: Any) -> None:
         super().__init__(
@@ -87,15 +86,13 @@ class FrontHandler(web.RequestHandler):
             **options,
         )
         self.front = front
-        self._answered: tuple[asyncio.Task[None], StreamReader] | None = None
+        self._answered_body: StreamReader | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Stop waiting for the rest of a body after its response; aiohttp alone would wait on."""
-        if self._answered is not None:
-            task, body = self._answered
-            if not body.is_eof():
-                task.cancel()
-            self._answered = None
+        if self._answered_body is not None and not self._answered_body.is_eof():
+            self._answered_body.feed_eof()
+        self._answered_body = None
         super().connection_lost(exc)
 
     def _pause_transport_reading(self) -> None:
@@ -108,10 +105,10 @@ class FrontHandler(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Write the rest of a response. Then the front may pass on the next request."""
-        task = request.task
         if self.front.is_last_request():
             resp.force_close()
         finished = await super().finish_response(request, resp, start_time)
-        self._answered = task, request.content
+        if self.transport is not None:
+            self._answered_body = request.content
         self.front.request_finished()
         return finished

@@ -184,6 +184,7 @@ class WebSocket(TcpConnection):
         """Tell the receiver, after it has got all messages that arrived before."""
         if self._close_timer is not None:
             self._close_timer.cancel()
+        self._on_pong = _no_pong  # it refers to an object that refers to this one
         super().connection_lost(error)
         if self._receiver_task is None:
             self._finish(None)
@@ -277,7 +278,7 @@ class WebSocket(TcpConnection):
             self._finished = True
             receiver.connection_closed(error)
             self._reader.clear()
-            self._receiver, self._on_pong = None, _no_pong  # they refer to this object
+            self._receiver = None  # it refers to this object
 
 
 def _accept_handshake(request: HttpRequest) -> bytes:

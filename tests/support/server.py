@@ -20,7 +20,7 @@ from typing import Any
 from tests.support import secrets
 from tests.support.forks import ROOT, ForkedProcess
 
-_PROGRAM = "sio_server.__main__"
+PROGRAM = "sio_server.__main__"
 
 TIMEOUT = 20
 """Seconds after which a missing event fails a test."""
@@ -75,6 +75,7 @@ class Server:
         folder: its working directory, with ``var/`` and ``.env``.
         max_file_bytes: the size at which writing a file fails, as on a full disk.
         max_open_files: the limit of open files that the server cannot raise.
+        program: the module whose ``main`` runs the server.
         settings: settings in lower case, without their prefix.
     """
 
@@ -84,6 +85,7 @@ class Server:
         *,
         max_file_bytes: int | None = None,
         max_open_files: int | None = None,
+        program: str = PROGRAM,
         **settings: object,
     ) -> None:
         chosen = {
@@ -102,7 +104,7 @@ class Server:
         environment |= {f"SIO_{name.upper()}": str(value) for name, value in chosen.items()}
         environment["PYTHONPATH"] = str(ROOT)
 
-        self.process = ForkedProcess(_PROGRAM, folder, environment, max_open_files)
+        self.process = ForkedProcess(program, folder, environment, max_open_files)
         if max_file_bytes is not None:
             limits = (max_file_bytes, max_file_bytes)
             resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, limits)
@@ -180,7 +182,7 @@ def start_expecting_failure(folder: Path, *arguments: str, **settings: object) -
     environment = {name: value for name, value in os.environ.items() if name[:4] != "SIO_"}
     environment |= {f"SIO_{name.upper()}": str(value) for name, value in settings.items()}
     environment["PYTHONPATH"] = str(ROOT)
-    process = ForkedProcess(_PROGRAM, folder, environment, arguments=arguments)
+    process = ForkedProcess(PROGRAM, folder, environment, arguments=arguments)
     with process.output as stream:
         output = stream.read()
     assert process.wait(TIMEOUT) == 1, output
