@@ -60,6 +60,12 @@ class RateLimit:
             RateLimited: there are more commands than the limit.
             Flooding: there are ten times as many.
         """
+        kind = self._add()
+        if kind is not None:
+            raise self._error(kind)
+
+    def _add(self) -> type[RateLimited] | None:
+        """Note a command; return the kind of error if it is over the limit."""
         now = self._clock()
         if self._times is None:
             self._times, self._counts = array("d"), array("L")
@@ -71,9 +77,12 @@ class RateLimit:
             self._times.append(now)
             self._counts.append(1)
         self._number += 1
-        if self._number > self._limit:
-            kind = Flooding if self._number >= self._limit * FLOODING_FACTOR else RateLimited
-            raise kind(f"more than {self._limit} commands a minute")
+        if self._number <= self._limit:
+            return None
+        return Flooding if self._number >= self._limit * FLOODING_FACTOR else RateLimited
+
+    def _error(self, kind: type[RateLimited]) -> RateLimited:
+        return kind(f"more than {self._limit} commands a minute")
 
     def count_failure(self, error: ContractError) -> ContractError:
         """Count a command that failed, if the client is at fault.
@@ -82,10 +91,9 @@ class RateLimit:
             The error to answer with: the same one, or the rate limit's if that is reached now.
         """
         if error.status < 500 and not isinstance(error, RateLimited):
-            try:
-                self.count()
-            except RateLimited as limited:
-                return limited
+            kind = self._add()
+            if kind is not None:
+                return self._error(kind)
         return error
 
     def compact(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.server import TIMEOUT, Server, wait_until
+from tests.support.tokens import SECRET
 
 CLIENTS = 5
 
@@ -58,6 +59,7 @@ CONVERSATIONS = {
     "two reads": [request(b"/api/events"), request(b"/api/events")],
     "no such path": [request(b"/nowhere")],
     "a refused publish": [request(b"/api/events", JSON, b"{}", b"POST")],
+    "a wrong token": [request(b"/api/events", b"Authorization: Bearer a.b.c\r\n")],
     "half a body": [request(b"/api/events", BROKEN, method=b"POST") + b"{"],
     "a stream": [request(b"/api/stream", b"Accept: text/event-stream\r\n")],
     "a WebSocket": [request(b"/ws", UPGRADE), frame(b'{"type":"ping"}')],
@@ -80,6 +82,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = Server(
         tmp_path_factory.mktemp("server"),
         program="tests.hostile.uncollected",
+        jwt_secret=SECRET,
         ping_interval=0.5,
         ping_timeout=0.5,
     )
