@@ -12,7 +12,7 @@ from functools import partial
 
 from aiohttp import web
 
-from sio_server import memory
+from sio_server import __version__, memory
 from sio_server.access import credentials
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Access
@@ -100,7 +100,7 @@ def make_app(
     Returns:
         The web application, the hub, and the Socket.IO endpoint.
     """
-    metrics = Metrics()
+    metrics = Metrics(__version__, settings.event_log.partition(":")[0])
     limits = Limits(
         settings.rate_limit,
         settings.max_rooms,
@@ -125,7 +125,9 @@ def make_app(
         metrics.delivered.inc,
         metrics.parked.inc,
         settings.retention_events,
+        metrics.replayed.inc,
     )
+    metrics.parked_now.set_function(lambda: fanout.parked_now)
     sessions = ConsumerSessions(event_log.sessions)
     connections = Connections(fanout, metrics, revocations)
     hub = Hub(
@@ -152,7 +154,7 @@ def make_app(
     VisitorApi(gate).add_routes(app)
     StatsApi(hub, gate, event_log, fanout, connections, metrics, settings).add_routes(app)
     SseApi(gate, fanout, connections, settings).add_routes(app)
-    ops = Ops(hub, event_log, metrics)
+    ops = Ops(hub, event_log, fanout, metrics)
     administrator = credentials.administrator(settings, limits)
     admin = None if administrator is None else AdminUi(administrator, socketio.server, hub, gate)
     if settings.ops_port is None:

@@ -180,6 +180,8 @@ class Hub:
         except Exception:  # one event's failure must not end all delivery
             log.exception("delivery_failed", offset=str(record.offset))
         else:
+            if record.committed_at is not None:
+                self._metrics.commit_to_write.observe(time.monotonic() - record.committed_at)
             log.info("delivered", type=record.type, offset=str(record.offset), to=recipients)
 
     async def _close_superseded(self, superseded: AsyncIterator[list[Superseded]]) -> None:
@@ -238,11 +240,12 @@ class Hub:
         finally:
             self._publishes_in_flight -= 1
             self._publish_done.set()
-        self.publish_seconds.append(time.monotonic() - began)
+        seconds = time.monotonic() - began
+        self.publish_seconds.append(seconds)
+        self._metrics.publish_seconds.observe(seconds)
         for event, result in zip(events, results, strict=True):
             if isinstance(result, Receipt):
-                duplicate = str(result.duplicate).lower()
-                self._metrics.published.labels(event.type, duplicate).inc()
+                self._metrics.count_published(event.type, result.duplicate)
         return results
 
     async def execute(self, connection: Connection, parse: Callable[[], Command]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from sio_server.contract.errors import ContractError, TokenExpired
 from sio_server.contract.events import Offset
 from sio_server.delivery.cursor import Cursor, State
 from sio_server.delivery.fanout import Fanout, OnCaughtUp
-from sio_server.delivery.resume import Start
+from sio_server.delivery.resume import GapCause, Result, Start
 from sio_server.delivery.sessions import ConsumerSession
 from sio_server.eventlog.session_contract import Superseded
 from sio_server.logs import get_logger
@@ -104,6 +104,8 @@ class Connections:
     ) -> None:
         self._fanout = fanout
         self._metrics = metrics
+        metrics.show_from_start(metrics.recoveries, Result)
+        metrics.show_from_start(metrics.gaps, GapCause)
         self._revocations = revocations
         self._clock = clock
         self._ends: dict[Connection, Ends] = {}
@@ -136,7 +138,12 @@ class Connections:
             on_caught_up: see ``Fanout.join``.
         """
         self._add(connection, ends)
-        self._fanout.join(connection.cursor, decide(self._fanout.position), on_caught_up)
+        start = decide(self._fanout.position)
+        if start.result is not None:
+            self._metrics.recoveries.labels(start.result).inc()
+        if start.cause is not None:
+            self._metrics.gaps.labels(start.cause).inc()
+        self._fanout.join(connection.cursor, start, on_caught_up)
 
     def _add(self, connection: Connection, ends: Ends) -> None:
         self._ends[connection] = ends

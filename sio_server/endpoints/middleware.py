@@ -22,6 +22,7 @@ from sio_server.endpoints.sse import PATH as STREAM_PATH
 from sio_server.hub import Hub
 from sio_server.net.handler import FrontHandler
 from sio_server.net.request import list_members
+from sio_server.net.websocket import asks_for_websocket
 
 logger = logging.getLogger("sio_server")
 
@@ -115,7 +116,9 @@ class Middleware:
     def _refuse(
         self, request: web.Request, error: ContractError, allow: str | None = None
     ) -> web.StreamResponse:
-        error = self._gate.refuse(error, self._gate.source(request))
+        connects = request.path == STREAM_PATH or asks_for_websocket(request.headers)
+        refuse = self._gate.refuse_connection if connects else self._gate.refuse
+        error = refuse(error, self._gate.source(request))
         if error.retry_after is not None and _is_event_source(request):
             return refused_stream(error)
         response = problem(error)
