@@ -19,6 +19,8 @@ from sio_server.access.principals import Access
 from sio_server.access.revocations import Revocations
 from sio_server.access.tokens import Tokens
 from sio_server.contract.errors import StartError
+from sio_server.contract.events import EVENT_TYPES
+from sio_server.contract.schemas import error_codes
 from sio_server.delivery.connections import Connections
 from sio_server.delivery.fanout import Fanout
 from sio_server.delivery.revocations import RevocationFollower
@@ -101,6 +103,8 @@ def make_app(
         The web application, the hub, and the Socket.IO endpoint.
     """
     metrics = Metrics(__version__, settings.event_log.partition(":")[0])
+    metrics.show_from_start(metrics.published, EVENT_TYPES, ("false", "true"))
+    metrics.show_from_start(metrics.refused, error_codes())
     limits = Limits(
         settings.rate_limit,
         settings.max_rooms,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Iterable
+from itertools import product
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,8 +26,11 @@ TRANSPORTS = ("socketio", "websocket", "sse")
 SECONDS_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """The bounds of the histograms' buckets."""
 
-LIMITS = ("max_connections", "max_connections_per_address", "connect_rate")
-"""The settings, without their prefix, that refuse connections by their number."""
+REFUSALS = (
+    *("max_connections", "max_connections_per_address", "connect_rate"),
+    *("unauthorized", "token_expired", "forbidden", "shutting_down", "log_unavailable"),
+)
+"""Usual reasons to refuse a connection: settings without their prefix, and codes of errors."""
 
 
 class Metrics:
@@ -89,7 +93,7 @@ class Metrics:
             "Connections that were refused, by the setting or by the error's code.",
             ("reason",),
         )
-        self.show_from_start(self.connections_refused, LIMITS)
+        self.show_from_start(self.connections_refused, REFUSALS)
         self.recoveries = self._counter(
             "sio_recoveries_total", "Consumers that came back, by what they got.", ("result",)
         )
@@ -133,10 +137,15 @@ class Metrics:
         counter.inc()
 
     @staticmethod
-    def show_from_start(counter: Counter, values: Iterable[str]) -> None:
-        """Show a counter as 0 for these values of its label: absent is not 0 for an alert."""
-        for value in values:
-            counter.labels(value)
+    def show_from_start(counter: Counter, *values: Iterable[str]) -> None:
+        """Show a counter as 0: absent is not 0 for an alert.
+
+        Args:
+            counter: the counter.
+            values: the values of each of its labels.
+        """
+        for each in product(*values):
+            counter.labels(*each)
 
     def forget_log(self) -> None:
         """Note that the log's figures are unknown: it cannot be asked."""
