@@ -192,6 +192,6 @@ endef
 
 $(eval $(call install,browser,Chromium,chromium,{ command -v chromium || command -v google-chrome; }))
 $(eval $(call install,nginx,nginx,nginx,{ command -v nginx || test -x /usr/sbin/nginx; }))
-$(eval $(call install,prometheus,Prometheus,prometheus,command -v prometheus && command -v promtool))
+$(eval $(call install,prometheus,Prometheus,prometheus,{ command -v prometheus && command -v promtool; }))
 $(eval $(call install,postgres,PostgreSQL,postgresql,{ command -v pg_ctl || ls /usr/lib/postgresql/*/bin/pg_ctl; }))
 $(eval $(call install,mariadb,MariaDB,mariadb-server,{ command -v mariadbd || test -x /usr/sbin/mariadbd; },mariadb))
