@@ -280,7 +280,7 @@ class Record:
         former: the piece's former state as JSON, if that state was in a room that the event itself
             is not in; otherwise, or if the log does not know the state, None.
         committed_at: when the log had stored it permanently, in seconds of the monotonic clock;
-            None for a record that was read from the log.
+            a record of the tail has it, other records may not.
     """
 
     offset: Offset
