@@ -271,7 +271,7 @@ async def _serve_ops(ops: web.Application | None, settings: Settings) -> web.App
     except StartError:
         await runner.cleanup()
         raise
-    log.info("ops_listening", host=",".join(settings.host), port=runner.addresses[0][1])
+    log.info("ops_listening", addresses=",".join(settings.host), port=runner.addresses[0][1])
     return runner
 
 
@@ -296,7 +296,7 @@ async def _listen(
     credentials.log_who_may_publish(settings)
     log.info(
         "listening",
-        host=",".join(settings.host),
+        addresses=",".join(settings.host),
         port=listener.port,
         tls=settings.tls_cert is not None,
         event_log=settings.event_log_shown,

@@ -41,7 +41,7 @@ from sio_server.delivery.revocations import RevocationFollower
 from sio_server.delivery.sessions import ConsumerSessions
 from sio_server.eventlog.contract import EventLog
 from sio_server.eventlog.session_contract import Superseded
-from sio_server.logs import get_logger
+from sio_server.logs import connection_id, get_logger
 from sio_server.metrics import Metrics
 from sio_server.net.turns import Turn
 
@@ -182,7 +182,13 @@ class Hub:
         else:
             if record.committed_at is not None:
                 self._metrics.commit_to_write.observe(time.monotonic() - record.committed_at)
-            log.info("delivered", type=record.type, offset=str(record.offset), to=recipients)
+            log.info(
+                "delivered",
+                type=record.type,
+                id=record.id,
+                offset=str(record.offset),
+                to=recipients,
+            )
 
     async def _close_superseded(self, superseded: AsyncIterator[list[Superseded]]) -> None:
         async for sessions in superseded:
@@ -263,6 +269,7 @@ class Hub:
             ContractError: nothing was done.
         """
         counted = False
+        lines = connection_id.set(connection.id)
         try:
             if connection.is_over_rate:
                 counted = True
@@ -277,6 +284,8 @@ class Hub:
             # The error that is raised must not be in a variable here: the error, its traceback and
             # this frame would be a cycle, and the client's message would stay in memory.
             raise self._refuse(connection, error, counted=counted) from None
+        finally:
+            connection_id.reset(lines)
 
     def _refuse(
         self, connection: Connection, error: ContractError, *, counted: bool

@@ -295,6 +295,12 @@ class Record:
         object.__setattr__(self, "committed_at", seconds)
 
     @property
+    def id(self) -> str:
+        """The event's id as it is in the JSON, for log lines."""
+        start = self.body.rfind(_ID) + len(_ID) + 1
+        return self.body[start : self.body.find('","timestamp"', start)]
+
+    @property
     def size(self) -> int:
         """The number of characters of JSON that it holds."""
         return len(self.body) + len(self.former or "")

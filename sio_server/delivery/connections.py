@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -39,9 +40,12 @@ class Connection:
         cursor: the consumer's place in the log.
         rate: the limit for the connection's commands.
         session: the session that the client can recover, or None.
+
+    Attributes:
+        id: a random name for the log lines of the connection.
     """
 
-    __slots__ = ("cursor", "principal", "rate", "session", "source", "transport")
+    __slots__ = ("cursor", "id", "principal", "rate", "session", "source", "transport")
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class Connection:
         self.cursor = cursor
         self.rate = rate
         self.session = session
+        self.id = secrets.token_hex(4)
 
     @property
     def is_over_rate(self) -> bool:
@@ -154,6 +159,7 @@ class Connections:
         self._metrics.connections[connection.transport].inc()
         log.info(
             "connected",
+            connection=connection.id,
             transport=connection.transport,
             address=connection.source.address,
             by=str(connection.principal.identity),
@@ -192,6 +198,7 @@ class Connections:
         self._metrics.connections[connection.transport].dec()
         log.info(
             "dead_connection_removed" if dead else "disconnected",
+            connection=connection.id,
             transport=connection.transport,
             address=connection.source.address,
             reason=reason,

@@ -34,7 +34,7 @@ async def leave(client: RawSocketIO, server: Server) -> None:
     """End a transport, so that its client can recover, and wait until the server has noticed."""
 
     def disconnects() -> int:
-        return sum(line["event"] == "disconnected" for line in server.log)
+        return sum(line["message"] == "disconnected" for line in server.log)
 
     before = disconnects()
     await client.send("1")

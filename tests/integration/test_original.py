@@ -94,7 +94,7 @@ async def test_a_dead_connection_is_cleaned_up(start_server: Callable[..., Serve
         async with plain(server.ws_url) as alive:
             await keep_alive_until(
                 alive,
-                lambda: any(line["event"] == "dead_connection_removed" for line in server.log),
+                lambda: any(line["message"] == "dead_connection_removed" for line in server.log),
             )
             removed = server.wait_for_log("dead_connection_removed")
             assert (removed["reason"], removed["clients"]) == ("ping timeout", 1)

@@ -92,7 +92,7 @@ def test_the_wheels_are_the_whole_product(installed: Path, tmp_path: Path) -> No
     try:
         assert server.stderr is not None
         lines = map(json.loads, server.stderr)
-        port = next(line["port"] for line in lines if line["event"] == "listening")
+        port = next(line["port"] for line in lines if line["message"] == "listening")
         url = f"http://127.0.0.1:{port}"
         for path in FILES:
             with urllib.request.urlopen(url + path, timeout=TIMEOUT) as answer:

@@ -144,7 +144,7 @@ class Server:
 
         def find() -> dict[str, Any] | None:
             for line in self.log:
-                if line["event"] == event and fields.items() <= line.items():
+                if line["message"] == event and fields.items() <= line.items():
                     return line
             self._check_alive()
             return None
