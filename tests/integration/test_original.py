@@ -46,7 +46,7 @@ async def test_it_listens_on_every_address_on_port_8765(tmp_path: Path) -> None:
     server = Server(tmp_path, host="0.0.0.0", port=8765)
     try:
         line = server.wait_for_log("listening")
-        assert (line["host"], line["port"]) == ("0.0.0.0", 8765)
+        assert (line["addresses"], line["port"]) == ("0.0.0.0", 8765)
         async with plain("ws://127.0.0.2:8765") as client:
             await client.send({"type": "ping"})
             assert (await client.receive())["type"] == "pong"
