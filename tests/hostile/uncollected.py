@@ -24,7 +24,7 @@ def _count(*signal: object) -> None:
     live = Counter(
         type(it).__name__ for it in gc.get_objects() if type(it).__module__.startswith(COUNTED)
     )
-    line = {"event": "live_objects", **{it: live[it] for it in sorted(live) if it not in KEPT}}
+    line = {"message": "live_objects", **{it: live[it] for it in sorted(live) if it not in KEPT}}
     sys.stderr.write(json.dumps(line) + "\n")
 
 
