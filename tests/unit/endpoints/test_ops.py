@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
@@ -15,6 +16,7 @@ from sio_server.eventlog.contract import Retention
 from sio_server.eventlog.memory.log import MemoryLog
 from sio_server.metrics import Metrics
 from sio_server.settings import Settings
+from tests.support.metrics import parse
 
 
 class ProbedLog(MemoryLog):
@@ -114,3 +116,16 @@ async def test_a_log_that_closes_is_not_ready(log: ProbedLog, endpoints: ops.Ops
     assert endpoints._writable._task is not None
     endpoints._writable._task.cancel()
     assert await answer == 503
+
+
+async def test_a_log_that_cannot_be_reached_shows_in_the_metrics(
+    log: ProbedLog, endpoints: ops.Ops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer comes, the server is not ready, and the log's figures are no numbers."""
+    monkeypatch.setattr(ops, "READY_SECONDS", 0.01)
+    log.answers.clear()  # it is silent for appends, and not open for reads
+    answer = await endpoints.metrics(make_mocked_request("GET", "/metrics"))
+    assert isinstance(answer.body, bytes)
+    figures = parse(answer.body.decode())
+    assert figures.of("sio_ready") == 0
+    assert math.isnan(figures.of("sio_log_events"))
