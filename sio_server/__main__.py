@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from sio_server.commands.completion import VARIABLE
 from sio_server.commands.program import program, program_name
 from sio_server.contract.errors import StartError
 
@@ -17,7 +18,7 @@ def main() -> int:
         SystemExit: a command has ended.
     """
     try:
-        program.main(prog_name=program_name())
+        program.main(prog_name=program_name(), complete_var=VARIABLE)
     except StartError as error:
         click.echo(f"sio_server: {error}", err=True)
         return 1

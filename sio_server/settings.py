@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -371,7 +371,7 @@ def load(given: Mapping[str, Any] | None = None) -> Settings:
     Raises:
         StartError: a value is bad, or a name ``SIO_*`` is not a setting. The message names it.
     """
-    for name in (*os.environ, *_env_file_names()):
+    for name in _environment():
         is_setting = name.isupper() and name.removeprefix(PREFIX).lower() in Settings.model_fields
         if name.startswith(PREFIX) and not is_setting and name not in CLIENT_VARIABLES:
             raise StartError(f"{name} is not a setting; --help lists them all")
@@ -388,8 +388,15 @@ def shows_a_secret(field: str, value: str) -> bool:
     return field in SECRET_FIELDS
 
 
-def _env_file_names() -> Sequence[str]:
-    return tuple(dotenv_values(ENV_FILE))
+def client_variables() -> dict[str, str]:
+    """Return the variables of ``CLIENT_VARIABLES`` that are set."""
+    found = _environment()
+    return {name: found[name] for name in CLIENT_VARIABLES if found.get(name)}
+
+
+def _environment() -> dict[str, str]:
+    in_file = {name: value or "" for name, value in dotenv_values(ENV_FILE).items()}
+    return {**in_file, **os.environ}
 
 
 def _describe(fault: Any) -> str:

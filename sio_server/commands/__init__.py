@@ -2,3 +2,6 @@
 
 A command imports its libraries when it runs, so that ``--help`` and the completion are quick.
 """
+
+NAME = "furniture-events-server"
+"""The program's name, if it is installed."""

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.pass_context
 def check_token(context: click.Context) -> None:
-    """Read a credential from standard input, and say what the server would do with it.
+    """Say what the server would do with a credential.
 
-    The exit status is 1 if the server would refuse it.
+    The command reads it from standard input. The exit status is 1 if the server would refuse it.
     """
     from sio_server.access import credentials
     from sio_server.contract.errors import Unauthorized

@@ -9,13 +9,18 @@ from typing import Any
 import click
 
 from sio_server import __version__
+from sio_server.commands import NAME
+from sio_server.commands.check import check
 from sio_server.commands.check_token import check_token
+from sio_server.commands.completion import completion
 from sio_server.commands.key import key
+from sio_server.commands.position import position
+from sio_server.commands.publish import publish
 from sio_server.commands.run import run, run_server
 from sio_server.commands.settings_options import WithSettings, given_settings, settings_options
+from sio_server.commands.stats import stats
+from sio_server.commands.tail import tail
 from sio_server.commands.token import token
-
-NAME = "furniture-events-server"
 
 HELP_COLUMNS = 100
 """How wide the help may be, if the terminal is."""
@@ -56,5 +61,5 @@ def program(context: click.Context, /, **options: Any) -> None:
         run_server(context.obj)
 
 
-for command in (run, key, token, check_token):
+for command in (run, check, tail, publish, position, stats, key, token, check_token, completion):
     program.add_command(command)
