@@ -4,6 +4,7 @@
 """
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -19,13 +20,16 @@ __all__ = ["Processes", "listens", "port_in_use"]
 STOP_SECONDS = 10
 """How long a process may take to stop before it is killed."""
 
+STDOUT = 1
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Processes:
     """A group of processes. Use it in a ``with`` block. When the block ends, all have ended.
 
-    SIGINT, SIGTERM and SIGHUP end its waits. So it must be used in the main thread.
+    SIGINT, SIGTERM and SIGHUP end its waits, and so does the end of the terminal, or of the program
+    that reads the output. So it must be used in the main thread.
 
     Args:
         write: prints a line.
@@ -84,12 +88,15 @@ class Processes:
 
     def until_end(self) -> str | None:
         """Wait until a process ends, and return its name; None if a signal came before."""
-        self._is_over(None)
+        while not self._is_over(1):
+            pass
         return self._first_end[0]
 
-    def _is_over(self, seconds: float | None) -> bool:
+    def _is_over(self, seconds: float) -> bool:
         with suppress(Empty):
             while not self._first_end:
+                if _output_is_closed():
+                    self._ends.put(None)
                 ended = self._ends.get(timeout=seconds)
                 if ended is not None and ended.may_start_again():
                     self._write(ended.name, "it has ended, and starts again")
@@ -101,6 +108,16 @@ class Processes:
     def _write(self, name: str, line: str) -> None:
         with suppress(OSError):  # the terminal is closed; the processes must still be stopped
             self._print(f"{name:7}| {line}")
+
+
+def _output_is_closed() -> bool:
+    """Tell whether standard output is a terminal that was closed, or a pipe without a reader.
+
+    A closed terminal sends SIGHUP to one process only. That is make, if the terminal runs make.
+    """
+    output = select.poll()
+    output.register(STDOUT, 0)
+    return any(event & (select.POLLHUP | select.POLLERR) for _, event in output.poll(0))
 
 
 class _Process:
