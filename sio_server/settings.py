@@ -88,6 +88,7 @@ class Settings(BaseSettings):
         "sqlite:////absolute/path, or Valkey or Redis: redis://, rediss:// (TLS), valkey:// with "
         "user:password@host:port/database, or unix:///path",
     )
+    event_log_file: Path | None = Field(None, description="file with SIO_EVENT_LOG")
     retention_seconds: float = Field(
         86_400, gt=0, allow_inf_nan=False, description="seconds that an event is kept"
     )
@@ -103,27 +104,19 @@ class Settings(BaseSettings):
         description="comma-separated keys that may publish, and consume everything, each with at "
         "least 16 characters, and with a name before it: django:KEY",
     )
-    jwt_secret: Secrets = Field(
-        (), description="comma-separated secrets of tokens (HS256), each with at least 32 bytes"
-    )
-    jwt_public_key: str | None = Field(
-        None, description="public key of tokens, in PEM: RS256, ES256 or EdDSA"
-    )
     producer_keys_file: Path | None = Field(
         None, description="file with SIO_PRODUCER_KEYS, separated by commas or lines"
+    )
+    jwt_secret: Secrets = Field(
+        (), description="comma-separated secrets of tokens (HS256), each with at least 32 bytes"
     )
     jwt_secret_file: Path | None = Field(
         None, description="file with SIO_JWT_SECRET, separated by commas or lines"
     )
+    jwt_public_key: str | None = Field(
+        None, description="public key of tokens, in PEM: RS256, ES256 or EdDSA"
+    )
     jwt_public_key_file: Path | None = Field(None, description="file with SIO_JWT_PUBLIC_KEY")
-    event_log_file: Path | None = Field(None, description="file with SIO_EVENT_LOG")
-    admin_username: str | None = Field(
-        None, min_length=1, description="name of the administrator, for the Socket.IO Admin UI"
-    )
-    admin_password: SecretStr | None = Field(
-        None, description="bcrypt hash of the administrator's password"
-    )
-    admin_password_file: Path | None = Field(None, description="file with SIO_ADMIN_PASSWORD")
     jwt_jwks: Path | None = Field(
         None, description="file of public keys of tokens (JSON Web Key Set); read again on SIGHUP"
     )
@@ -135,6 +128,13 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="how far away the end of a token (exp) may be, in seconds",
     )
+    admin_username: str | None = Field(
+        None, min_length=1, description="name of the administrator, for the Socket.IO Admin UI"
+    )
+    admin_password: SecretStr | None = Field(
+        None, description="bcrypt hash of the administrator's password"
+    )
+    admin_password_file: Path | None = Field(None, description="file with SIO_ADMIN_PASSWORD")
     open_publish: Literal["off", "loopback", "anyone"] = Field(
         "off", description="who may publish without a credential: off, loopback or anyone"
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from ssl import SSLCertVerificationError
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
+from urllib.request import BaseHandler, HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import click
 
@@ -50,19 +52,25 @@ class Client:
 
     Raises:
         UsageError: the URL is not one of a server, or has a password in it.
+        StartError: the credential can't be sent.
     """
 
     def __init__(self, url: str, credential: str | None = None) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise click.UsageError(f"{url!r} is not the URL of a server, such as {EXAMPLE}")
         if parts.username is not None:
             raise click.UsageError("the URL must not have a password; SIO_CREDENTIAL has it")
+        if not _is_server(parts):
+            raise click.UsageError(f"{url!r} is not the URL of a server, such as {EXAMPLE}")
+        if credential and not (credential.isascii() and credential.isprintable()):
+            raise StartError("the credential is not one line of ASCII characters")
         self.url = url.rstrip("/")
         self._headers = {"User-Agent": f"furniture-events-server/{__version__}"}
         if credential:
             self._headers["Authorization"] = f"Bearer {credential}"
-        self._opener = build_opener(_NoRedirects())
+        handlers: list[BaseHandler] = [_NoRedirects()]
+        if is_loopback(str(parts.hostname)):
+            handlers.append(ProxyHandler({}))  # a proxy's own machine is another one
+        self._opener = build_opener(*handlers)
 
     def call(self, path: str, body: Any = None, **query: Any) -> Any:
         """Send a request, and return the decoded answer.
@@ -92,6 +100,8 @@ class Client:
             ServerError: see ``call``. The connection may also break later.
         """
         with self._open(path, None, query) as response:
+            if response.headers.get_content_type() != "text/event-stream":
+                raise self._unknown(f"{path} is no stream of events", is_temporary=False)
             fields: dict[str, str] = {}
             for line in response:
                 name, _, value = line.decode().rstrip("\n").partition(": ")
@@ -121,7 +131,9 @@ class Client:
         except (OSError, HTTPException) as error:
             reason = error.reason if isinstance(error, URLError) else error
             text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-            raise self._unknown(f"can't be reached: {text}", is_temporary=True) from None
+            is_temporary = not isinstance(reason, SSLCertVerificationError)
+            what = f"can't be reached: {text}"
+            raise self._unknown(what, is_temporary=is_temporary) from None
 
     def _refusal(self, error: HTTPError) -> ServerError:
         try:
@@ -147,6 +159,23 @@ class _NoRedirects(HTTPRedirectHandler):
 
 
 EXAMPLE = "https://events.example.com"
+
+
+def _is_server(url: SplitResult) -> bool:
+    try:
+        is_known = url.port is None or url.port > 0
+    except ValueError:
+        return False
+    is_plain = not (url.query or url.fragment)
+    return is_known and is_plain and url.scheme in ("http", "https") and bool(url.hostname)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, by its address or its name, is this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def server_options(function: Function) -> Function:
@@ -183,7 +212,7 @@ def find_server(
         UsageError: the URL is bad.
     """
     variables = settings.client_variables()
-    credential = variables.get("SIO_CREDENTIAL")
+    credential = variables.get("SIO_CREDENTIAL", "").strip() or None
     path = credential_file or variables.get("SIO_CREDENTIAL_FILE")
     if path:
         credential = _read(Path(path))

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
+import json
 import math
 import os
 import shutil
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 from cryptography import x509
 
 from sio_server.access import credentials
-from sio_server.commands.client import Client, ServerError, own_url
+from sio_server.commands.client import is_loopback, own_url
 from sio_server.contract.errors import StartError
 from sio_server.eventlog.valkey.connection import (
     ValkeyAddress,
@@ -35,6 +38,7 @@ from sio_server.settings import Settings
 MIN_FREE_BYTES = 1_073_741_824
 MIN_CERTIFICATE_DAYS = 14
 MAX_CLOCK_SECONDS = 1.0
+PROBE_SECONDS = 5
 EARLIEST_YEAR = 2026
 """Of a clock that is set."""
 
@@ -126,7 +130,7 @@ def _access(settings: Settings) -> Iterator[Finding]:
             "warning", "origins", "pages of every site may connect; name yours in SIO_CORS_ORIGINS"
         )
     is_plain = settings.tls_cert is None and not settings.trusted_proxies
-    if has_credentials and is_plain and not all(map(_is_loopback, settings.host)):
+    if has_credentials and is_plain and not all(map(is_loopback, settings.host)):
         yield Finding(
             "warning",
             "TLS",
@@ -135,15 +139,15 @@ def _access(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _ports(settings: Settings) -> Iterator[Finding]:
-    for subject, port in (("port", settings.port), ("operators' port", settings.ops_port)):
+    if settings.port and settings.port == settings.ops_port:
+        yield Finding("error", "port", "SIO_PORT and SIO_OPS_PORT are the same")
+        return
+    ports = {
+        "port": ("SIO_PORT", settings.port),
+        "operators' port": ("SIO_OPS_PORT", settings.ops_port),
+    }
+    for subject, (name, port) in ports.items():
         if port is None:
             continue
         try:
@@ -153,18 +157,25 @@ def _ports(settings: Settings) -> Iterator[Finding]:
             number = error.errno or 0
             reason = os.strerror(number) if number > 0 else str(error.strerror)
             where = f"{','.join(settings.host)}, port {port}: {reason}"
-            if number == errno.EADDRINUSE and subject == "port" and _runs(settings):
-                yield Finding("warning", subject, f"{where}; a server of this kind runs there")
+            if number != errno.EADDRINUSE:
+                yield Finding("error", subject, f"{where}; change {name} or SIO_HOST")
+            elif _runs(settings):
+                yield Finding("warning", subject, f"{where}; a server of this kind runs here")
             else:
-                yield Finding("error", subject, f"{where}; end the other program, or set SIO_PORT")
+                yield Finding("error", subject, f"{where}; end the other program, or change {name}")
         else:
             yield Finding("ok", subject, f"{','.join(settings.host)}, port {port} is free")
 
 
 def _runs(settings: Settings) -> bool:
+    """Tell whether a server runs on the settings' port. Nothing secret is sent to it."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
     try:
-        return bool(Client(own_url(settings)).call("/api/me")["timestamp"])
-    except (ServerError, TypeError, KeyError):
+        with opener.open(f"{own_url(settings)}/api/me", timeout=PROBE_SECONDS) as answer:
+            return "timestamp" in json.load(answer)
+    except (OSError, HTTPException, ValueError, TypeError):
         return False
 
 
@@ -267,7 +278,7 @@ def doors(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "read /api/stats", ", ".join((here, *key_holders))
     yield "revoke tokens", ", ".join(key_holders) or nobody
     port = settings.port if settings.ops_port is None else settings.ops_port
-    reach = f"{here}" if all(map(_is_loopback, settings.host)) else "everyone who reaches it"
+    reach = f"{here}" if all(map(is_loopback, settings.host)) else "everyone who reaches it"
     yield f"/metrics, /healthz, /readyz on port {port}", reach
     admin = settings.admin_username
     yield "Admin UI", nobody if admin is None else f"the administrator {admin}, with a password"

@@ -61,13 +61,15 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Run the program. When nothing reads its output any more, it ends, and no process is left."""
     running = Cluster(tmp_path_factory.mktemp("cluster"))
-    started = descendants(running.process.pid)
     yield running
-    started |= descendants(running.process.pid)
+    started = descendants(running.process.pid)
     assert len(started) >= 4
     assert running.process.stdout is not None
     running.process.stdout.close()
-    assert running.process.wait(TIMEOUT) == 0
+    try:
+        assert running.process.wait(TIMEOUT) == 0
+    finally:
+        running.process.terminate()
     wait_until(lambda: not any(map(runs, started)), "all have ended")
 
 

@@ -21,6 +21,7 @@ from sio_server.commands.program import program
 from sio_server.commands.tail import follow
 from sio_server.contract.errors import StartError
 from tests.conftest import load_vectors
+from tests.support.certificates import write_certificate
 from tests.support.server import ROOT, TIMEOUT, Server, wait_until
 
 EVENT = load_vectors("events.json")[0]["publish"]
@@ -179,6 +180,8 @@ def test_the_lines_of_a_failed_attempt_can_be_continued(run: Run) -> None:
         (["publish", EVENT["type"], "-f", "-"], "--file and --id-prefix are for lines"),
         (["publish", "--id", "1"], "--id needs a TYPE"),
         (["position", "--url", "ftp://x"], "is not the URL of a server"),
+        (["position", "--url", "http://x:port"], "is not the URL of a server"),
+        (["position", "--url", "http://x/#y"], "is not the URL of a server"),
         (["position", "--url", "http://a:b@x"], "must not have a password"),
     ],
 )
@@ -222,6 +225,9 @@ def test_a_credential_comes_from_a_variable_a_file_or_the_settings(
     own = {"SIO_PORT": str(server.port), "SIO_PRODUCER_KEYS": f"django:{KEY}", **none}
     assert run(*publish, SIO_URL="", **own).exit_code == 0
     assert "unauthorized" in run(*publish, **own).stderr
+    bad = run("position", SIO_CREDENTIAL="hunter2\nx")
+    assert isinstance(bad.exception, StartError)
+    assert "hunter2" not in str(bad.exception)
     missing = run("position", "--credential-file", tmp_path / "nothing")
     assert isinstance(missing.exception, StartError)
 
@@ -265,11 +271,13 @@ def test_tail_survives_a_kill_of_the_server(tmp_path: Path) -> None:
     client.call("/api/events", EVENT)
     events = follow(client, (), None, said.append, everything=True)
     seen = [next(events)]
+    client.call("/api/events", EVENT)
+    seen.append(next(events))
     server.kill()
     again = Server(tmp_path, port=server.port, **settings)
     published = client.call("/api/events/batch", {"events": [EVENT] * 3})["results"]
     seen += [next(events) for _ in published]
-    assert [it["offset"] for it in seen[1:]] == [it["offset"] for it in published]
+    assert [it["offset"] for it in seen[2:]] == [it["offset"] for it in published]
     assert client.call("/api/events", limit=1)["events"][0]["offset"] == seen[0]["offset"]
     live = client.call("/api/events", EVENT)
     assert next(events)["offset"] == live["offset"]
@@ -309,9 +317,27 @@ def test_the_figures_are_a_table_or_json(run: Run) -> None:
     assert json.loads(run("stats", "--json").stdout)["log"]["kind"] == "memory"
 
 
-def test_another_program_at_the_url_is_named(tmp_path: Path) -> None:
-    """It answers with no JSON, or redirects. No redirect is followed with the credential."""
+def test_a_certificate_that_is_not_trusted_ends_tail_at_once(tmp_path: Path) -> None:
+    """To try again would not help."""
+    files = write_certificate(tmp_path, "localhost")
+    server = Server(tmp_path, tls_cert=files.certificate, tls_key=files.key)
+    client = Client(server.url.replace("http:", "https:"))
+    with pytest.raises(ServerError, match="certificate verify failed") as caught:
+        next(follow(client, (), None, print))
+    assert not caught.value.is_temporary
+    check = ["--host", "127.0.0.1", "--port", str(server.port), "check"]
+    tls = ["--tls-cert", str(files.certificate), "--tls-key", str(files.key)]
+    checked = CliRunner().invoke(program, [*check, *tls])
+    assert "a server of this kind" in " ".join(checked.stdout.split())
+    assert server.stop() == 0
+
+
+def test_another_program_at_the_url_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers with no JSON, or redirects. No redirect and no proxy here gets the credential."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
     answers = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
         b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
     ]
@@ -327,8 +353,12 @@ def test_another_program_at_the_url_is_named(tmp_path: Path) -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         client = Client(f"http://127.0.0.1:{other.getsockname()[1]}", KEY)
-        for text in ("does not answer with JSON", "status 302"):
-            with pytest.raises(ServerError, match=text) as caught:
-                client.call("/api/events")
-            assert not caught.value.is_temporary
+        with pytest.raises(ServerError, match="does not answer with JSON"):
+            client.call("/api/events")
+        with pytest.raises(ServerError, match="is no stream of events") as no_stream:
+            next(client.stream("/api/stream"))
+        with pytest.raises(ServerError, match="status 302") as redirect:
+            client.call("/api/events")
+        assert not no_stream.value.is_temporary
+        assert not redirect.value.is_temporary
         thread.join(TIMEOUT)

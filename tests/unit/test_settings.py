@@ -202,6 +202,16 @@ def test_names_without_the_prefix_are_ignored(
     assert load([]).port == 8765
 
 
+def test_the_variables_of_clients_do_not_stop_the_start(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person may have them in the same environment, or in the same file. An empty one is none."""
+    env_file.write_text("SIO_URL=http://a\nSIO_CREDENTIAL=b\nSIO_CREDENTIAL_FILE=\n")
+    monkeypatch.setenv("SIO_URL", "http://c")
+    assert load([]).model_dump() == DEFAULTS
+    assert settings.client_variables() == {"SIO_URL": "http://c", "SIO_CREDENTIAL": "b"}
+
+
 @pytest.mark.parametrize("option", ["--ping-intervall", "--ping", "--jwt-secrets", "--prot"])
 def test_an_unknown_option_stops_the_start_and_is_named(
     option: str, capsys: pytest.CaptureFixture[str]

@@ -66,6 +66,7 @@ def test_a_good_configuration_passes_and_nothing_is_changed(check: Check, tmp_pa
         ({"event_log": "sqlite:///file/events.db"}, "✗ event log "),
         ({"event_log": "sqlite:///file"}, "file is not an SQLite database"),
         ({"event_log": "redis://127.0.0.1:1"}, "✗ event log redis://127.0.0.1:1: "),
+        ({"port": 1, "ops_port": 1}, "✗ port SIO_PORT and SIO_OPS_PORT are the same"),
         ({"host": "192.0.2.1"}, "✗ port 192.0.2.1, port 0: Cannot assign requested address"),
     ],
 )
@@ -110,11 +111,12 @@ def test_a_port_in_use_is_an_error_unless_a_server_of_this_kind_has_it(
         other.listen()
         result = check(ops_port=other.getsockname()[1])
     assert result.exit_code == 1
-    assert "Address already in use; end the other program" in said(result)
+    expected = "Address already in use; end the other program, or change SIO_OPS_PORT"
+    assert expected in said(result)
     server = Server(tmp_path)
     result = check(port=server.port)
     assert result.exit_code == 0
-    assert "a server of this kind runs there" in said(result)
+    assert "a server of this kind runs here" in said(result)
     assert server.stop() == 0
 
 
