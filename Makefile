@@ -30,7 +30,8 @@ run: $(VENV)/server ## start the server on port 8765; its requirements are insta
 		echo "npm is missing or failed: the server starts without the browser clients (install Node.js 20 or newer)"
 	@exec env $(OPEN_PUBLISH) $(BIN)/python -m sio_server $(ARGS)
 
-cluster: $(VENV)/tests ## start Valkey and two servers, on ports 8765 and 8766; Ctrl-C stops them
+cluster: $(VENV)/tests ## start Valkey, two servers, and nginx in front of them on port 8080; Ctrl-C stops all
+	@$(MAKE) --no-print-directory -s nginx || true
 	@exec env $(OPEN_PUBLISH) $(BIN)/python examples/cluster.py
 
 demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 8765; Ctrl-C stops it

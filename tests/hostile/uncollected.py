@@ -11,7 +11,7 @@ import signal
 import sys
 from collections import Counter
 
-import sio_server.__main__
+from tests.support import server_program
 
 COUNTED = ("uvloop", "sio_server.net", "sio_server.engine", "sio_server.endpoints", "aiohttp")
 """The packages whose objects are counted: each client has some of each."""
@@ -32,4 +32,4 @@ def main() -> None:
     """Run the server."""
     gc.disable()
     signal.signal(signal.SIGUSR2, _count)
-    sio_server.__main__.main()
+    server_program.main()

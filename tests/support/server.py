@@ -20,7 +20,7 @@ from typing import Any
 from tests.support import secrets
 from tests.support.forks import ROOT, ForkedProcess
 
-PROGRAM = "sio_server.__main__"
+PROGRAM = "tests.support.server_program"
 
 TIMEOUT = 20
 """Seconds after which a missing event fails a test."""
