@@ -52,6 +52,7 @@ from sio_server.net.listening import Listener, bind
 from sio_server.net.tls import Certificate
 from sio_server.net.websocket import asks_for_websocket
 from sio_server.settings import Settings
+from sio_server.supervisor import Supervisor
 
 log = get_logger("sio_server")
 
@@ -206,7 +207,10 @@ async def serve(settings: Settings) -> None:
     for number in STOP_SIGNALS:
         # Not add_signal_handler: the end of the loop would restore the default, which kills.
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-    _reload_on_sighup(tokens if settings.jwt_jwks is not None else None, certificate)
+    supervisor = Supervisor(os.environ)
+    _reload_on_sighup(
+        tokens if settings.jwt_jwks is not None else None, certificate, always=supervisor.listens
+    )
     runner = web.AppRunner(app, shutdown_timeout=1)
     http_logger = server_logger()
 
@@ -231,19 +235,28 @@ async def serve(settings: Settings) -> None:
         ending.callback(front.abort)  # connections that have not closed yet
         ending.push_async_callback(runner.cleanup)
         await runner.setup()
-        ending.callback((await _listen(front, certificate, settings)).close)
+        listener = await _listen(front, certificate, settings)
+        ending.callback(listener.close)
         memory.tune_collector()
         ending.callback(asyncio.create_task(memory.give_back()).cancel)
         sys.setswitchinterval(SWITCH_SECONDS)
+        supervisor.ready(f"serving on port {listener.port}")
+        ending.callback(asyncio.create_task(supervisor.show_life()).cancel)
         await stop.wait()
+        supervisor.stopping(f"closing the clients within {settings.drain_seconds:g} s")
         await hub.drain()
     log.info("stopped")
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # a second one must not change the exit status
 
 
-def _reload_on_sighup(tokens: Tokens | None, certificate: Certificate | None) -> None:
-    """Read these again on SIGHUP. Without any, SIGHUP ends the server."""
+def _reload_on_sighup(
+    tokens: Tokens | None, certificate: Certificate | None, *, always: bool
+) -> None:
+    """Read these again on SIGHUP. Without any, SIGHUP ends the server, unless ``always`` is true.
+
+    A supervisor sends SIGHUP to reload. A terminal that closes sends it, too.
+    """
     reloads: list[Callable[[], None]] = []
     if tokens is not None:
         reloads.append(partial(credentials.reload_keys, tokens))
@@ -254,7 +267,7 @@ def _reload_on_sighup(tokens: Tokens | None, certificate: Certificate | None) ->
         for reload in reloads:
             reload()
 
-    if reloads:
+    if reloads or always:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload_all)
 
 

@@ -1,4 +1,4 @@
-"""The server's settings. This is the only module that reads the environment.
+"""The server's settings. This is the only module that reads them from the environment.
 
 Each setting is a field of ``Settings``, a variable ``SIO_*`` in the environment or in ``.env``, and
 an option, which ``commands/settings_options.py`` makes. An option wins over the environment, and
