@@ -40,7 +40,7 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 	@exec $(BIN)/python examples/demo.py
 
 # Three processes on two cores: most tests wait for other processes.
-test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx postgres mariadb prometheus ## run all tests; their requirements are installed first (ARGS: for pytest)
+test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx caddy redis postgres mariadb prometheus ## run all tests; their requirements are installed first (ARGS: for pytest)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # All of the smoke suite on PostgreSQL, and a part of it on the other databases.
@@ -194,5 +194,7 @@ endef
 $(eval $(call install,browser,Chromium,chromium,{ command -v chromium || command -v google-chrome; }))
 $(eval $(call install,nginx,nginx,nginx,{ command -v nginx || test -x /usr/sbin/nginx; }))
 $(eval $(call install,prometheus,Prometheus,prometheus,{ command -v prometheus && command -v promtool; }))
+$(eval $(call install,caddy,Caddy,caddy,command -v caddy))
+$(eval $(call install,redis,a Redis with TLS,redis-server,command -v redis-server))
 $(eval $(call install,postgres,PostgreSQL,postgresql,{ command -v pg_ctl || ls /usr/lib/postgresql/*/bin/pg_ctl; }))
 $(eval $(call install,mariadb,MariaDB,mariadb-server,{ command -v mariadbd || test -x /usr/sbin/mariadbd; },mariadb))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import signal
 import socket
@@ -14,10 +13,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from furniture_events import Producer
 
 from tests.conftest import load_vectors
 from tests.support.certificates import Files, trusting, write_certificate
+from tests.support.https import check_every_transport
 from tests.support.server import TIMEOUT, Server, start_expecting_failure
 from tests.support.transports import running
 
@@ -57,36 +56,7 @@ def _name_of(port: int, context: ssl.SSLContext) -> str:
 
 async def test_every_transport_works_over_tls(server: Server, files: Files) -> None:
     """Also the same origin, which is that of https."""
-    base = f"https://127.0.0.1:{server.port}"
-    connector = aiohttp.TCPConnector(ssl=trusting(files))
-    async with aiohttp.ClientSession(base, connector=connector, headers={"Origin": base}) as http:
-        async with (
-            http.ws_connect("/ws") as plain,
-            http.ws_connect("/socket.io/?EIO=4&transport=websocket") as socketio,
-            http.get("/api/stream") as stream,
-        ):
-            await socketio.send_str("40")
-            async with asyncio.timeout(TIMEOUT):
-                while not (await socketio.receive_str()).startswith('42["ready"'):
-                    pass
-            async with http.get("/socket.io/?EIO=4&transport=polling") as polling:
-                assert (await polling.text()).startswith("0{")
-            with Producer(base, ssl_context=trusting(files)) as producer:
-                published = await asyncio.to_thread(producer.publish, GOOD)
-            assert (await plain.receive_json(timeout=TIMEOUT))["id"] == published.id
-            assert published.id in await socketio.receive_str(timeout=TIMEOUT)
-            async with asyncio.timeout(TIMEOUT):
-                while published.id not in (await stream.content.readline()).decode():
-                    pass
-        large = {**GOOD["furniture"], "descripcion": "ñ" * 10_000}
-        events = [{**GOOD, "furniture": large} for _ in range(40)]
-        body = io.BytesIO(json.dumps({"events": events}, ensure_ascii=False).encode())
-        http_json = {"Content-Type": "application/json"}
-        async with http.post("/api/events/batch", data=body, headers=http_json) as response:
-            assert response.status == 200
-        async with http.get("/api/events?limit=100") as response:
-            page = await response.json()
-        assert page["more"] is True
+    await check_every_transport(f"https://127.0.0.1:{server.port}", files, GOOD)
     assert server.wait_for_log("listening")["tls"] is True
 
 

@@ -51,15 +51,15 @@ def configured(folder: Path, text: str) -> Iterator[str]:
     with (folder / "nginx.log").open("wb") as log:
         process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=log)
     try:
-        wait_until(lambda: listens(process, port, folder), "nginx listens")
+        wait_until(lambda: listens(process, port, folder / "nginx.log"), "nginx listens")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(TIMEOUT)
 
 
-def listens(process: subprocess.Popen[bytes], port: int, folder: Path) -> bool:
-    """Return whether nginx listens; fail if it has ended."""
-    assert process.poll() is None, (folder / "nginx.log").read_text()
+def listens(process: subprocess.Popen[bytes], port: int, log: Path) -> bool:
+    """Return whether the process listens; fail with its log if it has ended."""
+    assert process.poll() is None, log.read_text()
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
