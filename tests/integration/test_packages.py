@@ -1,24 +1,22 @@
-"""The packages: installed in an empty environment, they are the whole product."""
+"""The packages: installed as ``deploy/Containerfile`` says, they are the whole product."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
 import tomllib
 import urllib.request
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from packaging.requirements import Requirement
 
 from sio_server import __version__
-from tests.support.server import ROOT, TIMEOUT
+from tests.support.containers import Image
+from tests.support.server import ROOT, TIMEOUT, free_ports
 
-INSTALL_SECONDS = 150
 COMMAND = "furniture-events-server"
+PYTHON = "/opt/furniture-events/bin/python"
 
 PUBLISH = """
 from furniture_events import Producer
@@ -46,75 +44,80 @@ FILES = (
 )
 
 
-def run(*arguments: object, cwd: Path) -> str:
-    """Run a program without settings of the server; return its output."""
-    environment = {name: value for name, value in os.environ.items() if name[:4] != "SIO_"}
-    environment.pop("PYTHONPATH", None)
-    done = subprocess.run(
-        [str(it) for it in arguments],
-        cwd=cwd,
-        env=environment,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=INSTALL_SECONDS,
-    )
-    return done.stdout
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """Carry out the steps of the Containerfile, and install the Python client beside the server."""
+    built = Image(tmp_path_factory.mktemp("image"))
+    built.build(ROOT / "deploy/Containerfile")
+    pip = ("pip", "--quiet", "--python", PYTHON, "install")
+    built.run(*pip, str(ROOT / "clients/python"), read_only=False)
+    return built
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build both wheels and install them; return the programs' folder."""
-    folder = tmp_path_factory.mktemp("packages")
-    pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
-    wheels = (*pip, "wheel", "--no-deps", "--wheel-dir", "wheels", ROOT, ROOT / "clients/python")
-    run(sys.executable, *wheels, cwd=folder)
-    run(sys.executable, "-m", "venv", "venv", cwd=folder)
-    programs = folder / "venv/bin"
-    run(programs / "python", *pip, "install", *folder.glob("wheels/*.whl"), cwd=folder)
-    return programs
-
-
-def test_the_wheels_are_the_whole_product(installed: Path, tmp_path: Path) -> None:
-    """The command starts the server with its page and its clients, and the producer publishes."""
-    environment = {
-        "PATH": os.environ["PATH"],
+def port(image: Image) -> Iterator[int]:
+    """Run the image as the page says, without rights and with a read-only root; return the port."""
+    (free,) = free_ports(1)
+    image.environment |= {
+        "PATH": "/usr/bin:/bin",
+        "SIO_HOST": "127.0.0.1",
+        "SIO_PORT": str(free),
         "SIO_OPEN_PUBLISH": "loopback",
-        "SIO_LOG_FORMAT": "json",
     }
     server = subprocess.Popen(
-        [installed / COMMAND, "--port", "0", "--host", "127.0.0.1"],
-        cwd=tmp_path,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
+        image.command(*image.entrypoint), env=image.environment, stderr=subprocess.PIPE, text=True
     )
+    assert server.stderr is not None
+    lines = map(json.loads, server.stderr)
     try:
-        assert server.stderr is not None
-        lines = map(json.loads, server.stderr)
-        port = next(line["port"] for line in lines if line["message"] == "listening")
-        url = f"http://127.0.0.1:{port}"
-        for path in FILES:
-            with urllib.request.urlopen(url + path, timeout=TIMEOUT) as answer:
-                assert answer.status == 200
-                assert answer.read()
-        script = PUBLISH.format(port=port, furniture=FURNITURE)
-        offset = run(installed / "python", "-c", script, cwd=tmp_path).strip()
-        with urllib.request.urlopen(f"{url}/api/events", timeout=TIMEOUT) as answer:
-            page = json.load(answer)
-        assert page["position"] == page["events"][0]["offset"] == offset
-        assert (tmp_path / "var/events.db").exists()
+        assert next(line["port"] for line in lines if line["event"] == "listening") == free
+        yield free
     finally:
-        server.send_signal(signal.SIGTERM)
+        server.terminate()
         _, rest = server.communicate(timeout=TIMEOUT)
     assert server.returncode == 0, rest
 
 
-def test_the_command_knows_its_name_and_version(installed: Path, tmp_path: Path) -> None:
+def test_the_image_is_the_whole_product(image: Image, port: int) -> None:
+    """The server has its page and its clients, stores events, and the producer publishes."""
+    url = f"http://127.0.0.1:{port}"
+    for path in FILES:
+        with urllib.request.urlopen(url + path, timeout=TIMEOUT) as answer:
+            assert answer.status == 200
+            assert answer.read()
+    script = PUBLISH.format(port=port, furniture=FURNITURE)
+    offset = image.run(PYTHON, "-c", script).strip()
+    with urllib.request.urlopen(f"{url}/api/events", timeout=TIMEOUT) as answer:
+        page = json.load(answer)
+    assert page["position"] == page["events"][0]["offset"] == offset
+    assert image.run("ls", "/var/lib/furniture-events").split()[0] == "events.db"
+
+
+def test_the_image_runs_without_rights(image: Image) -> None:
+    """As its own user, who can write to the volume only."""
+    assert image.user == image.run("sh", "-c", "echo $(id -u):$(id -g)").strip() == "10001:10001"
+    for path in ("/opt/furniture-events/x", "/x"):
+        assert image.run("sh", "-c", f"touch {path} 2>&1 || true").endswith(
+            "Read-only file system\n"
+        )
+
+
+def test_the_health_check_tells_whether_the_server_answers(image: Image, port: int) -> None:
+    """It asks the port that the settings name."""
+    check = image.command(*image.healthcheck)
+    subprocess.run(check, env=image.environment, check=True, timeout=TIMEOUT)
+    (closed,) = free_ports(1)
+    elsewhere = {**image.environment, "SIO_OPS_PORT": str(closed)}
+    done = subprocess.run(check, env=elsewhere, check=False, stderr=subprocess.PIPE)
+    assert (done.returncode, b"refused" in done.stderr) == (1, True)
+
+
+def test_the_command_knows_its_name_and_version(image: Image) -> None:
     """And so does its help."""
-    assert run(installed / COMMAND, "--version", cwd=tmp_path) == f"{COMMAND} {__version__}\n"
-    assert f"Usage: {COMMAND} " in run(installed / COMMAND, "--help", cwd=tmp_path)
-    assert f"Usage: {COMMAND} key " in run(installed / COMMAND, "key", "--help", cwd=tmp_path)
+    (command,) = image.entrypoint
+    assert image.run(command, "--version") == f"{COMMAND} {__version__}\n"
+    assert f"Usage: {COMMAND} " in image.run(command, "--help")
+    assert f"Usage: {COMMAND} key " in image.run(command, "key", "--help")
 
 
 def test_all_packages_have_the_same_version() -> None:
