@@ -90,7 +90,7 @@ def test_the_image_is_the_whole_product(image: Image, port: int) -> None:
     with urllib.request.urlopen(f"{url}/api/events", timeout=TIMEOUT) as answer:
         page = json.load(answer)
     assert page["position"] == page["events"][0]["offset"] == offset
-    assert image.run("ls", "/var/lib/furniture-events").split()[0] == "events.db"
+    assert image.run("ls", "/var/lib/furniture-events/var").split()[0] == "events.db"
 
 
 def test_the_image_runs_without_rights(image: Image) -> None:
