@@ -27,7 +27,9 @@ ENV_FILE = ".env"
 LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 """Origins that are also allowed if ``SIO_OPEN_PUBLISH`` is ``loopback``."""
 
-VALKEY_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
+SERVER_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
+SENTINEL_SCHEMES = tuple(f"{scheme}+sentinel" for scheme in SERVER_SCHEMES)
+VALKEY_SCHEMES = (*SERVER_SCHEMES, *SENTINEL_SCHEMES, "unix")
 
 SECRET_FIELDS = ("producer_keys", "jwt_secret", "admin_password")
 """Settings that are not options of the command line: every user of a machine sees those."""
@@ -86,7 +88,8 @@ class Settings(BaseSettings):
         repr=False,  # it may hold a password
         description="URL of the event log: memory://, sqlite:///relative/path, "
         "sqlite:////absolute/path, or Valkey or Redis: redis://, rediss:// (TLS), valkey:// with "
-        "user:password@host:port/database, or unix:///path",
+        "user:password@host:port/database, redis+sentinel:// with "
+        "user:password@sentinel:port,sentinel:port/service/database, or unix:///path",
     )
     event_log_file: Path | None = Field(None, description="file with SIO_EVENT_LOG")
     retention_seconds: float = Field(
@@ -348,7 +351,10 @@ def _check_valkey(url: str) -> None:
     """
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        places = parts.netloc.rpartition("@")[2]
+        sentinels = parts.scheme in SENTINEL_SCHEMES
+        servers = [urlsplit(f"//{it}") for it in (places.split(",") if sentinels else [places])]
+        complete = all(it.hostname and it.port != 0 for it in servers)
     except ValueError:
         raise ValueError("the URL's host or port is not valid") from None
     if "#" in url:  # the rest of a password would be lost
@@ -356,7 +362,13 @@ def _check_valkey(url: str) -> None:
     if parts.scheme == "unix":
         if not parts.path.strip("/"):
             raise ValueError("must be unix:///path with the path of a socket")
-    elif not host or port == 0:
+    elif sentinels:
+        if not (complete and re.fullmatch(r"/[^/]+(/\d+)?", parts.path)):
+            raise ValueError(
+                "must name the sentinels and the service that they watch, as "
+                "redis+sentinel://host:26379,host:26379/mymaster/0 does"
+            )
+    elif not complete:
         raise ValueError("must name a host, as redis://host:6379/0 does")
     elif not re.fullmatch(r"/?|/\d+", parts.path):
         raise ValueError("the URL's path must be the number of a database, or nothing")

@@ -19,15 +19,24 @@ BINARY = os.environ.get("VALKEY_SERVER") or str(get_binary_path())
 """The server's program. ``VALKEY_SERVER`` names another one, such as a Redis server."""
 
 
+COMMANDS = (
+    "eval evalsha info ping time subscribe publish hdel hget hgetall hincrby hlen hmget hrandfield "
+    "hset pexpire unlink xadd xlen xrange xread xtrim zadd zcard zrange zrangebyscore zrem zscore"
+)
+"""The commands that docs/valkey.md lists for the server's user."""
+
+
 class Valkey:
     """A server process that can be ended and started again with its data.
 
     Args:
         folder: the folder of its files.
+        program: the server's program.
         options: its configuration.
     """
 
-    def __init__(self, folder: Path, **options: str) -> None:
+    def __init__(self, folder: Path, *, program: str = BINARY, **options: str) -> None:
+        self._program = program
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -49,9 +58,18 @@ class Valkey:
         """Return a client that reads and changes the data directly, without a log."""
         return redis.Redis(port=self.port, password=self.password, decode_responses=True)
 
+    def add_user(self, name: str, password: str, *more_commands: str) -> None:
+        """Make a user with the documented rights to the log's keys, and to these commands."""
+        rights = [f"+{command}" for command in (*COMMANDS.split(), *more_commands)]
+        keys = ("~{furniture}:*", "&{furniture}:superseded")
+        with self.client as client:
+            client.execute_command(
+                "ACL", "SETUSER", name, "on", f">{password}", *keys, "-@all", *rights
+            )
+
     def start(self) -> None:
         """Start the server, and wait until it answers."""
-        command = [BINARY]
+        command = [self._program]
         for name, value in self._options.items():
             command += [f"--{name}", value]
         with (self.folder / "valkey.log").open("ab") as log:

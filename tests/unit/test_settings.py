@@ -256,6 +256,15 @@ BAD_VALUES = [
             "redis://[::1",
             "rediss:///",
             "valkey://:1",
+            "redis+sentinel://h",
+            "redis+sentinel://h/",
+            "redis+sentinel://h/name/x",
+            "redis+sentinel://h/name/0/1",
+            "redis+sentinel://h,/name",
+            "redis+sentinel://h:0,h/name",
+            "redis+sentinel://h:x,h/name",
+            "redis+sentinel:///name",
+            "unix+sentinel://h/name",
             "unix://",
             "unix:///",
             "http://h",
@@ -393,6 +402,7 @@ def test_the_bounds_themselves_are_valid(
         ["--port", "1", "--jwt-secret", "hunter2"],
         ["--event-log", "redis://:hunter2@localhost/0"],
         ["--event-log=redis://user:hunter2@localhost"],
+        ["--event-log", "redis+sentinel://localhost/name?sentinel_password=hunter2"],
         ["--event-log", "rediss://localhost/0?ssl_password=hunter2"],
     ],
 )
@@ -447,6 +457,9 @@ def test_a_file_may_hold_a_secret(
         ("rediss://user:hunter2@cache.example/0?ssl_password=hunter3", "rediss://cache.example/0"),
         ("valkey://user:hunter2@cache.example:6379/0", "valkey://cache.example:6379/0"),
         ("valkeys://:hunter2@cache.example", "valkeys://cache.example"),
+        ("redis+sentinel://h/name", "redis+sentinel://h/name"),
+        ("valkeys+sentinel://u:hunter2@h:1,[::1]/n/0", "valkeys+sentinel://h:1,[::1]/n/0"),
+        ("redis+sentinel://h/n?sentinel_password=hunter2", "redis+sentinel://h/n"),
         ("unix:///run/valkey.sock?db=1&password=hunter2", "unix:///run/valkey.sock"),
         ("unix://user:hunter2@/run/valkey.sock", "unix:///run/valkey.sock"),
     ],
@@ -471,7 +484,13 @@ def test_other_logs_are_shown_unchanged(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["redis://user:hunter2@", "redis://user:hunter2@h:x", "redis://:hunter#2@h", "mysql://hunter2"],
+    [
+        "redis://user:hunter2@",
+        "redis://user:hunter2@h:x",
+        "redis://:hunter#2@h",
+        "redis+sentinel://user:hunter2@h,h",
+        "mysql://hunter2",
+    ],
 )
 def test_a_bad_log_is_refused_without_its_password(
     url: str, monkeypatch: pytest.MonkeyPatch

@@ -8,33 +8,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     DataError,
     NoScriptError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
 )
 
 from sio_server.contract.errors import StartError
+from sio_server.eventlog.valkey.address import CONNECTION_FAILURES, ValkeyAddress, disconnect
 
 ANSWER_TIMEOUT_SECONDS = 5.0
 """How long connecting, or waiting for an answer, may take."""
 
 MAX_POOL_CONNECTIONS = 8
 """How many scripts a pool runs at the same time at most."""
-
-_URL_SCHEMES = {"valkey://": "redis://", "valkeys://": "rediss://"}
-
-_CONNECTION_FAILURES = (RedisError, OSError, RuntimeError)
-"""The exceptions of a connection that breaks. uvloop raises RuntimeError if it is closed."""
 
 _REFUSALS = (ResponseError, BusyLoadingError, AuthenticationError)
 
@@ -53,43 +50,6 @@ class RefusedError(ValkeyError):
 
 class CutOffError(ValkeyError):
     """The connection broke before the answer. Valkey may have executed the request."""
-
-
-class ValkeyAddress:
-    """The address of a server, with all that a connection to it needs.
-
-    Args:
-        url: ``redis://``, ``rediss://``, ``valkey://``, ``valkeys://`` or ``unix://``.
-
-    Raises:
-        StartError: the URL cannot be used.
-    """
-
-    def __init__(self, url: str) -> None:
-        for scheme, redis_scheme in _URL_SCHEMES.items():
-            if url.startswith(scheme):
-                url = redis_scheme + url.removeprefix(scheme)
-        try:
-            self._factory = ConnectionPool.from_url(
-                url,
-                decode_responses=True,
-                driver_info=None,
-                protocol=2,
-                # This module has its own timeouts: redis-py's lose a cancellation on Python 3.11.
-                socket_connect_timeout=None,
-                socket_timeout=None,
-            )
-            self.make_connection()
-        except (ValueError, TypeError, RedisError):
-            raise StartError(
-                "SIO_EVENT_LOG: the URL of the Valkey server cannot be used; "
-                "write it as redis://user:password@host:6379/0"
-            ) from None
-
-    def make_connection(self) -> AbstractConnection:
-        """Make a connection that is not open yet."""
-        connection: AbstractConnection = self._factory.make_connection()  # type: ignore[no-untyped-call]
-        return connection
 
 
 class LuaScript:
@@ -122,26 +82,16 @@ class ValkeyConnection:
             try:
                 if self._connection.is_connected and not await self._connection.can_read():
                     return
-            except _CONNECTION_FAILURES:
+            except CONNECTION_FAILURES:
                 pass
             await self.close()
-        connection = self._address.make_connection()
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
-                await connection.connect()  # type: ignore[no-untyped-call]
-                # A proxy may accept the connection although Valkey behind it is gone.
-                await connection.send_command("PING")
-                await connection.read_response()
+                self._connection = await self._address.open()
         except _REFUSALS as error:
-            await _disconnect(connection)
             raise RefusedError(f"{type(error).__name__}: {error}") from error
-        except _CONNECTION_FAILURES as error:
-            await _disconnect(connection)
+        except CONNECTION_FAILURES as error:
             raise NotSentError(str(error) or type(error).__name__) from error
-        except BaseException:
-            await _disconnect(connection)
-            raise
-        self._connection = connection
 
     async def request(self, *commands: Sequence[Any], extra_seconds: float = 0.0) -> list[Any]:
         """Send commands together and return their answers.
@@ -171,7 +121,7 @@ class ValkeyConnection:
                         answers.append(await connection.read_response())
                     except _REFUSALS as error:
                         answers.append(error)
-        except _CONNECTION_FAILURES as error:  # TimeoutError is an OSError
+        except CONNECTION_FAILURES as error:  # TimeoutError is an OSError
             await self.close()
             raise CutOffError(str(error) or type(error).__name__) from error
         except BaseException:
@@ -180,6 +130,8 @@ class ValkeyConnection:
         for answer in answers:
             if isinstance(answer, NoScriptError):
                 raise answer
+            if isinstance(answer, ReadOnlyError):
+                await self.close()  # the primary is another server now: look it up again
             if isinstance(answer, RedisError):
                 raise RefusedError(f"{type(answer).__name__}: {answer}") from answer
         return answers
@@ -205,7 +157,7 @@ class ValkeyConnection:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
                 await connection.send_command(*command)
-        except _CONNECTION_FAILURES as error:
+        except CONNECTION_FAILURES as error:
             await self.close()
             raise CutOffError(str(error) or type(error).__name__) from error
 
@@ -220,7 +172,7 @@ class ValkeyConnection:
             raise CutOffError("there is no connection")
         try:
             return await connection.read_response(timeout=seconds)
-        except _CONNECTION_FAILURES as error:
+        except CONNECTION_FAILURES as error:
             await self.close()
             raise CutOffError(str(error) or type(error).__name__) from error
 
@@ -228,12 +180,7 @@ class ValkeyConnection:
         """Close the connection. A second call does nothing."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            await _disconnect(connection)
-
-
-async def _disconnect(connection: AbstractConnection) -> None:
-    with suppress(*_CONNECTION_FAILURES):
-        await connection.disconnect(nowait=True)
+            await disconnect(connection)
 
 
 class ValkeyPool:

@@ -7,9 +7,16 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from redis.exceptions import MovedError
+
 from sio_server.contract.errors import StartError
 from sio_server.contract.events import Offset, Record
-from sio_server.eventlog.valkey.connection import ValkeyConnection, ValkeyError, check_server
+from sio_server.eventlog.valkey.connection import (
+    RefusedError,
+    ValkeyConnection,
+    ValkeyError,
+    check_server,
+)
 from sio_server.eventlog.valkey.script import LOG_SCRIPT, LogScript, LogState
 
 logger = logging.getLogger(__name__)
@@ -63,7 +70,16 @@ class Follower:
             ValkeyError: Valkey cannot be reached, or cannot answer yet.
         """
         await check_server(self._connection)
-        state = await self._fetch_state()
+        try:
+            state = await self._fetch_state()
+        except RefusedError as error:
+            if isinstance(error.__cause__, MovedError):
+                raise StartError(
+                    "SIO_EVENT_LOG: this node of a Valkey cluster does not hold the log, "
+                    f"{error.__cause__.host}:{error.__cause__.port} does; the log needs one server "
+                    "and its replicas, without Cluster mode"
+                ) from None
+            raise
         self._move_to(Offset(state.epoch, state.last))
 
     async def run(self) -> None:

@@ -27,10 +27,10 @@ from sio_server.eventlog.contract import (
     Retention,
 )
 from sio_server.eventlog.tails import Tails
+from sio_server.eventlog.valkey.address import ValkeyAddress
 from sio_server.eventlog.valkey.connection import (
     LuaScript,
     RefusedError,
-    ValkeyAddress,
     ValkeyConnection,
     ValkeyError,
     ValkeyPool,

@@ -15,18 +15,18 @@ import pytest
 from sio_server.contract.errors import LogUnavailable, StartError
 from sio_server.contract.events import Event
 from sio_server.eventlog.contract import Retention
+from sio_server.eventlog.valkey.address import ValkeyAddress
 from sio_server.eventlog.valkey.connection import (
     CutOffError,
     LuaScript,
     NotSentError,
     RefusedError,
-    ValkeyAddress,
     ValkeyConnection,
     ValkeyPool,
 )
 from sio_server.eventlog.valkey.log import PREFIX, ValkeyLog
 from tests.support.lossy import LossyProxy
-from tests.support.server import ROOT
+from tests.support.server import ROOT, free_ports
 from tests.support.valkey import Valkey
 from tests.unit.eventlog.valkey.observing import append, url_through
 from tests.unit.eventlog.waiting import until
@@ -234,3 +234,93 @@ async def test_a_server_that_deletes_keys_stops_the_start(
             await open_valkey_log(own_valkey.url)
         client.config_set("maxmemory-policy", "noeviction")
     await open_valkey_log(own_valkey.url)
+
+
+# Other servers than a single one.
+
+
+async def test_a_server_that_becomes_a_replica_is_left(own_valkey: Valkey) -> None:
+    """It refuses to write; the next request looks up the server again."""
+    connection = ValkeyConnection(ValkeyAddress(own_valkey.url))
+    await connection.request(("SET", "key", "value"))
+    with own_valkey.client as client:
+        client.replicaof("127.0.0.1", 1)
+    with pytest.raises(RefusedError, match="ReadOnly"):
+        await connection.request(("SET", "key", "value"))
+    assert connection._connection is None
+
+
+async def test_managed_valkey_with_tls_and_a_user_of_its_own(
+    tmp_path: Path, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """A real server speaks TLS, and gives the user the documented rights only."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("the Valkey of the tests has no TLS, and there is no Redis: make redis")
+    (port,) = free_ports(1)
+    server = Valkey(
+        tmp_path / "redis",
+        program=program,
+        **{"tls-port": str(port), "tls-auth-clients": "no"},
+        **{f"tls-{it}-file": f"{CERTIFICATES}/localhost.pem" for it in ("cert", "ca-cert")},
+        **{"tls-key-file": f"{CERTIFICATES}/localhost.key"},
+    )
+    server.start()
+    server.add_user("events", "hunter2")
+    try:
+        trust = f"?ssl_ca_certs={CERTIFICATES / 'localhost.pem'}"
+        log = await open_valkey_log(f"rediss://events:hunter2@localhost:{port}/0{trust}")
+        (receipt,) = await append(log, event("a"))
+        assert receipt.offset.seq == 1
+        with pytest.raises(StartError, match="refuses"):
+            await open_valkey_log(f"rediss://events:hunter3@localhost:{port}/0{trust}")
+        await log.close()
+    finally:
+        server.stop()
+
+
+async def test_in_a_cluster_one_node_holds_the_log(
+    tmp_path: Path, open_valkey_log: MakeLog, event: MakeEvent
+) -> None:
+    """That node serves it. Another one stops the start, with a message that names the node."""
+    options = {"cluster-enabled": "yes"}
+    ports = free_ports(2)
+    nodes = [
+        Valkey(tmp_path / str(port), **options, **{"cluster-port": str(port)}) for port in ports
+    ]
+    try:
+        for node in nodes:
+            node.start()
+        with nodes[0].client as other, nodes[1].client as holder:
+            slot = other.execute_command("CLUSTER", "KEYSLOT", PREFIX)
+            other.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, slot - 1, slot + 1, 16383)
+            holder.execute_command("CLUSTER", "ADDSLOTSRANGE", slot, slot)
+            other.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, ports[1])
+            for node in (other, holder):
+                await until(lambda it=node: it.cluster("INFO")["cluster_state"] == "ok")
+        with pytest.raises(StartError, match=f"127.0.0.1:{nodes[1].port} does"):
+            await open_valkey_log(nodes[0].url)
+        log = await open_valkey_log(nodes[1].url)
+        assert (await append(log, event("a")))[0].offset.seq == 1
+        await log.close()
+    finally:
+        for node in nodes:
+            node.stop()
+
+
+def test_the_sentinels_of_an_url_have_their_own_credentials() -> None:
+    """And the usual port, if the URL names none. TLS is for them, too."""
+    address = ValkeyAddress(
+        "valkeys+sentinel://ana:hunter%402@a,[::1]:2/the%20service/3"
+        "?sentinel_username=eva&sentinel_password=hunter%403&ssl_cert_reqs=none"
+    )
+    assert address._sentinels is not None
+    assert address._sentinels._service == "the service"
+    server = address._factory.connection_kwargs
+    assert (server["username"], server["password"], server["db"]) == ("ana", "hunter@2", 3)
+    places = [it.connection_kwargs for it in address._sentinels._factories]
+    assert [(it["host"], it["port"]) for it in places] == [("a", 26379), ("::1", 2)]
+    for it in places:
+        assert (it["username"], it["password"]) == ("eva", "hunter@3")
+        assert "db" not in it
+        assert it["ssl_cert_reqs"] == server["ssl_cert_reqs"] == "none"
