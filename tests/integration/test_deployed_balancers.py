@@ -19,7 +19,7 @@ from tests.support.certificates import Files, trusting, write_certificate
 from tests.support.deployed import IN_FRONT
 from tests.support.https import check_every_transport
 from tests.support.node import NodeClient, node_client
-from tests.support.server import Server, wait_until
+from tests.support.server import TIMEOUT, Server, wait_until
 from tests.support.valkey import Valkey
 
 EVENT: dict[str, Any] = load_vectors("events.json")[0]["publish"]
@@ -154,6 +154,23 @@ async def test_polling_reaches_the_server_that_knows_the_session(
         for packet in ("40", *['42["ping"]'] * 4):
             async with http.post(path, data=packet) as response:
                 assert response.status == 200
+
+
+async def test_a_client_cannot_choose_its_address(
+    balancer: str, files: Files, cluster: Cluster
+) -> None:
+    """The balancer replaces the headers of the client."""
+    forged = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9;proto=http"}
+    earlier = [len(node.log) for node in cluster.nodes]
+    connector = aiohttp.TCPConnector(ssl=trusting(files))
+    async with (
+        aiohttp.ClientSession(balancer, connector=connector) as http,
+        http.ws_connect("/ws", headers={**forged, "Origin": balancer}) as client,
+    ):
+        await client.send_json({"type": "ping"})
+        assert (await client.receive_json(timeout=TIMEOUT))["type"] == "pong"
+    lines = [it for node, n in zip(cluster.nodes, earlier, strict=True) for it in node.log[n:]]
+    assert [it["address"] for it in lines if it["event"] == "connected"] == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "//metrics", "/%6detrics"])
