@@ -46,12 +46,18 @@ FILES = (
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """Carry out the steps of the Containerfile, and install the Python client beside the server."""
+    """Carry out the steps of the Containerfile."""
     built = Image(tmp_path_factory.mktemp("image"))
     built.build(ROOT / "deploy/Containerfile")
-    pip = ("pip", "--quiet", "--python", PYTHON, "install")
-    built.run(*pip, str(ROOT / "clients/python"), read_only=False)
     return built
+
+
+@pytest.fixture(scope="module")
+def python(image: Image) -> str:
+    """Install the Python client beside the server; return the path of this Python."""
+    pip = ("pip", "--quiet", "--python", PYTHON, "install")
+    image.run(*pip, str(ROOT / "clients/python"), read_only=False)
+    return PYTHON
 
 
 @pytest.fixture(scope="module")
@@ -78,21 +84,6 @@ def port(image: Image) -> Iterator[int]:
     assert server.returncode == 0, rest
 
 
-def test_the_image_is_the_whole_product(image: Image, port: int) -> None:
-    """The server has its page and its clients, stores events, and the producer publishes."""
-    url = f"http://127.0.0.1:{port}"
-    for path in FILES:
-        with urllib.request.urlopen(url + path, timeout=TIMEOUT) as answer:
-            assert answer.status == 200
-            assert answer.read()
-    script = PUBLISH.format(port=port, furniture=FURNITURE)
-    offset = image.run(PYTHON, "-c", script).strip()
-    with urllib.request.urlopen(f"{url}/api/events", timeout=TIMEOUT) as answer:
-        page = json.load(answer)
-    assert page["position"] == page["events"][0]["offset"] == offset
-    assert image.run("ls", "/var/lib/furniture-events/var").split()[0] == "events.db"
-
-
 def test_the_image_runs_without_rights(image: Image) -> None:
     """As its own user, who can write to the volume only."""
     assert image.user == image.run("sh", "-c", "echo $(id -u):$(id -g)").strip() == "10001:10001"
@@ -100,6 +91,21 @@ def test_the_image_runs_without_rights(image: Image) -> None:
         assert image.run("sh", "-c", f"touch {path} 2>&1 || true").endswith(
             "Read-only file system\n"
         )
+
+
+def test_the_image_is_the_whole_product(image: Image, python: str, port: int) -> None:
+    """The server has its page and its clients, stores events, and the producer publishes."""
+    url = f"http://127.0.0.1:{port}"
+    for path in FILES:
+        with urllib.request.urlopen(url + path, timeout=TIMEOUT) as answer:
+            assert answer.status == 200
+            assert answer.read()
+    script = PUBLISH.format(port=port, furniture=FURNITURE)
+    offset = image.run(python, "-c", script).strip()
+    with urllib.request.urlopen(f"{url}/api/events", timeout=TIMEOUT) as answer:
+        page = json.load(answer)
+    assert page["position"] == page["events"][0]["offset"] == offset
+    assert image.run("ls", "/var/lib/furniture-events/var").split()[0] == "events.db"
 
 
 def test_the_health_check_tells_whether_the_server_answers(image: Image, port: int) -> None:

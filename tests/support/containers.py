@@ -29,6 +29,7 @@ folder=$1 python=$2 mode=$3
 shift 3
 for place in opt var/lib; do
     layers="lowerdir=/$place,upperdir=$folder/upper/$place,workdir=$folder/work/$place"
+    [ "$mode" = build ] || layers="lowerdir=$folder/upper/$place:/$place"
     mount -t overlay overlay -o "$layers" "/$place"
 done
 if [ "$python" != /usr ]; then
@@ -39,7 +40,6 @@ if [ "$mode" = read-only ]; then
     mkdir -p "$folder/volume"
     chown 10001:10001 "$folder/volume"
     mount --bind "$folder/volume" /var/lib/furniture-events
-    mount -o remount,bind,ro /opt
     mount -o remount,bind,ro /
     cd /var/lib/furniture-events
     exec setpriv --reuid=10001 --regid=10001 --clear-groups --bounding-set=-all --no-new-privs "$@"
