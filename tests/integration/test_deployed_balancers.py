@@ -55,7 +55,7 @@ class Cluster:
 
     def addresses(self, transport: str) -> list[str]:
         """Return the addresses of all clients that have connected to the running servers."""
-        lines = [it for node in self.nodes for it in node.log if it["event"] == "connected"]
+        lines = [it for node in self.nodes for it in node.log if it["message"] == "connected"]
         return [it["address"] for it in lines if it["transport"] == transport]
 
     def restart(self, number: int) -> None:

@@ -76,7 +76,7 @@ def port(image: Image) -> Iterator[int]:
     assert server.stderr is not None
     lines = map(json.loads, server.stderr)
     try:
-        assert next(line["port"] for line in lines if line["event"] == "listening") == free
+        assert next(line["port"] for line in lines if line["message"] == "listening") == free
         yield free
     finally:
         server.terminate()
