@@ -25,8 +25,8 @@ from cryptography import x509
 from sio_server.access import credentials
 from sio_server.commands.client import is_loopback, own_url
 from sio_server.contract.errors import StartError
+from sio_server.eventlog.valkey.address import ValkeyAddress
 from sio_server.eventlog.valkey.connection import (
-    ValkeyAddress,
     ValkeyConnection,
     ValkeyError,
     check_server,
