@@ -20,6 +20,8 @@ SITE = ROOT / "examples/django_catalog"
 DATA = Path(os.environ.get("DEMO_DATA", "var/demo")).resolve()
 PORT = int(os.environ.get("DEMO_PORT", "8000"))
 BROKER_PORT = int(os.environ.get("DEMO_BROKER_PORT", "8765"))
+OUTAGE_SECONDS = float(os.environ.get("DEMO_OUTAGE_SECONDS", "20"))
+BROKER_PID_FILE = DATA / "broker.pid"
 # New ones for each run; only the broker and the site know them.
 KEY, TOKEN_SECRET = secrets.token_urlsafe(24), secrets.token_urlsafe(32)
 
@@ -38,7 +40,12 @@ SITE_SETTINGS = {
     "FURNITURE_EVENTS_URL": f"http://127.0.0.1:{BROKER_PORT}",
     "FURNITURE_EVENTS_KEY": KEY,
     "FURNITURE_EVENTS_TOKEN_SECRET": TOKEN_SECRET,
+    "BROKER_PID_FILE": str(BROKER_PID_FILE),  # for the button that stops the broker
 }
+RESTARTING = (
+    *(sys.executable, str(ROOT / "examples/restarting.py")),
+    *(str(BROKER_PID_FILE), str(OUTAGE_SECONDS)),
+)
 MANAGE = (sys.executable, str(SITE / "manage.py"))
 GUNICORN = (
     *f"-m gunicorn --workers 3 --bind 127.0.0.1:{PORT} --no-control-socket".split(),
@@ -46,9 +53,15 @@ GUNICORN = (
 )
 
 WELCOME = f"""
-  The site    http://127.0.0.1:{PORT}/        sign in as ana, password ana; open it in two windows
-  The admin   http://127.0.0.1:{PORT}/admin/  admin, password admin
-  The broker  http://127.0.0.1:{BROKER_PORT}/        every event, live
+  Open   http://127.0.0.1:{PORT}/        in two windows; sign in as ana in one, as eva in the other
+         http://127.0.0.1:{PORT}/admin/  as admin: changes there are published, too
+         http://127.0.0.1:{BROKER_PORT}/        the broker: every event, with its milliseconds
+         Passwords are the names.
+
+  Try    Create, change and delete a piece. The other window shows it, and who did it.
+         Press "Stop the broker": both windows go offline. Save a piece, the shop still works.
+         After {OUTAGE_SECONDS:g} s the broker is back, and both windows have everything.
+
   Ctrl-C stops all of it.
 """
 
@@ -82,7 +95,7 @@ async def main() -> int:
     """Run broker, relay and site until one of them ends, or until a signal asks to stop."""
     processes = Processes()
     await processes.start(
-        *("broker", sys.executable, "-m", "sio_server"), PYTHONPATH=str(ROOT), **BROKER_SETTINGS
+        *("broker", *RESTARTING, sys.executable, "-m", "sio_server"), PYTHONPATH=str(ROOT), **BROKER_SETTINGS
     )
     if await processes.until(listening(BROKER_PORT)):
         await processes.start("relay", *MANAGE, "relay_furniture_events", **SITE_SETTINGS)
