@@ -48,7 +48,7 @@ RESTARTING = (
 )
 MANAGE = (sys.executable, str(SITE / "manage.py"))
 GUNICORN = (
-    *f"-m gunicorn --workers 3 --bind 127.0.0.1:{PORT} --no-control-socket".split(),
+    *f"-m gunicorn --workers 3 --preload --bind 127.0.0.1:{PORT} --no-control-socket".split(),
     *("--chdir", str(SITE), "site_muebles.wsgi"),
 )
 
@@ -95,7 +95,9 @@ async def main() -> int:
     """Run broker, relay and site until one of them ends, or until a signal asks to stop."""
     processes = Processes()
     await processes.start(
-        *("broker", *RESTARTING, sys.executable, "-m", "sio_server"), PYTHONPATH=str(ROOT), **BROKER_SETTINGS
+        *("broker", *RESTARTING, sys.executable, "-m", "sio_server"),
+        PYTHONPATH=str(ROOT),
+        **BROKER_SETTINGS,
     )
     if await processes.until(listening(BROKER_PORT)):
         await processes.start("relay", *MANAGE, "relay_furniture_events", **SITE_SETTINGS)

@@ -1,8 +1,10 @@
-"""The demo's drawings are those of the live page: the same words, forms, sizes and grain."""
+"""The demo's drawings, which are those of the live page, and its texts."""
 
 from __future__ import annotations
 
+import gettext
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,10 +18,10 @@ from tests.support.server import TIMEOUT
 
 sys.path.append(str(SITE))
 
-from catalog.drawing.figure import figure, measure, swatch, wall_for  # noqa: E402
-from catalog.drawing.grain import GRAINS, grains, paint_of  # noqa: E402
-from catalog.drawing.kinds import FORMS, MATERIALS, form_of, material_of  # noqa: E402
-from catalog.drawing.shapes import FORMS as SHAPES  # noqa: E402
+from catalog.drawing.figure import LIST_WALL_CM, figure, measure, wall_for
+from catalog.drawing.grain import GRAINS
+from catalog.drawing.kinds import FORMS, MATERIALS, form_of, material_of
+from catalog.drawing.shapes import FORMS as SHAPES
 
 NAMES = ["Mesa de roble", "Taula", "LÁMPARA", "Sillones", "Baúl", "mesilla y mesa", "", "Ñ 😀 ß İ"]
 MATERIALS_TRIED = ["Roble macizo", "roure", "bambú", "Wengé 😀", "", "ΆΣ", "poliéster", "Pi"]
@@ -29,13 +31,18 @@ LIVE_PAGE = """
 import { readFileSync } from "node:fs";
 const [page, asked] = process.argv.slice(1), { names, materials, sizes } = JSON.parse(asked);
 const kinds = await import(`${page}/kinds.js`), { forms } = await import(`${page}/shapes.js`);
-const table = readFileSync(`${page}/grain.js`, "utf8").match(/const GRAINS = (\\{.*?\\n\\});/s)[1];
-const source = readFileSync(`${page}/kinds.js`, "utf8").match(/const MATERIALS = (\\{.*?\\n\\});/s)[1];
+function table(file, name) {
+  const source = readFileSync(`${page}/${file}`, "utf8");
+  const [, found] = source.match(new RegExp(`const ${name} = ({.*?\\n});`, "s"));
+  return new Function(`return ${found}`)();
+}
+const draw = (form) => sizes.map(([w, h]) => forms[form](w, h));
 console.log(JSON.stringify({
-  forms: kinds.FORMS, materials: new Function(`return ${source}`)(),
-  grains: new Function(`return ${table}`)(),
+  forms: kinds.FORMS,
+  materials: table("kinds.js", "MATERIALS"),
+  grains: table("grain.js", "GRAINS"),
   form_of: names.map(kinds.formOf), material_of: materials.map(kinds.materialOf),
-  shapes: Object.fromEntries(Object.entries(forms).map(([name, draw]) => [name, sizes.map(([w, h]) => draw(w, h))])),
+  shapes: Object.fromEntries(Object.keys(forms).map((form) => [form, draw(form)])),
 }));
 """
 
@@ -76,12 +83,13 @@ def test_the_words_and_the_grain_are_those_of_the_live_page(live_page: dict[str,
 
 def test_each_form_is_drawn_as_in_the_live_page(live_page: dict[str, Any]) -> None:
     """In each size, part by part. Numbers differ by less than a hair."""
-    assert list(SHAPES) == list(FORMS) + ["cabinet"]
     assert set(SHAPES) == set(live_page["shapes"])
     for form, draw in SHAPES.items():
         for (w, h), theirs in zip(SIZES, live_page["shapes"][form], strict=True):
             ours = draw(w, h)
-            assert [(tag, role) for tag, _, role in ours] == [(tag, role) for tag, _, role in theirs]
+            assert [(tag, role) for tag, _, role in ours] == [
+                (tag, role) for tag, _, role in theirs
+            ]
             for (_, mine, _), (_, other, _) in zip(ours, theirs, strict=True):
                 assert values(mine) == pytest.approx(values(other), abs=0.011), (form, w, h)
 
@@ -97,3 +105,51 @@ def values(attributes: dict[str, Any]) -> dict[str, float]:
         else:
             found[str(place)] = float(word)
     return found
+
+
+@pytest.mark.parametrize(
+    ("piece", "drawn"),
+    [
+        (Piece(), (120, 75, True)),
+        (Piece(altura=300, ancho=120), (84, LIST_WALL_CM - 10, False)),
+        (Piece(altura=420, ancho=210), (105, LIST_WALL_CM - 10, False)),
+        (Piece(altura=None, ancho=None), (1.5, 1.5, False)),
+    ],
+)
+def test_a_piece_is_drawn_to_scale_or_says_that_it_is_not(
+    piece: Piece, drawn: tuple[float, float, bool]
+) -> None:
+    """A line breaks a drawing that is smaller than the scale. A piece without size is a box."""
+    size = measure(piece, LIST_WALL_CM)
+    assert size == pytest.approx(drawn)
+    assert ("break" in figure(piece)) == (not size.is_to_scale and piece.ancho is not None)
+    assert ("unsized" in figure(piece)) == (piece.ancho is None)
+
+
+def test_a_single_piece_has_the_lowest_wall_at_which_it_stands() -> None:
+    """Up to the highest one."""
+    assert [wall_for(Piece(altura=altura, ancho=1)) for altura in (75, 151, 999)] == [120, 220, 420]
+
+
+def test_no_text_becomes_markup() -> None:
+    """Neither in the drawing nor beside it."""
+    hostile = '"><script>&'
+    svg = figure(Piece(hostile, hostile), numbers=(hostile, hostile))
+    assert "<script" not in svg
+    assert "&lt;script&gt;&amp;" in svg
+
+
+def test_every_text_has_its_translation() -> None:
+    """Those of the templates and of the models are in the file that Django reads."""
+    app = SITE / "catalog"
+    with (app / "locale/en/LC_MESSAGES/django.mo").open("rb") as compiled:
+        english = gettext.GNUTranslations(compiled)
+    templates = "".join(path.read_text("utf-8") for path in app.glob("templates/**/*.html"))
+    models = (app / "models.py").read_text("utf-8")
+    plain = re.findall(r"""{% translate (["'])(.+?)\1""", templates)
+    blocks = re.findall(r"{% blocktranslate.*?%}(.*?){% (?:plural|endblocktranslate)", templates)
+    texts = {text for _, text in plain} | set(re.findall(r'_\("(.+?)"\)', models))
+    texts |= {re.sub(r"{{ (\w+) }}", r"%(\1)s", text) for text in blocks}
+    assert len(texts) > 50
+    same = {text for text in texts if english.gettext(text) == text}
+    assert {text for text in same if english.ngettext(text, "", 1) == text} == {"material"}

@@ -51,7 +51,7 @@ def latest(count: int) -> list[Entry]:
 
 
 def with_last_change(pieces: QuerySet[Mueble]) -> QuerySet[Mueble]:
-    """Add ``last_change`` to each piece: the old and the new text of the changed fields, or None."""
+    """Add ``last_change`` to each piece: the old and the new texts of its changed fields."""
     updates = LogEntry.objects.get_for_model(Mueble).filter(
         object_id=OuterRef("pk"), action=LogEntry.Action.UPDATE
     )

@@ -1,7 +1,7 @@
 """Drawings and changed values in templates, after ``{% load catalog %}``."""
 
-from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from django import template
 from django.forms import BaseForm
@@ -14,9 +14,8 @@ from catalog.models import Mueble
 register = template.Library()
 
 
-@dataclass
-class Draft:
-    """A piece in a form, which may be incomplete."""
+class Draft(NamedTuple):
+    """The data of a drawing. In a form it may be incomplete."""
 
     nombre: str
     material: str
@@ -33,12 +32,15 @@ def all_grains() -> SafeString:
 @register.simple_tag(name="figure")
 def figure_in_list(mueble: Mueble) -> SafeString:
     """Draw a piece of the list; if its size was changed, with the outline of the old one."""
-    before = [_before(mueble, field) for field in ("altura", "ancho")]
-    if before == [None, None]:
-        return _safe(figure(mueble))
-    altura, ancho = (float(was or 0) for was in before)
-    was = Draft(mueble.nombre, mueble.material, altura or mueble.altura, ancho or mueble.ancho)
-    return _safe(figure(mueble, was=measure(was, LIST_WALL_CM)))
+    piece = Draft(mueble.nombre, mueble.material, mueble.altura, mueble.ancho)
+    before = {name: _before(mueble, name) for name in ("altura", "ancho")}
+    sizes = {name: float(size) for name, size in before.items() if size is not None}
+    return _figure(piece, piece._replace(**sizes) if sizes else None)
+
+
+@lru_cache(maxsize=1000)
+def _figure(piece: Draft, was: Draft | None) -> SafeString:
+    return _safe(figure(piece, was=None if was is None else measure(was, LIST_WALL_CM)))
 
 
 @register.simple_tag(name="swatch")
