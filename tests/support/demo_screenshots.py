@@ -27,26 +27,18 @@ with paused():
     call_command("seed")
 """
 
-CHANGES = (
-    """
-Mueble.objects.create(
-    nombre="Taburete alto", descripcion="Para la barra", altura=68, ancho=36, material="pino", autor=eva)
-""",
-    """
-butaca = Mueble.objects.get(nombre="Butaca")
-butaca.material, butaca.ancho = "lino", 92
-butaca.save()
-""",
-    "Mueble.objects.get(nombre='Taula de centre').delete()",
-)
-
-AS_EVA = """
+CHANGES = """
 from auditlog.context import set_actor
 from catalog.models import Mueble
 from django.contrib.auth.models import User
 eva = User.objects.get(username="eva")
+stool = {"nombre": "Taburete alto", "descripcion": "Para la barra", "material": "pino"}
 with set_actor(eva):
-    exec({change!r})
+    Mueble.objects.create(**stool, altura=68, ancho=36, autor=eva)
+    butaca = Mueble.objects.get(nombre="Butaca")
+    butaca.material, butaca.ancho = "lino", 92
+    butaca.save()
+    Mueble.objects.get(nombre="Taula de centre").delete()
 """
 
 
@@ -66,10 +58,9 @@ async def take(demo: Demo, scheme: str, width: int) -> None:
     viewport = ViewportSize(width=width, height=SIZES[width])
     async with browser.page(viewport=viewport, **options) as page:
         await sign_in(page, demo)
-        for change in CHANGES:
-            demo.script(AS_EVA.format(change=change))
-            await page.wait_for_timeout(SETTLED_MS / len(CHANGES))
+        demo.script(CHANGES)
         await page.locator("[data-furniture-change=deleted]").wait_for()
+        await page.wait_for_timeout(SETTLED_MS)
         await page.screenshot(path=IMAGES / f"demo-{width}-{scheme}.png")
 
 
