@@ -197,6 +197,23 @@ RECORD_ANIMATIONS = """() => {
   addEventListener("animationstart", ({ animationName }) => recorded.push(animationName));
 }"""
 
+@on_sqlite
+async def test_axe_finds_nothing(demo: Demo, browser: Browser) -> None:
+    """On a phone in the light, and on a wide screen in the dark. Nothing scrolls sideways."""
+    demo.script(f"{CREATE}\ncreate('W' * 200)")
+    found = {}
+    async with windows(browser, demo.url, "ana") as (page,):
+        for path in ("/", "/muebles/nuevo/", "/cuenta/login/"):
+            await page.goto(demo.url + path)
+            for width, scheme in ((320, "light"), (1440, "dark")):
+                await page.set_viewport_size({"width": width, "height": 900})
+                await page.emulate_media(color_scheme=cast(Any, scheme))
+                if faults := await violations(page):
+                    found[path, width] = faults
+                assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    assert found == {}
+
+
 RECORD_TEXT = """() => {
   window.recorded = "";
   const list = document.querySelector(".rows");
@@ -332,23 +349,6 @@ async def test_a_form_draws_the_piece(demo: Demo, browser: Browser) -> None:
         await submit(ana, altura="92")
         await row(ana, 'Silla"><b>x</b>').wait_for()
         assert await ana.locator("b").count() == 0
-
-
-@on_sqlite
-async def test_axe_finds_nothing(demo: Demo, browser: Browser) -> None:
-    """On a phone in the light, and on a wide screen in the dark. Nothing scrolls sideways."""
-    demo.script(f"{CREATE}\ncreate('W' * 200)")
-    found = {}
-    async with windows(browser, demo.url, "ana") as (page,):
-        for path in ("/", "/muebles/nuevo/", "/cuenta/login/"):
-            await page.goto(demo.url + path)
-            for width, scheme in ((320, "light"), (1440, "dark")):
-                await page.set_viewport_size({"width": width, "height": 900})
-                await page.emulate_media(color_scheme=cast(Any, scheme))
-                if faults := await violations(page):
-                    found[path, width] = faults
-                assert await page.evaluate("document.documentElement.scrollWidth") <= width
-    assert found == {}
 
 
 @on_sqlite
