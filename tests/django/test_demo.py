@@ -197,6 +197,7 @@ RECORD_ANIMATIONS = """() => {
   addEventListener("animationstart", ({ animationName }) => recorded.push(animationName));
 }"""
 
+
 @on_sqlite
 async def test_axe_finds_nothing(demo: Demo, browser: Browser) -> None:
     """On a phone in the light, and on a wide screen in the dark. Nothing scrolls sideways."""

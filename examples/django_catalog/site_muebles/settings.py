@@ -33,6 +33,7 @@ FURNITURE_EVENTS = {
     "MODE": "outbox",
     "TOKEN_SECRET": os.environ.get("FURNITURE_EVENTS_TOKEN_SECRET"),  # None: pages get no token
     "WAKE": "socket",
+    "BACKOFF_MAX_SECONDS": 1,  # after an outage, nobody has to wait
 }
 
 if postgres := os.environ.get("CATALOG_POSTGRES"):
