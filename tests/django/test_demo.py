@@ -51,7 +51,7 @@ import pathlib, random, time
 mine, number = [], 0
 while not pathlib.Path("enough").exists():
     number += 1
-    time.sleep(0.01)
+    time.sleep(0.03)
     if len(mine) < 10:
         mine.append(create(f"pieza {number}"))
     elif number % 2:
@@ -298,13 +298,12 @@ async def test_a_button_stops_the_broker_and_nothing_is_lost(demo: Demo, browser
 
 
 STOP_BROKER = """
-from django.contrib.auth.models import User
 from django.test import Client, override_settings
-def stop(**settings):
+def stop(checks_csrf=False, **settings):
     with override_settings(ALLOWED_HOSTS=["*"], **settings):
-        client = Client(enforce_csrf_checks="csrf" in settings)
-        print(client.post("/demo/parar-el-broker/").status_code, end=" ")
-stop(csrf=True)
+        answer = Client(enforce_csrf_checks=checks_csrf).post("/demo/parar-el-broker/")
+    print(answer.status_code, end=" ")
+stop(checks_csrf=True)
 stop(DEBUG=False)
 stop(BROKER_PID_FILE=None)
 stop(BROKER_PID_FILE="no such file")
@@ -316,6 +315,23 @@ async def test_nobody_else_can_stop_the_broker(demo: Demo) -> None:
     """It needs the form of the page, DEBUG, and the setting. A stopped broker is no error."""
     assert demo.script(STOP_BROKER).split() == ["403", "404", "404", "204"]
     assert demo.broker.process.poll() is None
+
+
+DRAW = """
+from django.test import Client, override_settings
+with override_settings(ALLOWED_HOSTS=["*"]):
+    for size in ("75", "9" * 5000, "-1", "1e3", "\u0667"):
+        answer = Client().get("/muebles/dibujo/", {"nombre": "<b>", "ancho": size})
+        print(answer.status_code, ">75 cm<" in answer.text, "<b>" in answer.text)
+"""
+
+
+@on_sqlite
+async def test_a_drawing_of_any_text_is_harmless(demo: Demo) -> None:
+    """A size that is none is not written."""
+    right, *others = demo.script(DRAW).splitlines()
+    assert right == "200 True False"
+    assert others == ["200 False False"] * 4
 
 
 @on_sqlite

@@ -1,5 +1,6 @@
 """Drawings and changed values in templates, after ``{% load catalog %}``."""
 
+import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -80,7 +81,7 @@ def _before(mueble: Mueble, field: str) -> str | None:
 def _size(text: object) -> str:
     """Return a size as the user wrote it; nothing if it cannot be drawn."""
     written = str(text or "").strip()
-    return written if written.isdecimal() and 0 < int(written) < 100_000 else ""
+    return written if re.fullmatch("[1-9][0-9]{0,4}", written) else ""
 
 
 def _safe(svg: str) -> SafeString:
