@@ -106,7 +106,7 @@ def figure(
         parts,
         class_="figure",
         viewBox=f"{number(-width / 2)} {number(-wall)} {number(width)} {number(wall + below)}",
-        preserveAspectRatio="xMidYMax slice" if not numbers else "xMidYMax meet",
+        preserveAspectRatio="xMidYMax meet",
         aria_hidden="true",
         focusable="false",
     )

@@ -39,6 +39,12 @@ def figure_in_list(mueble: Mueble) -> SafeString:
     return _figure(piece, piece._replace(**sizes) if sizes else None)
 
 
+@register.filter
+def is_to_scale(mueble: Mueble) -> bool:
+    """Tell whether the list's drawing of a piece has its true size."""
+    return measure(mueble, LIST_WALL_CM).is_to_scale
+
+
 @lru_cache(maxsize=1000)
 def _figure(piece: Draft, was: Draft | None) -> SafeString:
     return _safe(figure(piece, was=None if was is None else measure(was, LIST_WALL_CM)))
