@@ -30,7 +30,8 @@ run: $(VENV)/server ## start the server on port 8765; its requirements are insta
 		echo "npm is missing or failed: the server starts without the browser clients (install Node.js 20 or newer)"
 	@exec env $(OPEN_PUBLISH) $(BIN)/python -m sio_server $(ARGS)
 
-cluster: $(VENV)/tests ## start Valkey and two servers, on ports 8765 and 8766; Ctrl-C stops them
+cluster: $(VENV)/tests ## start Valkey, two servers, and nginx in front of them on port 8080; Ctrl-C stops all
+	@$(MAKE) --no-print-directory -s nginx || true
 	@exec env $(OPEN_PUBLISH) $(BIN)/python examples/cluster.py
 
 demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 8765; Ctrl-C stops it
@@ -39,7 +40,7 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 	@exec $(BIN)/python examples/demo.py
 
 # Three processes on two cores: most tests wait for other processes.
-test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx postgres mariadb ## run all tests; their requirements are installed first (ARGS: for pytest)
+test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx postgres mariadb prometheus ## run all tests; their requirements are installed first (ARGS: for pytest)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # All of the smoke suite on PostgreSQL, and a part of it on the other databases.
@@ -172,8 +173,8 @@ $(JAVASCRIPT)/node_modules/.ready tests/node/node_modules/.ready benchmarks/peer
 	npm ci --silent --prefix $*
 	@touch $@
 
-# Programs that the tests start: a real browser, a real load balancer, real databases. On Debian, root
-# gets the missing ones installed. Debian starts the services of nginx and the databases at once, on their
+# Programs that the tests start: a real browser, a real load balancer, real databases, a real Prometheus. On
+# Debian, root gets the missing ones installed. Debian starts the services of all but the browser at once, on their
 # usual ports; they are stopped again, because the tests start servers of their own.
 #
 # $(1): the target, $(2): the program's name, $(3): Debian's package, $(4): a shell command that finds
@@ -193,5 +194,6 @@ endef
 
 $(eval $(call install,browser,Chromium,chromium,{ command -v chromium || command -v google-chrome; }))
 $(eval $(call install,nginx,nginx,nginx,{ command -v nginx || test -x /usr/sbin/nginx; }))
+$(eval $(call install,prometheus,Prometheus,prometheus,{ command -v prometheus && command -v promtool; }))
 $(eval $(call install,postgres,PostgreSQL,postgresql,{ command -v pg_ctl || ls /usr/lib/postgresql/*/bin/pg_ctl; }))
 $(eval $(call install,mariadb,MariaDB,mariadb-server,{ command -v mariadbd || test -x /usr/sbin/mariadbd; },mariadb))

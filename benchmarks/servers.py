@@ -187,7 +187,7 @@ def _port(process: subprocess.Popen[bytes], output: Path) -> int:
     while time.monotonic() < deadline and process.poll() is None:
         for line in output.read_text().splitlines(keepends=True):
             entry = json.loads(line) if line.startswith("{") and line.endswith("\n") else {}
-            if entry.get("event") == "listening":
+            if "listening" in (entry.get("message"), entry.get("event")):
                 return int(entry["port"])
         time.sleep(0.02)
     raise ServerError(f"{process.args!r} did not start: {output.read_text()[-2000:]}")

@@ -5,15 +5,15 @@ The site is in ``django_catalog/``. Its database and the broker's log are in ``v
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
-from processes import Processes
+from furniture_events.django.processes import Processes, listens, port_in_use
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "examples/django_catalog"
@@ -79,37 +79,36 @@ def prepare() -> bool:
     )
 
 
-async def listening(port: int) -> None:
-    """Wait until a server listens on this port."""
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.1)
-        else:
-            writer.close()
-            return
-
-
-async def main() -> int:
+def main() -> int:
     """Run broker, relay and site until one of them ends, or until a signal asks to stop."""
-    processes = Processes()
-    await processes.start(
-        *("broker", *RESTARTING, sys.executable, "-m", "sio_server"),
-        PYTHONPATH=str(ROOT),
-        **BROKER_SETTINGS,
-    )
-    if await processes.until(listening(BROKER_PORT)):
-        await processes.start("relay", *MANAGE, "relay_furniture_events", **SITE_SETTINGS)
-        await processes.start("site", sys.executable, *GUNICORN, **SITE_SETTINGS)
-        if await processes.until(listening(PORT)):
-            print(WELCOME, flush=True)
-    return await processes.until_end()
+    busy = port_in_use(BROKER_PORT, PORT)
+    if busy is not None:
+        print(
+            f"Another program listens on port {busy}, perhaps another make demo or make run. "
+            "End it, or choose other ports with DEMO_PORT and DEMO_BROKER_PORT."
+        )
+        return 1
+    if not prepare():
+        return 1
+    with Processes(partial(print, flush=True)) as processes:
+        server = [*RESTARTING, sys.executable, "-m", "sio_server"]
+        processes.start("broker", server, {"PYTHONPATH": str(ROOT), **BROKER_SETTINGS})
+        if processes.until(lambda: listens(BROKER_PORT)):
+            processes.start("relay", [*MANAGE, "relay_furniture_events"], SITE_SETTINGS)
+            processes.start("site", [sys.executable, *GUNICORN], SITE_SETTINGS)
+            if processes.until(lambda: listens(PORT)):
+                print(WELCOME, flush=True)
+        ended = processes.until_end()
+    if ended is not None:
+        print(f"{ended} has ended, so all other processes were stopped", flush=True)
+    return 0 if ended is None else 1
 
 
 if __name__ == "__main__":
     DATA.mkdir(parents=True, exist_ok=True)
+    for number in (signal.SIGHUP, signal.SIGTERM):  # like Ctrl-C, until Processes handles them
+        signal.signal(number, signal.default_int_handler)
     try:
-        sys.exit(asyncio.run(main()) if prepare() else 1)
-    except KeyboardInterrupt:  # during prepare(); later, Processes handles the signal
+        sys.exit(main())
+    except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)

@@ -1,23 +1,26 @@
-"""The command ``python -m sio_server``."""
+"""The command ``python -m sio_server``, which is also ``furniture-events-server``."""
 
 from __future__ import annotations
 
 import sys
 
-from sio_server import app, logs, settings, terminal
+import click
+
+from sio_server.commands.completion import VARIABLE
+from sio_server.commands.program import program, program_name
 from sio_server.contract.errors import StartError
 
 
 def main() -> int:
-    """Run the server, or another command. Return the exit status."""
+    """Run the server, or another command. Return the exit status.
+
+    Raises:
+        SystemExit: a command has ended.
+    """
     try:
-        if terminal.is_command(sys.argv[1:]):
-            return terminal.run(sys.argv[1:])
-        loaded = settings.load()
-        logs.configure(loaded.log_format, loaded.log_level)
-        app.run(loaded)
+        program.main(prog_name=program_name(), complete_var=VARIABLE)
     except StartError as error:
-        print(f"sio_server: {error}", file=sys.stderr)
+        click.echo(f"sio_server: {error}", err=True)
         return 1
     return 0
 

@@ -12,13 +12,15 @@ from functools import partial
 
 from aiohttp import web
 
-from sio_server import memory
+from sio_server import __version__, memory
 from sio_server.access import credentials
 from sio_server.access.limits import Limits
 from sio_server.access.principals import Access
 from sio_server.access.revocations import Revocations
 from sio_server.access.tokens import Tokens
 from sio_server.contract.errors import StartError
+from sio_server.contract.events import EVENT_TYPES
+from sio_server.contract.schemas import error_codes
 from sio_server.delivery.connections import Connections
 from sio_server.delivery.fanout import Fanout
 from sio_server.delivery.revocations import RevocationFollower
@@ -100,7 +102,9 @@ def make_app(
     Returns:
         The web application, the hub, and the Socket.IO endpoint.
     """
-    metrics = Metrics()
+    metrics = Metrics(__version__, settings.event_log.partition(":")[0])
+    metrics.show_from_start(metrics.published, EVENT_TYPES, ("false", "true"))
+    metrics.show_from_start(metrics.refused, error_codes())
     limits = Limits(
         settings.rate_limit,
         settings.max_rooms,
@@ -125,7 +129,9 @@ def make_app(
         metrics.delivered.inc,
         metrics.parked.inc,
         settings.retention_events,
+        metrics.replayed.inc,
     )
+    metrics.parked_now.set_function(lambda: fanout.parked_now)
     sessions = ConsumerSessions(event_log.sessions)
     connections = Connections(fanout, metrics, revocations)
     hub = Hub(
@@ -152,7 +158,7 @@ def make_app(
     VisitorApi(gate).add_routes(app)
     StatsApi(hub, gate, event_log, fanout, connections, metrics, settings).add_routes(app)
     SseApi(gate, fanout, connections, settings).add_routes(app)
-    ops = Ops(hub, event_log, metrics)
+    ops = Ops(hub, event_log, fanout, metrics)
     administrator = credentials.administrator(settings, limits)
     admin = None if administrator is None else AdminUi(administrator, socketio.server, hub, gate)
     if settings.ops_port is None:
@@ -265,7 +271,7 @@ async def _serve_ops(ops: web.Application | None, settings: Settings) -> web.App
     except StartError:
         await runner.cleanup()
         raise
-    log.info("ops_listening", host=",".join(settings.host), port=runner.addresses[0][1])
+    log.info("ops_listening", addresses=",".join(settings.host), port=runner.addresses[0][1])
     return runner
 
 
@@ -290,7 +296,7 @@ async def _listen(
     credentials.log_who_may_publish(settings)
     log.info(
         "listening",
-        host=",".join(settings.host),
+        addresses=",".join(settings.host),
         port=listener.port,
         tls=settings.tls_cert is not None,
         event_log=settings.event_log_shown,

@@ -41,7 +41,7 @@ from sio_server.delivery.revocations import RevocationFollower
 from sio_server.delivery.sessions import ConsumerSessions
 from sio_server.eventlog.contract import EventLog
 from sio_server.eventlog.session_contract import Superseded
-from sio_server.logs import get_logger
+from sio_server.logs import connection_id, get_logger
 from sio_server.metrics import Metrics
 from sio_server.net.turns import Turn
 
@@ -180,7 +180,15 @@ class Hub:
         except Exception:  # one event's failure must not end all delivery
             log.exception("delivery_failed", offset=str(record.offset))
         else:
-            log.info("delivered", type=record.type, offset=str(record.offset), to=recipients)
+            if record.committed_at is not None:
+                self._metrics.commit_to_write.observe(time.monotonic() - record.committed_at)
+            log.info(
+                "delivered",
+                type=record.type,
+                id=record.id,
+                offset=str(record.offset),
+                to=recipients,
+            )
 
     async def _close_superseded(self, superseded: AsyncIterator[list[Superseded]]) -> None:
         async for sessions in superseded:
@@ -238,11 +246,12 @@ class Hub:
         finally:
             self._publishes_in_flight -= 1
             self._publish_done.set()
-        self.publish_seconds.append(time.monotonic() - began)
+        seconds = time.monotonic() - began
+        self.publish_seconds.append(seconds)
+        self._metrics.publish_seconds.observe(seconds)
         for event, result in zip(events, results, strict=True):
             if isinstance(result, Receipt):
-                duplicate = str(result.duplicate).lower()
-                self._metrics.published.labels(event.type, duplicate).inc()
+                self._metrics.count_published(event.type, result.duplicate)
         return results
 
     async def execute(self, connection: Connection, parse: Callable[[], Command]) -> dict[str, Any]:
@@ -260,6 +269,7 @@ class Hub:
             ContractError: nothing was done.
         """
         counted = False
+        lines = connection_id.set(connection.id)
         try:
             if connection.is_over_rate:
                 counted = True
@@ -274,6 +284,8 @@ class Hub:
             # The error that is raised must not be in a variable here: the error, its traceback and
             # this frame would be a cycle, and the client's message would stay in memory.
             raise self._refuse(connection, error, counted=counted) from None
+        finally:
+            connection_id.reset(lines)
 
     def _refuse(
         self, connection: Connection, error: ContractError, *, counted: bool

@@ -2,6 +2,10 @@
 
 Values that a client chose are bounded and escaped, so that they stay on their line. Credentials and
 recovery ids are never passed to this module.
+
+As JSON, a line is one object with ``timestamp`` (ISO 8601, UTC), ``level`` and ``message`` (the
+event name). Loki and Datadog read these names without any configuration. No pair has one of the
+names that they take for their own, such as ``host``.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
@@ -26,7 +31,22 @@ MARKS = {
 }
 """The console's marks for the five most frequent lines, as the original broker showed them."""
 
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The HTTP request that is handled. All its lines have the pair ``request``."""
+
+connection_id: ContextVar[str] = ContextVar("connection_id", default="")
+"""The consumer's connection whose command is executed: the pair ``connection`` of its lines."""
+
 get_logger = structlog.get_logger
+
+
+def add_ids(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Add the ids that tie this line to others."""
+    if request := request_id.get():
+        event.setdefault("request", request)
+    if connection := connection_id.get():
+        event.setdefault("connection", connection)
+    return event
 
 
 def make_safe(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -50,7 +70,8 @@ def add_mark(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
 
 def in_order(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Put the timestamp, the level and the event name first."""
-    return {**{name: event[name] for name in ("timestamp", "level", "event")}, **event}
+    first = {name: event.pop(name) for name in ("timestamp", "level")}
+    return {**first, "message": event.pop("event"), **event}
 
 
 def configure(log_format: str, log_level: str, stream: Any = None) -> None:
@@ -63,6 +84,7 @@ def configure(log_format: str, log_level: str, stream: Any = None) -> None:
     """
     output = stream or sys.stderr
     shared: list[Processor] = [
+        add_ids,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         make_safe,

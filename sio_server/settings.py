@@ -1,7 +1,8 @@
 """The server's settings. This is the only module that reads the environment.
 
 Each setting is a field of ``Settings``, a variable ``SIO_*`` in the environment or in ``.env``, and
-an option of the command line. The command line wins over the environment, and that over ``.env``.
+an option, which ``commands/settings_options.py`` makes. An option wins over the environment, and
+the environment over ``.env``.
 """
 
 from __future__ import annotations
@@ -9,22 +10,17 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sio_server.contract.errors import StartError
 from sio_server.contract.origins import is_origin
-
-COMMAND = "furniture-events-server"
-PROGRAM = COMMAND if Path(sys.argv[0]).stem == COMMAND else "python -m sio_server"
-"""How this program was started, for its help."""
 
 PREFIX = "SIO_"
 ENV_FILE = ".env"
@@ -39,18 +35,29 @@ SECRET_FIELDS = ("producer_keys", "jwt_secret", "admin_password")
 FILE_FIELDS = (*SECRET_FIELDS, "jwt_public_key", "event_log")
 """Settings that a file may hold, which a setting with ``_FILE`` names."""
 
+CLIENT_VARIABLES = ("SIO_URL", "SIO_CREDENTIAL", "SIO_CREDENTIAL_FILE")
+"""Variables that are no settings of a server. The commands that talk to a server read them."""
+
+GROUPS = {
+    "host": "Addresses",
+    "event_log": "Event log",
+    "producer_keys": "Keys and tokens",
+    "open_publish": "Access",
+    "tls_cert": "TLS",
+    "ping_interval": "Times",
+    "max_message_bytes": "Limits",
+    "log_format": "Log lines",
+}
+"""The groups of settings in ``--help``: the first field of each group, and the group's title."""
+
 BCRYPT_HASH = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 
 Words = Annotated[tuple[str, ...], NoDecode]
-Secrets = Annotated[CliSuppress[tuple[SecretStr, ...]], NoDecode]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
 class Settings(BaseSettings):
-    """Distribute furniture events to every consumer, on one port.
-
-    Other commands, each with --help: key (makes a producer key), token (issues a token),
-    check-token (says what the server would do with a credential).
-    """
+    """All settings, checked."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -58,10 +65,6 @@ class Settings(BaseSettings):
         env_file_encoding="utf-8",
         extra="ignore",
         frozen=True,
-        cli_prog_name=PROGRAM,
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_hide_none_type=True,
     )
 
     host: Words = Field(
@@ -85,6 +88,7 @@ class Settings(BaseSettings):
         "sqlite:////absolute/path, or Valkey or Redis: redis://, rediss:// (TLS), valkey:// with "
         "user:password@host:port/database, or unix:///path",
     )
+    event_log_file: Path | None = Field(None, description="file with SIO_EVENT_LOG")
     retention_seconds: float = Field(
         86_400, gt=0, allow_inf_nan=False, description="seconds that an event is kept"
     )
@@ -100,27 +104,19 @@ class Settings(BaseSettings):
         description="comma-separated keys that may publish, and consume everything, each with at "
         "least 16 characters, and with a name before it: django:KEY",
     )
-    jwt_secret: Secrets = Field(
-        (), description="comma-separated secrets of tokens (HS256), each with at least 32 bytes"
-    )
-    jwt_public_key: str | None = Field(
-        None, description="public key of tokens, in PEM: RS256, ES256 or EdDSA"
-    )
     producer_keys_file: Path | None = Field(
         None, description="file with SIO_PRODUCER_KEYS, separated by commas or lines"
+    )
+    jwt_secret: Secrets = Field(
+        (), description="comma-separated secrets of tokens (HS256), each with at least 32 bytes"
     )
     jwt_secret_file: Path | None = Field(
         None, description="file with SIO_JWT_SECRET, separated by commas or lines"
     )
+    jwt_public_key: str | None = Field(
+        None, description="public key of tokens, in PEM: RS256, ES256 or EdDSA"
+    )
     jwt_public_key_file: Path | None = Field(None, description="file with SIO_JWT_PUBLIC_KEY")
-    event_log_file: Path | None = Field(None, description="file with SIO_EVENT_LOG")
-    admin_username: str | None = Field(
-        None, min_length=1, description="name of the administrator, for the Socket.IO Admin UI"
-    )
-    admin_password: CliSuppress[SecretStr | None] = Field(
-        None, description="bcrypt hash of the administrator's password"
-    )
-    admin_password_file: Path | None = Field(None, description="file with SIO_ADMIN_PASSWORD")
     jwt_jwks: Path | None = Field(
         None, description="file of public keys of tokens (JSON Web Key Set); read again on SIGHUP"
     )
@@ -132,6 +128,13 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="how far away the end of a token (exp) may be, in seconds",
     )
+    admin_username: str | None = Field(
+        None, min_length=1, description="name of the administrator, for the Socket.IO Admin UI"
+    )
+    admin_password: SecretStr | None = Field(
+        None, description="bcrypt hash of the administrator's password"
+    )
+    admin_password_file: Path | None = Field(None, description="file with SIO_ADMIN_PASSWORD")
     open_publish: Literal["off", "loopback", "anyone"] = Field(
         "off", description="who may publish without a credential: off, loopback or anyone"
     )
@@ -174,6 +177,19 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="seconds that an idle HTTP connection is kept; longer than a load balancer's",
     )
+    slow_seconds: float = Field(
+        30,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds without progress after which a slow consumer is closed, or an HTTP "
+        "response aborted",
+    )
+    drain_seconds: float = Field(
+        10,
+        ge=0,
+        allow_inf_nan=False,
+        description="seconds over which a stopping server closes its consumers",
+    )
     max_message_bytes: int = Field(65_536, ge=1024, description="bytes of one message")
     max_batch_bytes: int = Field(
         1_048_576, ge=1024, description="bytes of a batch or of a polling body"
@@ -213,19 +229,6 @@ class Settings(BaseSettings):
         ge=1,
         description="commands a minute of one connection, or of one address over HTTP; successful "
         "publishes are not counted",
-    )
-    slow_seconds: float = Field(
-        30,
-        gt=0,
-        allow_inf_nan=False,
-        description="seconds without progress after which a slow consumer is closed, or an HTTP "
-        "response aborted",
-    )
-    drain_seconds: float = Field(
-        10,
-        ge=0,
-        allow_inf_nan=False,
-        description="seconds over which a stopping server closes its consumers",
     )
     log_format: Literal["console", "json"] = Field(
         "console", description="format of the log lines: console or json"
@@ -359,47 +362,41 @@ def _check_valkey(url: str) -> None:
         raise ValueError("the URL's path must be the number of a database, or nothing")
 
 
-def load(arguments: Sequence[str] | None = None) -> Settings:
+def load(given: Mapping[str, Any] | None = None) -> Settings:
     """Read the settings.
 
     Args:
-        arguments: the command line without the program's name; None: that of the process.
+        given: settings by their field's name, such as ``ping_interval``, which win over all others.
 
     Raises:
         StartError: a value is bad, or a name ``SIO_*`` is not a setting. The message names it.
-        SystemExit: for ``--help``, or an unknown option.
     """
-    names = [name for name in (*os.environ, *_env_file_names()) if name.startswith(PREFIX)]
-    for name in names:
-        if name.removeprefix(PREFIX).lower() not in Settings.model_fields or name.upper() != name:
+    for name in _environment():
+        is_setting = name.isupper() and name.removeprefix(PREFIX).lower() in Settings.model_fields
+        if name.startswith(PREFIX) and not is_setting and name not in CLIENT_VARIABLES:
             raise StartError(f"{name} is not a setting; --help lists them all")
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    _check_no_secrets(arguments)
     try:
-        return Settings(_cli_parse_args=arguments)
+        return Settings(**(given or {}))
     except ValidationError as error:
         raise StartError("; ".join(map(_describe, error.errors()))) from None
 
 
-def _check_no_secrets(arguments: Sequence[str]) -> None:
-    """Refuse a command line with a secret: every user of the machine sees it.
-
-    Raises:
-        StartError: it has one.
-    """
-    for place, argument in enumerate(arguments):
-        option, separator, value = argument.partition("=")
-        name = PREFIX + option.removeprefix("--").replace("-", "_").upper()
-        is_secret = name.removeprefix(PREFIX).lower() in SECRET_FIELDS
-        if option == "--event-log":
-            url = value if separator else "".join(arguments[place + 1 : place + 2])
-            is_secret = bool(re.search("://[^/?#]*:[^/?#]*@|password=", url))
-        if is_secret:
-            raise StartError(f"{option}: a command line shows secrets; use {name} or {name}_FILE")
+def shows_a_secret(field: str, value: str) -> bool:
+    """Tell whether a command line with this value shows a secret to every user of the machine."""
+    if field == "event_log":
+        return bool(re.search("://[^/?#]*:[^/?#]*@|password=", value))
+    return field in SECRET_FIELDS
 
 
-def _env_file_names() -> Sequence[str]:
-    return tuple(dotenv_values(ENV_FILE))
+def client_variables() -> dict[str, str]:
+    """Return the variables of ``CLIENT_VARIABLES`` that are set."""
+    found = _environment()
+    return {name: found[name] for name in CLIENT_VARIABLES if found.get(name)}
+
+
+def _environment() -> dict[str, str]:
+    in_file = {name: value or "" for name, value in dotenv_values(ENV_FILE).items()}
+    return {**in_file, **os.environ}
 
 
 def _describe(fault: Any) -> str:

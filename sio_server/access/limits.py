@@ -99,7 +99,7 @@ class Limits:
 
     # Connections.
 
-    def enter_tcp(self, address: str, *, is_proxy: bool) -> Callable[[], None] | None:
+    def enter_tcp(self, address: str, *, is_proxy: bool) -> Callable[[], None]:
         """Count a TCP connection.
 
         Args:
@@ -107,18 +107,20 @@ class Limits:
             is_proxy: the peer is a trusted proxy. Its connections count in the total only.
 
         Returns:
-            The function to call, once, when the connection ends; None if there are too many.
+            The function to call, once, when the connection ends.
+
+        Raises:
+            TooManyConnections, RateLimited: the server, or the address, has as many as it may have.
         """
         if self.tcp >= self._max_tcp:
             self._log_full()
-            return None
+            raise _full()
         if is_proxy:
             self.tcp += 1
             return self._leave_tcp
         entry = self._find(address)
         if self._max_per_address and entry.tcp >= _with_spare(self._max_per_address):
-            self._log_refusal(address, entry, "SIO_MAX_CONNECTIONS_PER_ADDRESS")
-            return None
+            raise self._address_full(address, entry)
         self.tcp += 1
         entry.tcp += 1
         return partial(self._leave_tcp, entry)
@@ -137,13 +139,10 @@ class Limits:
         """
         if self.consumers >= self._max_consumers:
             self._log_full()
-            raise TooManyConnections(
-                "the server has as many connections as it may have; try again later"
-            )
+            raise _full()
         entry = self._find(address)
         if self._max_per_address and entry.consumers >= self._max_per_address:
-            self._log_refusal(address, entry, "SIO_MAX_CONNECTIONS_PER_ADDRESS")
-            raise RateLimited("too many connections from this address")
+            raise self._address_full(address, entry)
         self.count_connect(address)
         self.consumers += 1
         entry.consumers += 1
@@ -162,7 +161,7 @@ class Limits:
         entry = self._find(address)
         if self._connect_rate and not entry.connects.take():
             self._log_refusal(address, entry, "SIO_CONNECT_RATE")
-            raise RateLimited("too many new connections from this address")
+            raise RateLimited("too many new connections from this address", limit="connect_rate")
 
     # Rates.
 
@@ -209,7 +208,7 @@ class Limits:
             RateLimited: there are too many.
         """
         if len(rooms) > self._max_rooms:
-            raise RateLimited(f"more than {self._max_rooms} rooms")
+            raise RateLimited(f"more than {self._max_rooms} rooms", limit="max_rooms")
 
     def _find(self, address: str) -> _Address:
         network = network_of(address)
@@ -241,6 +240,12 @@ class Limits:
             entry.logged_at = now
             log.warning("limit_reached", address=address, setting=setting)
 
+    def _address_full(self, address: str, entry: _Address) -> RateLimited:
+        self._log_refusal(address, entry, "SIO_MAX_CONNECTIONS_PER_ADDRESS")
+        return RateLimited(
+            "too many connections from this address", limit="max_connections_per_address"
+        )
+
     def _log_full(self) -> None:
         now = self._clock()
         if now - self._full_logged_at >= LOG_SECONDS:
@@ -251,6 +256,13 @@ class Limits:
                 consumers=self.consumers,
                 tcp_connections=self.tcp,
             )
+
+
+def _full() -> TooManyConnections:
+    return TooManyConnections(
+        "the server has as many connections as it may have; try again later",
+        limit="max_connections",
+    )
 
 
 def _with_spare(consumers: int) -> int:

@@ -49,6 +49,8 @@ class ContractError(Exception):
     Args:
         message: one sentence for the person who reads the error. It never holds a credential.
         details: the bad fields, if the error is about fields.
+        limit: the setting whose limit was reached, if one was, such as ``connect_rate``. Only the
+            metrics show it.
     """
 
     code: ClassVar[str] = "internal"
@@ -56,10 +58,11 @@ class ContractError(Exception):
     retry_after: int | None = None
     """Seconds after which a client may try again, for the ``Retry-After`` header."""
 
-    def __init__(self, message: str, details: Sequence[Fault] = ()) -> None:
+    def __init__(self, message: str, details: Sequence[Fault] = (), *, limit: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.details = tuple(details)
+        self.limit = limit
 
     def as_dict(self) -> dict[str, Any]:
         """Return the error's wire shape: ``{code, message, details?}``."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from types import MappingProxyType
@@ -279,6 +279,8 @@ class Record:
         body: the event as JSON, without the offset.
         former: the piece's former state as JSON, if that state was in a room that the event itself
             is not in; otherwise, or if the log does not know the state, None.
+        committed_at: when the log had stored it permanently, in seconds of the monotonic clock;
+            a record of the tail has it, other records may not.
     """
 
     offset: Offset
@@ -286,6 +288,17 @@ class Record:
     rooms: tuple[str, ...]
     body: str
     former: str | None = None
+    committed_at: float | None = field(default=None, compare=False, repr=False)
+
+    def note_commit(self, seconds: float) -> None:
+        """Set ``committed_at``. Only the log does this, once, before the tail has the record."""
+        object.__setattr__(self, "committed_at", seconds)
+
+    @property
+    def id(self) -> str:
+        """The event's id as it is in the JSON, for log lines."""
+        start = self.body.rfind(_ID) + len(_ID) + 1
+        return self.body[start : self.body.find('","timestamp"', start)]
 
     @property
     def size(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -16,7 +17,7 @@ from sio_server.contract.errors import ContractError, TokenExpired
 from sio_server.contract.events import Offset
 from sio_server.delivery.cursor import Cursor, State
 from sio_server.delivery.fanout import Fanout, OnCaughtUp
-from sio_server.delivery.resume import Start
+from sio_server.delivery.resume import GapCause, Result, Start
 from sio_server.delivery.sessions import ConsumerSession
 from sio_server.eventlog.session_contract import Superseded
 from sio_server.logs import get_logger
@@ -39,9 +40,12 @@ class Connection:
         cursor: the consumer's place in the log.
         rate: the limit for the connection's commands.
         session: the session that the client can recover, or None.
+
+    Attributes:
+        id: a random name for the log lines of the connection.
     """
 
-    __slots__ = ("cursor", "principal", "rate", "session", "source", "transport")
+    __slots__ = ("cursor", "id", "principal", "rate", "session", "source", "transport")
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class Connection:
         self.cursor = cursor
         self.rate = rate
         self.session = session
+        self.id = secrets.token_hex(4)
 
     @property
     def is_over_rate(self) -> bool:
@@ -104,6 +109,8 @@ class Connections:
     ) -> None:
         self._fanout = fanout
         self._metrics = metrics
+        metrics.show_from_start(metrics.recoveries, Result)
+        metrics.show_from_start(metrics.gaps, GapCause)
         self._revocations = revocations
         self._clock = clock
         self._ends: dict[Connection, Ends] = {}
@@ -136,7 +143,12 @@ class Connections:
             on_caught_up: see ``Fanout.join``.
         """
         self._add(connection, ends)
-        self._fanout.join(connection.cursor, decide(self._fanout.position), on_caught_up)
+        start = decide(self._fanout.position)
+        if start.result is not None:
+            self._metrics.recoveries.labels(start.result).inc()
+        if start.cause is not None:
+            self._metrics.gaps.labels(start.cause).inc()
+        self._fanout.join(connection.cursor, start, on_caught_up)
 
     def _add(self, connection: Connection, ends: Ends) -> None:
         self._ends[connection] = ends
@@ -147,6 +159,7 @@ class Connections:
         self._metrics.connections[connection.transport].inc()
         log.info(
             "connected",
+            connection=connection.id,
             transport=connection.transport,
             address=connection.source.address,
             by=str(connection.principal.identity),
@@ -185,6 +198,7 @@ class Connections:
         self._metrics.connections[connection.transport].dec()
         log.info(
             "dead_connection_removed" if dead else "disconnected",
+            connection=connection.id,
             transport=connection.transport,
             address=connection.source.address,
             reason=reason,

@@ -91,6 +91,11 @@ class Fanout:
         delivered: called with the number of written frames, one for each recipient.
         parked: called when a slow consumer stops being live.
         recent_events: the number of latest events to hold in memory.
+        replayed: called with the number of frames written to a consumer that is not live. They are
+            among the delivered ones.
+
+    Attributes:
+        parked_now: the number of parked consumers.
     """
 
     def __init__(
@@ -100,8 +105,11 @@ class Fanout:
         delivered: Callable[[int], object] = lambda count: None,
         parked: Callable[[], object] = lambda: None,
         recent_events: int = MAX_RECENT_EVENTS,
+        replayed: Callable[[int], object] = lambda count: None,
     ) -> None:
         self._delivered = delivered
+        self._replayed = replayed
+        self.parked_now = 0
         self._parked = parked
         # The live cursors by class of outlets, because all outlets of a class write the same frame,
         # and by room, with each outlet's ``write``: a lookup for each recipient costs time.
@@ -110,7 +118,7 @@ class Fanout:
         self._bounded: defaultdict[type[Outlet], dict[str, _Room]] = defaultdict(dict)
         self._recent = RecentEvents(recent_events)
         self._head = Head()
-        self._catch_up = CatchUp(log, self._recent, self._head, slow_seconds, delivered)
+        self._catch_up = CatchUp(log, self._recent, self._head, slow_seconds, self._caught_up)
         self._log = log
         self._expected = self.position
 
@@ -172,6 +180,10 @@ class Fanout:
         count -= len(failed)
         self._delivered(count)
         return count
+
+    def _caught_up(self, count: int) -> None:
+        self._delivered(count)
+        self._replayed(count)
 
     def _all_recipients(self, entry: Entry) -> Iterator[tuple[Any, Mapping[Cursor, Write]]]:
         """Yield the frames of an event, each with its live recipients."""
@@ -284,6 +296,7 @@ class Fanout:
     def _make_live(self, cursor: Cursor) -> None:
         if cursor.state is State.GONE:
             return
+        self.parked_now -= cursor.state is State.PARKED
         cursor.state = State.LIVE
         for room in cursor.rooms:
             self._add(cursor, room)
@@ -293,6 +306,7 @@ class Fanout:
         if cursor.state is State.LIVE:
             cursor.position, cursor.last_written = self.last_seen(cursor)
             self._remove(cursor, cursor.rooms)
+        self.parked_now += (state is State.PARKED) - (cursor.state is State.PARKED)
         cursor.state = state
 
     def _add(self, cursor: Cursor, name: str) -> None:

@@ -6,7 +6,8 @@ a gap has missed nothing. Pure: no I/O and no asyncio.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple
 
 from sio_server.contract.errors import InvalidOffset
@@ -62,6 +63,32 @@ class SessionPast(NamedTuple):
     last_seen: LastSeen | None
 
 
+class GapCause(StrEnum):
+    """Why a consumer is told of a gap, for the metrics."""
+
+    RETENTION = "retention"
+    """The log has removed events after its offset: they were too old, or too many."""
+    EPOCH = "epoch"
+    """Its offset belongs to another log: the log was lost, or was created again."""
+    FUTURE = "future"
+    """The log does not have its offset yet: an older state of the log was restored."""
+    NO_SESSION = "no_session"
+    """Its ``pid`` names no session that it may continue, and it has no other offset."""
+    EARLIER_GAP = "earlier_gap"
+    """Its session began with a gap, and it may not know that."""
+
+
+class Result(StrEnum):
+    """What a consumer that came back got, for the metrics."""
+
+    RECOVERED = "recovered"
+    """Its session, and all missed events."""
+    RESUMED = "resumed"
+    """All missed events; its session has ended, or it had none."""
+    GAP = "gap"
+    """The announcement that it may have missed events."""
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """Where a consumer starts.
@@ -70,11 +97,24 @@ class Start:
         position: the consumer receives the events after this offset.
         recovered: it continues its session.
         gap: events of its rooms may have been missed.
+        has_past: it came back: it said something about its past.
+        cause: why there is a gap; None: there is none.
     """
 
     position: Offset
     recovered: bool = False
     gap: bool = False
+    has_past: bool = field(default=False, compare=False)
+    cause: GapCause | None = field(default=None, compare=False)
+
+    @property
+    def result(self) -> Result | None:
+        """What the consumer got; None if it did not come back."""
+        if not self.has_past:
+            return None
+        if self.gap:
+            return Result.GAP
+        return Result.RECOVERED if self.recovered else Result.RESUMED
 
 
 def resume(
@@ -97,24 +137,44 @@ def resume(
     if session is not None:
         position = _recovery_position(session, _parse(request.last_offset), bounds)
         if position is not None:
-            return Start(position, recovered=True)
+            return Start(position, recovered=True, has_past=True)
+    offset = _parse(request.last_offset)
     if request.since is not None:
         if bounds.has_all_after(request.since):
-            return Start(request.since)
-        return Start(head, gap=request.has_rooms)
-    offset = _parse(request.last_offset)
-    missed_nothing = offset == head and bounds.has_all_after(head)
-    return Start(head, gap=request.has_rooms and not missed_nothing)
+            return Start(request.since, has_past=True)
+        cause = gap_cause(request.since, bounds)
+    elif offset == head and bounds.has_all_after(head):
+        return Start(head, has_past=True)
+    elif session is not None:
+        cause = _cause_in_session(session, offset, bounds)
+    else:
+        cause = GapCause.NO_SESSION if offset is None else gap_cause(offset, bounds)
+    if not request.has_rooms:
+        return Start(head, has_past=True)
+    return Start(head, gap=True, has_past=True, cause=cause)
+
+
+def gap_cause(offset: Offset, bounds: Bounds) -> GapCause:
+    """Return why a consumer cannot continue after an offset."""
+    if offset.epoch != bounds.position.epoch:
+        return GapCause.EPOCH
+    if offset.seq > bounds.position.seq:
+        return GapCause.FUTURE
+    return GapCause.RETENTION if offset.seq < bounds.oldest.seq else GapCause.NO_SESSION
+
+
+def _cause_in_session(session: SessionPast, offset: Offset | None, bounds: Bounds) -> GapCause:
+    """Return why a session cannot continue."""
+    start = _start_in_session(session, offset)
+    return GapCause.EARLIER_GAP if start is None else gap_cause(start, bounds)
 
 
 def _recovery_position(
     session: SessionPast, offset: Offset | None, bounds: Bounds
 ) -> Offset | None:
     """Return the offset after which a session continues; None if events may be missing."""
-    start = session.start
-    if offset is not None and offset.epoch == start.epoch and offset.seq >= start.seq:
-        start = offset
-    elif session.began_with_gap:
+    start = _start_in_session(session, offset)
+    if start is None:
         return None
     if bounds.has_all_after(start):
         return start
@@ -126,6 +186,14 @@ def _recovery_position(
     if last_seen is None or start.seq < last_seen.last_seq:
         return None
     return last_seen.position if last_seen.position.seq >= bounds.oldest.seq else None
+
+
+def _start_in_session(session: SessionPast, offset: Offset | None) -> Offset | None:
+    """Return the offset up to which the client has the session's events; None: it has a gap."""
+    start = session.start
+    if offset is not None and offset.epoch == start.epoch and offset.seq >= start.seq:
+        return offset
+    return None if session.began_with_gap else start
 
 
 def _parse(offset: object) -> Offset | None:

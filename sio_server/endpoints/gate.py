@@ -17,7 +17,13 @@ from sio_server.access.origins import Origins
 from sio_server.access.principals import Access, Principal
 from sio_server.access.rates import RateLimit
 from sio_server.access.sources import Source, locate, network_of
-from sio_server.contract.errors import ContractError, Forbidden, InvalidMessage, RateLimited
+from sio_server.contract.errors import (
+    ContractError,
+    Forbidden,
+    InvalidMessage,
+    RateLimited,
+    TooManyConnections,
+)
 from sio_server.contract.events import Offset
 from sio_server.contract.origins import ANY
 from sio_server.contract.rooms import parse_room
@@ -189,10 +195,12 @@ class Gate:
         return Entry(rate, leave)
 
     def enter_tcp(self, address: str) -> Entered | None:
-        """Count a TCP connection of a peer; see ``Limits.enter_tcp``."""
+        """Count a TCP connection of a peer; return None if there are too many."""
         is_proxy = is_in(address, self._trusted_proxies)
-        leave = self._limits.enter_tcp(address, is_proxy=is_proxy)
-        if leave is None:
+        try:
+            leave = self._limits.enter_tcp(address, is_proxy=is_proxy)
+        except (TooManyConnections, RateLimited) as full:
+            self.count_refused_connection(full)
             return None
         is_shared = is_proxy or not address  # by clients of different networks
         return Entered(None if is_shared else network_of(address), leave)
@@ -225,6 +233,16 @@ class Gate:
             self._limits.note_refusal(source.address)
         self._metrics.refused.labels(answer.code).inc()
         return answer
+
+    def refuse_connection(self, error: ContractError, source: Source) -> ContractError:
+        """Count a refusal of a client that wants to connect; see ``refuse``."""
+        answer = self.refuse(error, source)
+        self.count_refused_connection(answer)
+        return answer
+
+    def count_refused_connection(self, error: ContractError) -> None:
+        """Count a refused connection, but not against its address."""
+        self._metrics.connections_refused.labels(error.limit or error.code).inc()
 
     def rooms(self, query: MultiMapping[str], principal: Principal) -> frozenset[str]:
         """Return the rooms that a query names with ``room``; without any, the client's default.

@@ -19,6 +19,7 @@ from sio_server.contract.errors import (
 from sio_server.contract.events import Event, Offset, Receipt, parse_event
 from sio_server.contract.rooms import RoomFilter
 from sio_server.contract.schemas import DEFAULT_PAGE_EVENTS, MAX_BATCH_EVENTS, MAX_PAGE_EVENTS
+from sio_server.delivery.resume import gap_cause
 from sio_server.endpoints.bodies import read_json_body, read_message
 from sio_server.endpoints.gate import Gate, check_query, since_in
 from sio_server.endpoints.responses import json_response, list_response
@@ -146,10 +147,12 @@ class HttpApi:
         if not principal.is_producer:
             self._gate.count(source)
         page = await self._read(rooms, principal.rooms, since, limit)
-        oldest = (await self._event_log.bounds()).oldest
+        bounds = await self._event_log.bounds()
+        if page.gap and since is not None:
+            self._metrics.gaps.labels(gap_cause(since, bounds)).inc()
         rest = {
             "position": str(page.position),
-            "oldest": str(oldest),
+            "oldest": str(bounds.oldest),
             "gap": page.gap,
             "more": page.more,
         }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import secrets
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -20,10 +22,16 @@ from sio_server.endpoints.ops import PATHS as OPS_PATHS
 from sio_server.endpoints.responses import problem, refused_stream
 from sio_server.endpoints.sse import PATH as STREAM_PATH
 from sio_server.hub import Hub
+from sio_server.logs import request_id
 from sio_server.net.handler import FrontHandler
 from sio_server.net.request import list_members
+from sio_server.net.websocket import asks_for_websocket
 
 logger = logging.getLogger("sio_server")
+
+_REQUEST_ID = web.RequestKey("request_id", str)
+
+_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -93,6 +101,13 @@ class Middleware:
         app.on_response_prepare.append(self._add_headers)
 
     async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        lines = request_id.set(_name(request))
+        try:
+            return await self._answer(request, handler)
+        finally:
+            request_id.reset(lines)
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             if request.path not in OPS_PATHS:
                 self._hub.check_open()
@@ -115,7 +130,9 @@ class Middleware:
     def _refuse(
         self, request: web.Request, error: ContractError, allow: str | None = None
     ) -> web.StreamResponse:
-        error = self._gate.refuse(error, self._gate.source(request))
+        connects = request.path == STREAM_PATH or asks_for_websocket(request.headers)
+        refuse = self._gate.refuse_connection if connects else self._gate.refuse
+        error = refuse(error, self._gate.source(request))
         if error.retry_after is not None and _is_event_source(request):
             return refused_stream(error)
         response = problem(error)
@@ -126,6 +143,7 @@ class Middleware:
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         if response.keep_alive is not False and request.keep_alive:
             response.headers["Keep-Alive"] = self._keep_alive
+        response.headers["X-Request-ID"] = _name(request)
         stored = response.headers.get("Cache-Control")  # of a static file
         if request.path in OPS_PATHS:
             response.headers.update(COMMON_HEADERS)
@@ -133,6 +151,15 @@ class Middleware:
             response.headers.update(self._gate.response_headers(request))
         if stored is not None:
             response.headers["Cache-Control"] = stored
+
+
+def _name(request: web.Request) -> str:
+    """Return the request's id: its ``X-Request-ID``, if that is a word, or a random one."""
+    name = request.get(_REQUEST_ID)
+    if name is None:
+        given = request.headers.get("X-Request-ID", "")
+        name = request[_REQUEST_ID] = given if _WORD.fullmatch(given) else secrets.token_hex(8)
+    return name
 
 
 def _is_event_source(request: web.Request) -> bool:

@@ -149,14 +149,15 @@ class SocketIO:
                 client.rate.count()
             bounds = await self._fanout.prepare(parsed.past)
             connection = await self._make_connection(client, session, parsed, principal, bounds)
-        except (LogUnavailable, ShuttingDown):
+        except (LogUnavailable, ShuttingDown) as error:
             # This closes the transport, so the client connects again. After a CONNECT_ERROR it
             # would not.
+            self._gate.count_refused_connection(error)
             raise SessionsUnavailable from None
         except ContractError as error:
             # A refusal counts for the address. Otherwise a client could try many credentials, each
             # over a new connection.
-            error = self._gate.refuse(error, client.source)
+            error = self._gate.refuse_connection(error, client.source)
             if isinstance(error, Flooding):
                 client.close()
             raise Refused(error.message, error.as_dict()) from None

@@ -80,6 +80,8 @@ class SocketIODoor:
         error: ContractError,
         headers: Mapping[str, str] | None = None,
     ) -> HttpResponse:
-        response = problem_response(self._gate.refuse(error, self._gate.source(request)))
+        opens_session = "sid" not in request.query
+        refuse = self._gate.refuse_connection if opens_session else self._gate.refuse
+        response = problem_response(refuse(error, self._gate.source(request)))
         response.headers.update(headers or {})
         return response

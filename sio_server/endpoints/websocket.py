@@ -245,6 +245,7 @@ class PlainWebSocket:
         try:
             rate, leave = gate.enter(source)
         except (RateLimited, TooManyConnections) as full:
+            gate.count_refused_connection(full)
             _open(client, request)
             client.close(TRY_AGAIN_LATER, full.message)
             return DETACHED
@@ -256,7 +257,7 @@ class PlainWebSocket:
             raise
         if isinstance(handshake, ContractError):
             leave()
-            client.refuse(gate.refuse(handshake, source))
+            client.refuse(gate.refuse_connection(handshake, source))
         else:
             client.start(handshake, leave)
         return DETACHED

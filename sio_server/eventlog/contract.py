@@ -35,6 +35,9 @@ Every log keeps every sentence below, and one test suite checks every log agains
   When the tail breaks, it first drops the records that no consumer has taken yet. Then it calls
   ``on_break`` with the position at which it continues. The next records follow that position. To
   ``read``, an offset from before a loss is a gap.
+
+  A record of the tail knows when it was committed. If servers share the log, this is when the
+  server that appended it sent it, by that server's clock.
 * **Time.** Timestamps never decrease along the log.
 """
 

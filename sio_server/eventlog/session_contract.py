@@ -145,6 +145,10 @@ class SessionStore(ABC):
         """Delete a session permanently; return False if ``owner`` does not own it (any more)."""
 
     @abstractmethod
+    async def count_left(self) -> int:
+        """Return how many sessions the store keeps for owners that have left."""
+
+    @abstractmethod
     def superseded(self) -> AsyncIterator[list[Superseded]]:
         """Yield every session that is claimed after this call, in batches, as it happens.
 

@@ -35,6 +35,8 @@ class Production:
         attempts: all attempts.
         outcomes: the number of attempts by outcome.
         intents: the number of events so far.
+        running: while it is cleared, the producers pause.
+        paused: the number of producers that pause.
     """
 
     goal: int
@@ -42,6 +44,19 @@ class Production:
     attempts: list[Attempt] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     intents: int = 0
+    running: asyncio.Event = field(default_factory=asyncio.Event)
+    paused: int = 0
+
+    def __post_init__(self) -> None:
+        """Let the producers run."""
+        self.running.set()
+
+    async def rest(self, random: Random) -> None:
+        """Wait a moment, and as long as the producers pause. No request is in flight then."""
+        await asyncio.sleep(random.uniform(0, 0.01))
+        self.paused += 1
+        await self.running.wait()
+        self.paused -= 1
 
     @property
     def unfinished(self) -> bool:
@@ -103,7 +118,7 @@ async def bundled(production: Production, url: str, name: str, random: Random) -
                     results = [error]
             for event, result in zip(events, results, strict=True):
                 production.record(event, began, outcome_of_client(result), retries=True)
-            await asyncio.sleep(random.uniform(0, 0.01))
+            await production.rest(random)
 
 
 async def raw(production: Production, url: str, name: str, random: Random) -> None:
@@ -129,7 +144,7 @@ async def raw(production: Production, url: str, name: str, random: Random) -> No
                 await _post(
                     production, http, url, event | {"id": f"{event['id']}-", "furniture": bad}
                 )
-            await asyncio.sleep(random.uniform(0, 0.01))
+            await production.rest(random)
 
 
 async def _post(

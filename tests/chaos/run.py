@@ -6,7 +6,7 @@ import asyncio
 import random as randomness
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ import aiohttp
 from tests.chaos.backing import BACKINGS
 from tests.chaos.checker import Verdict, check, check_consumer
 from tests.chaos.consumers import NodeFleet, PlainConsumer, is_ready
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.history import Consumer, History, Log, LogEvent
 from tests.chaos.node import Disk, Node
 from tests.chaos.order import Order
@@ -104,6 +104,14 @@ class Run:
         self.fleet = NodeFleet()
         self.backing = BACKINGS[self.plan.log]()
         self.plain: list[PlainConsumer] = []
+        self.faults: Mapping[str, Fault] = FAULTS
+        self.settings: dict[str, Any] = {
+            "ping_interval": 1,
+            "ping_timeout": 1,
+            "rate_limit": 1_000_000,
+            "retention_events": 10_000_000,
+            "max_connections_per_address": 0,
+        }
 
     def _stream(self, name: str) -> randomness.Random:
         return randomness.Random(f"{self.plan.seed} {name}")
@@ -143,13 +151,13 @@ class Run:
         began = time.monotonic()
         async with AsyncExitStack() as stack:
             await self._start(stack)
-            producing = self._produce()
+            self.producing = producing = self._produce()
             restless = asyncio.create_task(self._unsettle())
             try:
                 done: Counter[str] = Counter()
                 for name in self.plan.faults:
                     await self.published(self.plan.between)
-                    await FAULTS[name](self)
+                    await self.faults[name](self)
                     done[name] += 1
                 await self.published(self.plan.between)
             finally:
@@ -174,14 +182,7 @@ class Run:
         return report
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        settings: dict[str, Any] = {
-            "event_log": await self.backing.start(self.folder),
-            "ping_interval": 1,
-            "ping_timeout": 1,
-            "rate_limit": 1_000_000,
-            "retention_events": 10_000_000,
-            "max_connections_per_address": 0,
-        }
+        settings = {**self.settings, "event_log": await self.backing.start(self.folder)}
         stack.push_async_callback(self.backing.stop)
         stack.push_async_callback(self._stop_nodes)
         for number in range(self.backing.nodes):

@@ -13,6 +13,7 @@ from random import Random
 import pytest
 
 from tests.chaos.backing import BACKINGS
+from tests.chaos.counted import CountedRun, seen
 from tests.chaos.history import Connected
 from tests.chaos.options import KILLS, LOG, MODE, PUBLISHES, SEED, reports
 from tests.chaos.run import Plan, Report, Run
@@ -20,9 +21,10 @@ from tests.chaos.run import Plan, Report, Run
 UNREACHABLE_LOG_FAULTS = ("log_cut", "log_silent", "log_ended")
 
 
-async def carry_out(plan: Plan, folder: Path) -> Report:
+async def carry_out(plan: Plan, folder: Path, run: Run | None = None) -> Report:
     """Carry out a plan, and fail with its report if anything is wrong."""
-    report = await Run(plan, folder).carry_out()
+    run = run or Run(plan, folder)
+    report = await run.carry_out()
     reports.append(str(report))
     if report.verdict.violations:
         file = folder / "history.json"
@@ -80,6 +82,17 @@ async def test_no_event_is_lost_without_a_reachable_log(tmp_path: Path) -> None:
     report = await carry_out(plan, tmp_path)
     assert report.outcomes["log_unavailable"] >= len(UNREACHABLE_LOG_FAULTS)
     assert report.verdict.gaps == 0
+
+
+async def test_the_metrics_are_what_the_checker_has_counted(tmp_path: Path) -> None:
+    """Over processes that are killed and drained: recoveries, replays, gaps, events, refusals."""
+    plan = Plan(SEED, "recovery", ("kill", "drain"), publishes=100, mounted=False, restless=False)
+    run = CountedRun(plan, tmp_path)
+    report = await carry_out(plan, tmp_path, run)
+    expected = seen(report)
+    assert {name: run.counted[name] for name in expected} == expected
+    assert report.verdict.recovered == 2 * plan.socketio
+    assert min(expected.values()) == report.verdict.gaps == 0
 
 
 @pytest.mark.parametrize("mode", ["recovery", "since"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
@@ -671,6 +672,16 @@ async def test_every_record_reaches_every_tail_in_order_once(log: EventLog) -> N
     late = log.tail()
     await append(log, event("after"))
     assert ids(await take(late, 1)) == ids(await take(tails[0], 1)) == ["after"]
+
+
+async def test_a_record_of_the_tail_knows_when_it_was_committed(log: EventLog) -> None:
+    """The metrics count the time from then to its consumers."""
+    tail = log.tail()
+    began = time.monotonic()
+    await log.append([event("a"), event("b")])
+    for record in await take(tail, 2):
+        assert record.committed_at is not None
+        assert began <= record.committed_at <= time.monotonic()
 
 
 async def test_a_duplicate_reaches_no_tail(log: EventLog) -> None:

@@ -156,7 +156,7 @@ async def test_guessing_keys_is_slow_on_all_doors_together(start_server: Start) 
             pass
     async with raw_socketio(server.url, "polling", {"token": KEY}, address="127.0.0.5"):
         pass
-    lines = [line for line in server.log if line["event"] == "credential_refused"]
+    lines = [line for line in server.log if line["message"] == "credential_refused"]
     assert len(lines) == 7
     assert "wrong" not in "".join(server.raw)
 
@@ -188,7 +188,7 @@ async def test_coming_back_does_not_reset_the_rate(start_server: Start, door: st
 
     async def have_left(count: int) -> None:
         def left() -> int:
-            return sum(line["event"] == "disconnected" for line in server.log)
+            return sum(line["message"] == "disconnected" for line in server.log)
 
         await asyncio.to_thread(wait_until, lambda: left() == count, "the client has left")
 
@@ -416,4 +416,4 @@ async def test_running_out_of_files_is_one_log_line(start_server: Start) -> None
                 again.writer.write(request("/healthz", headers="Connection: close\r\n"))
                 if (await again.rest()).startswith(b"HTTP/1.1 200"):
                     break
-    assert sum(line["event"] == "limit_reached" for line in server.log) == 1
+    assert sum(line["message"] == "limit_reached" for line in server.log) == 1

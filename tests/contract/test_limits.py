@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import load_vectors
+from tests.support.metrics import scrape
 from tests.support.raw import Closed, RawSocketIO, plain, raw_socketio
 from tests.support.server import TIMEOUT, Server
 
@@ -259,6 +260,9 @@ async def test_the_number_of_connections_is_bounded(
     async with plain(server.url) as first:
         async with raw_socketio(server.url, "polling"):
             assert await try_each() == [status, status, status, 1013]
+            figures = await asyncio.to_thread(scrape, server.url)
+            assert figures.of("sio_connections_refused_total", *settings) == 4
+            assert figures.total("sio_connections_refused_total") == 4
             async with aiohttp.ClientSession() as http:
                 async with http.post(f"{server.url}/api/events", json=GOOD) as response:
                     assert response.status == 201

@@ -347,6 +347,20 @@ async def _all(batches: AsyncIterator[list[Superseded]]) -> list[Superseded]:
     return [superseded async for batch in batches for superseded in batch]
 
 
+async def test_the_sessions_of_owners_that_have_left_are_counted(kind: Kind) -> None:
+    """Not those of connected owners, and not those that have ended."""
+    store = (await kind.node()).sessions
+    for key in "abcd":
+        await create(store, key)
+    assert await store.count_left() == 0
+    for key in "abc":
+        await leave(store, key)
+    assert await store.count_left() == 3
+    assert await claim(store, "a", "second") is not None
+    assert await store.end("b", "first")
+    assert await store.count_left() == 1
+
+
 # Closing and privacy.
 
 
@@ -356,6 +370,7 @@ CALLS: list[Callable[[SessionStore], Awaitable[object]]] = [
     lambda store: change(store, "secret-key", "owner", "secret-room"),
     lambda store: leave(store, "secret-key", "owner", "secret-data"),
     lambda store: store.end("secret-key", "owner"),
+    lambda store: store.count_left(),
 ]
 
 

@@ -23,6 +23,7 @@ from tests.support.axe import violations
 from tests.support.browser import windows as empty_windows
 from tests.support.demo import DOOMED, Demo, Gate, demo_environment
 from tests.support.postgres import Postgres
+from tests.support.processes import descendants, output_until, runs
 from tests.support.server import ROOT, TIMEOUT, free_ports, readiness
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # the browser's
@@ -395,33 +396,6 @@ def command(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     ) as process:
         yield process
         process.terminate()
-
-
-def output_until(process: subprocess.Popen[str], text: str) -> str:
-    """Return the demo's output, up to a line with this text."""
-    output = ""
-    for line in process.stdout or ():
-        output += line
-        if text in line:
-            return output
-    raise AssertionError(f"it ended without {text!r}: {output}")
-
-
-def descendants(process: int) -> set[int]:
-    """Return its child processes, and their descendants."""
-    found = children(process)
-    return found.union(*map(descendants, found))
-
-
-def children(process: int) -> set[int]:
-    """Return its child processes."""
-    tasks = Path(f"/proc/{process}/task").glob("*/children")
-    return {int(child) for task in tasks for child in task.read_text().split()}
-
-
-def runs(process: int) -> bool:
-    """Tell whether this process exists."""
-    return Path(f"/proc/{process}").exists()
 
 
 @on_sqlite

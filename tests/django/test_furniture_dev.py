@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -20,7 +21,7 @@ from tests.django.databases import on_sqlite
 from tests.django.overrides import override_setting
 from tests.django.pieces import mueble
 from tests.django.relays import site_environment
-from tests.django.test_demo import children, command_line, descendants, output_until, runs
+from tests.support.processes import children, command_line, descendants, output_until, runs
 from tests.support.server import TIMEOUT, free_ports, readiness, wait_until
 
 KEY = "a-key-of-a-producer"
@@ -116,12 +117,16 @@ def test_direct_mode_has_no_relay(db: None, tmp_path: Path) -> None:
 
 @on_sqlite
 def test_mistakes_are_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broker elsewhere, no broker to import, a port that is none, an outbox that is missing."""
+    """A broker elsewhere, no broker to import, a port that is none or in use, a missing outbox."""
     with override_setting(URL="https://events.example"):
         with pytest.raises(CommandError, match="set it to http://127"):
             call_command("furniture_dev")
     with pytest.raises(CommandError, match="'http' is not a port"):
         call_command("furniture_dev", "http")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(CommandError, match=f"another program listens on port {port}, perhaps"):
+            call_command("furniture_dev", str(port))
     with monkeypatch.context() as patched:
         patched.setitem(sys.modules, "sio_server", None)
         with pytest.raises(CommandError, match="cannot import sio_server"):

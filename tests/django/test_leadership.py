@@ -129,7 +129,7 @@ def test_a_relay_that_disconnects_keeps_no_lock(database: str) -> None:
         relay._disconnect()
     with ThreadPoolExecutor(1) as thread:
         assert thread.submit(_can_become_active).result()
-    relay._close()
+    relay.close()
 
 
 @on_postgres
@@ -208,7 +208,7 @@ def test_a_relay_that_stands_by_has_no_socket(database: str, tmp_path: Path) -> 
         RelayLease.objects.update(holder="another", expires_at=until)
         wait_until(lambda: not relay._become_active(), "the lease is over")
         assert list(tmp_path.iterdir()) == relay._wake_sources == []
-        relay._close()
+        relay.close()
 
 
 @with_lease

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.django.databases import on_sqlite
-from tests.django.test_demo import descendants, output_until, runs, submit
+from tests.django.test_demo import submit
 from tests.support.browser import page as new_page
+from tests.support.processes import descendants, output_until, runs
 from tests.support.server import ROOT, TIMEOUT, free_ports, wait_until
 
 BLOCK = re.compile(

@@ -112,7 +112,7 @@ def live_objects(server: Server) -> dict[str, Any]:
 
     def find() -> list[dict[str, Any]]:
         socket.create_connection(("127.0.0.1", server.port)).close()  # wakes the loop
-        return [line for line in server.log[seen:] if line["event"] == "live_objects"]
+        return [line for line in server.log[seen:] if line["message"] == "live_objects"]
 
     found: list[dict[str, Any]] = wait_until(find, "the server has counted")
     return found[0]
@@ -137,7 +137,7 @@ def test_a_closed_connection_leaves_at_once(server: Server, name: str) -> None:
 
     def has_grown() -> dict[str, int]:
         now = live_objects(server)
-        more = {it: now[it] - before.get(it, 0) for it in now if it != "event"}
+        more = {it: now[it] - before.get(it, 0) for it in now if it != "message"}
         grown.append({it: count for it, count in more.items() if count >= CLIENTS})
         return grown[-1]
 

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections import Counter
 
-import sio_server.__main__
+from tests.support import server_program
 
 COUNTED = ("uvloop", "sio_server.net", "sio_server.engine", "sio_server.endpoints", "aiohttp")
 """The packages whose objects are counted: each client has some of each."""
@@ -24,7 +24,7 @@ def _count(*signal: object) -> None:
     live = Counter(
         type(it).__name__ for it in gc.get_objects() if type(it).__module__.startswith(COUNTED)
     )
-    line = {"event": "live_objects", **{it: live[it] for it in sorted(live) if it not in KEPT}}
+    line = {"message": "live_objects", **{it: live[it] for it in sorted(live) if it not in KEPT}}
     sys.stderr.write(json.dumps(line) + "\n")
 
 
@@ -32,4 +32,4 @@ def main() -> None:
     """Run the server."""
     gc.disable()
     signal.signal(signal.SIGUSR2, _count)
-    sio_server.__main__.main()
+    server_program.main()

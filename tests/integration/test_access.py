@@ -287,7 +287,7 @@ async def test_refusals_of_origins_are_few_log_lines(start_server: Start) -> Non
             async with http.get(server.url + PATHS[0], headers=other) as response:
                 assert response.status in (403, 429)
     server.wait_for_log("origin_refused", origin="https://8.test")
-    lines = [line for line in server.log if line["event"] == "origin_refused"]
+    lines = [line for line in server.log if line["message"] == "origin_refused"]
     assert len(lines) == 10
     assert (lines[0]["origin"], lines[0]["setting"]) == ("https://evil.test", "SIO_CORS_ORIGINS")
 
@@ -300,7 +300,7 @@ async def test_a_forgotten_proxy_is_one_log_line(start_server: Start) -> None:
             async with http.get(server.url + path):
                 pass
     server.wait_for_log("forwarding_ignored")
-    (line,) = [line for line in server.log if line["event"] == "forwarding_ignored"]
+    (line,) = [line for line in server.log if line["message"] == "forwarding_ignored"]
     assert (line["peer"], line["setting"]) == ("127.0.0.1", "SIO_TRUSTED_PROXIES")
 
 

@@ -257,7 +257,7 @@ async def test_quick_tab_switches_reconnect_never(start_server: Start) -> None:
         await publish(server, "Mesa")
         await shows(page, "Mesa")
         assert await page.evaluate("states") == ["live"]
-    connects = [line for line in server.log if line["event"] == "connected"]
+    connects = [line for line in server.log if line["message"] == "connected"]
     assert len(connects) == 1
 
 

@@ -67,7 +67,7 @@ def home_of(address: str, nodes: list[Server]) -> Server:
 
     def find() -> Server | None:
         for node in nodes:
-            if any(it["event"] == "connected" and it["address"] == address for it in node.log):
+            if any(it["message"] == "connected" and it["address"] == address for it in node.log):
                 return node
         return None
 

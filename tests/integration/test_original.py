@@ -46,7 +46,7 @@ async def test_it_listens_on_every_address_on_port_8765(tmp_path: Path) -> None:
     server = Server(tmp_path, host="0.0.0.0", port=8765)
     try:
         line = server.wait_for_log("listening")
-        assert (line["host"], line["port"]) == ("0.0.0.0", 8765)
+        assert (line["addresses"], line["port"]) == ("0.0.0.0", 8765)
         async with plain("ws://127.0.0.2:8765") as client:
             await client.send({"type": "ping"})
             assert (await client.receive())["type"] == "pong"
@@ -94,7 +94,7 @@ async def test_a_dead_connection_is_cleaned_up(start_server: Callable[..., Serve
         async with plain(server.ws_url) as alive:
             await keep_alive_until(
                 alive,
-                lambda: any(line["event"] == "dead_connection_removed" for line in server.log),
+                lambda: any(line["message"] == "dead_connection_removed" for line in server.log),
             )
             removed = server.wait_for_log("dead_connection_removed")
             assert (removed["reason"], removed["clients"]) == ("ping timeout", 1)

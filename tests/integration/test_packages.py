@@ -92,7 +92,7 @@ def test_the_wheels_are_the_whole_product(installed: Path, tmp_path: Path) -> No
     try:
         assert server.stderr is not None
         lines = map(json.loads, server.stderr)
-        port = next(line["port"] for line in lines if line["event"] == "listening")
+        port = next(line["port"] for line in lines if line["message"] == "listening")
         url = f"http://127.0.0.1:{port}"
         for path in FILES:
             with urllib.request.urlopen(url + path, timeout=TIMEOUT) as answer:
@@ -113,8 +113,8 @@ def test_the_wheels_are_the_whole_product(installed: Path, tmp_path: Path) -> No
 def test_the_command_knows_its_name_and_version(installed: Path, tmp_path: Path) -> None:
     """And so does its help."""
     assert run(installed / COMMAND, "--version", cwd=tmp_path) == f"{COMMAND} {__version__}\n"
-    assert f"usage: {COMMAND} " in run(installed / COMMAND, "--help", cwd=tmp_path)
-    assert f"usage: {COMMAND} key " in run(installed / COMMAND, "key", "--help", cwd=tmp_path)
+    assert f"Usage: {COMMAND} " in run(installed / COMMAND, "--help", cwd=tmp_path)
+    assert f"Usage: {COMMAND} key " in run(installed / COMMAND, "key", "--help", cwd=tmp_path)
 
 
 def test_all_packages_have_the_same_version() -> None:

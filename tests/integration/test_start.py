@@ -118,7 +118,7 @@ async def test_the_event_log_is_in_var_by_default(tmp_path: Path) -> None:
 async def test_several_addresses_and_both_families_have_the_same_port(tmp_path: Path) -> None:
     """A client that resolves ``localhost`` to ``::1`` finds the server, too."""
     server = Server(tmp_path, host="0.0.0.0,::", ops_port=0)
-    assert server.wait_for_log("listening")["host"] == "0.0.0.0,::"
+    assert server.wait_for_log("listening")["addresses"] == "0.0.0.0,::"
     ops_port = server.wait_for_log("ops_listening")["port"]
     async with aiohttp.ClientSession() as http:
         for host in ("127.0.0.1", "[::1]"):

@@ -108,7 +108,7 @@ class Besieged:
     def _find_port(self) -> int | None:
         for line in self._output.read_text().splitlines(keepends=True):
             entry = json.loads(line) if line.startswith("{") and line.endswith("\n") else {}
-            if entry.get("event") == "listening":
+            if "listening" in (entry.get("message"), entry.get("event")):
                 return int(entry["port"])
         if self.process.poll() is not None:
             raise AssertionError(f"the server has ended: {self._output.read_text()[-2000:]}")

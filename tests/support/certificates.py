@@ -27,8 +27,17 @@ class Files(NamedTuple):
     key: Path
 
 
-def write_certificate(folder: Path, name: str, password: bytes | None = None) -> Files:
-    """Write a new certificate for 127.0.0.1, whose common name is this one, to two files."""
+def write_certificate(
+    folder: Path, name: str, password: bytes | None = None, days: float = 1
+) -> Files:
+    """Write a new certificate for 127.0.0.1 to two files.
+
+    Args:
+        folder: of the files.
+        name: its common name.
+        password: of the key.
+        days: how long it is valid; negative: since when it is not.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -38,8 +47,8 @@ def write_certificate(folder: Path, name: str, password: bytes | None = None) ->
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now - timedelta(days=10))
+        .not_valid_after(now + timedelta(days=days))
         .add_extension(
             x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
         )

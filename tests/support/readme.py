@@ -31,7 +31,8 @@ def settings_table() -> str:
     rows = ["| Setting | Default | |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         default = field.default
-        shown = "" if default == () else str(default).lower() if default is False else str(default)
+        is_none = default is None or default == ()
+        shown = "" if is_none else str(default).lower() if default is False else str(default)
         rows.append(
             f"| `{PREFIX}{name.upper()}` | {f'`{shown}`' if shown else ''} | {field.description} |"
         )

@@ -20,7 +20,7 @@ from typing import Any
 from tests.support import secrets
 from tests.support.forks import ROOT, ForkedProcess
 
-PROGRAM = "sio_server.__main__"
+PROGRAM = "tests.support.server_program"
 
 TIMEOUT = 20
 """Seconds after which a missing event fails a test."""
@@ -144,7 +144,7 @@ class Server:
 
         def find() -> dict[str, Any] | None:
             for line in self.log:
-                if line["event"] == event and fields.items() <= line.items():
+                if line["message"] == event and fields.items() <= line.items():
                     return line
             self._check_alive()
             return None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -45,12 +47,43 @@ def test_json_is_one_object_a_line(configure: Configure) -> None:
     line = json.loads(only_line(stream))
     assert line.pop("timestamp").endswith("Z")
     assert line == {
-        "event": "received",
+        "message": "received",
         "level": "info",
         "type": "furniture_created",
         "count": 3,
         "ok": True,
     }
+
+
+RESERVED = {"host", "service", "source", "status", "message", "level", "timestamp", "ddtags"}
+"""Datadog takes them for the machine, the program, the severity and so on."""
+
+
+def test_no_pair_has_a_name_that_datadog_takes_for_its_own() -> None:
+    """The address that a server listens on would become the name of its machine."""
+    used = set()
+    for file in Path(logs.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("log."):
+                used |= {keyword.arg for keyword in node.keywords}
+    assert {"address", "by", "offset"} < used
+    assert not used & RESERVED
+
+
+def test_ids_tie_lines_together(configure: Configure) -> None:
+    """Also the lines of libraries, while a request or a command is handled."""
+    stream = configure("json")
+    tokens = logs.request_id.set("r1"), logs.connection_id.set("c1")
+    logs.get_logger("t.tied").info("received")
+    logging.getLogger("t.library").warning("bad")
+    logs.connection_id.reset(tokens[1])
+    logs.request_id.reset(tokens[0])
+    logs.get_logger("t.tied").info("received", connection="c2")
+    ids = [
+        (line.get("request"), line.get("connection"))
+        for line in map(json.loads, stream.getvalue().splitlines())
+    ]
+    assert ids == [("r1", "c1"), ("r1", "c1"), (None, "c2")]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +104,7 @@ def test_the_console_shows_the_marks(event: str, mark: str, configure: Configure
     assert "clients=3" in only_line(stream)
     stream = configure("json")
     logs.get_logger("t.no_mark").info(event)
-    assert json.loads(only_line(stream))["event"] == event
+    assert json.loads(only_line(stream))["message"] == event
 
 
 def test_other_events_have_no_mark(configure: Configure) -> None:

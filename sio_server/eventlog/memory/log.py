@@ -144,7 +144,9 @@ class MemoryLog(EventLog):
 
     def _store(self, plan: AppendPlan) -> None:
         self._milliseconds = plan.milliseconds
+        committed_at = time.monotonic()
         for event_id, record in plan.records.items():
+            record.note_commit(committed_at)
             self._end = record.offset.seq
             self._seqs[event_id] = self._end
             self._events[self._end] = _StoredEvent(record, event_id, plan.milliseconds)

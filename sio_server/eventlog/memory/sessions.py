@@ -141,6 +141,11 @@ class MemorySessions(SessionStore):
         return True
 
     @override
+    async def count_left(self) -> int:
+        self._drop_expired()
+        return len(self._brief.left_at) + len(self._long.left_at)
+
+    @override
     def superseded(self) -> AsyncIterator[list[Superseded]]:
         return self._tails.open()
 

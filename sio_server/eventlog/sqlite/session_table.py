@@ -182,6 +182,10 @@ class SessionTable:
             length += row.bytes
         return False
 
+    def count_left(self) -> int:
+        """Return how many sessions are kept for owners that have left."""
+        return self._sessions_left
+
     def mark_all_left(self, now: int) -> None:
         """Mark the owners of a server that has ended as gone since ``now``."""
         self._connection.execute(

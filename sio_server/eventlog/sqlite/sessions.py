@@ -111,6 +111,13 @@ class SqliteSessions(SessionStore):
         return ended
 
     @override
+    async def count_left(self) -> int:
+        count: int = await self._make_change(
+            lambda tables, now: tables.sessions.count_left(), synced=False
+        )
+        return count
+
+    @override
     def superseded(self) -> AsyncIterator[list[Superseded]]:
         return self._tails.open()
 

@@ -176,8 +176,14 @@ class SqliteWriter:
                     self._post([], [*results[: len(appends)], *map(refusal, changes)])
                 return
             self._handle_success()
-        self._post(commit.records, commit.results)
+        self._post_commit(commit)
         self._unknown_commit = None
+
+    def _post_commit(self, commit: _GroupCommit) -> None:
+        committed_at = monotonic()
+        for record in commit.records:
+            record.note_commit(committed_at)
+        self._post(commit.records, commit.results)
 
     def _next_append_jobs(self) -> list[AppendJob]:
         group: list[AppendJob] = []
@@ -292,7 +298,7 @@ class SqliteWriter:
         commit = self._unknown_commit
         if commit is not None and store.position == commit.records[-1].offset:
             store.checkpoint()  # the commit's own sync failed: this syncs it to disk
-            self._post(commit.records, commit.results)
+            self._post_commit(commit)
         elif store.position == self._end_before_failure:
             results = commit.results if commit else []
             self._post([], [JobResult(result.answer, unavailable()) for result in results])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -178,18 +179,23 @@ class LogScript:
         """Decode the log's state in the answer to a read."""
         return _state(json.loads(answer))
 
-    @staticmethod
-    def decode_entry(epoch: str, entry: Any) -> Record:
-        """Decode an entry of the stream of events."""
+    def decode_entry(self, epoch: str, entry: Any) -> Record:
+        """Decode a new entry of the stream of events.
+
+        The server that appended it knows when it was committed, by its own clock.
+        """
         entry_id, names_and_values = entry
         fields = dict(zip(names_and_values[::2], names_and_values[1::2], strict=True))
-        return Record(
+        at = int(fields["at"])
+        record = Record(
             Offset(epoch, int(entry_id.partition("-")[0])),
             fields["type"],
             _decode_rooms(fields["rooms"]),
-            _body(fields["head"], int(fields["at"])),
+            _body(fields["head"], at),
             fields.get("former"),
         )
+        record.note_commit(time.monotonic() - max(0.0, self._clock() - at / 1000))
+        return record
 
     # Trimming.
 

@@ -355,8 +355,13 @@ function steps.sweep()
     return settle()
 end
 
+-- Return how many sessions are kept for owners that have left.
+function steps.count()
+    return redis.call('ZCARD', INDEXES.brief) + redis.call('ZCARD', INDEXES.long)
+end
+
 local answer = steps[STEP]()
-if STEP ~= 'sweep' then
+if STEP ~= 'sweep' and STEP ~= 'count' then
     settle()
 end
 return answer

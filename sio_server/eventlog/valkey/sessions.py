@@ -156,6 +156,10 @@ class ValkeySessions(SessionStore):
         return bool(await self._run("end", key, owner))
 
     @override
+    async def count_left(self) -> int:
+        return int(await self._run("count"))
+
+    @override
     def superseded(self) -> AsyncIterator[list[Superseded]]:
         return self._tails.open()
 

@@ -81,28 +81,29 @@ def test_there_may_be_some_more_tcp_connections_than_consumers(consumers: int, t
     """In all, and from one address."""
     bound = make(max_connections=consumers)
     leaves = [bound.enter_tcp("a", is_proxy=False) for _ in range(tcp)]
-    assert None not in leaves
-    assert bound.enter_tcp("a", is_proxy=False) is None
+    with pytest.raises(TooManyConnections) as full:
+        bound.enter_tcp("a", is_proxy=False)
+    assert full.value.limit == "max_connections"
     assert bound.tcp == tcp
-    leave = leaves[0]
-    assert leave is not None
-    leave()
-    assert bound.enter_tcp("a", is_proxy=False) is not None
+    leaves[0]()
+    bound.enter_tcp("a", is_proxy=False)
     bound = make(max_connections=10_000, max_connections_per_address=consumers)
-    assert None not in [bound.enter_tcp("a", is_proxy=False) for _ in range(tcp)]
-    assert bound.enter_tcp("a", is_proxy=False) is None
-    assert bound.enter_tcp("b", is_proxy=False) is not None
+    for _ in range(tcp):
+        bound.enter_tcp("a", is_proxy=False)
+    with pytest.raises(RateLimited) as address_full:
+        bound.enter_tcp("a", is_proxy=False)
+    assert address_full.value.limit == "max_connections_per_address"
+    bound.enter_tcp("b", is_proxy=False)
 
 
 def test_a_trusted_proxy_counts_in_the_total_only() -> None:
     """Many clients share its address."""
     bound = make(max_connections=20, max_connections_per_address=1)
     leaves = [bound.enter_tcp("proxy", is_proxy=True) for _ in range(28)]
-    assert None not in leaves
-    assert bound.enter_tcp("proxy", is_proxy=True) is None
-    assert bound.enter_tcp("a", is_proxy=False) is None
+    for address, is_proxy in (("proxy", True), ("a", False)):
+        with pytest.raises(TooManyConnections):
+            bound.enter_tcp(address, is_proxy=is_proxy)
     for leave in leaves:
-        assert leave is not None
         leave()
     assert bound.tcp == 0
 
@@ -110,8 +111,10 @@ def test_a_trusted_proxy_counts_in_the_total_only() -> None:
 def test_the_open_files_bound_the_tcp_connections() -> None:
     """If they allow fewer than the settings."""
     bound = make(max_connections=100, max_tcp=3)
-    leaves = [bound.enter_tcp("a", is_proxy=False) for _ in range(4)]
-    assert [leave is None for leave in leaves] == [False, False, False, True]
+    for _ in range(3):
+        bound.enter_tcp("a", is_proxy=False)
+    with pytest.raises(TooManyConnections):
+        bound.enter_tcp("a", is_proxy=False)
 
 
 def test_new_consumers_of_an_address_are_bounded_in_a_minute(clock: Clock) -> None:

@@ -158,20 +158,24 @@ class Node:
 
     Attributes:
         delivered: the number of written events, over all consumers.
+        replayed: the number of those that were written to consumers that were not live.
         parked: the number of times a consumer was parked.
     """
 
     def __init__(self, slow_seconds: float = 30, recent_events: int = 0) -> None:
         self.log = Log()
-        self.delivered = 0
+        self.delivered = self.replayed = 0
         self.parked = 0
         self.fanout = Fanout(
-            self.log, slow_seconds, self._count, self._park, recent_events=recent_events
+            self.log, slow_seconds, self._count, self._park, recent_events, self._count_replayed
         )
         self.fanout.jump_to(offset(0))
 
     def _count(self, events: int) -> None:
         self.delivered += events
+
+    def _count_replayed(self, events: int) -> None:
+        self.replayed += events
 
     def _park(self) -> None:
         self.parked += 1

@@ -133,7 +133,7 @@ async def test_a_consumer_over_its_bound_is_parked(bound: int, node: Node) -> No
     for _ in range(10):
         node.publish("catalog")
     assert not is_live(cursor)
-    assert node.parked == 1
+    assert (node.parked, node.fanout.parked_now) == (1, 1)
     await turns()
     assert outlet.seqs == list(range(1, bound + 2))
     assert other.seqs == list(range(1, 11))
@@ -143,6 +143,8 @@ async def test_a_consumer_over_its_bound_is_parked(bound: int, node: Node) -> No
     node.publish("catalog")
     assert outlet.seqs == list(range(1, 12))
     assert node.delivered == 22
+    assert node.replayed == 10 - (bound + 1)
+    assert node.fanout.parked_now == (not is_live(cursor))
     assert outlet.closed == 0
 
 
@@ -328,6 +330,7 @@ async def test_a_cursor_may_leave_at_any_moment_of_parking(
     await turns()
     assert outlet.seqs == before
     assert outlet.closed == 0
+    assert node.fanout.parked_now == 0
     assert asyncio.all_tasks() == tasks
 
 

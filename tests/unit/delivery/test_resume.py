@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sio_server.contract.events import Offset
-from sio_server.delivery.resume import LastSeen, ResumeRequest, SessionPast, Start, resume
+from sio_server.delivery.resume import (
+    GapCause,
+    LastSeen,
+    Result,
+    ResumeRequest,
+    SessionPast,
+    Start,
+    resume,
+)
 from sio_server.eventlog.contract import Bounds
 
 OLDEST, HEAD = 10, 20
@@ -190,6 +198,50 @@ def test_an_offset_of_the_future_stays_a_gap_when_the_head_reaches_it() -> None:
     assert resume(claim(HEAD + 1), None, BOUNDS, at(HEAD + 1)) == Start(at(HEAD + 1), gap=True)
 
 
+@pytest.mark.parametrize(
+    ("request_", "past", "cause"),
+    [
+        (since(9), None, GapCause.RETENTION),
+        (since(15, "other"), None, GapCause.EPOCH),
+        (since(21), None, GapCause.FUTURE),
+        (claim(), None, GapCause.NO_SESSION),
+        (claim("?"), None, GapCause.NO_SESSION),
+        (claim(15), None, GapCause.NO_SESSION),
+        (claim(9), None, GapCause.RETENTION),
+        (claim(str(at(15, "other"))), None, GapCause.EPOCH),
+        (claim(), session(15, gap=True), GapCause.EARLIER_GAP),
+        (claim(), session(5), GapCause.RETENTION),
+        (claim(), session(15, epoch="other"), GapCause.EPOCH),
+        (claim(), session(25), GapCause.FUTURE),
+    ],
+)
+def test_every_gap_has_a_cause(
+    request_: ResumeRequest, past: SessionPast | None, cause: GapCause
+) -> None:
+    """The metrics count it, so that an operator knows what to change."""
+    start = resume(request_, past, BOUNDS, at(HEAD))
+    assert (start.cause, start.result) == (cause, Result.GAP)
+
+
+@pytest.mark.parametrize(
+    ("request_", "past", "result"),
+    [
+        (ResumeRequest(), None, None),
+        (claim(15), session(12), Result.RECOVERED),
+        (since(15), None, Result.RESUMED),
+        (claim(20), None, Result.RESUMED),
+        (claim(has_rooms=False), None, Result.RESUMED),
+        (since(5, has_rooms=False), None, Result.RESUMED),
+    ],
+)
+def test_a_start_has_a_result(
+    request_: ResumeRequest, past: SessionPast | None, result: Result | None
+) -> None:
+    """A consumer that says nothing about its past has none."""
+    start = resume(request_, past, BOUNDS, at(HEAD))
+    assert (start.result, start.cause) == (result, None)
+
+
 seqs = st.integers(0, 25)
 requests = st.builds(
     ResumeRequest,
@@ -214,6 +266,8 @@ def test_a_start_without_a_gap_is_within_the_log(
     start = resume(request, past if request.claims_session else None, BOUNDS, at(HEAD))
     assert not (start.gap and start.recovered)
     assert not (start.gap and not request.has_rooms)
+    assert start.gap == (start.cause is not None)
+    assert (start.result is not None) == request.has_past
     if start.gap:
         assert start.position == at(HEAD)
     if start.recovered:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from sio_server.app import make_app
 from sio_server.contract.errors import LogUnavailable
+from sio_server.delivery.fanout import Fanout
 from sio_server.endpoints import ops
 from sio_server.eventlog.contract import Retention
 from sio_server.eventlog.memory.log import MemoryLog
 from sio_server.metrics import Metrics
 from sio_server.settings import Settings
+from tests.support.metrics import parse
 
 
 class ProbedLog(MemoryLog):
@@ -50,7 +53,7 @@ def log() -> ProbedLog:
 def endpoints(log: ProbedLog) -> ops.Ops:
     """Return the endpoints of a server with that log."""
     _, hub, _ = make_app(Settings(_env_file=None), log)
-    return ops.Ops(hub, log, Metrics())
+    return ops.Ops(hub, log, Fanout(log, slow_seconds=30), Metrics())
 
 
 async def readiness(endpoints: ops.Ops) -> int:
@@ -98,7 +101,7 @@ async def test_many_questions_cause_one_probe(
     log.full = True
     assert await readiness(endpoints) == 200
     assert log.probes == 1
-    monkeypatch.setattr(endpoints, "_next_probe_at", 0.0)  # an hour later
+    monkeypatch.setattr(endpoints._writable, "_next_at", 0.0)  # an hour later
     assert await readiness(endpoints) == 503
     assert log.probes == 2
 
@@ -110,6 +113,19 @@ async def test_a_log_that_closes_is_not_ready(log: ProbedLog, endpoints: ops.Ops
     async with asyncio.timeout(20):
         while not log.probes:
             await asyncio.sleep(0)
-    assert endpoints._probe is not None
-    endpoints._probe.cancel()
+    assert endpoints._writable._task is not None
+    endpoints._writable._task.cancel()
     assert await answer == 503
+
+
+async def test_a_log_that_cannot_be_reached_shows_in_the_metrics(
+    log: ProbedLog, endpoints: ops.Ops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer comes, the server is not ready, and the log's figures are no numbers."""
+    monkeypatch.setattr(ops, "READY_SECONDS", 0.01)
+    log.answers.clear()  # it is silent for appends, and not open for reads
+    answer = await endpoints.metrics(make_mocked_request("GET", "/metrics"))
+    assert isinstance(answer.body, bytes)
+    figures = parse(answer.body.decode())
+    assert figures.of("sio_ready") == 0
+    assert math.isnan(figures.of("sio_log_events"))

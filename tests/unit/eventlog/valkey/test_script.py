@@ -147,9 +147,9 @@ def test_an_entry_of_the_stream_is_a_record(event: MakeEvent) -> None:
     """The order of the fields does not matter."""
     stored = event("a")
     fields = ["at", str(NOW), "id", "a", "head", head(stored), "rooms", '"catalog"', "type", "t"]
-    record = LogScript.decode_entry("e", ("12-0", fields))
+    record = new_script().decode_entry("e", ("12-0", fields))
     assert record.former is None
-    moved = LogScript.decode_entry("e", ("12-0", ["former", '{"former":1}', *fields]))
+    moved = new_script().decode_entry("e", ("12-0", ["former", '{"former":1}', *fields]))
     assert moved.former == '{"former":1}'
     assert record.offset == Offset("e", 12)
     assert (record.type, record.rooms) == ("t", ("catalog",))

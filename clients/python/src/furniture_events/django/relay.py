@@ -69,10 +69,16 @@ of this length leaves none valid."""
 
 
 class Relay:
-    """The relay of one database."""
+    """The relay of one database.
+
+    Attributes:
+        database: the alias of the database.
+        drained: the number of rows that it has published.
+        failures: the number of failures since its last success.
+    """
 
     def __init__(self, using: str) -> None:
-        self._using = using
+        self.database = using
         self._stop_signal = StopSignal()
         self._config = config()
         self._producer: Producer = self._config.producer(
@@ -85,9 +91,14 @@ class Relay:
         self._leadership = leadership(using)
         self._active: bool | None = None  # unknown until the database has answered
         self._wake_sources: list[WakeSocket | WakeNotifications] = []
-        self._failures = 0
+        self.drained = self.failures = 0
         self._revoke_at = 0.0
         self._max_events = self._config.batch_events
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it drains the outbox. A relay that stands by does not."""
+        return self._active is True
 
     def stop(self) -> None:
         """End ``run`` when its current request is answered. Safe in a signal handler."""
@@ -106,7 +117,7 @@ class Relay:
         try:
             return self._leadership.hold() and self.drain()
         finally:
-            self._close()
+            self.close()
 
     def run(self) -> None:
         """Relay until ``stop``, or stand by while another relay is the active one."""
@@ -121,13 +132,13 @@ class Relay:
                 if isinstance(error, Error):
                     self._disconnect()
                 sleep(self._back_off(error), [self._stop_signal])
-        self._close()
-        _logger.info("relay_stopped database=%s", self._using)
+        self.close()
+        _logger.info("relay_stopped database=%s", self.database)
 
     def _note_recovery(self) -> None:
-        if self._failures:
-            _logger.info("relay_recovered failures=%d", self._failures)
-        self._failures = 0
+        if self.failures:
+            _logger.info("relay_recovered failures=%d", self.failures)
+        self.failures = 0
 
     def drain(self) -> bool:
         """Publish until no event waits.
@@ -140,7 +151,7 @@ class Relay:
             Error: the database failed.
         """
         failure = self._revoke()
-        while rows := outbox.oldest(self._using, self._max_events, self._config.batch_bytes):
+        while rows := outbox.oldest(self.database, self._max_events, self._config.batch_bytes):
             for batch in rounds(rows):
                 if self._stop_signal.is_set() or not self._leadership.hold():
                     return False
@@ -160,7 +171,7 @@ class Relay:
         """
         if time.monotonic() < self._revoke_at:
             return None
-        while rows := outbox.oldest_revocations(self._using, _MAX_REVOCATIONS):
+        while rows := outbox.oldest_revocations(self.database, _MAX_REVOCATIONS):
             for row in rows:
                 if self._stop_signal.is_set() or not self._leadership.hold():
                     return None
@@ -168,7 +179,7 @@ class Relay:
                     self._producer.revoke(row.sub, before=_before(row))
                 except InvalidMessage as error:
                     _logger.error("revocation_refused row=%d", row.pk)  # noqa: TRY400
-                    outbox.refuse(row, str(error), self._using)
+                    outbox.refuse(row, str(error), self.database)
                 except FurnitureEventsError as error:
                     if error.temporary:
                         return error
@@ -176,7 +187,8 @@ class Relay:
                     self._revoke_at = time.monotonic() + self._config.backoff_max_seconds
                     return None
                 else:
-                    outbox.delete([row], self._using)
+                    outbox.delete([row], self.database)
+                    self.drained += 1
         return None
 
     def _send(self, rows: Sequence[OutboxEvent]) -> bool:
@@ -197,10 +209,11 @@ class Relay:
         if isinstance(failure, UnexpectedAnswer):  # a text may have broken the JSON of the batch
             broken = [row for row in rows if _decoded(row.event) is row.event]
             refused += [(row, InvalidJson("the stored event is no JSON")) for row in broken]
-        outbox.delete(published, self._using)
+        outbox.delete(published, self.database)
+        self.drained += len(published)
         for row, error in refused:
             outbox.log_refused(row, error)
-            outbox.refuse(row, str(error), self._using)
+            outbox.refuse(row, str(error), self.database)
         if failure is not None:
             raise failure
         if undecided:
@@ -218,7 +231,7 @@ class Relay:
         active = self._leadership.hold()
         if active != self._active:
             state = "relay_active" if active else "relay_standby"
-            _logger.info("%s database=%s", state, self._using)
+            _logger.info("%s database=%s", state, self.database)
             self._close_wake_sources()
             if active:
                 self._wake_sources = self._open_wake_sources()
@@ -227,11 +240,11 @@ class Relay:
 
     def _open_wake_sources(self) -> list[WakeSocket | WakeNotifications]:
         match self._config.wake:
-            case "listen" if can_listen(connections[self._using]):
-                return [WakeNotifications(self._using)]
+            case "listen" if can_listen(connections[self.database]):
+                return [WakeNotifications(self.database)]
             case "socket":
                 try:
-                    return [WakeSocket(self._using)]
+                    return [WakeSocket(self.database)]
                 except OSError as error:
                     _logger.warning("wake_socket_failed reason=%r", error)
         return []
@@ -246,18 +259,19 @@ class Relay:
         self._close_wake_sources()  # before another relay becomes active and opens its own
         with suppress(Error):
             self._leadership.release()  # a pool would keep the connection, and the lock with it
-        if not connections[self._using].in_atomic_block:  # closing would lose its transaction
-            connections[self._using].close()
+        if not connections[self.database].in_atomic_block:  # closing would lose its transaction
+            connections[self.database].close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Free everything. ``run`` and ``run_once`` do it at their end."""
         self._disconnect()
         self._producer.close()
         self._stop_signal.close()
 
     def _back_off(self, error: Exception) -> float:
         """Return the seconds to wait: random up to a doubling bound, plus the Retry-After."""
-        doubled = self._config.backoff_seconds * 2.0 ** min(self._failures, _MAX_DOUBLINGS)
-        self._failures += 1
+        doubled = self._config.backoff_seconds * 2.0 ** min(self.failures, _MAX_DOUBLINGS)
+        self.failures += 1
         seconds = (retry_after(error) if isinstance(error, FurnitureEventsError) else None) or 0.0
         delay = random.random() * min(doubled, self._config.backoff_max_seconds)  # noqa: S311
         delay += min(seconds, self._config.retry_after_max_seconds)
@@ -265,7 +279,7 @@ class Relay:
         if isinstance(error, (Unauthorized, Forbidden)):
             reason += _KEY_HINT
         _logger.warning(
-            "relay_waits failures=%d delay=%.3f reason=%r", self._failures, delay, reason
+            "relay_waits failures=%d delay=%.3f reason=%r", self.failures, delay, reason
         )
         return delay
 

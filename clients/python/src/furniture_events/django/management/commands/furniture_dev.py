@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import socket
 import sys
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -13,7 +12,9 @@ from django.db import DEFAULT_DB_ALIAS
 from furniture_events.django.checks import is_this_machine
 from furniture_events.django.conf import Config, config
 from furniture_events.django.preconditions import check_outbox
-from furniture_events.django.processes import Processes
+from furniture_events.django.processes import Processes, listens, port_in_use
+
+LOCAL = "127.0.0.1"
 
 _DJANGO = (sys.executable, "-m", "django")
 
@@ -39,8 +40,15 @@ class Command(BaseCommand):
         if not port.isdecimal():
             raise CommandError(f"{addrport!r} is not a port or address:port, such as 8000")
         broker = _check(setting)
+        busy = port_in_use(broker.port or 80, int(port))
+        if busy is not None:
+            raise CommandError(
+                f"another program listens on port {busy}, perhaps another furniture_dev. End it, "
+                "or choose other ports: of the site by the argument, of the broker in "
+                "FURNITURE_EVENTS['URL']."
+            )
         path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        names = dict.fromkeys(filter(None, [host, "127.0.0.1", "localhost"]))
+        names = dict.fromkeys(filter(None, [host, LOCAL, "localhost"]))
         origins = ",".join(f"http://{name}:{port}" for name in names)
         with Processes(self._print) as processes:
             processes.start(
@@ -48,13 +56,13 @@ class Command(BaseCommand):
                 [sys.executable, "-m", "sio_server"],
                 {**_broker_environment(setting, broker, origins), **path},
             )
-            if processes.until(lambda: _listens(broker.port or 80)):
+            if processes.until(lambda: listens(broker.port or 80)):
                 if setting.mode == "outbox":
                     processes.start("relay", [*_DJANGO, "relay_furniture_events"], path)
                 processes.start("site", [*_DJANGO, "runserver", addrport], path)
-            if processes.until(lambda: _listens(int(port), host)):
+            if processes.until(lambda: listens(int(port), host or LOCAL)):
                 self._print(
-                    f"\n  The site    http://{host or '127.0.0.1'}:{port}/\n"
+                    f"\n  The site    http://{host or LOCAL}:{port}/\n"
                     f"  The broker  {setting.url}/ (each event, live)\n"
                     "  Ctrl-C stops all of it.\n"
                 )
@@ -109,11 +117,3 @@ def _broker_environment(setting: Config, url: SplitResult, origins: str) -> dict
         for name, value in settings.items()
         if value is not None and name not in os.environ
     }
-
-
-def _listens(port: int, host: str = "") -> bool:
-    try:
-        socket.create_connection((host.strip("[]") or "127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True

@@ -6,8 +6,9 @@
 import logging
 import signal
 import threading
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -19,8 +20,13 @@ from furniture_events.django import outbox
 from furniture_events.django.conf import config
 from furniture_events.django.preconditions import check_outbox, check_transaction
 from furniture_events.django.relay import Relay
+from furniture_events.django.relay_metrics import serve_metrics
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_logger = logging.getLogger("furniture_events.django")
+
+_MAX_PORT = 65_535
 
 _OUTSIDE = "run the relay outside of it, because its events are not committed yet"
 
@@ -58,6 +64,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--max-waiting", type=int, metavar="ROWS", help="With --status: fail if more rows wait."
         )
+        parser.add_argument(
+            "--metrics",
+            type=_address,
+            metavar="[HOST:]PORT",
+            help="While it runs: serve Prometheus metrics at http://HOST:PORT/metrics "
+            "(HOST: 127.0.0.1).",
+        )
 
     def handle(
         self,
@@ -67,12 +80,15 @@ class Command(BaseCommand):
         status: bool,
         max_age: float | None,
         max_waiting: int | None,
+        metrics: tuple[str, int] | None,
         verbosity: int,
         **_: Any,
     ) -> None:
         """Do the chosen task. Without an option, run until a signal."""
         if not status and (max_age, max_waiting) != (None, None):
             raise CommandError("--max-age and --max-waiting belong to --status")
+        if (once or status) and metrics is not None:
+            raise CommandError("--metrics belongs to a relay that keeps running")
         try:
             with _logging_to(self.stderr, verbosity):
                 if status:
@@ -80,11 +96,11 @@ class Command(BaseCommand):
                 elif once:
                     self._once(database)
                 else:
-                    self._run(database)
+                    self._run(database, metrics)
         except Error as error:
             raise CommandError(f"the outbox on {database!r} cannot be used: {error}") from error
 
-    def _run(self, database: str) -> None:
+    def _run(self, database: str, metrics: tuple[str, int] | None) -> None:
         if config().mode == "direct":
             raise CommandError(
                 "FURNITURE_EVENTS['MODE'] is 'direct': each commit publishes its events, and there "
@@ -94,7 +110,7 @@ class Command(BaseCommand):
         with suppress(Error):  # the relay waits for a database that is down
             check_outbox(database)
         relay = Relay(database)
-        with self._stopping(relay):
+        with self._stopping(relay), _serving(relay, metrics):
             relay.run()
 
     @contextmanager
@@ -135,6 +151,31 @@ class Command(BaseCommand):
                 f"the oldest row waits for {_seconds(oldest)} s, longer than {max_age:g} s: is the "
                 "relay alive?"
             )
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Read ``[HOST:]PORT``. An address of IPv6 is in brackets."""
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
+        raise ArgumentTypeError(f"{text!r} is no port, and no address with a port")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+@contextmanager
+def _serving(relay: Relay, address: tuple[str, int] | None) -> Iterator[None]:
+    """Serve the metrics of a relay, if there is an address for them."""
+    if address is None:
+        yield
+        return
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(serve_metrics(relay, *address))
+        except OSError as error:
+            relay.close()
+            host, port = address
+            raise CommandError(f"can't serve the metrics on {host}:{port}: {error}") from error
+        _logger.info("relay_metrics url=%s", url)
+        yield
 
 
 def _seconds(age: timedelta | None) -> str:

@@ -1,0 +1,38 @@
+"""A running program: its output, and the processes that it has started."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+
+def output_until(process: subprocess.Popen[str], text: str) -> str:
+    """Return the program's output, up to a line with this text."""
+    output = ""
+    for line in process.stdout or ():
+        output += line
+        if text in line:
+            return output
+    raise AssertionError(f"it ended without {text!r}: {output}")
+
+
+def descendants(process: int) -> set[int]:
+    """Return its child processes, and their descendants."""
+    found = children(process)
+    return found.union(*map(descendants, found))
+
+
+def children(process: int) -> set[int]:
+    """Return its child processes."""
+    tasks = Path(f"/proc/{process}/task").glob("*/children")
+    return {int(child) for task in tasks for child in task.read_text().split()}
+
+
+def command_line(process: int) -> str:
+    """Return a process's command line."""
+    return Path(f"/proc/{process}/cmdline").read_text()
+
+
+def runs(process: int) -> bool:
+    """Tell whether this process exists."""
+    return Path(f"/proc/{process}").exists()
