@@ -103,8 +103,9 @@ bench: $(VENV)/tests benchmarks/peers/node_modules/.ready ## compare with other 
 bench-django: $(VENV)/tests postgres ## measure the cost of the Django app, its outbox and its relay
 	$(BIN)/python -m benchmarks.django $(ARGS)
 
-screenshots: $(VENV)/tests browser-client browser ## take the pictures of the live page for the README
+screenshots: $(VENV)/tests browser-client browser ## take the pictures of the live page and of the demo for the README
 	$(BIN)/python -m tests.support.screenshots
+	$(BIN)/python -m tests.support.demo_screenshots
 
 dist: $(VENV)/tests browser-client ## build the packages of the server and of both clients, in dist/
 	rm -rf dist

@@ -20,6 +20,8 @@ SITE = ROOT / "examples/django_catalog"
 DATA = Path(os.environ.get("DEMO_DATA", "var/demo")).resolve()
 PORT = int(os.environ.get("DEMO_PORT", "8000"))
 BROKER_PORT = int(os.environ.get("DEMO_BROKER_PORT", "8765"))
+OUTAGE_SECONDS = float(os.environ.get("DEMO_OUTAGE_SECONDS", "20"))
+BROKER_PID_FILE = DATA / "broker.pid"
 # New ones for each run; only the broker and the site know them.
 KEY, TOKEN_SECRET = secrets.token_urlsafe(24), secrets.token_urlsafe(32)
 
@@ -38,17 +40,28 @@ SITE_SETTINGS = {
     "FURNITURE_EVENTS_URL": f"http://127.0.0.1:{BROKER_PORT}",
     "FURNITURE_EVENTS_KEY": KEY,
     "FURNITURE_EVENTS_TOKEN_SECRET": TOKEN_SECRET,
+    "BROKER_PID_FILE": str(BROKER_PID_FILE),  # for the button that stops the broker
 }
+RESTARTING = (
+    *(sys.executable, str(ROOT / "examples/restarting.py")),
+    *(str(BROKER_PID_FILE), str(OUTAGE_SECONDS)),
+)
 MANAGE = (sys.executable, str(SITE / "manage.py"))
 GUNICORN = (
-    *f"-m gunicorn --workers 3 --bind 127.0.0.1:{PORT} --no-control-socket".split(),
+    *f"-m gunicorn --workers 3 --preload --bind 127.0.0.1:{PORT} --no-control-socket".split(),
     *("--chdir", str(SITE), "site_muebles.wsgi"),
 )
 
 WELCOME = f"""
-  The site    http://127.0.0.1:{PORT}/        sign in as ana, password ana; open it in two windows
-  The admin   http://127.0.0.1:{PORT}/admin/  admin, password admin
-  The broker  http://127.0.0.1:{BROKER_PORT}/        every event, live
+  Open   http://127.0.0.1:{PORT}/        in two windows; sign in as ana in one, as eva in the other
+         http://127.0.0.1:{PORT}/admin/  as admin: changes there are published, too
+         http://127.0.0.1:{BROKER_PORT}/        the broker: every event, with its milliseconds
+         Passwords are the names.
+
+  Try    Create, change and delete a piece. The other window shows it, and who did it.
+         Press "Stop the broker": both windows go offline. Save a piece, the shop still works.
+         After {OUTAGE_SECONDS:g} s the broker is back, and both windows have everything.
+
   Ctrl-C stops all of it.
 """
 
@@ -78,7 +91,7 @@ def main() -> int:
     if not prepare():
         return 1
     with Processes(partial(print, flush=True)) as processes:
-        server = [sys.executable, "-m", "sio_server"]
+        server = [*RESTARTING, sys.executable, "-m", "sio_server"]
         processes.start("broker", server, {"PYTHONPATH": str(ROOT), **BROKER_SETTINGS})
         if processes.until(lambda: listens(BROKER_PORT)):
             processes.start("relay", [*MANAGE, "relay_furniture_events"], SITE_SETTINGS)

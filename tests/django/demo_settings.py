@@ -16,7 +16,6 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 FURNITURE_EVENTS = FURNITURE_EVENTS | {  # noqa: F405
     "POSITION_SECONDS": 0.001,
     "LEASE_SECONDS": 2,
-    "TOKEN_SECONDS": float(os.environ.get("TOKEN_SECONDS", "300")),
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import re
 import signal
 import subprocess
@@ -13,24 +12,30 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Locator, Page, expect
 from playwright.async_api import TimeoutError as NotInTime
 
 from tests.django.databases import on_sqlite
+from tests.support.axe import violations
 from tests.support.browser import windows as empty_windows
 from tests.support.demo import DOOMED, Demo, Gate, demo_environment
 from tests.support.postgres import Postgres
-from tests.support.processes import children, command_line, descendants, output_until, runs
-from tests.support.server import ROOT, TIMEOUT, free_ports, readiness, wait_until
+from tests.support.processes import descendants, output_until, runs
+from tests.support.server import ROOT, TIMEOUT, free_ports, readiness
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # the browser's
 
-SHOWN = """() => [...document.querySelectorAll("tbody tr")].map(row => [row.dataset.furnitureId,
-  ...[...row.querySelectorAll("strong, p, td:not(:first-child):not(.actions)")]
-    .map(cell => cell.textContent)])"""
+SHOWN = """() => [...document.querySelectorAll(".row:not([inert])")].map(row => {
+  const shown = row.cloneNode(true);
+  for (const rest of shown.querySelectorAll(".was, .tag, .actions")) rest.remove();
+  const text = name => shown.querySelector(name).textContent.trim();
+  const [ancho, altura] = text(".sizes").match(/[0-9]+/g);
+  const fields = [".name", ".description", ".material"].map(text);
+  return [row.dataset.furnitureId, ...fields, altura, ancho, text(".author bdi")];
+})"""
 
 CREATE = """
 from catalog.models import Mueble
@@ -47,7 +52,7 @@ import pathlib, random, time
 mine, number = [], 0
 while not pathlib.Path("enough").exists():
     number += 1
-    time.sleep(0.01)
+    time.sleep(0.03)
     if len(mine) < 10:
         mine.append(create(f"pieza {number}"))
     elif number % 2:
@@ -91,7 +96,7 @@ def demo(shared: Demo) -> Demo:
 @asynccontextmanager
 async def windows(browser: Browser, url: str, *users: str | None) -> AsyncIterator[list[Page]]:
     """Open the list in a window for each user, sign in unless it is None, and wait until live."""
-    async with empty_windows(browser, len(users)) as opened:
+    async with empty_windows(browser, len(users), locale="es") as opened:
         for page, user in zip(opened, users, strict=True):
             page.set_default_timeout(TIMEOUT * 1000)
             if user is None:
@@ -149,57 +154,76 @@ def new_piece(**values: str) -> dict[str, str]:
     return piece | {"material": "cerezo"} | values
 
 
+def row(page: Page, nombre: str) -> Locator:
+    """Return the row of the piece with this name."""
+    return page.locator(".row", has_text=nombre)
+
+
 @on_sqlite
 async def test_changes_in_one_window_appear_in_the_other(demo: Demo, browser: Browser) -> None:
-    """Create, edit and delete a piece. The other window shows it, and its links work."""
+    """Create, edit and delete a piece. The other window shows it, how and by whom."""
     piece = new_piece()
     nombre = piece["nombre"]
     async with windows(browser, demo.url, "ana", "admin") as (ana, admin):
+        count = await admin.locator(".row").count()
         with no_reload(admin):
             await ana.get_by_text("Nuevo mueble").click()
             await submit(ana, **piece)
-            await admin.get_by_text(nombre).wait_for()
+            await row(admin, nombre).get_by_text("Nuevo", exact=True).wait_for()
             await wait_until_equal(demo, ana, admin)
+            await expect(admin.locator(".count")).to_have_text(f"{count + 1} muebles")
             await ana.get_by_role("link", name="Editar").first.click()
-            await submit(ana, material="nogal")
-            await admin.locator("tr", has_text=nombre).get_by_text("nogal").wait_for()
+            await submit(ana, material="nogal", altura="95")
+            await expect(row(admin, nombre).locator(".material .was")).to_be_visible()
+            await expect(row(admin, nombre).locator(".material")).to_have_text(
+                re.compile("antes cerezo ahora nogal".replace(" ", r"\s*"))
+            )
             await wait_until_equal(demo, ana, admin)
+            entry = admin.locator(".entry").first
+            await expect(entry.locator(".deed")).to_have_text(f"ana cambió {nombre}")
+            await expect(entry.locator(".field")).to_have_text(["altura", "material"])
         await admin.get_by_role("link", name="Borrar").first.click()  # of a row that an event added
         await admin.get_by_role("heading", name=nombre).wait_for()
         with no_reload(ana):
+            await ana.evaluate(RECORD_ANIMATIONS)
             await submit(admin)
-            await ana.get_by_text(nombre).wait_for(state="detached")
+            await row(ana, nombre).wait_for(state="detached")
+            assert set(await ana.evaluate("recorded")) >= {"fold", "close"}
             await wait_until_equal(demo, ana, admin)
+            await expect(ana.locator(".deed").first).to_have_text(f"admin borró {nombre}")
+
+
+RECORD_ANIMATIONS = """() => {
+  window.recorded = [];
+  addEventListener("animationstart", ({ animationName }) => recorded.push(animationName));
+}"""
 
 
 @on_sqlite
-async def test_changes_in_the_admin_appear_in_the_list(demo: Demo, browser: Browser) -> None:
-    """Add, change and delete a piece in the admin. The list shows each change."""
-    piece, renamed = new_piece(autor="ana"), new_piece()["nombre"]
-    async with windows(browser, demo.url, "admin", None) as (admin, visitor):
-        results = admin.locator("#result_list")
-        with no_reload(visitor):
-            await admin.goto(f"{demo.url}/admin/catalog/mueble/add/")
-            await submit(admin, **piece)
-            await visitor.get_by_text(piece["nombre"]).wait_for()
-            await results.get_by_role("link", name=piece["nombre"]).click()
-            await submit(admin, nombre=renamed)
-            await visitor.get_by_text(renamed).wait_for()
-            await wait_until_equal(demo, visitor)
-            await results.get_by_role("link", name=renamed).click()
-            await admin.locator(".deletelink").click()
-            await submit(admin)
-            await visitor.get_by_text(renamed).wait_for(state="detached")
-            await wait_until_equal(demo, visitor)
+async def test_axe_finds_nothing(demo: Demo, browser: Browser) -> None:
+    """On a phone in the light, and on a wide screen in the dark. Nothing scrolls sideways."""
+    demo.script(f"{CREATE}\ncreate('W' * 200)")
+    found = {}
+    async with windows(browser, demo.url, "ana") as (page,):
+        for path in ("/", "/muebles/nuevo/", "/cuenta/login/"):
+            await page.goto(demo.url + path)
+            for width, scheme in ((320, "light"), (1440, "dark")):
+                await page.set_viewport_size({"width": width, "height": 900})
+                await page.emulate_media(color_scheme=cast(Any, scheme))
+                if faults := await violations(page):
+                    found[path, width] = faults
+                assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    assert found == {}
 
 
 RECORD_TEXT = """() => {
   window.recorded = "";
-  const list = document.querySelector("tbody");
+  const list = document.querySelector(".rows");
   new MutationObserver(() => { recorded += list.textContent; }).observe(list, { childList: true });
 }"""
 
 
+@on_sqlite
 async def test_a_save_of_a_failed_request_does_not_appear(demo: Demo, browser: Browser) -> None:
     """A view and the admin fail after a save. The page shows only the next piece."""
     async with windows(browser, demo.url, "admin", None) as (admin, visitor):
@@ -216,12 +240,13 @@ async def test_a_save_of_a_failed_request_does_not_appear(demo: Demo, browser: B
                 answer = await navigation.value
                 assert answer is not None
                 assert answer.status == status
-            await visitor.get_by_text(piece["nombre"]).wait_for()
+            await row(visitor, piece["nombre"]).wait_for()
         await wait_until_equal(demo, visitor)
         assert DOOMED not in await visitor.evaluate("recorded")
     assert DOOMED not in str(demo.rows())
 
 
+@on_sqlite
 async def test_a_page_misses_no_event_around_its_query(demo: Demo, browser: Browser) -> None:
     """One event comes before the list's query, and one comes after it."""
     async with windows(browser, demo.url, None) as (page,):
@@ -241,8 +266,8 @@ async def test_pages_that_open_during_writes_miss_no_event(demo: Demo, browser: 
     """Open page after page while two processes write. Each page ends with the same list."""
     async with windows(browser, demo.url, None) as (first,):
         pages, writers = [first], [demo.start_script(WRITE) for _ in range(2)]
-        await first.get_by_text("pieza").first.wait_for()
-        for _ in range(5):
+        await row(first, "pieza").first.wait_for()
+        for _ in range(3):
             pages.append(await first.context.new_page())
             await pages[-1].goto(demo.url)
         (demo.folder / "enough").touch()
@@ -250,23 +275,67 @@ async def test_pages_that_open_during_writes_miss_no_event(demo: Demo, browser: 
         await wait_until_equal(demo, *pages)
 
 
-async def test_changes_during_a_brokers_outage_appear_afterwards(
-    demo: Demo, browser: Browser
-) -> None:
-    """The site works without the broker, and open pages show the changes afterwards."""
+@on_sqlite
+async def test_a_button_stops_the_broker_and_nothing_is_lost(demo: Demo, browser: Browser) -> None:
+    """The site works without the broker. The open pages say so, and show all changes afterwards."""
     async with windows(browser, demo.url, "ana", None) as (ana, visitor):
         demo.script(f"{CREATE}\ncreate('antes')")
         await wait_until_equal(demo, ana, visitor)
-        demo.broker.kill()
         with no_reload(visitor):
+            with no_reload(ana):
+                await ana.get_by_role("button", name="Parar el broker").click()
+                for page in (ana, visitor):
+                    await page.get_by_text("Sin conexión").wait_for()
+                    await page.get_by_text("Lo que ves puede ser antiguo").wait_for()
+                await ana.get_by_text("La tienda no").wait_for()
             await ana.get_by_text("Nuevo mueble").click()
             await submit(ana, **new_piece())
+            await ana.get_by_text("1 cambio está guardado y espera").wait_for()
             demo.script(f"{CREATE}\ncreate('meanwhile').delete()\ncreate('mientras')")
-            await visitor.get_by_text("reconectando").wait_for()
             demo.start_broker()
             await wait_until_equal(demo, ana, visitor)
+            await wait_until_live(ana)
+            await ana.get_by_text("espera al broker").wait_for(state="hidden")
 
 
+STOP_BROKER = """
+from django.test import Client, override_settings
+def stop(checks_csrf=False, **settings):
+    with override_settings(ALLOWED_HOSTS=["*"], **settings):
+        answer = Client(enforce_csrf_checks=checks_csrf).post("/demo/parar-el-broker/")
+    print(answer.status_code, end=" ")
+stop(checks_csrf=True)
+stop(DEBUG=False)
+stop(BROKER_PID_FILE=None)
+stop(BROKER_PID_FILE="no such file")
+"""
+
+
+@on_sqlite
+async def test_nobody_else_can_stop_the_broker(demo: Demo) -> None:
+    """It needs the form of the page, DEBUG, and the setting. A stopped broker is no error."""
+    assert demo.script(STOP_BROKER).split() == ["403", "404", "404", "204"]
+    assert demo.broker.process.poll() is None
+
+
+DRAW = """
+from django.test import Client, override_settings
+with override_settings(ALLOWED_HOSTS=["*"]):
+    for size in ("75", "9" * 5000, "-1", "1e3", "\u0667"):
+        answer = Client().get("/muebles/dibujo/", {"nombre": "<b>", "ancho": size})
+        print(answer.status_code, ">75 cm<" in answer.text, "<b>" in answer.text)
+"""
+
+
+@on_sqlite
+async def test_a_drawing_of_any_text_is_harmless(demo: Demo) -> None:
+    """A size that is none is not written."""
+    right, *others = demo.script(DRAW).splitlines()
+    assert right == "200 True False"
+    assert others == ["200 False False"] * 4
+
+
+@on_sqlite
 async def test_changes_without_a_relay_appear_after_its_restart(
     demo: Demo, browser: Browser
 ) -> None:
@@ -277,115 +346,51 @@ async def test_changes_without_a_relay_appear_after_its_restart(
             demo.relay.wait(TIMEOUT)
             demo.script(f"{CREATE}\ncreate('sin relevo')")
             demo.start_relay()
-            await visitor.get_by_text("sin relevo").wait_for()
-            await wait_until_equal(demo, visitor)
-
-
-CHANGE_WITHOUT_EVENT = "from catalog.models import Mueble\nMueble.objects.update(ancho={})"
-"""A change without an event, which a page gets only if it loads the list again."""
-
-
-@on_sqlite
-async def test_a_gap_loads_the_list_again(demo: Demo, browser: Browser) -> None:
-    """The broker loses its log, so the page loads the list from the site."""
-    async with windows(browser, demo.url, None) as (visitor,):
-        with no_reload(visitor):
-            demo.broker.kill()
-            for file in demo.folder.glob("events.db*"):
-                file.unlink()
-            demo.script(CHANGE_WITHOUT_EVENT.format(501))
-            demo.start_broker()
+            await row(visitor, "sin relevo").wait_for()
             await wait_until_equal(demo, visitor)
 
 
 @on_sqlite
-async def test_a_page_without_a_position_loads_its_list_again(demo: Demo, browser: Browser) -> None:
-    """The site never reached its broker. The page loads its list when it is live."""
-    async with windows(browser, demo.url, None) as (visitor,):
-        demo.broker.kill()
-        demo.restart_site()
-        await visitor.goto(demo.url)
-        assert "data-since" not in await visitor.content()
-        with no_reload(visitor):
-            demo.script(CHANGE_WITHOUT_EVENT.format(502))
-            demo.start_broker()
-            await wait_until_live(visitor)
-            await wait_until_equal(demo, visitor)
-
-
-@pytest.fixture
-def private(tmp_path: Path, create_database: Callable[[], dict[str, Any] | None]) -> Iterator[Demo]:
-    """Run the demo for users who are signed in."""
-    running = Demo(tmp_path, create_database(), "tests.django.demo_settings", require_auth="true")
-    yield running
-    running.stop()
+async def test_a_form_draws_the_piece(demo: Demo, browser: Browser) -> None:
+    """While it is filled in, and again with its errors. Text is never markup."""
+    async with windows(browser, demo.url, "ana") as (ana,):
+        await ana.get_by_text("Nuevo mueble").click()
+        drawing = ana.locator(".preview svg")
+        await expect(drawing.locator("text")).to_have_text(["? cm", "?"])
+        await ana.locator("[name=ancho]").fill("90")
+        await ana.get_by_role("button", name="nogal").click()
+        await expect(drawing.locator("text")).to_have_text(["90 cm", "?"])
+        await drawing.locator("[fill='url(#grain-nogal)']").first.wait_for()
+        await submit(ana, nombre='Silla"><b>x</b>', altura="-1")
+        await expect(ana.locator("[name=altura]")).to_have_attribute("aria-invalid", "true")
+        await expect(drawing.locator("text")).to_have_text(["90 cm", "?"])
+        await submit(ana, altura="92")
+        await row(ana, 'Silla"><b>x</b>').wait_for()
+        assert await ana.locator("b").count() == 0
 
 
 @on_sqlite
-async def test_a_user_who_signs_out_in_one_window_hears_nothing_in_another(
-    private: Demo, browser: Browser
-) -> None:
-    """Within seconds, and without a reload. A user who is still signed in hears everything."""
-    async with windows(browser, private.url, "ana", "admin") as (ana, admin):
-        other = await ana.context.new_page()
-        other.set_default_timeout(TIMEOUT * 1000)
-        await other.goto(private.url)
-        await wait_until_live(other)
-        with no_reload(other):
-            await ana.get_by_role("button", name="Salir").click()
-            await other.get_by_text("entre para ver los cambios en directo").wait_for()
-            private.script(f"{CREATE}\ncreate('en privado')")
-            await admin.get_by_text("en privado").wait_for()
-            assert await other.get_by_text("en privado").count() == 0
-        await other.goto(f"{private.url}/cuenta/login/?next=/")
-        await submit(other, username="ana", password="ana")
-        await wait_until_live(other)
-        await other.get_by_text("en privado").wait_for()
+async def test_the_site_speaks_english_too(demo: Demo, browser: Browser) -> None:
+    """As the browser asks, or as the user chooses. Every text is there."""
+    async with empty_windows(browser, 1, locale="en-GB") as (page,):
+        await page.goto(demo.url)
+        await page.get_by_role("heading", name="Who changed what").wait_for()
+        await page.get_by_role("button", name="es (español)").click()
+        await page.get_by_role("heading", name="Quién cambió qué").wait_for()
+        await page.get_by_role("button", name="en (English)").click()
+        await page.get_by_role("heading", name="Who changed what").wait_for()
 
 
 @pytest.fixture
-def short_tokens(
-    tmp_path: Path, create_database: Callable[[], dict[str, Any] | None]
-) -> Iterator[Demo]:
-    """Run the demo for users who are signed in, with tokens that expire soon."""
-    running = Demo(
-        tmp_path,
-        create_database(),
-        "tests.django.demo_settings",
-        token_seconds=3,
-        require_auth="true",
-    )
-    yield running
-    running.stop()
-
-
-@on_sqlite
-async def test_a_page_outlives_its_tokens(short_tokens: Demo, browser: Browser) -> None:
-    """It fetches fresh ones, and misses nothing. It loads its list only for the events."""
-    async with windows(browser, short_tokens.url, "ana") as (page,):
-        fetched: list[str] = []
-        page.on("request", lambda it: fetched.append(it.url) if it.resource_type == "fetch" else 0)
-        names = iter(range(1000))
-        with no_reload(page):
-            while fetched.count(f"{short_tokens.url}/furniture-events/") < 3:
-                name = f"con ficha {next(names)}"
-                short_tokens.script(f"{CREATE}\ncreate({name!r})")
-                await page.get_by_text(name, exact=True).wait_for()
-            await wait_until_equal(short_tokens, page)
-        assert fetched.count(f"{short_tokens.url}/") <= next(names)
-
-
-@pytest.fixture
-def command(
-    tmp_path: Path, create_database: Callable[[], dict[str, Any] | None]
-) -> Iterator[subprocess.Popen[str]]:
-    """Run the program of ``make demo``."""
+def command(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the program of ``make demo``, for users who are signed in, with short outages."""
     port, broker_port = free_ports(2)
     ports = {"DEMO_PORT": str(port), "DEMO_BROKER_PORT": str(broker_port)}
+    options = {"DEMO_REQUIRE_AUTH": "true", "DEMO_OUTAGE_SECONDS": "1"}
     with subprocess.Popen(
         [sys.executable, str(ROOT / "examples/demo.py")],
         cwd=tmp_path,
-        env=demo_environment(tmp_path, create_database()) | ports,
+        env=demo_environment(tmp_path, None) | ports | options,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -397,19 +402,22 @@ def command(
 async def test_one_command_starts_the_demo_and_ctrl_c_ends_it(
     command: subprocess.Popen[str], browser: Browser
 ) -> None:
-    """The printed URLs work, a new piece appears, and no process is left afterwards."""
+    """The printed URLs work, what it says to try works, and no process is left afterwards."""
     output = output_until(command, "Ctrl-C")
-    urls = re.findall(r"http://127\.0\.0\.1:\d+", output)
-    site, _, broker = urls[-3:]
-    async with windows(browser, site, "ana", None) as (ana, visitor):
-        with no_reload(visitor):
-            await ana.get_by_text("Nuevo mueble").click()
-            piece = new_piece()
-            await submit(ana, **piece)
-            await visitor.get_by_text(piece["nombre"]).wait_for()
+    site, _, broker = re.findall(r"http://127\.0\.0\.1:\d+", output)[-3:]
+    async with windows(browser, site, "ana", "eva") as (ana, eva):
+        with no_reload(eva):
+            await create(ana, "Silla nueva")
+            await row(eva, "Silla nueva").wait_for()
+            await eva.get_by_role("button", name="Parar el broker").click()
+            await eva.get_by_text("Sin conexión").wait_for()
+            await create(ana, "Silla del corte")
+            await row(eva, "Silla del corte").wait_for()
+            await wait_until_live(eva)
+        await a_user_who_signs_out_hears_nothing_more(ana, eva)
     assert readiness(site, "/admin/login/") == 200
     started = descendants(command.pid)
-    assert len(started) >= 6  # broker, relay, gunicorn and its three workers
+    assert len(started) >= 7  # broker and its watcher, relay, gunicorn and its three workers
     command.send_signal(signal.SIGINT)
     output, _ = command.communicate(timeout=TIMEOUT)
     assert command.returncode == 0, output
@@ -418,14 +426,22 @@ async def test_one_command_starts_the_demo_and_ctrl_c_ends_it(
     assert readiness(broker) is None
 
 
-@on_sqlite
-async def test_the_end_of_one_process_ends_the_demo(command: subprocess.Popen[str]) -> None:
-    """Kill gunicorn, which leaves its workers. All processes end, and the last line says why."""
-    output_until(command, "Ctrl-C")
-    started = descendants(command.pid)
-    (gunicorn,) = (child for child in children(command.pid) if "gunicorn" in command_line(child))
-    os.kill(gunicorn, signal.SIGKILL)
-    output, _ = command.communicate(timeout=TIMEOUT)
-    assert command.returncode == 1
-    assert output.splitlines()[-1] == "site has ended, so all other processes were stopped"
-    wait_until(lambda: not any(map(runs, started)), "all have ended")
+async def a_user_who_signs_out_hears_nothing_more(ana: Page, eva: Page) -> None:
+    """In no window, within seconds, and without a reload. Another user still hears everything."""
+    other, watching = await ana.context.new_page(), await eva.context.new_page()
+    for page in (other, watching):
+        page.set_default_timeout(TIMEOUT * 1000)
+        await page.goto(eva.url)
+        await wait_until_live(page)
+    with no_reload(other):
+        await ana.get_by_role("button", name="Salir").click()
+        await other.get_by_text("Entra para ver los cambios en directo").wait_for()
+        await create(eva, "Silla privada")
+        await row(watching, "Silla privada").wait_for()
+        assert await row(other, "Silla privada").count() == 0
+
+
+async def create(page: Page, nombre: str) -> None:
+    """Create a piece in this window."""
+    await page.get_by_text("Nuevo mueble").click()
+    await submit(page, **new_piece(nombre=nombre))

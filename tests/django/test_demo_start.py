@@ -1,4 +1,4 @@
-"""The demo at its start, before its processes run."""
+"""The demo at its start, before its processes run, and the program that runs its broker."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.django.databases import on_sqlite
 from tests.support.demo import demo_environment
-from tests.support.server import ROOT, TIMEOUT
+from tests.support.server import ROOT, TIMEOUT, wait_until
+
+pytestmark = on_sqlite
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
@@ -58,3 +61,49 @@ def test_a_second_start_says_what_is_wrong(tmp_path: Path) -> None:
     assert line.startswith(f"Another program listens on port {port}, perhaps another make demo")
     assert "DEMO_PORT" in line
     assert not (tmp_path / "catalog.sqlite3").exists()
+
+
+RESTARTING = ROOT / "examples/restarting.py"
+
+
+def restarting(pid_file: Path, code: str) -> subprocess.Popen[str]:
+    """Run the program that starts another one again, here one that runs this code."""
+    return subprocess.Popen(
+        [sys.executable, str(RESTARTING), str(pid_file), "0.1", sys.executable, "-uc", code],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_killed_broker_starts_again(tmp_path: Path) -> None:
+    """After the wait, and as often as it is killed. SIGTERM stops both programs."""
+    pid_file = tmp_path / "broker.pid"
+    with restarting(pid_file, "import os, time; print(os.getpid()); time.sleep(1000)") as command:
+        assert command.stdout is not None
+        pid = ""
+        for _ in range(2):
+            pid = another(pid, command.stdout.readline().strip())
+            wait_until(lambda: _text(pid_file) == pid, "the file has its id")  # noqa: B023
+            os.kill(int(pid), signal.SIGKILL)
+            assert command.stdout.readline() == "killed; it starts again in 0.1 s\n"
+        pid = another(pid, command.stdout.readline().strip())
+        command.terminate()
+        assert command.wait(TIMEOUT) == 0
+    assert not Path(f"/proc/{pid}").exists()
+    assert not pid_file.exists()
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def another(before: str, pid: str) -> str:
+    """Return the id of a process, which is not the one from before."""
+    assert pid != before
+    return pid
+
+
+def test_a_broker_that_ends_by_itself_ends_the_demo(tmp_path: Path) -> None:
+    """With its status, for example because its port is in use."""
+    with restarting(tmp_path / "broker.pid", "raise SystemExit(3)") as command:
+        assert command.wait(TIMEOUT) == 3

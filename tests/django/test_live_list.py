@@ -110,6 +110,39 @@ async def test_only_the_changed_rows_change(site: Site, browser: Browser) -> Non
         ]
 
 
+FOLDS = """<style>
+  [data-furniture-change=deleted] { animation: go 1000s; }
+  li { animation: turn 1s infinite; } @keyframes go { to { opacity: 0; } } @keyframes turn {}
+</style>"""
+
+
+@on_sqlite
+async def test_a_deleted_row_stays_until_its_animation_is_over(
+    site: Site, browser: Browser
+) -> None:
+    """It is marked and inert, and it moves no other row. An endless animation holds nothing."""
+    site.html += FOLDS
+    arca, mesa, silla = await create("Arca", "Mesa", "Silla")
+    async with opened(browser, site.url) as page:
+        await wait_for_state(page, "live")
+        await page.locator(f"[data-furniture-id='{silla.pk}'] input[name=nota]").focus()
+        pks = arca.pk, mesa.pk
+        await delete(arca)
+        await delete(mesa)
+        await page.locator("[inert][data-furniture-change=deleted]").nth(1).wait_for()
+        await create("Zócalo")
+        await shows(page, "Arca", "Mesa", "Silla", "Zócalo")
+        assert await page.evaluate("document.activeElement.name") == "nota"
+        await page.evaluate("""() => document.getAnimations()
+            .filter(it => it.animationName === "go").forEach(it => it.finish())""")
+        for pk in pks:
+            await page.locator(f"[data-furniture-id='{pk}']").wait_for(state="detached")
+        await shows(page, "Silla", "Zócalo")
+        await page.locator("style").evaluate("it => it.sheet.deleteRule(0)")
+        await delete(silla)
+        await shows(page, "Zócalo")
+
+
 @on_sqlite
 async def test_a_list_can_become_empty(site: Site, browser: Browser) -> None:
     """A child without an id, such as "no pieces", comes and goes with the site's template."""

@@ -16,8 +16,9 @@ import pytest
 from playwright.async_api import Page, expect
 
 from sio_server.endpoints.pages import FURNITURE_CLIENT, PAGE, STATIC
+from tests.support.axe import violations
 from tests.support.live_page import PIECES, becomes, card, event, fill_shop, live_page, publish
-from tests.support.server import ROOT, TIMEOUT, Server
+from tests.support.server import TIMEOUT, Server
 
 Start = Callable[..., Server]
 
@@ -93,25 +94,6 @@ def test_nothing_of_the_page_comes_from_another_host_or_becomes_markup() -> None
         assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//|url\([\"']?http", text), path.name
         for name in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
             assert name not in text, path.name
-
-
-AXE = (ROOT / "tests/node/node_modules/axe-core/axe.min.js").read_text("utf-8")
-
-
-async def violations(page: Page) -> list[str]:
-    """Return what axe finds on a page at rest."""
-    await page.evaluate(
-        "document.getAnimations().forEach((it) => { try { it.finish(); } catch {} })"
-    )
-    await page.evaluate(AXE)
-    found: dict[str, Any] = await page.evaluate(
-        "axe.run(document, { resultTypes: ['violations'] })"
-    )
-    return [
-        f"{it['id']}: {node['target']} {node.get('failureSummary', '')}"
-        for it in found["violations"]
-        for node in it["nodes"]
-    ]
 
 
 async def at_rest(page: Page, server: Server) -> None:

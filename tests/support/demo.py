@@ -43,6 +43,12 @@ fields = "pk", "nombre", "descripcion", "material", "altura", "ancho", "autor__u
 print(json.dumps([[str(value) for value in row] for row in Mueble.objects.values_list(*fields)]))
 """
 
+PREPARE = """
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+call_command("seed")
+"""
+
 STATUS = """
 from django.core.management import call_command
 call_command("relay_furniture_events", "--status")
@@ -91,20 +97,10 @@ class Demo:
         folder: the folder of its files.
         database: an entry of Django's DATABASES for PostgreSQL; None: SQLite.
         settings: the site's settings module.
-        token_seconds: how long a page's token is valid.
-        broker_settings: further settings of the broker.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        database: dict[str, Any] | None,
-        settings: str,
-        token_seconds: float = 300,
-        **broker_settings: object,
-    ) -> None:
+    def __init__(self, folder: Path, database: dict[str, Any] | None, settings: str) -> None:
         self.folder = folder
-        self._broker_settings = broker_settings
         self._port, self._broker_port = free_ports(2)
         self.url = f"http://127.0.0.1:{self._port}"
         self._environment = demo_environment(folder, database) | {
@@ -114,11 +110,10 @@ class Demo:
             "FURNITURE_EVENTS_KEY": KEY,
             "FURNITURE_EVENTS_TOKEN_SECRET": TOKEN_SECRET,
             "GATES": str(folder),
-            "TOKEN_SECONDS": str(token_seconds),
+            "BROKER_PID_FILE": str(folder / "broker.pid"),
         }
-        self._run("-m", "django", "migrate")
-        self._run("-m", "django", "seed")
         self._shell = self._start("-c", SHELL, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.script(PREPARE)
         self.start_broker()
         self.start_relay()
         self.start_site()
@@ -143,8 +138,9 @@ class Demo:
             open_publish="off",
             cors_origins=self.url,
             jwt_secret=TOKEN_SECRET,
-            **self._broker_settings,
         )
+        pid = str(self.broker.process.pid)
+        (self.folder / "broker.pid").write_text(pid)  # for the button that stops the broker
 
     def start_relay(self) -> None:
         """Start the relay."""
@@ -152,14 +148,9 @@ class Demo:
 
     def start_site(self) -> None:
         """Start the site, and wait until it answers."""
-        options = f"--workers 3 --bind 127.0.0.1:{self._port} --no-control-socket"
+        options = f"--workers 3 --preload --bind 127.0.0.1:{self._port} --no-control-socket"
         self.site = self._start("-m", "gunicorn", *options.split(), "site_muebles.wsgi")
         wait_until(lambda: readiness(self.url, "/cuenta/login/") == 200, "the site answers")
-
-    def restart_site(self) -> None:
-        """Restart the site, so that its workers have no cached position."""
-        _end(self.site)
-        self.start_site()
 
     def script(self, code: str) -> str:
         """Run Python in the site's shell; return its output."""
@@ -200,11 +191,6 @@ class Demo:
                 env=self._environment,
                 **{"stdout": output, "stderr": output, **pipes},
             )
-
-    def _run(self, *arguments: str) -> None:
-        subprocess.run(
-            [sys.executable, *arguments], cwd=self.folder, env=self._environment, check=True
-        )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

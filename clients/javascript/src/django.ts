@@ -141,7 +141,9 @@ function show(page: Document): void {
       (window as Htmx).htmx?.process(row); // Alpine sees new rows by itself
     }
     setTimeout(() => {
-      for (const [row] of changes) row.removeAttribute("data-furniture-change");
+      for (const [row, change] of changes)
+        if (row.getAttribute("data-furniture-change") === change)
+          row.removeAttribute("data-furniture-change");
     }, MARK_MS);
     tell("list", { rows: [...changes.keys()] }, list);
   }

@@ -9,6 +9,9 @@
 /** What the server has sent for a row, which other scripts may have changed since. */
 const sent = new WeakMap<Element, Element>();
 
+/** Rows that the server does not send any more, while the site's CSS shows how they go. */
+const leaving = new WeakSet<Element>();
+
 const CSRF = "input[name=csrfmiddlewaretoken]";
 
 export type RowChange = "created" | "updated";
@@ -23,6 +26,7 @@ export function showRows(list: Element, newer: Element): Map<Element, RowChange>
   const focused = document.activeElement;
   const rest = new Map<string, Element[]>();
   for (const row of list.children) {
+    if (leaving.has(row)) continue;
     const key = keyOf(row);
     rest.set(key, [...(rest.get(key) ?? []), row]);
   }
@@ -39,11 +43,24 @@ export function showRows(list: Element, newer: Element): Map<Element, RowChange>
     sent.set(row, now);
     return row;
   });
-  for (const row of [...rest.values()].flat()) row.remove();
+  for (const row of [...rest.values()].flat()) leave(row);
   order(list, rows);
   if (focused !== document.activeElement && focused instanceof HTMLElement && focused.isConnected)
     focused.focus({ preventScroll: true });
   return changes;
+}
+
+/** Remove a row when the animations that it has as a deleted row are over: at once if it has none. */
+function leave(row: Element): void {
+  leaving.add(row);
+  row.setAttribute("data-furniture-change", "deleted");
+  row.toggleAttribute("inert", true);
+  const ends = row
+    .getAnimations()
+    .filter(({ effect }) => effect?.getComputedTiming().endTime !== Infinity)
+    .map(({ finished }) => finished);
+  if (ends.length) void Promise.allSettled(ends).then(() => row.remove());
+  else row.remove();
 }
 
 function sentFor(row: Element): Element {
@@ -92,12 +109,18 @@ function haveOneForm(some: Node[], others: Node[]): boolean {
 
 /** Put the rows in this order. A row that is in its place is not moved: a move may end its focus. */
 function order(list: Element, rows: Element[]): void {
-  let next = list.firstElementChild;
+  let next = staying(list.firstElementChild);
   for (const row of rows) {
-    if (next !== row && next?.nextElementSibling === row) next = row; // the one before it moves later
-    if (next === row) next = row.nextElementSibling;
+    if (next !== row && staying(next?.nextElementSibling) === row) next = row; // the one before it moves later
+    if (next === row) next = staying(row.nextElementSibling);
     else move(list, row, next);
   }
+}
+
+/** Return this row, or the first one after it that stays. */
+function staying(row: Element | null | undefined): Element | null {
+  while (row && leaving.has(row)) row = row.nextElementSibling;
+  return row ?? null;
 }
 
 function move(list: Element, row: Element, next: Element | null): void {

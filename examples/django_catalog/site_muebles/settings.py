@@ -2,7 +2,7 @@
 
 Environment variables: SECRET_KEY, DEBUG (0 or 1), ALLOWED_HOSTS, CATALOG_SQLITE (a path) or
 CATALOG_POSTGRES (a database's name, with PGHOST, PGPORT, PGUSER and PGPASSWORD for its server),
-FURNITURE_EVENTS_URL and FURNITURE_EVENTS_KEY.
+FURNITURE_EVENTS_URL, FURNITURE_EVENTS_KEY, FURNITURE_EVENTS_TOKEN_SECRET and BROKER_PID_FILE.
 """
 
 import os
@@ -22,6 +22,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "furniture_events.django",
+    "auditlog",  # who has changed what
     "catalog",
 ]
 
@@ -32,6 +33,7 @@ FURNITURE_EVENTS = {
     "MODE": "outbox",
     "TOKEN_SECRET": os.environ.get("FURNITURE_EVENTS_TOKEN_SECRET"),  # None: pages get no token
     "WAKE": "socket",
+    "BACKOFF_MAX_SECONDS": 1,  # after an outage, nobody has to wait
 }
 
 if postgres := os.environ.get("CATALOG_POSTGRES"):
@@ -54,12 +56,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "site_muebles.security.content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "auditlog.middleware.AuditlogMiddleware",
 ]
 TEMPLATES = [
     {
@@ -80,5 +85,9 @@ STATIC_URL = "/static/"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 
 LANGUAGE_CODE = "es"
+LANGUAGES = [("es", "español"), ("en", "English")]
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+# With DEBUG, the list has a button that kills the process whose id is in this file.
+BROKER_PID_FILE = os.environ.get("BROKER_PID_FILE")

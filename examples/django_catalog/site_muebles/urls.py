@@ -9,5 +9,6 @@ urlpatterns = [
     path("furniture-events/", include("furniture_events.django.urls")),  # a fresh token
     path("cuenta/", include("django.contrib.auth.urls")),
     path("admin/", admin.site.urls),
+    path("idioma/", include("django.conf.urls.i18n")),
     *staticfiles_urlpatterns(),  # only with DEBUG; otherwise a web server serves them
 ]
