@@ -17,7 +17,7 @@ from aiohttp import web
 from playwright.async_api import Page, expect
 
 from tests.conftest import load_vectors
-from tests.support import browser, readme
+from tests.support import browser, pages
 from tests.support.proxy import proxied
 from tests.support.server import ROOT, TIMEOUT, Server, free_ports
 from tests.support.tokens import SECRET, token
@@ -118,7 +118,7 @@ async def test_two_pages_follow_every_change(start_server: Start, form: str) -> 
 async def test_the_page_of_the_readme_is_live(start_server: Start) -> None:
     """It is the example for pages without a bundler, with the URL of this server."""
     server = start_server()
-    (example,) = readme.blocks("html", ROOT / "clients/javascript/README.md")
+    (example,) = pages.blocks("html", ROOT / "clients/javascript/README.md")
     files = {
         "/": "<!doctype html>" + example.replace("localhost:8765", server.host),
         "/muebles.json": json.dumps({"items": [{**FURNITURE, "nombre": "Mesa"}]}),

@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 
 from tests.conftest import load_vectors
-from tests.support import readme, secrets
+from tests.support import pages, secrets
 from tests.support.nginx import nginx
 from tests.support.node import NodeClient, node_catalog
 from tests.support.proxy import proxied
@@ -339,7 +339,7 @@ def test_the_examples_of_the_client_compile() -> None:
     package = ROOT / "clients/javascript"
     folder = package / "build/examples"
     folder.mkdir(parents=True, exist_ok=True)
-    found = readme.blocks("ts", package / "README.md"), readme.blocks("tsx", package / "README.md")
+    found = pages.blocks("ts", package / "README.md"), pages.blocks("tsx", package / "README.md")
     assert [len(examples) for examples in found] == [3, 1]
     for suffix, examples in zip(("ts", "tsx"), found, strict=True):
         for number, example in enumerate(examples):

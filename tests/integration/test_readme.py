@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,26 +19,21 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.support import browser, readme
+from tests.support import browser, pages
 from tests.support.demo import demo_environment
 from tests.support.raw import plain
 from tests.support.server import ROOT, TIMEOUT, free_ports, readiness, wait_until
 from tests.support.wscat import wscat
 
-FURNITURE_HTML, *_ = readme.blocks("html")
-SHELL = readme.blocks("sh")
+_, FURNITURE_HTML = pages.blocks("html")
+SHELL = pages.blocks("sh")
 
 
 def test_every_kind_of_block_is_run_here() -> None:
     """A block in a new language, or a new shell block, needs a test of its own here."""
-    assert readme.languages() == {"", "sh", "wscat", "html", "python"}
-    assert len(SHELL) == 6
-
-
-def test_the_settings_table_is_up_to_date() -> None:
-    """The table lists the settings of the code. ``make docs`` writes it."""
-    text = readme.README.read_text()
-    assert readme.with_table(text) == text
+    languages = {block.language for block in pages.code(pages.README)}
+    assert languages == {"sh", "wscat", "html", "python"}
+    assert len(SHELL) == 7
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +82,7 @@ def test_make_test_runs_pytest() -> None:
 
 async def test_the_wscat_session_works_as_shown(made: str) -> None:
     """Lines with > are typed, and lines with < must appear."""
-    (session,) = readme.blocks("wscat")
+    (session,) = pages.blocks("wscat")
     async with wscat("-c", f"ws://{made}") as terminal:
         for line in session.splitlines():
             if line.startswith("> "):
@@ -115,21 +111,6 @@ def test_the_curl_commands_work(made: str) -> None:
     assert "event: ready" in output
 
 
-def test_the_commands_of_the_command_line_work(made: str) -> None:
-    """The published event is the one that is shown, and its offset is the position."""
-    (commands,) = (block for block in SHELL if block.startswith("python -m sio_server"))
-    output = subprocess.run(
-        ["bash", "-euc", commands.replace("python ", f"{sys.executable} ")],
-        cwd=ROOT,
-        env={**os.environ, "SIO_URL": f"http://{made}"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    published, _, position = output.splitlines()
-    assert published == position
-
-
 async def publish(made: str, event: dict[str, Any]) -> None:
     """Publish with an acknowledgement over a plain WebSocket."""
     async with plain(f"http://{made}/?room=type:furniture_deleted") as client:
@@ -149,7 +130,7 @@ async def test_the_frontend_shows_published_events(made: str) -> None:
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    example = json.loads(readme.blocks("wscat")[0].splitlines()[0][2:])
+    example = json.loads(pages.blocks("wscat")[0].splitlines()[0][2:])
     try:
         async with browser.page() as page:
             await page.goto(f"http://127.0.0.1:{runner.addresses[0][1]}/")
@@ -226,7 +207,7 @@ async def test_a_new_django_site_publishes_its_commits(made: str, tmp_path: Path
         subprocess.run(shlex.split(command), cwd=tmp_path, env=environment, check=True)
 
     python = sys.executable
-    (settings,) = readme.blocks("python")
+    (settings,) = pages.blocks("python")
     (commands,) = (block for block in SHELL if "manage.py" in block)
     migrate, relay = commands.replace("python", python).splitlines()
     run(f"{python} -m django startproject sitio .")
@@ -256,9 +237,46 @@ async def test_a_new_django_site_publishes_its_commits(made: str, tmp_path: Path
     ]
 
 
+def test_a_killed_server_has_its_events_when_it_is_back(tmp_path: Path) -> None:
+    """The commands run as shown, on another port, and a piece is published before the kill."""
+    (commands,) = (block for block in SHELL if "kill -9" in block)
+    (publishing,) = (block.partition("\ncurl")[0] for block in SHELL if block.startswith("curl"))
+    (port,) = free_ports(1)
+    host = f"localhost:{port}"
+    environment = demo_environment(tmp_path, None) | {
+        "SIO_PORT": str(port),
+        "SIO_LOG_FORMAT": "json",
+        "PYTHONPATH": str(ROOT),
+    }
+    script = commands.replace(".venv/bin/python", sys.executable).replace(
+        "sleep 3", f"until {publishing.replace('localhost:8765', host)}; do sleep 0.05; done"
+    )
+    process = subprocess.Popen(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    try:
+        listening = (line for line in process.stderr if '"listening"' in line)
+        assert next(listening)
+        assert next(listening)
+        wait_until(lambda: readiness(f"http://{host}") == 200, "it is ready")
+        with urllib.request.urlopen(f"http://{host}/api/events", timeout=TIMEOUT) as answer:
+            (event,) = json.load(answer)["events"]
+        assert event["furniture"]["nombre"] == "Silla"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=TIMEOUT)
+
+
 def test_make_demo_serves_a_site_until_ctrl_c(tmp_path: Path) -> None:
     """It runs on other ports with other files here, and ends at SIGINT."""
-    assert "`make demo`" in readme.README.read_text()
+    assert "make demo\n" in SHELL
     site, broker = free_ports(2)
     environment = demo_environment(tmp_path, None) | {
         "DEMO_PORT": str(site),
