@@ -19,7 +19,7 @@ NEXT_PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 \
 # examples work. A value in the environment or in .env takes precedence.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django dist docs clean browser-client screenshots
+.PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django dist docs docs-site clean browser-client screenshots
 .DEFAULT_GOAL := run
 
 help: ## list these targets
@@ -112,12 +112,18 @@ dist: $(VENV)/tests browser-client ## build the packages of the server and of bo
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist . ./clients/python
 	npm pack --silent --prefix $(JAVASCRIPT) --pack-destination $(CURDIR)/dist $(CURDIR)/$(JAVASCRIPT)
 
-docs: $(VENV)/tests ## write the README's table of settings, and the types of the JavaScript client
-	$(BIN)/python -m tests.support.readme
+docs: $(VENV)/tests ## write the types of the JavaScript client, and the pages of settings and of the JavaScript API
 	$(BIN)/python -m tests.support.typescript
+	@$(MAKE) --no-print-directory -s browser-client
+	$(BIN)/python -m tests.support.pages
+	$(BIN)/python -m tests.support.javascript_api
+
+docs-site: $(VENV)/tests ## build the documentation as a site in docs/_build/; a warning or a broken link is an error
+	$(BIN)/python -m sphinx -c docs -E -W --keep-going -q . docs/_build
+	@echo "Open docs/_build/index.html"
 
 clean: ## delete the virtual environment and all installed packages
-	rm -rf dist $(VENV) $(addprefix $(JAVASCRIPT)/,node_modules dist build) tests/node/node_modules \
+	rm -rf dist docs/_build $(VENV) $(addprefix $(JAVASCRIPT)/,node_modules dist build) tests/node/node_modules \
 		benchmarks/peers/node_modules $(SOCKETIO_CLIENT) $(FURNITURE_CLIENT) $(DJANGO_STATIC)
 
 # One virtual environment. The demo adds its requirements to the server's, the tests add theirs.
@@ -134,7 +140,7 @@ $(VENV)/demo: $(VENV)/server examples/django_catalog/requirements.txt clients/py
 		-r examples/django_catalog/requirements.txt -e 'clients/python[django]'
 	@touch $@
 
-$(VENV)/tests: $(VENV)/demo tests/requirements.txt
+$(VENV)/tests: $(VENV)/demo tests/requirements.txt docs/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
