@@ -33,7 +33,7 @@ def test_every_kind_of_block_is_run_here() -> None:
     """A block in a new language, or a new shell block, needs a test of its own here."""
     languages = {block.language for block in pages.code(pages.README)}
     assert languages == {"sh", "wscat", "html", "python"}
-    assert len(SHELL) == 7
+    assert len(SHELL) == 8
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +109,21 @@ def test_the_curl_commands_work(made: str) -> None:
     assert re.search(r'"offset":"[^"]+","timestamp":"[^"]+","duplicate":false\}', output)
     assert '{"events":[{"type":"furniture_created","furniture":{"furniture_id":"1"' in output
     assert "event: ready" in output
+
+
+def test_the_commands_of_the_command_line_work(made: str) -> None:
+    """The published event is the one that is shown, and its offset is the position."""
+    (commands,) = (block for block in SHELL if block.startswith("python -m sio_server"))
+    output = subprocess.run(
+        ["bash", "-euc", commands.replace("python ", f"{sys.executable} ")],
+        cwd=ROOT,
+        env={**os.environ, "SIO_URL": f"http://{made}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    published, _, position = output.splitlines()
+    assert published == position
 
 
 async def publish(made: str, event: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from sio_server.settings import PREFIX, Settings
+from sio_server.settings import GROUPS, PREFIX, Settings
 from tests.support.server import ROOT
 
 README = ROOT / "README.md"
@@ -20,18 +20,6 @@ _FOLDERS = (".", "docs", "docs/*", "clients/*", "examples/*", "tests")
 
 _BLOCK = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TABLE = re.compile(r"(<!-- settings: make docs -->\n).*?(<!-- /settings -->)", re.DOTALL)
-
-GROUPS = {
-    "host": "Addresses",
-    "event_log": "Event log",
-    "producer_keys": "Keys and tokens",
-    "open_publish": "Access",
-    "tls_cert": "TLS",
-    "ping_interval": "Times",
-    "max_message_bytes": "Limits",
-    "log_format": "Log lines",
-}
-"""The first setting of each group, and the group's title."""
 
 
 class Block(NamedTuple):
