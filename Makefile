@@ -39,9 +39,9 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 		{ echo "The demo's page needs the browser client: install Node.js 20 or newer, with npm"; exit 1; }
 	@exec $(BIN)/python examples/demo.py
 
-# Three processes on two cores: most tests wait for other processes.
+# Four processes on two cores: most tests wait for other processes.
 test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx caddy redis postgres mariadb prometheus ## run all tests; their requirements are installed first (ARGS: for pytest)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # All of the smoke suite on PostgreSQL, and a part of it on the other databases.
 next-django: postgres mariadb ## test the Django app with the newest Django (NEXT_PYTHON: a Python, 3.12 or newer)
