@@ -40,14 +40,13 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 	@exec $(BIN)/python examples/demo.py
 
 # Four processes on two cores: most tests wait for other processes.
-test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx caddy redis postgres mariadb prometheus ## run all tests; their requirements are installed first (ARGS: for pytest)
+test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx caddy redis postgres mariadb prometheus $(if $(ARGS),,next-django) ## run all tests, those of the Django app also with the newest Django; their requirements are installed first (ARGS: for pytest)
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# All of the smoke suite on PostgreSQL, and a part of it on the other databases.
 next-django: postgres mariadb ## test the Django app with the newest Django (NEXT_PYTHON: a Python, 3.12 or newer)
 	@$(if $(NEXT_PYTHON),$(MAKE) --no-print-directory -s VENV=$(NEXT) PYTHON=$(NEXT_PYTHON) $(NEXT)/tests, \
 		echo "There is no Python 3.12 or newer, so the Django app is not tested with the newest Django.")
-	$(if $(NEXT_PYTHON),$(NEXT)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -p no:cacheprovider -m smoke \
+	$(if $(NEXT_PYTHON),$(NEXT)/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -p no:cacheprovider -m smoke \
 		-k "postgres or test_saving or test_database_deletes" tests/django)
 
 # A million cases take hours in one process, so pytest's timeout for a hanging test is off.
@@ -89,7 +88,6 @@ audit: $(VENV)/tests ## ask the advisory services about the dependencies; `make 
 
 # The exact versions for every system and every supported Python, with the hashes of all files.
 lock: $(VENV)/tests ## write requirements.txt from requirements.in
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile requirements.in --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --custom-compile-command 'make lock' --quiet --output-file requirements.txt
 
@@ -140,8 +138,11 @@ $(VENV)/demo: $(VENV)/server examples/django_catalog/requirements.txt clients/py
 		-r examples/django_catalog/requirements.txt -e 'clients/python[django]'
 	@touch $@
 
+# uv needs five seconds, and pip a minute. But uv does not read pip's configuration.
 $(VENV)/tests: $(VENV)/demo tests/requirements.txt docs/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep ^uv== tests/requirements.txt)"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r tests/requirements.txt || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
 # The official browser client, which the server serves at /socket.io/socket.io.js, and our own, which it

@@ -16,7 +16,7 @@ from tests.histories.rules import Histories
 from tests.histories.server_machine import counts
 from tests.support.seeds import seed_of
 
-HISTORIES = int(os.environ.get("HISTORIES", "100"))
+HISTORIES = int(os.environ.get("HISTORIES", "50"))
 SEED = seed_of("HISTORIES_SEED")
 MAX_STEPS = 40
 """The most rules of one history."""

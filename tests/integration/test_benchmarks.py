@@ -21,8 +21,8 @@ from benchmarks.slow import check_order
 
 SMALL_AMOUNTS = (
     "--clients=20 --polling-clients=5 --deliveries=100 --rounds=1 --ping-interval=0.3 "
-    "--seconds=0.1 --publishers=2 --rates=50 --consumers=10 --slow-clients=20 --slow-events=5000 "
-    "--trimmed=2000"
+    "--seconds=0.1 --publishers=2 --rates=50 --consumers=10 --slow-clients=20 --slow-events=1000 "
+    "--trimmed=500"
 )
 MAY_BE_ZERO = ("KiB", "browser's KiB", "beside")
 """Columns that may be zero after so little work."""
@@ -50,7 +50,7 @@ def test_each_measurement_has_figures(name: str) -> None:
 @pytest.mark.parametrize(
     ("measurement", "amounts"),
     [
-        (django.latency, ("postgres", 100, 0.1)),
+        (django.latency, ("sqlite", 100, 0.1)),
         (django.drain, ("sqlite", 100)),
         (django.request, ("sqlite", 0.1)),
     ],

@@ -10,7 +10,7 @@ import { createCatalogStore } from "../src/store.js";
 import { Broker, piece } from "./broker.js";
 import { pass, restoreTime, settle, stopTime, until } from "./time.js";
 
-const RUNS = Number(process.env.INTERLEAVINGS ?? 150);
+const RUNS = Number(process.env.INTERLEAVINGS ?? 75);
 const SEED = process.env.INTERLEAVINGS_SEED;
 
 const TYPES = ["furniture_created", "furniture_updated", "furniture_deleted"] as const;
