@@ -39,9 +39,9 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 		{ echo "The demo's page needs the browser client: install Node.js 20 or newer, with npm"; exit 1; }
 	@exec $(BIN)/python examples/demo.py
 
-# Four processes on two cores: most tests wait for other processes.
+# Three processes on two cores: most tests wait for other processes. With four, some wait too long.
 test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx caddy redis postgres mariadb prometheus $(if $(ARGS),,next-django) ## run all tests, those of the Django app also with the newest Django; their requirements are installed first (ARGS: for pytest)
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 next-django: postgres mariadb ## test the Django app with the newest Django (NEXT_PYTHON: a Python, 3.12 or newer)
 	@$(if $(NEXT_PYTHON),$(MAKE) --no-print-directory -s VENV=$(NEXT) PYTHON=$(NEXT_PYTHON) $(NEXT)/tests, \

@@ -478,7 +478,7 @@ def test_the_command_line_shows_the_finding(given: str, id: str, tmp_path: Path)
         | {"DJANGO_SETTINGS_MODULE": "mistaken", "PYTHONPATH": python_path(tmp_path, ROOT)},
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=3 * TIMEOUT,
         check=False,
     )
     assert done.returncode == 1

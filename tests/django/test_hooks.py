@@ -119,7 +119,7 @@ def test_a_proxy_of_an_admin_module_is_published(autor: User, tmp_path: Path) ->
         | {"DJANGO_SETTINGS_MODULE": "shop_settings", "PYTHONPATH": python_path(tmp_path, ROOT)},
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=3 * TIMEOUT,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -40,7 +40,7 @@ def test_lost_events_are_on_stderr_with_djangos_default_logging(tmp_path: Path) 
         },
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=3 * TIMEOUT,
         check=True,
     )
     assert "event_lost reason='Unreachable'\n" in done.stderr

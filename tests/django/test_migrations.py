@@ -101,7 +101,7 @@ def manage(
         | {"DJANGO_SETTINGS_MODULE": "store_settings", "PYTHONPATH": python_path(folder, ROOT)},
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=3 * TIMEOUT,
         check=False,
     )
 

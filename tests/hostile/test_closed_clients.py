@@ -22,7 +22,7 @@ from tests.hostile.clients import (
     logged_problems,
     outcome,
 )
-from tests.hostile.stacks import WATCH_SECONDS, Stack, ours, until
+from tests.hostile.stacks import TIMEOUT, WATCH_SECONDS, Stack, ours, until
 from tests.support.raw import Closed
 
 LIBRARIES = ("sio_server", "socketio", "engineio", "aiohttp")
@@ -148,7 +148,9 @@ async def test_clients_that_break_the_protocol_leave_nothing_behind(
         def only_the_address_is_kept_quiet() -> bool:
             return [len(clock) for clock in instances(Deadlines, clocks) if clock] == [1]
 
-        await until(only_the_address_is_kept_quiet, "the other clocks have nothing to wait for")
+        await until(
+            only_the_address_is_kept_quiet, "the other clocks have nothing to wait for", 4 * TIMEOUT
+        )
         assert stack.sockets == {}
         server = stack.server
         assert server.environ == {}

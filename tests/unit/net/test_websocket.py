@@ -119,6 +119,12 @@ class Receiver:
         self.received.append(error)
 
 
+@pytest.fixture(autouse=True)
+def long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No turn ends because the machine does something else."""
+    monkeypatch.setattr("sio_server.net.turns.TURN_SECONDS", 60)
+
+
 @pytest.fixture
 async def transport() -> Transport:
     """Return a transport."""
