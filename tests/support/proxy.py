@@ -27,6 +27,7 @@ class Proxy:
         self._silent: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server
         self.open = True
+        self._stopped = False
         self.mute = False
         self.delay = 0.0
         self.hold: bytes | None = None
@@ -59,6 +60,7 @@ class Proxy:
 
     async def stop(self) -> None:
         """Stop listening, and reset every connection."""
+        self._stopped = True
         self._server.close()
         for pipe in list(self._pipes):
             pipe.cancel()
@@ -74,6 +76,10 @@ class Proxy:
             to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
             writer.transport.abort()
+            return
+        if self._stopped:
+            writer.transport.abort()
+            to_writer.transport.abort()
             return
         self._writers |= {writer, to_writer}
         if self.mute:
