@@ -65,7 +65,7 @@ class RateLimit:
             raise self._error(kind)
 
     def _add(self) -> type[RateLimited] | None:
-        """Note a command; return the kind of error if it is over the limit."""
+        """Count a command. If there are too many, return the type of the error."""
         now = self._clock()
         if self._times is None:
             self._times, self._counts = array("d"), array("L")

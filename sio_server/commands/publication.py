@@ -135,7 +135,7 @@ class Publication:
             self.refusals.append(printable(f"line {line.number}: {error['message']}"))
 
     def report(self) -> None:
-        """Say on standard error what was refused, and how many events had which result."""
+        """Print the refusals and the number of events with each result to standard error."""
         for refusal in self.refusals:
             click.echo(refusal, err=True)
         if self.counts["refused"] > len(self.refusals):

@@ -1,4 +1,4 @@
-"""A process of the test site. ``tests.support.forks`` forks one that has set up Django already.
+"""A process of the test site. Django is set up once, and ``tests.support.forks`` forks the result.
 
 ``main`` gives it its database and its setting; see ``settings.py``. Then it runs a program as
 ``python -m MODULE`` or ``python -c SCRIPT`` does, with the same arguments.

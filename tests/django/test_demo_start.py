@@ -67,7 +67,7 @@ RESTARTING = ROOT / "examples/restarting.py"
 
 
 def restarting(pid_file: Path, code: str) -> subprocess.Popen[str]:
-    """Run the program that starts another one again, here one that runs this code."""
+    """Run ``restarting.py`` with a Python process that runs this code."""
     return subprocess.Popen(
         [sys.executable, str(RESTARTING), str(pid_file), "0.1", sys.executable, "-uc", code],
         stdout=subprocess.PIPE,
@@ -78,7 +78,7 @@ def restarting(pid_file: Path, code: str) -> subprocess.Popen[str]:
 def test_a_killed_broker_starts_again(tmp_path: Path) -> None:
     """After the wait, and as often as it is killed. SIGTERM stops both programs."""
     pid_file = tmp_path / "broker.pid"
-    with restarting(pid_file, "import os, time; print(os.getpid()); time.sleep(1000)") as command:
+    with restarting(pid_file, "import os, signal; print(os.getpid()); signal.pause()") as command:
         assert command.stdout is not None
         pid = ""
         for _ in range(2):

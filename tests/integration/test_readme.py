@@ -112,7 +112,7 @@ def test_the_curl_commands_work(made: str) -> None:
 
 
 def test_the_commands_of_the_command_line_work(made: str) -> None:
-    """The published event is the one that is shown, and its offset is the position."""
+    """The history shows the published event. The position is its offset."""
     (commands,) = (block for block in SHELL if block.startswith("python -m sio_server"))
     output = subprocess.run(
         ["bash", "-euc", commands.replace("python ", f"{sys.executable} ")],

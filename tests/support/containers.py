@@ -28,7 +28,7 @@ set -e
 folder=$1 python=$2 mode=$3
 shift 3
 for place in opt var/lib; do
-    layers="lowerdir=/$place,upperdir=$folder/upper/$place,workdir=$folder/work/$place"
+    layers="lowerdir=/$place,upperdir=$folder/upper/$place,workdir=$folder/scratch/$place"
     [ "$mode" = build ] || layers="lowerdir=$folder/upper/$place:/$place"
     mount -t overlay overlay -o "$layers" "/$place"
 done
@@ -69,7 +69,7 @@ class Image:
             pytest.skip("unshare --mount is not allowed here: only root may do it")
         self._folder = folder
         for place in PLACES:
-            for kind in ("upper", "work"):
+            for kind in ("upper", "scratch"):
                 (folder / kind / place).mkdir(parents=True)
         self.user = ""
         self.environment: dict[str, str] = {}

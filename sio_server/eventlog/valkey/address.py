@@ -85,7 +85,7 @@ class ValkeyAddress:
 
 
 class Sentinels:
-    """The sentinels of a service. The one that has answered last is asked first.
+    """The sentinels of a service. The last one to answer is asked first.
 
     Args:
         factories: makes connections to each of them.
