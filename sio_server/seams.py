@@ -24,5 +24,8 @@ PRIVATE_NAMES = (
     ("socketio.AsyncManager", "_generate_ack_id"),
     # Read: bytes that a client has sent after its upgrade request, for the WebSocket.
     ("aiohttp.web.RequestHandler", "_message_tail"),
+    # Read: a request that was not begun when its client has left, and the task that would begin it.
+    ("aiohttp.web.RequestHandler", "_messages"),
+    ("aiohttp.web.RequestHandler", "_task_handler"),
 )
 """Pairs of a class's dotted path and the name of its attribute."""

@@ -1,4 +1,4 @@
-"""Items that wait, taken from the network that was served longest ago."""
+"""Items that wait, taken from the network that was served least."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ Item = TypeVar("Item", bound=Hashable)
 
 
 class FairQueue(Generic[Item]):
-    """Items that wait. The network that was served longest ago gives its first item.
+    """Items that wait. The network that was served least gives its first item.
 
     So the items of one network, however many, delay the items of the others like one. A network
-    that seldom has an item does not wait behind those that always have some.
+    that seldom has an item does not wait behind those that always have some. (This is start-time
+    fair queueing. A network that was idle does not save up service: then it would hold up the
+    others later.)
     """
 
-    __slots__ = ("_numbers", "_order", "_served", "_size", "_waiting")
+    __slots__ = ("_level", "_numbers", "_order", "_served", "_size", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting: dict[str | None, OrderedDict[Item, None]] = {}
-        # An entry for each network that waits: when it was served, and a number for equal times.
-        self._order: list[tuple[int, int, str | None]] = []
-        self._served: OrderedDict[str | None, int] = OrderedDict()
+        self._waiting: dict[str | None, OrderedDict[Item, int]] = {}
+        # An entry for each network that waits: its service, and a number for equal services.
+        self._order: list[tuple[tuple[int, int], int, str | None]] = []
+        # The service of each network, and a number that tells when it was served.
+        self._served: OrderedDict[str | None, tuple[int, int]] = OrderedDict()
+        self._level = 0  # the service of those that are served now
         self._numbers = count(1)
         self._size = 0
 
@@ -35,38 +39,40 @@ class FairQueue(Generic[Item]):
         """Return the number of items."""
         return self._size
 
-    def add(self, item: Item, network: str | None) -> None:
+    def add(self, item: Item, network: str | None, cost: int = 1) -> None:
         """Add an item behind the others of its network.
 
         Args:
             item: the item. It does not wait yet.
             network: its network. None counts as one, too.
+            cost: how much service it is, in any unit that is the same for all items.
         """
         if network not in self._waiting:
             self._wait(network, OrderedDict())
-        self._waiting[network][item] = None
+        self._waiting[network][item] = cost
         self._size += 1
 
-    def pop(self) -> Item:
-        """Remove the next item and return it.
+    def pop(self) -> tuple[Item, int]:
+        """Remove the next item. Return it with its cost.
 
         Raises:
             IndexError: there is none.
         """
         while True:
-            _, _, network = heappop(self._order)
+            (service, _), _, network = heappop(self._order)
             items = self._waiting.pop(network)
             if items:
                 break
-        item, _ = items.popitem(last=False)
+        item, cost = items.popitem(last=False)
         self._size -= 1
-        self._served[network] = next(self._numbers)
+        self._level = max(self._level, service)
+        self._served[network] = (self._level + cost, next(self._numbers))
         self._served.move_to_end(network)
         if items:
             self._wait(network, items)
         if len(self._served) > MAX_REMEMBERED:
             self._served.popitem(last=False)
-        return item
+        return item, cost
 
     def discard(self, item: Item, network: str | None) -> None:
         """Remove an item, if it waits."""
@@ -75,6 +81,6 @@ class FairQueue(Generic[Item]):
             del items[item]
             self._size -= 1
 
-    def _wait(self, network: str | None, items: OrderedDict[Item, None]) -> None:
+    def _wait(self, network: str | None, items: OrderedDict[Item, int]) -> None:
         self._waiting[network] = items
-        heappush(self._order, (self._served.get(network, 0), next(self._numbers), network))
+        heappush(self._order, (self._served.get(network, (0, 0)), next(self._numbers), network))

@@ -76,7 +76,7 @@ class HttpFront:
 
     def _open_some(self) -> None:
         for _ in range(min(OPENS, len(self._waiting))):
-            accepted = self._waiting.pop()
+            accepted, _ = self._waiting.pop()
             task = self._context.loop.create_task(self._open(accepted))
             self._opening.add(task)
             task.add_done_callback(partial(self._opened, accepted))
@@ -109,7 +109,7 @@ class HttpFront:
     def abort(self) -> None:
         """Close all open connections at once, also those that a WebSocket has now."""
         while self._waiting:
-            self._waiting.pop().close()
+            self._waiting.pop()[0].close()
         for task in self._opening:
             task.cancel()
         for transport in list(self._context.transports):

@@ -89,7 +89,12 @@ class FrontHandler(web.RequestHandler):
         self._answered_body: StreamReader | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Stop waiting for the rest of a body after its response; aiohttp alone would wait on."""
+        """Stop waiting for the rest of a body after its response; aiohttp alone would wait on.
+
+        A request that aiohttp has got but not begun is dropped: aiohttp alone would fail.
+        """
+        if self._messages and self._task_handler is not None:
+            self._task_handler.cancel()
         if self._answered_body is not None and not self._answered_body.is_eof():
             self._answered_body.feed_eof()
         self._answered_body = None

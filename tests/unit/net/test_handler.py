@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -116,3 +118,39 @@ async def test_no_task_waits_for_the_body_of_a_lost_connection(port: int) -> Non
         writer.transport.abort()
         while asyncio.all_tasks() - before:
             await asyncio.sleep(0.01)
+
+
+class _Front:
+    """A front whose connection does nothing."""
+
+    def request_finished(self) -> None:
+        """Do nothing."""
+
+
+async def test_a_request_of_a_client_that_left_at_once_is_dropped() -> None:
+    """The task of aiohttp for it ends without an error that nobody catches."""
+    failures: list[Any] = []
+    served: list[web.BaseRequest] = []
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        served.append(request)
+        return web.Response()
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: failures.append(context))
+    handler = FrontHandler(cast("Front", _Front()), web.Server(serve), loop=loop)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        await loop.connect_accepted_socket(lambda: handler, ours)
+        await asyncio.sleep(0)
+        handler.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        transport = handler.transport
+        handler.connection_lost(None)
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.wait(tasks, timeout=TIMEOUT)
+        assert transport is not None
+        transport.close()
+    tasks.clear()
+    gc.collect()  # a task tells its error when it is collected
+    assert not failures
+    assert not served

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Generator
-from time import monotonic, sleep
 
 import pytest
 
@@ -13,6 +12,7 @@ from sio_server.net import turns
 from sio_server.net.turns import (
     ITERATION_BYTES,
     MIN_PIECE_BYTES,
+    MIN_START_BYTES,
     REQUEST_BYTES,
     TURN_BYTES,
     TURN_SECONDS,
@@ -123,21 +123,39 @@ async def test_only_some_small_work_starts_in_one_iteration_of_the_loop() -> Non
     assert turn_for(REQUEST_BYTES, "b") is None
 
 
-async def test_after_a_turn_the_queue_rests_as_long_as_the_turn_took() -> None:
-    """And no longer: the next one continues by itself."""
-    began: list[float] = []
-    ended: list[float] = []
+async def test_work_that_exceeds_an_iteration_is_missing_in_the_next_ones() -> None:
+    """A body counts like a turn, however large it is: it is decoded in turns."""
+    assert turn_for(100 * TURN_BYTES, "a") is None
+    late = turn_for(1, "b")
+    assert late is not None
+    for _ in range(TURN_BYTES // ITERATION_BYTES):
+        assert not late.done()
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert late.done()
 
-    async def work() -> None:
-        await next_turn(None)
-        began.append(monotonic())
-        sleep(0.02)  # noqa: ASYNC251 - the work of a turn
-        ended.append(monotonic())
 
-    await asyncio.gather(*(work() for _ in range(3)))
-    await work()  # it comes during the last rest, and waits too
-    rests = [later - earlier for earlier, later in zip(ended[:-1], began[1:], strict=True)]
-    assert min(rests) >= 0.019
+async def test_a_small_message_counts_as_a_larger_one() -> None:
+    """Otherwise thousands of them would be handled in one iteration."""
+    starts = [turn_for(1, "a") for _ in range(ITERATION_BYTES // MIN_START_BYTES + 1)]
+    assert [it is None for it in starts] == [True] * (len(starts) - 1) + [False]
+
+
+async def test_a_network_that_asks_for_little_does_not_wait_behind_large_messages() -> None:
+    """Each network has the same share of the bytes."""
+    order: list[str] = []
+
+    async def work(network: str, size: int, pieces: int) -> None:
+        for _ in range(pieces):
+            turn = turn_for(size, network)
+            if turn is not None:
+                await turn
+            order.append(network)
+
+    crowd = [work("large", TURN_BYTES, 5) for _ in range(5)]
+    await asyncio.gather(*crowd, work("small", MIN_START_BYTES, 5))
+    assert order.index("small") <= 2
+    assert order[:12].count("small") == 5
 
 
 async def test_a_turn_whose_work_fails_does_not_end_the_queue() -> None:

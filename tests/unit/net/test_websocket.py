@@ -14,7 +14,7 @@ from sio_server.net.connection import TcpConnection
 from sio_server.net.frames import Frame
 from sio_server.net.incoming import Incoming
 from sio_server.net.request import HttpRequest
-from sio_server.net.turns import MAX_FREE_BYTES, MIN_PIECE_BYTES, TURN_BYTES
+from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES
 from sio_server.net.websocket import MIN_FRAGMENT_BYTES, BadHandshake, WebSocket
 from sio_server.net.websocket_reader import FramingError
 
@@ -416,7 +416,7 @@ async def test_large_messages_wait_for_their_turns() -> None:
     for each, its_receiver in zip(sockets, receivers, strict=True):
         each.attach(cast("Any", Transport()), b"")
         each.set_receiver(its_receiver)
-        each.data_received(long_frame(TEXT, b"x" * (MAX_FREE_BYTES + 1)))
+        each.data_received(long_frame(TEXT, b"x" * 65_536))
     handled = [0]
     async with asyncio.timeout(10):
         while handled[-1] < len(receivers):
