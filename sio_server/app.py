@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -54,6 +55,9 @@ from sio_server.net.websocket import asks_for_websocket
 from sio_server.settings import Settings
 from sio_server.supervisor import Supervisor
 
+if TYPE_CHECKING:
+    from sio_server.tracing import Tracing
+
 log = get_logger("sio_server")
 
 SWITCH_SECONDS = 0.0001
@@ -90,8 +94,26 @@ OPS = web.AppKey("ops", web.Application)
 """The application on the operators' port, if they have a port of their own."""
 
 
+def make_tracing(settings: Settings) -> Tracing | None:
+    """Begin to trace, if the settings say so.
+
+    Raises:
+        StartError: a variable ``OTEL_*`` asks for something that this server cannot do.
+    """
+    if not settings.tracing:
+        return None
+    from sio_server.tracing import Tracing  # noqa: PLC0415 - others need no OpenTelemetry
+
+    tracing = Tracing(__version__)
+    log.info("tracing", service_name=tracing.service, receiver=tracing.receiver)
+    return tracing
+
+
 def make_app(
-    settings: Settings, event_log: EventLog | None = None, tokens: Tokens | None = None
+    settings: Settings,
+    event_log: EventLog | None = None,
+    tokens: Tokens | None = None,
+    tracing: Tracing | None = None,
 ) -> tuple[web.Application, Hub, SocketIO]:
     """Make every part of the server. Nothing is started.
 
@@ -99,6 +121,7 @@ def make_app(
         settings: the server's settings.
         event_log: not yet open; None: the log that the settings name.
         tokens: verifies tokens; None: the server accepts none.
+        tracing: makes spans; None: the server makes none.
 
     Returns:
         The web application, the hub, and the Socket.IO endpoint.
@@ -145,6 +168,7 @@ def make_app(
         limits,
         metrics,
         settings.drain_seconds,
+        tracing,
     )
     gate = Gate(access, settings, limits, metrics)
 
@@ -154,7 +178,7 @@ def make_app(
     sockets = PlainWebSocket(hub, gate, fanout, connections, settings)
     pages = Pages()
     socketio.add_routes(app)
-    HttpApi(hub, gate, event_log, metrics, settings).add_routes(app)
+    HttpApi(hub, gate, event_log, metrics, settings, tracing).add_routes(app)
     RevocationApi(hub, gate, settings).add_routes(app)
     VisitorApi(gate).add_routes(app)
     StatsApi(hub, gate, event_log, fanout, connections, metrics, settings).add_routes(app)
@@ -201,7 +225,8 @@ async def serve(settings: Settings) -> None:
             remedy="raise the hard limit of open files (ulimit -Hn), or lower SIO_MAX_CONNECTIONS",
         )
     tokens, certificate = credentials.tokens(settings), credentials.certificate(settings)
-    app, hub, socketio = make_app(settings, tokens=tokens)
+    tracing = make_tracing(settings)
+    app, hub, socketio = make_app(settings, tokens=tokens, tracing=tracing)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in STOP_SIGNALS:
@@ -226,6 +251,8 @@ async def serve(settings: Settings) -> None:
         )
 
     async with AsyncExitStack() as ending:  # the last one ends first
+        if tracing is not None:
+            ending.callback(tracing.close)
         ending.push_async_callback(hub.stop)
         await hub.start()
         ops_runner = await _serve_ops(app.get(OPS), settings)

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sio_server.access.identity import Identity
 from sio_server.access.limits import Limits
@@ -45,6 +45,9 @@ from sio_server.logs import connection_id, get_logger
 from sio_server.metrics import Metrics
 from sio_server.net.turns import Turn
 
+if TYPE_CHECKING:
+    from sio_server.tracing import Appending, Delivering, Publishing, Tracing
+
 log = get_logger("sio_server")
 
 MAX_TIMED_PUBLISHES = 1_000
@@ -67,6 +70,7 @@ class Hub:
         limits: bounds the rooms of a connection.
         metrics: the counters.
         drain_seconds: the longest time that a drain takes.
+        tracing: makes spans of publishes and deliveries; None: no spans.
 
     Attributes:
         publish_seconds: how long the log took to store events, for its latest calls.
@@ -83,8 +87,16 @@ class Hub:
         limits: Limits,
         metrics: Metrics,
         drain_seconds: float,
+        tracing: Tracing | None = None,
     ) -> None:
         self._event_log = event_log
+        self._append: Appending = event_log.append
+        self._publish_command: Publishing = self.publish
+        self._deliver_record: Delivering = self._deliver_one
+        if tracing is not None:
+            self._append = tracing.append(self._append)
+            self._publish_command = tracing.publish(self._publish_command)
+            self._deliver_record = tracing.deliver(self._deliver_record)
         self._fanout = fanout
         self._sessions = sessions
         self._connections = connections
@@ -165,7 +177,7 @@ class Hub:
             fanout.expect(records[-1].offset)
             turn = Turn()
             for record in records:
-                self._deliver_one(record)
+                self._deliver_record(record)
                 position = fanout.position
                 if turn.is_over(record.size):
                     await asyncio.sleep(0)
@@ -174,21 +186,22 @@ class Hub:
                     turn.begin()
             fanout.expect(fanout.position)
 
-    def _deliver_one(self, record: Record) -> None:
+    def _deliver_one(self, record: Record) -> int:
         try:
             recipients = self._fanout.deliver(record)
         except Exception:  # one event's failure must not end all delivery
             log.exception("delivery_failed", offset=str(record.offset))
-        else:
-            if record.committed_at is not None:
-                self._metrics.commit_to_write.observe(time.monotonic() - record.committed_at)
-            log.info(
-                "delivered",
-                type=record.type,
-                id=record.id,
-                offset=str(record.offset),
-                to=recipients,
-            )
+            return 0
+        if record.committed_at is not None:
+            self._metrics.commit_to_write.observe(time.monotonic() - record.committed_at)
+        log.info(
+            "delivered",
+            type=record.type,
+            id=record.id,
+            offset=str(record.offset),
+            to=recipients,
+        )
+        return recipients
 
     async def _close_superseded(self, superseded: AsyncIterator[list[Superseded]]) -> None:
         async for sessions in superseded:
@@ -242,7 +255,7 @@ class Hub:
         self._publishes_in_flight += 1
         began = time.monotonic()
         try:
-            results = await self._event_log.append(events)
+            results = await self._append(events)
         finally:
             self._publishes_in_flight -= 1
             self._publish_done.set()
@@ -276,7 +289,7 @@ class Hub:
                 connection.rate.count()
             command = parse()
             if isinstance(command, Publish):
-                return (await self.publish(connection.principal, command.event)).as_dict()
+                return (await self._publish_command(connection.principal, command.event)).as_dict()
             counted = True
             connection.rate.count()
             return await self._execute(connection, command)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -74,17 +75,21 @@ def in_order(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     return {**first, "message": event.pop("event"), **event}
 
 
-def configure(log_format: str, log_level: str, stream: Any = None) -> None:
+def configure(
+    log_format: str, log_level: str, stream: Any = None, processors: Sequence[Processor] = ()
+) -> None:
     """Write all log lines of this process, including the libraries' lines, to one stream.
 
     Args:
         log_format: ``console`` or ``json``.
         log_level: the lowest level that is written.
         stream: the output; None: standard error.
+        processors: add further pairs to each line.
     """
     output = stream or sys.stderr
     shared: list[Processor] = [
         add_ids,
+        *processors,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         make_safe,

@@ -11,6 +11,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -48,6 +49,7 @@ GROUPS = {
     "tls_cert": "TLS",
     "ping_interval": "Times",
     "max_message_bytes": "Limits",
+    "tracing": "Tracing",
     "log_format": "Log lines",
 }
 """The groups of settings in ``--help``: the first field of each group, and the group's title."""
@@ -233,6 +235,11 @@ class Settings(BaseSettings):
         description="commands a minute of one connection, or of one address over HTTP; successful "
         "publishes are not counted",
     )
+    tracing: bool = Field(
+        False,
+        description="send traces of publishes and deliveries with OpenTelemetry, as the standard "
+        "variables OTEL_* say; needs the extra tracing",
+    )
     log_format: Literal["console", "json"] = Field(
         "console", description="format of the log lines: console or json"
     )
@@ -273,6 +280,17 @@ class Settings(BaseSettings):
             if not is_origin(origin):
                 raise ValueError(f"{origin!r} is not an origin such as https://example.com")
         return origins
+
+    @field_validator("tracing")
+    @classmethod
+    def _check_tracing(cls, tracing: bool) -> bool:
+        try:
+            found = not tracing or find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+        except ModuleNotFoundError:  # of a package above it
+            found = False
+        if not found:
+            raise ValueError("needs more packages: pip install 'furniture-events-server[tracing]'")
+        return tracing
 
     @field_validator("admin_password")
     @classmethod

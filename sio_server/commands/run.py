@@ -22,7 +22,12 @@ def run_server(given: dict[str, Any]) -> None:
     loaded = settings.load(given)
     from sio_server import app, logs
 
-    logs.configure(loaded.log_format, loaded.log_level)
+    processors = []
+    if loaded.tracing:
+        from sio_server.tracing import add_trace_id
+
+        processors.append(add_trace_id)
+    logs.configure(loaded.log_format, loaded.log_level, processors=processors)
     app.run(loaded)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import web
 from multidict import MultiMapping
 
+from sio_server.access.principals import Principal
+from sio_server.access.sources import Source
 from sio_server.contract import strictjson
 from sio_server.contract.errors import (
     ContractError,
@@ -28,6 +30,9 @@ from sio_server.hub import Hub
 from sio_server.metrics import Metrics
 from sio_server.net.turns import in_turns
 from sio_server.settings import Settings
+
+if TYPE_CHECKING:
+    from sio_server.tracing import Responding, Tracing
 
 PAGE_BYTES = 262_144
 """A page ends with the event by which its events have more bytes than this."""
@@ -59,16 +64,30 @@ class HttpApi:
         event_log: answers reads.
         metrics: counts the refused events of a batch.
         settings: the limits of a request's body.
+        tracing: makes spans of the publishing requests; None: no spans.
     """
 
     def __init__(
-        self, hub: Hub, gate: Gate, event_log: EventLog, metrics: Metrics, settings: Settings
+        self,
+        hub: Hub,
+        gate: Gate,
+        event_log: EventLog,
+        metrics: Metrics,
+        settings: Settings,
+        tracing: Tracing | None = None,
     ) -> None:
         self._hub = hub
         self._gate = gate
         self._event_log = event_log
         self._metrics = metrics
         self._settings = settings
+        self._append_one: Responding = self._answer_one
+        self._append_batch: Responding = self._answer_batch
+        self._parse_event: Callable[[Any], Event] = parse_event
+        if tracing is not None:
+            self._append_one = tracing.request(self._append_one)
+            self._append_batch = tracing.request(self._append_batch)
+            self._parse_event = tracing.parse_event
 
     def add_routes(self, app: web.Application) -> None:
         """Serve the endpoints."""
@@ -81,6 +100,11 @@ class HttpApi:
         principal, source = self._gate.visitor(request)
         principal.check_publish()
         check_query(request.query)
+        return await self._append_one(request, principal, source)
+
+    async def _answer_one(
+        self, request: web.Request, principal: Principal, source: Source
+    ) -> web.Response:
         message = await read_message(request, self._settings, source.network)
         event = parse_event(message, id=idempotency_key(request))
         receipt = await self._hub.publish(principal, event)
@@ -88,10 +112,15 @@ class HttpApi:
 
     async def publish_batch(self, request: web.Request) -> web.Response:
         """Append up to 1,000 events. A bad event does not affect the others."""
-        settings = self._settings
         principal, source = self._gate.visitor(request)
         principal.check_publish()
         check_query(request.query)
+        return await self._append_batch(request, principal, source)
+
+    async def _answer_batch(
+        self, request: web.Request, principal: Principal, source: Source
+    ) -> web.Response:
+        settings = self._settings
         body = await read_json_body(
             request, settings.max_batch_bytes, settings.connect_timeout, source.network
         )
@@ -127,7 +156,7 @@ class HttpApi:
         try:
             if len(text.encode()) > settings.max_message_bytes:
                 raise TooLarge(f"an event has at most {settings.max_message_bytes} bytes")
-            return parse_event(strictjson.loads(text, settings.max_json_depth))
+            return self._parse_event(strictjson.loads(text, settings.max_json_depth))
         except ContractError as error:
             return error
 

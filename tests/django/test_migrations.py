@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from furniture_events.django import publish, revoke
@@ -115,8 +116,8 @@ def test_a_migration_without_the_dependency_says_what_is_missing(
     assert done.returncode != 0
     assert done.stderr.splitlines()[-1] == (
         "django.core.exceptions.ImproperlyConfigured: There is no outbox on the database 'default' "
-        "yet: run manage.py migrate. If a migration saves rows of mapped models, add "
-        f"('furniture_events', '{_LAST_MIGRATION}') to its dependencies."
+        "yet, or only an earlier version of it: run manage.py migrate. If a migration saves rows "
+        f"of mapped models, add ('furniture_events', '{_LAST_MIGRATION}') to its dependencies."
     )
 
 
@@ -164,3 +165,27 @@ def test_a_database_without_an_outbox_is_named(autor: User, no_outbox: None) -> 
         with pytest.raises(ImproperlyConfigured, match="no outbox on the database 'default' yet"):
             work()
     assert not Mueble.objects.exists()
+
+
+@pytest.fixture
+def earlier_outbox(db: None) -> Iterator[None]:
+    """Let the outbox be that of the version before tracing."""
+    table = OutboxEvent._meta.db_table
+
+    def execute(statement: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {table} {statement}")
+
+    execute("RENAME COLUMN traceparent TO later")
+    yield
+    execute("RENAME COLUMN later TO traceparent")
+
+
+@smoke
+def test_an_outbox_of_an_earlier_version_is_named(autor: User, earlier_outbox: None) -> None:
+    """By a save, whose row is rolled back, and by the relay."""
+    with pytest.raises(ImproperlyConfigured, match="only an earlier version of it: run"):
+        mueble(autor).save()
+    assert not Mueble.objects.exists()
+    with pytest.raises(CommandError, match="there is no outbox on"):
+        call_command("relay_furniture_events", "--once")

@@ -64,6 +64,7 @@ DEFAULTS = {
     "connect_rate": 600,
     "max_incoming_bytes": 67_108_864,
     "rate_limit": 100,
+    "tracing": False,
     "log_format": "console",
     "log_level": "info",
 }
@@ -139,6 +140,7 @@ def test_every_setting_is_an_option_and_a_variable(
         "producer_keys": "a,b",
         "open_publish": "anyone",
         "require_auth": "true",
+        "tracing": "true",
         "cors_origins": "https://a.example,http://localhost:*",
         "trusted_proxies": "10.0.0.1,2001:db8::/32",
         "log_format": "json",

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import UUID
 
 from furniture_events import _log
@@ -16,6 +16,9 @@ from furniture_events._http import AsyncPool
 from furniture_events._results import HistoryPage, Published, Revoked
 from furniture_events._wire import Operation, Outcome, Resumption, Send, Wait
 from furniture_events.errors import FurnitureEventsError
+
+if TYPE_CHECKING:
+    from furniture_events._tracing import TracedAsyncPool
 
 __all__ = ["AsyncProducer"]
 
@@ -152,7 +155,11 @@ class AsyncProducer(ProducerBase):
         await self.aclose()
 
     def _open_pool(self, ssl_context: ssl.SSLContext | None) -> None:
-        self._pool = AsyncPool(self._settings, ssl_context)
+        self._pool: AsyncPool | TracedAsyncPool = AsyncPool(self._settings, ssl_context)
+        if self._settings.tracing:
+            from furniture_events import _tracing  # noqa: PLC0415 - it needs an extra
+
+            self._pool = _tracing.TracedAsyncPool(self._pool, self._settings.url)
 
     async def _exchange(self, send: Send) -> Outcome:
         return await self._pool.exchange(send)

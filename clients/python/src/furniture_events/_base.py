@@ -31,6 +31,7 @@ class ProducerBase:
         batch_bytes: int = MAX_BATCH_BYTES,
         max_connections: int = 32,
         ssl_context: ssl.SSLContext | None = None,
+        tracing: bool = False,
     ) -> None:
         """Make a producer for one broker. It reads no environment variables.
 
@@ -51,9 +52,11 @@ class ProducerBase:
             batch_bytes: how many bytes ``publish_many`` sends in one request.
             max_connections: how many connections the producer opens.
             ssl_context: replaces the system's certificates for https.
+            tracing: make a span of each request that publishes, with OpenTelemetry. It continues
+                the trace of the caller. This needs the extra ``tracing``.
 
         Raises:
-            ConfigurationError: an argument is invalid.
+            ConfigurationError: an argument is invalid, or a package for it is missing.
         """
         self._settings = Settings(
             url=url,
@@ -67,6 +70,7 @@ class ProducerBase:
             batch_events=batch_events,
             batch_bytes=batch_bytes,
             max_connections=max_connections,
+            tracing=tracing,
         )
         self._open_pool(ssl_context)
         # Python reseeds the module's own generator after a fork, so children wait different times.

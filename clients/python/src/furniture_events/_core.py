@@ -54,7 +54,7 @@ class Core:
     def publish(self, event: Mapping[str, object], started: float) -> Operation[Published]:
         """Publish one event, and try again while failures are temporary."""
         encoded = encode_event(event, self._new_id)
-        request = self._request("POST", "/api/events", encoded.body)
+        request = self._request("POST", "/api/events", encoded.body, (encoded,))
         return (
             yield from self._send_with_retries(
                 request, lambda outcome: self._reader.published(outcome, encoded.id), started
@@ -160,8 +160,9 @@ class Core:
         retries = Retries(self._settings, self._random, started)
         now = started
         while True:
-            request = self._request("POST", "/api/events/batch", batch_body(batch.pending))
-            ids = [event.id for event in batch.pending]
+            pending = batch.pending
+            request = self._request("POST", "/api/events/batch", batch_body(pending), pending)
+            ids = [event.id for event in pending]
             outcome, now = yield Send(request, retries.seconds_left(now))
             results = self._reader.batch(_present(outcome), ids)
             batch.settle(results)
@@ -178,7 +179,9 @@ class Core:
 
     # -- requests ----------------------------------------------------------------------------
 
-    def _request(self, method: str, target: str, body: bytes = b"") -> Request:
+    def _request(
+        self, method: str, target: str, body: bytes = b"", events: Sequence[EncodedEvent] = ()
+    ) -> Request:
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
@@ -188,7 +191,7 @@ class Core:
             headers["Content-Type"] = "application/json"
         if self._settings.key is not None:
             headers["Authorization"] = f"Bearer {self._settings.key}"
-        return Request(method, target, headers, body)
+        return Request(method, target, headers, body, events)
 
 
 def _encode_revocation(sub: object, iss: object, before: object) -> bytes:

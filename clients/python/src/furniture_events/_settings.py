@@ -5,14 +5,25 @@ Pure. No message repeats an argument that may hold a secret: the key, or a URL w
 
 import math
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from furniture_events.errors import ConfigurationError
 
-__all__ = ["Settings"]
+__all__ = ["TRACING_PACKAGES", "Settings", "can_trace"]
 
 _URL_HINT = 'url must be the broker\'s base URL, such as "http://127.0.0.1:8765"'
 _PRINTABLE = range(0x21, 0x7F)
+
+TRACING_PACKAGES = "pip install 'furniture-events[tracing]'"
+
+
+def can_trace() -> bool:
+    """Tell whether the packages of OpenTelemetry are installed, without importing them."""
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +41,7 @@ class Settings:
     batch_events: int
     batch_bytes: int
     max_connections: int
+    tracing: bool = False
 
     def __post_init__(self) -> None:
         """Raise ``ConfigurationError`` for the first invalid argument."""
@@ -43,6 +55,8 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigurationError(f"{name} must be an integer, 1 or more, not {value!r}")
+        if self.tracing and not can_trace():
+            raise ConfigurationError(f"tracing needs more packages: {TRACING_PACKAGES}")
 
 
 def _checked_url(url: object) -> str:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import UUID
 
 from furniture_events import _log
@@ -16,6 +16,9 @@ from furniture_events._http import Pool
 from furniture_events._results import HistoryPage, Published, Revoked
 from furniture_events._wire import Operation, Outcome, Resumption, Send, Wait
 from furniture_events.errors import FurnitureEventsError
+
+if TYPE_CHECKING:
+    from furniture_events._tracing import TracedPool
 
 __all__ = ["Producer"]
 
@@ -143,7 +146,11 @@ class Producer(ProducerBase):
         self.close()
 
     def _open_pool(self, ssl_context: ssl.SSLContext | None) -> None:
-        self._pool = Pool(self._settings, ssl_context)
+        self._pool: Pool | TracedPool = Pool(self._settings, ssl_context)
+        if self._settings.tracing:
+            from furniture_events import _tracing  # noqa: PLC0415 - it needs an extra
+
+            self._pool = _tracing.TracedPool(self._pool, self._settings.url)
 
     def _exchange(self, send: Send) -> Outcome:
         return self._pool.exchange(send)

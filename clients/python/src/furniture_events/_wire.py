@@ -5,10 +5,11 @@ it out and sends a ``Resumption`` back. At the end the generator returns the cal
 its error.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias, TypeVar
 
+from furniture_events._encoding import EncodedEvent
 from furniture_events.errors import FurnitureEventsError
 
 __all__ = ["Answer", "Operation", "Outcome", "Request", "Resumption", "Send", "Wait"]
@@ -18,12 +19,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request. ``target`` is the path below the base URL, with its query."""
+    """An HTTP request.
+
+    ``target`` is the path below the base URL, with its query. ``events`` are those in the body.
+    """
 
     method: str
     target: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
+    events: Sequence[EncodedEvent] = field(default=(), repr=False)
 
     @property
     def publishes(self) -> bool:

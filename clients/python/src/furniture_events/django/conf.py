@@ -17,6 +17,7 @@ from django.core.signals import setting_changed
 
 from furniture_events import ConfigurationError, Producer
 from furniture_events._contract import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MIN_SECRET_BYTES
+from furniture_events._settings import TRACING_PACKAGES, can_trace
 
 __all__ = [
     "REVOKE_ON",
@@ -81,6 +82,8 @@ class Config:
     """The longest Retry-After that the relay waits for, from the broker or from a proxy."""
     lease_seconds: float = 10.0
     """How long a silent relay stays active (not on PostgreSQL)."""
+    tracing: bool = False
+    """Make spans of the saves and of the relay's requests, with OpenTelemetry."""
     wake: Literal["socket", "listen", "poll"] = "socket"
     wake_socket: str | None = None
     """The absolute path of the Unix socket that wakes the relay, at most 103 bytes.
@@ -111,7 +114,9 @@ class Config:
         """Make a producer for this broker, with options of ``Producer``."""
         ca = self.ca
         context = create_default_context(cafile=ca) if isinstance(ca, str) else ca and ca()
-        return Producer(self.url, key=self.key, ssl_context=context, **options)
+        return Producer(
+            self.url, key=self.key, ssl_context=context, tracing=self.tracing, **options
+        )
 
 
 def per_setting(make: Callable[[], Made]) -> Callable[[], Made]:
@@ -275,6 +280,12 @@ def _certificates_or_none(value: object) -> str:
     return "" if is_valid else "a file's path, a function that returns an SSLContext, or None"
 
 
+def _tracing(value: object) -> str:
+    if value is True and not can_trace():
+        return f"False, or more packages are needed: {TRACING_PACKAGES}"
+    return "" if isinstance(value, bool) else "True or False"
+
+
 def _models(value: object) -> str:
     is_valid = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
     return "" if is_valid else 'a dict from "app.Model" to a mapping'
@@ -295,6 +306,7 @@ _CHECKS: dict[str, Callable[[object], str]] = {
     "MODELS": _models,
     "RELATED": _related,
     "CA": _certificates_or_none,
+    "TRACING": _tracing,
     "MODE": _one_of("outbox", "direct"),
     "WAKE": _one_of("socket", "listen", "poll"),
     "WAKE_SOCKET": _socket_path_or_none,

@@ -23,6 +23,13 @@ class OutboxEvent(models.Model):
         blank=True, default="", help_text="Why the broker refuses it; empty while it is waiting."
     )
 
+    traceparent = models.CharField(  # noqa: DJ001 - NULL costs no space
+        max_length=55,
+        null=True,
+        editable=False,
+        help_text="The trace in which it was made; NULL without tracing.",
+    )
+
     class Meta:
         verbose_name = "outbox event"
         ordering: ClassVar = ["id"]

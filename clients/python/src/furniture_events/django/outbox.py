@@ -1,8 +1,9 @@
 """The outbox's tables: append rows, read the oldest, delete or refuse them. It sends nothing."""
 
 import logging
+import re
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -27,6 +28,7 @@ __all__ = [
     "check_migrated",
     "delete",
     "exists",
+    "forget_trace",
     "log_refused",
     "oldest",
     "oldest_revocations",
@@ -43,10 +45,13 @@ _MODELS = (OutboxEvent, OutboxRevocation)
 
 Row = OutboxEvent | OutboxRevocation
 
-_LAST_MIGRATION = "0002_revocations"
+_LAST_MIGRATION = "0003_traceparent"
 
-_UNDEFINED_TABLE = {"42P01", 1146}
-"""The error's codes on PostgreSQL and MySQL, whose messages depend on the server's language."""
+_UNDEFINED = {"42P01", "42703", 1146, 1054}
+"""The codes of a missing table and of a missing column on PostgreSQL and MySQL, whose messages
+depend on the server's language."""
+
+_UNDEFINED_ON_SQLITE = re.compile("no such table|no such column|.* has no column named")
 
 _migrating: set[str] = set()
 """The databases that ``migrate`` migrates now, until the outbox was seen there."""
@@ -56,9 +61,14 @@ _STATEMENT_ROWS = 500
 
 
 def exists(using: str) -> bool:
-    """Tell whether the database ``using`` is migrated, so that it has an outbox."""
-    names = connections[using].introspection.table_names()
-    return all(model._meta.db_table in names for model in _MODELS)
+    """Tell whether the database ``using`` is migrated, and has the outbox of this version."""
+    introspection = connections[using].introspection
+    names = introspection.table_names()
+    if not all(model._meta.db_table in names for model in _MODELS):
+        return False
+    with connections[using].cursor() as cursor:
+        found = introspection.get_table_description(cursor, OutboxEvent._meta.db_table)
+    return {it.column for it in OutboxEvent._meta.local_fields} <= {it.name for it in found}
 
 
 def watch_migrations(app: AppConfig) -> None:
@@ -96,16 +106,16 @@ def _explaining_missing_tables(using: str) -> Iterator[None]:
     except DatabaseError as error:
         cause = error.__cause__
         codes = {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]}
-        if codes & _UNDEFINED_TABLE or str(error).startswith("no such table"):
+        if codes & _UNDEFINED or _UNDEFINED_ON_SQLITE.match(str(error)):
             raise ImproperlyConfigured(_missing(using)) from error
         raise
 
 
 def _missing(using: str) -> str:
     return (
-        f"There is no outbox on the database {using!r} yet: run manage.py migrate. If a migration "
-        f"saves rows of mapped models, add {(OutboxEvent._meta.app_label, _LAST_MIGRATION)} to its "
-        "dependencies."
+        f"There is no outbox on the database {using!r} yet, or only an earlier version of it: run "
+        "manage.py migrate. If a migration saves rows of mapped models, add "
+        f"{(OutboxEvent._meta.app_label, _LAST_MIGRATION)} to its dependencies."
     )
 
 
@@ -115,11 +125,20 @@ def append(events: Sequence[ChangeEvent], using: str) -> None:
     The ids of the rows give the order. A transaction holds the lock of a piece when it appends an
     event of that piece, so the order of a piece's events is the order of the commits.
     """
-    with _explaining_missing_tables(using):
+    with _explaining_missing_tables(using), _creating(events) as traceparent:
         OutboxEvent.objects.using(using).bulk_create(
-            [_row(event) for event in events], batch_size=_STATEMENT_ROWS
+            [_row(event, traceparent) for event in events], batch_size=_STATEMENT_ROWS
         )
     wake_relay(using)
+
+
+def _creating(events: Sequence[ChangeEvent]) -> AbstractContextManager[str | None]:
+    """Make a span of a block, if tracing is on. The block gets the ``traceparent`` of its rows."""
+    if not config().tracing:
+        return nullcontext()
+    from furniture_events._tracing import creating  # noqa: PLC0415 - it needs an extra
+
+    return creating([event.encoded for event in events])
 
 
 def append_refused(type: str, furniture_id: str, error: Exception, using: str) -> None:
@@ -150,9 +169,12 @@ def _printable(text: str) -> str:
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
-def _row(event: ChangeEvent) -> OutboxEvent:
+def _row(event: ChangeEvent, traceparent: str | None = None) -> OutboxEvent:
     return OutboxEvent(
-        type=event.type, furniture_id=event.furniture_id, event=event.encoded.body.decode()
+        type=event.type,
+        furniture_id=event.furniture_id,
+        event=event.encoded.body.decode(),
+        traceparent=traceparent,
     )
 
 
@@ -205,6 +227,11 @@ def _delete_by_join(model: type[Row], keys: Sequence[int], using: str) -> None:
     join = f"({chosen}) AS chosen STRAIGHT_JOIN {table} ON {table}.id = chosen.id"
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE {table} FROM {join}", keys)
+
+
+def forget_trace(row: OutboxEvent, using: str) -> None:
+    """Let an event wait without its trace, with which it is too large for the broker."""
+    OutboxEvent.objects.using(using).filter(pk=row.pk).update(traceparent=None)
 
 
 def refuse(row: Row, error: str, using: str) -> None:

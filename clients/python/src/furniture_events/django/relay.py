@@ -192,10 +192,8 @@ class Relay:
         return None
 
     def _send(self, rows: Sequence[OutboxEvent]) -> bool:
-        """Publish rows. Return False if only smaller requests can tell which row is at fault."""
-        # A text that this app has not written is checked and encoded like any mapping.
-        events = [EncodedEvent.from_text(row.event) or _decoded(row.event) for row in rows]
-        results = self._producer.publish_many(events)
+        """Publish rows. Return False if rows must be sent again before later ones."""
+        results = self._producer.publish_many([self._encoded(row) for row in rows])
         published, refused, undecided, failure = [], [], [], None
         for row, result in zip(rows, results, strict=True):
             if isinstance(result, Published):
@@ -211,9 +209,7 @@ class Relay:
             refused += [(row, InvalidJson("the stored event is no JSON")) for row in broken]
         outbox.delete(published, self.database)
         self.drained += len(published)
-        for row, error in refused:
-            outbox.log_refused(row, error)
-            outbox.refuse(row, str(error), self.database)
+        waiting = [row for row, error in refused if not self._refuse(row, error)]
         if failure is not None:
             raise failure
         if undecided:
@@ -221,7 +217,28 @@ class Relay:
             _logger.warning(
                 "batch_refused reason=%r next_batch_events=%d", str(undecided[0]), self._max_events
             )
-        return not undecided
+        return not undecided and not waiting
+
+    def _encoded(self, row: OutboxEvent) -> Any:
+        """Return the event of a row, as the producer takes it.
+
+        A text that this app has not written is checked and encoded like any mapping.
+        """
+        event = EncodedEvent.from_text(row.event) or _decoded(row.event)
+        if self._config.tracing and row.traceparent and isinstance(event, EncodedEvent):
+            from furniture_events._tracing import TracedEvent  # noqa: PLC0415 - it needs an extra
+
+            return TracedEvent.of(event, row.traceparent)
+        return event
+
+    def _refuse(self, row: OutboxEvent, error: FurnitureEventsError) -> bool:
+        """Set a row aside. Return False for one that is too large, but waits without its trace."""
+        if row.traceparent is not None and isinstance(error, (TooLarge, UnexpectedAnswer)):
+            outbox.forget_trace(row, self.database)
+            return False
+        outbox.log_refused(row, error)
+        outbox.refuse(row, str(error), self.database)
+        return True
 
     def _had_own_request(self, row: OutboxEvent) -> bool:
         """Tell whether the event is larger than a batch, and so was sent alone."""

@@ -89,6 +89,12 @@ class Command(BaseCommand):
             raise CommandError("--max-age and --max-waiting belong to --status")
         if (once or status) and metrics is not None:
             raise CommandError("--metrics belongs to a relay that keeps running")
+        if self._is_own_process and config().tracing:
+            from furniture_events._tracing import (  # noqa: PLC0415 - it needs an extra
+                set_service,
+            )
+
+            set_service("furniture-events-relay")
         try:
             with _logging_to(self.stderr, verbosity):
                 if status:
