@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -194,9 +195,13 @@ def test_a_receiver_that_is_down_holds_up_no_stop(
     for name, value in {**SENDER, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     server = Server(tmp_path, tracing=True)
     line = server.wait_for_log("tracing", service_name="shop")
     assert line["receiver"] == endpoint.partition("@")[2]
+    asyncio.run(post(server, GOOD, key=None))
+    failure = server.wait_for_log("tracing_failed", receiver=line["receiver"])
+    assert "Connection refused" in failure["reason"]
     began = time.monotonic()
     assert server.stop() == 0
     assert time.monotonic() - began < TIMEOUT
