@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
-from furniture_events.django import publish, revoke
+from furniture_events.django import outbox, publish, revoke
 from furniture_events.django.models import OutboxEvent, OutboxRevocation
 from furniture_events.django.outbox import _LAST_MIGRATION
 
@@ -189,3 +189,18 @@ def test_an_outbox_of_an_earlier_version_is_named(autor: User, earlier_outbox: N
     assert not Mueble.objects.exists()
     with pytest.raises(CommandError, match="there is no outbox on"):
         call_command("relay_furniture_events", "--once")
+
+
+@smoke
+def test_a_site_of_the_version_before_tracing_writes_into_the_new_outbox(db: None) -> None:
+    """During an upgrade it still runs after the migration. It does not know the new column."""
+    table = OutboxEvent._meta.db_table
+    row = ("furniture_created", "1", "{}", "2026-01-31 08:00:00", "")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} (type, furniture_id, event, created_at, error) "
+            "VALUES (%s, %s, %s, %s, %s)",
+            row,
+        )
+    (found,) = outbox.oldest("default", 1, 1)
+    assert (found.furniture_id, found.traceparent) == ("1", None)

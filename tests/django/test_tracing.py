@@ -16,7 +16,7 @@ from tests.django.pieces import mueble
 from tests.django.relays import Relay, site_environment, wait_until_sent
 from tests.django.test_publishing import FURNITURE
 from tests.support.otlp import Receiver, receiver
-from tests.support.server import Server
+from tests.support.server import TIMEOUT, Server
 
 StartRelay = Callable[..., Relay]
 
@@ -95,7 +95,7 @@ def test_one_trace_goes_from_the_request_to_the_write(
     wait_until_sent()
     assert relay.stop() == 0
     created = spans.one("create catalog")
-    (served,) = (it for it in spans.all() if it.id == created.parent)
+    served = spans.parent(created)
     published = spans.one("publish catalog")
     answered = spans.one("POST /api/events/batch")
     appended = spans.one("append catalog")
@@ -135,9 +135,24 @@ def test_a_batch_of_two_traces_is_found_from_both(
         spans.one("deliver catalog", messaging__message__id=it.attributes["messaging.message.id"])
         for it in (first, second)
     )
-    (appended,) = (it for it in spans.all() if it.id == one.parent)
+    appended = spans.parent(one)
     assert (one.trace, two.trace) == (first.trace, second.trace)
     assert (two.parent, two.links) == (second.id, [appended.key])
+
+
+@on_sqlite
+def test_in_direct_mode_the_request_publishes(autor: User, broker: Server, spans: Receiver) -> None:
+    """There is no outbox, and no link."""
+    request("Banco", URL=broker.url, MODE="direct", DIRECT_TIMEOUT=TIMEOUT)
+    published = spans.where(
+        lambda it: (it.name, it.service) == ("publish catalog", "shop"), "the publish"
+    )
+    served = spans.parent(published)
+    assert (served.service, served.kind, published.links) == ("shop", "SERVER", [])
+    delivered = spans.one(
+        "deliver catalog", messaging__message__id=published.attributes["messaging.message.id"]
+    )
+    assert delivered.trace == served.trace
 
 
 @on_sqlite

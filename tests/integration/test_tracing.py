@@ -13,6 +13,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+from furniture_events import AsyncProducer, Producer
+from furniture_events._tracing import _own_provider
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
 from tests.conftest import load_vectors
 from tests.support.otlp import SENDER, Receiver, Span, receiver
@@ -66,9 +69,8 @@ async def post(
 def chain(spans: Receiver, id: str) -> tuple[Span, Span, Span]:
     """Return the spans of an event that was published alone: request, append and delivery."""
     delivered = spans.one("deliver catalog", messaging__message__id=id)
-    (appended,) = (it for it in spans.wait_for_trace("append catalog", delivered.trace))
-    (first,) = (it for it in spans.all() if it.id == appended.parent)
-    return first, appended, delivered
+    appended = spans.parent(delivered)
+    return spans.parent(appended), appended, delivered
 
 
 async def test_a_request_continues_the_trace_of_its_producer(
@@ -103,7 +105,7 @@ async def test_each_event_of_a_batch_has_its_last_span_in_its_own_trace(
     same, other, last = (
         spans.one("deliver catalog", messaging__message__id=id) for id in ("same", "other", "bad")
     )
-    (appended,) = (it for it in spans.all() if it.id == same.parent)
+    appended = spans.parent(same)
     assert appended.name == "append catalog"
     assert appended.attributes["messaging.batch.message_count"] == 3
     assert (same.trace, same.links) == (TRACE, [(TRACE, "1" * 16)])
@@ -182,9 +184,37 @@ async def test_a_duplicate_is_appended_once_and_delivered_once(
     assert await post(server, event) == 201
     chain(spans, "again")
     assert await post(server, event, traceparent=f"00-{'4' * 32}-{SPAN}-01") == 200
-    (appended,) = spans.wait_for_trace("append catalog", "4" * 32)
+    appended = spans.where(
+        lambda it: (it.name, it.trace) == ("append catalog", "4" * 32), "the second append"
+    )
     assert appended.attributes["furniture_events.appended"] == 0
     assert len(spans.find("deliver catalog", messaging__message__id="again")) == 1
+
+
+async def test_a_producer_continues_the_trace_of_its_caller(
+    server: Server, spans: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The synchronous one and the asynchronous one. Reads have no span."""
+    for name, value in spans.variables.items():
+        monkeypatch.setenv(name, value)
+    caller = NonRecordingSpan(SpanContext(int("8" * 32, 16), int(SPAN, 16), False, TraceFlags(1)))
+    with use_span(caller):
+        async with AsyncProducer(server.url, key=KEY, tracing=True) as producer:
+            await producer.publish(GOOD | {"id": "asynchronous"})
+            await producer.position()
+        with Producer(server.url, key=KEY, tracing=True) as blocking:
+            await asyncio.to_thread(blocking.publish, GOOD | {"id": "synchronous"})
+    for id in ("asynchronous", "synchronous"):
+        request, _, _ = chain(spans, id)
+        published = spans.one(
+            "publish catalog", messaging__message__id=id, server__port=server.port
+        )
+        assert (published.trace, published.parent) == ("8" * 32, SPAN)
+        assert (published.kind, published.service) == ("PRODUCER", "furniture-events-producer")
+        assert published.attributes["http.response.status_code"] == 201
+        assert (request.parent, request.trace) == (published.id, published.trace)
+    _own_provider().shutdown()
+    _own_provider.cache_clear()
 
 
 def test_a_receiver_that_is_down_holds_up_no_stop(
@@ -195,7 +225,7 @@ def test_a_receiver_that_is_down_holds_up_no_stop(
     for name, value in {**SENDER, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3")  # there is a second attempt
     server = Server(tmp_path, tracing=True)
     line = server.wait_for_log("tracing", service_name="shop")
     assert line["receiver"] == endpoint.partition("@")[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -63,12 +63,14 @@ class Receiver:
         """Return the received spans."""
         return list(self._spans)
 
-    def wait_for_trace(self, name: str, trace: str) -> list[Span]:
-        """Wait until a trace has a span with a name; return its spans with it."""
-        found: list[Span] = wait_until(
-            lambda: [it for it in self.find(name) if it.trace == trace], f"{name} in {trace}"
-        )
+    def where(self, condition: Callable[[Span], bool], what: str) -> Span:
+        """Wait for a span of which a condition is true; return it."""
+        (found,) = wait_until(lambda: list(filter(condition, self.all())), what)
         return found
+
+    def parent(self, span: Span) -> Span:
+        """Wait for the parent of a span, which ends later; return it."""
+        return self.where(lambda it: it.id == span.parent, f"the parent of {span.name}")
 
     def find(self, name: str, **attributes: object) -> list[Span]:
         """Return the received spans with a name and attributes; a dot is written as ``__``."""

@@ -6,6 +6,7 @@ ids, counts and names of errors, but no furniture and no key.
 """
 
 import atexit
+import logging
 import os
 import re
 import threading
@@ -28,7 +29,6 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from furniture_events._encoding import EncodedEvent
 from furniture_events._http import AsyncPool, Pool
 from furniture_events._wire import Answer, Outcome, Send
-from furniture_events.errors import ConfigurationError
 
 __all__ = ["TracedAsyncPool", "TracedEvent", "TracedPool", "creating", "set_service"]
 
@@ -37,6 +37,7 @@ _CLOSE_SECONDS = 3.0
 _MESSAGING = {"messaging.system": "furniture_events", "messaging.destination.name": "catalog"}
 _TRACEPARENT = re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
+_logger = logging.getLogger("furniture_events")
 _propagator = TraceContextTextMapPropagator()
 _service = "furniture-events-producer"
 
@@ -213,15 +214,15 @@ def _tracer() -> trace.Tracer:
 
 
 @cache
-def _own_provider() -> TracerProvider:
+def _own_provider() -> trace.TracerProvider:
     """Make the provider of this process, as the variables ``OTEL_*`` say.
 
-    Raises:
-        ConfigurationError: they name another protocol.
+    If they name another protocol, it makes no spans: tracing must never stop a save.
     """
     for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
         if os.environ.get(name, _PROTOCOL) != _PROTOCOL:
-            raise ConfigurationError(f"{name}: furniture_events sends with {_PROTOCOL} only")
+            _logger.warning("tracing_off variable=%s must_be=%s", name, _PROTOCOL)
+            return trace.NoOpTracerProvider()
     resource = Resource.create()
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: _service}))
