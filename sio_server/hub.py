@@ -26,27 +26,23 @@ from sio_server.contract.errors import (
 )
 from sio_server.contract.events import (
     Event,
-    Offset,
     Receipt,
-    Record,
     format_timestamp,
     now_timestamp,
 )
 from sio_server.contract.revocations import Revocation
-from sio_server.delivery.catchup import PAGE_EVENTS
 from sio_server.delivery.connections import DRAIN_PAUSE_SECONDS, Connection, Connections
 from sio_server.delivery.fanout import Fanout
-from sio_server.delivery.recent import MAX_RECENT_EVENTS
 from sio_server.delivery.revocations import RevocationFollower
 from sio_server.delivery.sessions import ConsumerSessions
+from sio_server.delivery.tail import TailDelivery
 from sio_server.eventlog.contract import EventLog
 from sio_server.eventlog.session_contract import Superseded
 from sio_server.logs import connection_id, get_logger
 from sio_server.metrics import Metrics
-from sio_server.net.turns import Turn
 
 if TYPE_CHECKING:
-    from sio_server.tracing import Appending, Delivering, Publishing, Tracing
+    from sio_server.tracing import Appending, Publishing, Tracing
 
 log = get_logger("sio_server")
 
@@ -92,11 +88,11 @@ class Hub:
         self._event_log = event_log
         self._append: Appending = event_log.append
         self._publish_command: Publishing = self.publish
-        self._deliver_record: Delivering = self._deliver_one
+        self._tail = TailDelivery(event_log, fanout, metrics)
         if tracing is not None:
             self._append = tracing.append(self._append)
             self._publish_command = tracing.publish(self._publish_command)
-            self._deliver_record = tracing.deliver(self._deliver_record)
+            self._tail.deliver_one = tracing.deliver(self._tail.deliver_one)
         self._fanout = fanout
         self._sessions = sessions
         self._connections = connections
@@ -124,9 +120,9 @@ class Hub:
         superseded = self._event_log.sessions.superseded()
         self._event_log.on_break = self._fanout.jump_to
         with suppress(LogUnavailable):  # once the log is reached, its tail breaks and says where
-            await self._load_recent_events()
+            await self._tail.load_recent()
             await self._revocations.load()
-        self._tail_task = asyncio.create_task(self._deliver(tail))
+        self._tail_task = asyncio.create_task(self._tail.run(tail))
         self._superseded_task = asyncio.create_task(self._close_superseded(superseded))
         self._access_tasks = [
             asyncio.create_task(self._end_expired()),
@@ -151,57 +147,6 @@ class Hub:
     def is_draining(self) -> bool:
         """Whether the server stops. Once True, always True."""
         return self._drained_at is not None
-
-    async def _load_recent_events(self) -> None:
-        """Start at the log's end, and load the latest events for clients that reconnect."""
-        bounds = await self._event_log.bounds()
-        end = bounds.position
-        position = Offset(end.epoch, max(bounds.oldest.seq, end.seq - MAX_RECENT_EVENTS))
-        self._fanout.jump_to(position)
-        with suppress(LogUnavailable):
-            while position.seq < end.seq:
-                page = await self._event_log.read(
-                    position, None, min(PAGE_EVENTS, end.seq - position.seq)
-                )
-                if page.gap:
-                    break
-                for record in page.records:
-                    self._fanout.deliver(record)
-                position = page.position
-        if position != end:
-            self._fanout.jump_to(end)
-
-    async def _deliver(self, tail: AsyncIterator[list[Record]]) -> None:
-        fanout = self._fanout
-        async for records in tail:
-            fanout.expect(records[-1].offset)
-            turn = Turn()
-            for record in records:
-                self._deliver_record(record)
-                position = fanout.position
-                if turn.is_over(record.size):
-                    await asyncio.sleep(0)
-                    if fanout.position != position:  # the tail broke: the other records are dropped
-                        break
-                    turn.begin()
-            fanout.expect(fanout.position)
-
-    def _deliver_one(self, record: Record) -> int:
-        try:
-            recipients = self._fanout.deliver(record)
-        except Exception:  # one event's failure must not end all delivery
-            log.exception("delivery_failed", offset=str(record.offset))
-            return 0
-        if record.committed_at is not None:
-            self._metrics.commit_to_write.observe(time.monotonic() - record.committed_at)
-        log.info(
-            "delivered",
-            type=record.type,
-            id=record.id,
-            offset=str(record.offset),
-            to=recipients,
-        )
-        return recipients
 
     async def _close_superseded(self, superseded: AsyncIterator[list[Superseded]]) -> None:
         async for sessions in superseded:
@@ -249,9 +194,7 @@ class Hub:
         """
         principal.check_publish()
         self.check_open()
-        by = str(principal.identity)
-        for event in events:
-            log.info("received", type=event.type, id=event.id, by=by)
+        _log_received(events, str(principal.identity))
         self._publishes_in_flight += 1
         began = time.monotonic()
         try:
@@ -387,3 +330,12 @@ class Hub:
         closing_seconds = DRAIN_PAUSE_SECONDS * len(self._connections)
         self._drained_at = min(deadline, loop.time() + closing_seconds)
         await self._connections.close_all(deadline - loop.time())
+
+
+def _log_received(events: Sequence[Event], by: str) -> None:
+    """Write one line for all events of an append."""
+    if len(events) == 1:
+        log.info("received", type=events[0].type, id=events[0].id, by=by)
+    else:
+        first, last = events[0].id, events[-1].id
+        log.info("received", events=len(events), first=first, last=last, by=by)

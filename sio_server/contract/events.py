@@ -5,7 +5,6 @@ Pure: no I/O and no asyncio. The clock and the randomness are arguments, so that
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any, Final, NamedTuple
-from uuid import UUID
 
 from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -25,6 +23,7 @@ from sio_server.contract.errors import (
     InvalidOffset,
     UnknownType,
 )
+from sio_server.randomness import random_bytes
 
 EVENT_TYPES: Final = ("furniture_created", "furniture_updated", "furniture_deleted")
 
@@ -210,13 +209,14 @@ def _check_id(id: Any) -> None:
 
 
 def new_id(
-    clock: Callable[[], float] = time.time, random: Callable[[int], bytes] = os.urandom
+    clock: Callable[[], float] = time.time, random: Callable[[int], bytes] = random_bytes
 ) -> str:
     """Make a UUIDv7 (RFC 9562, 5.7): the Unix time in milliseconds, then 74 random bits."""
     milliseconds = int(clock() * 1000) & (1 << 48) - 1
     tail = int.from_bytes(random(10), "big")
     value = milliseconds << 80 | 0x7 << 76 | (tail >> 68) << 64 | 0b10 << 62 | tail & (1 << 62) - 1
-    return str(UUID(int=value))
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def format_timestamp(milliseconds: int) -> str:

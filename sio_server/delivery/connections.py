@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -23,6 +22,7 @@ from sio_server.eventlog.session_contract import Superseded
 from sio_server.logs import get_logger
 from sio_server.metrics import Metrics
 from sio_server.net.tasks import MAX_RUNNING_TASKS
+from sio_server.randomness import random_bytes
 
 log = get_logger("sio_server")
 
@@ -62,7 +62,7 @@ class Connection:
         self.cursor = cursor
         self.rate = rate
         self.session = session
-        self.id = secrets.token_hex(4)
+        self.id = random_bytes(4).hex()
 
     @property
     def is_over_rate(self) -> bool:

@@ -7,11 +7,12 @@ log's session store; nothing of sockets or protocols.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from sio_server.contract.errors import LogUnavailable
@@ -19,6 +20,11 @@ from sio_server.contract.events import Offset
 from sio_server.contract.rooms import ALL_ROOMS, RoomFilter
 from sio_server.delivery.resume import LastSeen, SessionPast
 from sio_server.eventlog.session_contract import SessionContent, SessionStore
+from sio_server.randomness import random_bytes
+
+
+def _new_name(size: int) -> str:
+    return base64.urlsafe_b64encode(random_bytes(size)).decode()
 
 
 @dataclass(slots=True)
@@ -43,8 +49,8 @@ class ConsumerSession:
     start: Offset
     rooms: dict[str, int]
     began_with_gap: bool = False
-    pid: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
-    owner: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    pid: str = field(default_factory=partial(_new_name, 24), repr=False)
+    owner: str = field(default_factory=partial(_new_name, 12))
     rooms_lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     unsettled_rooms: set[str] = field(default_factory=set)
     key: str = field(init=False)
@@ -98,7 +104,7 @@ class ConsumerSessions:
         Returns:
             None if the identity has no such session, or may not be in one of its rooms.
         """
-        owner = secrets.token_urlsafe(12)
+        owner = _new_name(12)
         content = await self._store.claim(_key(pid), owner, identity, allowed)
         return None if content is None else _decode(content, identity, pid, owner)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -26,6 +25,7 @@ from sio_server.logs import request_id
 from sio_server.net.handler import FrontHandler
 from sio_server.net.request import list_members
 from sio_server.net.websocket import asks_for_websocket
+from sio_server.randomness import random_bytes
 
 logger = logging.getLogger("sio_server")
 
@@ -158,7 +158,7 @@ def _name(request: web.Request) -> str:
     name = request.get(_REQUEST_ID)
     if name is None:
         given = request.headers.get("X-Request-ID", "")
-        name = request[_REQUEST_ID] = given if _WORD.fullmatch(given) else secrets.token_hex(8)
+        name = request[_REQUEST_ID] = given if _WORD.fullmatch(given) else random_bytes(8).hex()
     return name
 
 

@@ -26,6 +26,18 @@ async def test_an_event_is_followed_by_its_id(server: Server) -> None:
     assert "request" not in delivered, "the delivery is nobody's request"
 
 
+async def test_a_batch_has_one_line(server: Server) -> None:
+    """It names the first and the last event."""
+    events = [EVENT | {"id": f"of-a-batch-{number}"} for number in range(3)]
+    async with aiohttp.ClientSession(server.url) as http:
+        async with http.post("/api/events/batch", json={"events": events}) as answer:
+            results = (await answer.json())["results"]
+    received = server.wait_for_log("received", first="of-a-batch-0")
+    assert (received["events"], received["last"]) == (3, "of-a-batch-2")
+    delivered = server.wait_for_log("delivered", first=results[0]["offset"])
+    assert (delivered["events"], delivered["last"]) == (3, results[2]["offset"])
+
+
 async def test_a_connection_is_followed_by_its_id(server: Server) -> None:
     """From its opening to its end, with its commands."""
     async with plain(server.url) as client:

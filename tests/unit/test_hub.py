@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -21,11 +21,11 @@ from sio_server.contract.errors import (
     ShuttingDown,
     UnknownRoom,
 )
-from sio_server.contract.events import Event, Offset, Record
+from sio_server.contract.events import Event, Offset
 from sio_server.delivery.connections import Connection, Ends
 from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import CaughtUp
-from sio_server.delivery.resume import ResumeRequest, Start
+from sio_server.delivery.resume import Start
 from sio_server.delivery.sessions import ConsumerSession
 from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Retention
 from sio_server.eventlog.memory.log import MemoryLog
@@ -254,46 +254,3 @@ async def test_a_log_that_cannot_be_reached_yet_does_not_stop_the_start() -> Non
     assert hub._fanout.position == Offset("epoch", 5)
     await hub.stop()
     await hub.stop()
-
-
-def records(first: int, last: int, epoch: str = "e") -> list[Record]:
-    """Return records of the log, from one seq to another."""
-    return [
-        Record(Offset(epoch, seq), "furniture_created", ("catalog",), "{}")
-        for seq in range(first, last + 1)
-    ]
-
-
-async def tail_of(*batches: list[Record]) -> AsyncIterator[list[Record]]:
-    """Yield batches as a log's tail does."""
-    for batch in batches:
-        yield batch
-
-
-async def test_a_large_batch_is_delivered_in_turns(hub: Hub) -> None:
-    """The other tasks have their turns in between. A consumer that comes then misses nothing."""
-    hub._fanout.jump_to(Offset("e", 0))
-    delivering = asyncio.ensure_future(hub._deliver(tail_of(records(1, 100))))
-    await asyncio.sleep(0)
-    assert 0 < hub._fanout.position.seq < 100
-    await hub._fanout.prepare(ResumeRequest())
-    assert hub._fanout.position.seq == 100
-    await delivering
-
-
-async def test_records_that_were_delivered_before_do_not_end_a_batch(hub: Hub) -> None:
-    """The start of the server may have read them from the log."""
-    hub._fanout.jump_to(Offset("e", 60))
-    await hub._deliver(tail_of(records(1, 100)))
-    assert hub._fanout.position == Offset("e", 100)
-
-
-async def test_a_tail_that_breaks_within_a_batch_drops_its_rest(hub: Hub) -> None:
-    """The head does not go back to an earlier epoch."""
-    hub._fanout.jump_to(Offset("e", 0))
-    delivering = asyncio.ensure_future(hub._deliver(tail_of(records(1, 100), records(6, 9, "f"))))
-    await asyncio.sleep(0)
-    hub._fanout.jump_to(Offset("f", 5))
-    await delivering
-    assert hub._fanout.position == Offset("f", 9)
-    await hub._fanout.prepare(ResumeRequest())  # it waits for nothing

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import inspect
 import logging
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -38,6 +37,7 @@ from sio_server.net.response import (
     bad_request,
 )
 from sio_server.net.websocket import VERSION, BadHandshake, UnknownVersion, WebSocket
+from sio_server.randomness import random_bytes
 
 logger = logging.getLogger("sio_server.engine")
 logger.setLevel(logging.WARNING)  # at INFO, python-engineio logs packets unescaped
@@ -337,7 +337,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
 
     def generate_id(self) -> str:
         """Return a new id of 120 random bits, so that nobody can guess it."""
-        return base64.urlsafe_b64encode(os.urandom(15)).decode()
+        return base64.urlsafe_b64encode(random_bytes(15)).decode()
 
     def session_pong(self, session: EngineSession) -> bool:
         """Note that the client has answered a ping; return False if there was none to answer."""
