@@ -40,7 +40,7 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 	@exec $(BIN)/python examples/demo.py
 
 # Three processes on two cores: most tests wait for other processes. With four, some wait too long.
-test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx caddy redis postgres mariadb prometheus $(if $(ARGS),,next-django) ## run all tests, those of the Django app also with the newest Django; their requirements are installed first (ARGS: for pytest)
+test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser firefox nginx caddy redis postgres mariadb prometheus $(if $(ARGS),,next-django) ## run all tests, those of the Django app also with the newest Django; their requirements are installed first (ARGS: for pytest)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 next-django: postgres mariadb ## test the Django app with the newest Django (NEXT_PYTHON: a Python, 3.12 or newer)
@@ -200,6 +200,7 @@ $(1):
 endef
 
 $(eval $(call install,browser,Chromium,chromium,{ command -v chromium || command -v google-chrome; }))
+$(eval $(call install,firefox,Firefox,firefox-esr,{ command -v firefox-esr || command -v firefox; }))
 $(eval $(call install,nginx,nginx,nginx,{ command -v nginx || test -x /usr/sbin/nginx; }))
 $(eval $(call install,prometheus,Prometheus,prometheus,{ command -v prometheus && command -v promtool; }))
 $(eval $(call install,caddy,Caddy,caddy,command -v caddy))
