@@ -19,7 +19,7 @@ NEXT_PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 \
 # examples work. A value in the environment or in .env takes precedence.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django dist docs docs-site clean browser-client screenshots
+.PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django bench-page dist docs docs-site clean browser-client screenshots
 .DEFAULT_GOAL := run
 
 help: ## list these targets
@@ -100,6 +100,9 @@ bench: $(VENV)/tests benchmarks/peers/node_modules/.ready ## compare with other 
 
 bench-django: $(VENV)/tests postgres ## measure the cost of the Django app, its outbox and its relay
 	$(BIN)/python -m benchmarks.django $(ARGS)
+
+bench-page: $(VENV)/tests browser-client browser ## measure how smooth the live page stays with 50 events a second (ARGS=--help)
+	$(BIN)/python -m benchmarks.page $(ARGS)
 
 screenshots: $(VENV)/tests browser-client browser ## take the pictures of the live page and of the demo for the README
 	$(BIN)/python -m tests.support.screenshots
