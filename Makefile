@@ -19,7 +19,7 @@ NEXT_PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 \
 # examples work. A value in the environment or in .env takes precedence.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
 
-.PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django dist docs docs-site clean browser-client screenshots
+.PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django bench-page dist docs docs-site clean browser-client screenshots
 .DEFAULT_GOAL := run
 
 help: ## list these targets
@@ -40,7 +40,7 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 	@exec $(BIN)/python examples/demo.py
 
 # Three processes on two cores: most tests wait for other processes. With four, some wait too long.
-test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser nginx caddy redis postgres mariadb prometheus $(if $(ARGS),,next-django) ## run all tests, those of the Django app also with the newest Django; their requirements are installed first (ARGS: for pytest)
+test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser firefox nginx caddy redis postgres mariadb prometheus $(if $(ARGS),,next-django) ## run all tests, those of the Django app also with the newest Django; their requirements are installed first (ARGS: for pytest)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 next-django: postgres mariadb ## test the Django app with the newest Django (NEXT_PYTHON: a Python, 3.12 or newer)
@@ -100,6 +100,9 @@ bench: $(VENV)/tests benchmarks/peers/node_modules/.ready ## compare with other 
 
 bench-django: $(VENV)/tests postgres ## measure the cost of the Django app, its outbox and its relay
 	$(BIN)/python -m benchmarks.django $(ARGS)
+
+bench-page: $(VENV)/tests browser-client browser ## measure how smooth the live page stays with 50 events a second (ARGS=--help)
+	$(BIN)/python -m benchmarks.page $(ARGS)
 
 screenshots: $(VENV)/tests browser-client browser ## take the pictures of the live page and of the demo for the README
 	$(BIN)/python -m tests.support.screenshots
@@ -200,6 +203,7 @@ $(1):
 endef
 
 $(eval $(call install,browser,Chromium,chromium,{ command -v chromium || command -v google-chrome; }))
+$(eval $(call install,firefox,Firefox,firefox-esr,{ command -v firefox-esr || command -v firefox; }))
 $(eval $(call install,nginx,nginx,nginx,{ command -v nginx || test -x /usr/sbin/nginx; }))
 $(eval $(call install,prometheus,Prometheus,prometheus,{ command -v prometheus && command -v promtool; }))
 $(eval $(call install,caddy,Caddy,caddy,command -v caddy))

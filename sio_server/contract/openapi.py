@@ -54,6 +54,7 @@ def openapi(version: str) -> dict[str, Any]:
         "paths": {
             "/api/events": {"post": _publish(), "get": _read()},
             "/api/events/batch": {"post": _publish_batch()},
+            "/api/furniture": {"get": _read_furniture()},
             "/api/stream": {"get": _stream()},
             "/api/revocations": {"post": _revoke()},
             "/api/me": {
@@ -133,24 +134,38 @@ def _publish_batch() -> Schema:
 
 
 def _read() -> Schema:
-    limit = {
-        "name": "limit",
-        "in": "query",
-        "description": "The most events of the page. With 0, only the end of the log is told.",
-        "schema": {
-            "type": "integer",
-            "minimum": 0,
-            "maximum": MAX_PAGE_EVENTS,
-            "default": DEFAULT_PAGE_EVENTS,
-        },
-    }
+    until = "Instead of `since`: the page has the last events up to this offset, this one included."
     return _operation(
         "consume",
         "readEvents",
         "Read the log.",
         {"200": _json("HistoryPage", "A page of the log.")},
         _READS,
-        parameters=[_since("Without it, from the oldest event that is kept."), _rooms(), limit],
+        parameters=[
+            _since("Without it, from the oldest event that is kept."),
+            _offset("until", until),
+            _rooms(),
+            _limit(
+                "The most events of the page. With 0, only the end of the log is told.",
+                DEFAULT_PAGE_EVENTS,
+            ),
+        ],
+    )
+
+
+def _read_furniture() -> Schema:
+    before = "The `next` of the page before. Without it, from the latest changed piece."
+    return _operation(
+        "consume",
+        "readFurniture",
+        "Read the pieces as they are now.",
+        {"200": _json("FurniturePage", "Some pieces.")},
+        _READS,
+        parameters=[
+            _offset("before", before),
+            _rooms(),
+            _limit("The most pieces of the page.", MAX_PAGE_EVENTS),
+        ],
     )
 
 
@@ -253,12 +268,16 @@ def _failure(status: int) -> Schema:
 
 
 def _since(otherwise: str) -> Schema:
-    return {
-        "name": "since",
-        "in": "query",
-        "description": f"The offset after which the events begin. {otherwise}",
-        "schema": ref("Offset"),
-    }
+    return _offset("since", f"The offset after which the events begin. {otherwise}")
+
+
+def _offset(name: str, description: str) -> Schema:
+    return {"name": name, "in": "query", "description": description, "schema": ref("Offset")}
+
+
+def _limit(description: str, default: int) -> Schema:
+    schema = {"type": "integer", "minimum": 0, "maximum": MAX_PAGE_EVENTS, "default": default}
+    return {"name": "limit", "in": "query", "description": description, "schema": schema}
 
 
 def _rooms() -> Schema:

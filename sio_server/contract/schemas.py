@@ -189,13 +189,18 @@ def schemas() -> dict[str, Schema]:
             "A part of the log.",
             {
                 "events": {"type": "array", "items": ref("EventWithOffset")},
-                "position": {**ref("Offset"), "description": "The next `since`."},
+                "position": {**ref("Offset"), "description": "The next `since`, or `until`."},
                 "oldest": {
                     **ref("Offset"),
                     "description": "The smallest `since` without a gap.",
                 },
                 "gap": _boolean("Events before this page may have been missed."),
                 "more": _boolean("The log has further events for the next page."),
+                "remaining": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "description": "How many events of all rooms are left for the next pages.",
+                },
             },
             {
                 "events": [{**delivered, "offset": str(OFFSET)}],
@@ -203,7 +208,23 @@ def schemas() -> dict[str, Schema]:
                 "oldest": str(Offset(OFFSET.epoch, 0)),
                 "gap": False,
                 "more": False,
+                "remaining": 0,
             },
+        ),
+        "FurniturePage": _object(
+            "Pieces as they are now, the latest changed one first.",
+            {
+                "items": {"type": "array", "items": ref("Furniture")},
+                "since": {
+                    **ref("Offset"),
+                    "description": "A position that the items are not older than: follow it.",
+                },
+                "next": {
+                    **_nullable("Offset"),
+                    "description": "The next `before`; null after the last piece.",
+                },
+            },
+            {"items": [FURNITURE], "since": str(OFFSET), "next": None},
         ),
         "Revocation": _object(
             "The end of a user's tokens.",

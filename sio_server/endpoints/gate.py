@@ -282,13 +282,13 @@ def check_query(query: MultiMapping[str], *known: str) -> None:
             raise InvalidMessage(f"the query has the parameter {name!r} twice")
 
 
-def since_in(query: MultiMapping[str]) -> Offset | None:
-    """Return the offset that a query names with ``since``.
+def offset_in(query: MultiMapping[str], name: str) -> Offset | None:
+    """Return the offset that a query has under a name, such as ``since``.
 
     Raises:
         InvalidOffset: the text is not an offset.
     """
-    return Offset.parse(query["since"]) if "since" in query else None
+    return Offset.parse(query[name]) if name in query else None
 
 
 def bearer(request: AnyRequest) -> str | None:

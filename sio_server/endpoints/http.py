@@ -1,9 +1,9 @@
-"""The HTTP API: publish one event or a batch, read the log."""
+"""The HTTP API: publish one event or a batch, read the log and the pieces."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from multidict import MultiMapping
@@ -18,12 +18,12 @@ from sio_server.contract.errors import (
     TooLarge,
     TooManyEvents,
 )
-from sio_server.contract.events import Event, Offset, Receipt, parse_event
-from sio_server.contract.rooms import RoomFilter
+from sio_server.contract.events import Event, Receipt, parse_event
 from sio_server.contract.schemas import DEFAULT_PAGE_EVENTS, MAX_BATCH_EVENTS, MAX_PAGE_EVENTS
+from sio_server.delivery.history import read_back, read_forward, read_furniture
 from sio_server.delivery.resume import gap_cause
 from sio_server.endpoints.bodies import read_json_body, read_message
-from sio_server.endpoints.gate import Gate, check_query, since_in
+from sio_server.endpoints.gate import Gate, check_query, offset_in
 from sio_server.endpoints.responses import json_response, list_response
 from sio_server.eventlog.contract import EventLog
 from sio_server.hub import Hub
@@ -34,29 +34,9 @@ from sio_server.settings import Settings
 if TYPE_CHECKING:
     from sio_server.tracing import Responding, Tracing
 
-PAGE_BYTES = 262_144
-"""A page ends with the event by which its events have more bytes than this."""
-
-
-class HistoryPage(NamedTuple):
-    """The answer to a read of the log.
-
-    Attributes:
-        events: each event with its offset, as JSON.
-        position: where the next page starts: the last event's offset if there are more events for
-            it, otherwise the log's end.
-        gap: as in the log's ``Page``.
-        more: whether the log has further events of the same rooms.
-    """
-
-    events: list[bytes]
-    position: Offset
-    gap: bool = False
-    more: bool = False
-
 
 class HttpApi:
-    """The endpoints below ``/api/events``.
+    """The endpoints ``/api/events``, ``/api/events/batch`` and ``/api/furniture``.
 
     Args:
         hub: appends events.
@@ -94,6 +74,7 @@ class HttpApi:
         app.router.add_post("/api/events", self.publish)
         app.router.add_get("/api/events", self.read, allow_head=False)
         app.router.add_post("/api/events/batch", self.publish_batch)
+        app.router.add_get("/api/furniture", self.read_furniture, allow_head=False)
 
     async def publish(self, request: web.Request) -> web.Response:
         """Append one event."""
@@ -171,53 +152,47 @@ class HttpApi:
         query = request.query
         principal, source = self._gate.visitor(request)
         principal.check_consume()
-        check_query(query, "room", "since", "limit")
-        rooms, since, limit = self._gate.rooms(query, principal), since_in(query), limit_in(query)
+        check_query(query, "room", "since", "until", "limit")
+        rooms, limit = self._gate.rooms(query, principal), limit_in(query, DEFAULT_PAGE_EVENTS)
+        since, until = offset_in(query, "since"), offset_in(query, "until")
+        if since is not None and until is not None:
+            raise InvalidMessage("the query has since and until; use one of them")
         if not principal.is_producer:
             self._gate.count(source)
-        page = await self._read(rooms, principal.rooms, since, limit)
-        bounds = await self._event_log.bounds()
+        log, sees = self._event_log, principal.rooms
+        page = await (
+            read_forward(log, rooms, sees, since, limit)
+            if until is None
+            else read_back(log, rooms, sees, until, limit)
+        )
+        bounds = await log.bounds()
         if page.gap and since is not None:
             self._metrics.gaps.labels(gap_cause(since, bounds)).inc()
+        end = bounds.oldest if until is not None and not page.gap else bounds.position
         rest = {
             "position": str(page.position),
             "oldest": str(bounds.oldest),
             "gap": page.gap,
             "more": page.more,
+            "remaining": abs(end.seq - page.position.seq),
         }
         return list_response("events", page.events, rest)
 
-    async def _read(
-        self, rooms: frozenset[str], sees: RoomFilter, since: Offset | None, limit: int
-    ) -> HistoryPage:
-        """Read one page, and one event beyond it, to know whether there are more.
-
-        Events of these rooms may be rare, so this may read the log up to its end. Each read of the
-        log examines a bounded number of events, and other tasks run between two reads.
-        """
-        read = self._event_log.read
-        events: list[bytes] = []
-        size = 0
-        page = await read(since, rooms, limit)
-        position = page.position
-        while True:
-            for record in page.records:
-                seen = sees.view(record)
-                if seen is None:
-                    continue
-                if len(events) == limit or size > PAGE_BYTES:
-                    return HistoryPage(events, position, more=True)
-                events.append(seen.json_with_offset.encode())
-                size += len(events[-1])
-                position = record.offset
-            if page.at_end:
-                return HistoryPage(events, page.position, page.gap)
-            is_full = len(events) == limit or size > PAGE_BYTES
-            page = await read(page.position, rooms, 1 if is_full else limit - len(events))
-            if page.gap:  # the retention has passed this read
-                if events:  # the next request says so
-                    return HistoryPage(events, position, more=True)
-                page = await read(since, rooms, limit)
+    async def read_furniture(self, request: web.Request) -> web.Response:
+        """Read the last states of the pieces."""
+        query = request.query
+        principal, source = self._gate.visitor(request)
+        principal.check_consume()
+        check_query(query, "room", "before", "limit")
+        rooms, limit = self._gate.rooms(query, principal), limit_in(query, MAX_PAGE_EVENTS)
+        before = offset_in(query, "before")
+        if not principal.is_producer:
+            self._gate.count(source)
+        log = self._event_log
+        since = (await log.bounds()).position  # before the pieces, so that no later event is missed
+        page = await read_furniture(log, rooms, principal.rooms, before, limit)
+        rest = {"since": str(since), "next": None if page.next is None else str(page.next)}
+        return list_response("items", page.items, rest)
 
 
 def idempotency_key(request: web.Request) -> str | None:
@@ -228,13 +203,13 @@ def idempotency_key(request: web.Request) -> str | None:
     return key
 
 
-def limit_in(query: MultiMapping[str]) -> int:
-    """Return the limit that a query names.
+def limit_in(query: MultiMapping[str], default: int) -> int:
+    """Return the limit that a query names, or the default.
 
     Raises:
         InvalidMessage: the limit is not a number, or too large.
     """
-    text = query.get("limit", str(DEFAULT_PAGE_EVENTS))
+    text = query.get("limit", str(default))
     is_number = text.isascii() and text.isdigit() and len(text) <= 6
     if not is_number or int(text) > MAX_PAGE_EVENTS:
         raise InvalidMessage(f"limit must be a number from 0 to {MAX_PAGE_EVENTS}")

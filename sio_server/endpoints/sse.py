@@ -15,7 +15,7 @@ from sio_server.delivery.connections import Connection, Connections, Ends
 from sio_server.delivery.cursor import Cursor
 from sio_server.delivery.fanout import CaughtUp, Fanout
 from sio_server.delivery.resume import ResumeRequest, Start, resume
-from sio_server.endpoints.gate import Gate, check_query, since_in
+from sio_server.endpoints.gate import Gate, check_query, offset_in
 from sio_server.net.connection import DETACHED, TcpConnection
 from sio_server.net.deadlines import Deadlines
 from sio_server.net.handler import detach_from_aiohttp
@@ -152,7 +152,7 @@ class SseApi:
         check_query(query, "room", "since", "token", "lastEventId")
         rooms = gate.rooms(query, principal)
         last_id = request.headers.get("Last-Event-ID") or query.get("lastEventId")
-        since = Offset.parse(last_id) if last_id else since_in(query)
+        since = Offset.parse(last_id) if last_id else offset_in(query, "since")
         past = ResumeRequest(since, has_rooms=bool(rooms))
         rate, leave = gate.enter(source)
         try:

@@ -32,7 +32,7 @@ from sio_server.endpoints.close_codes import (
     CloseCode,
     close_code,
 )
-from sio_server.endpoints.gate import Gate, check_query, since_in
+from sio_server.endpoints.gate import Gate, check_query, offset_in
 from sio_server.eventlog.contract import Bounds
 from sio_server.hub import Hub
 from sio_server.net.connection import DETACHED
@@ -271,7 +271,7 @@ class PlainWebSocket:
             principal.check_connect()
             check_query(query, "room", "since", "token")
             rooms = gate.rooms(query, principal)
-            past = ResumeRequest(since=since_in(query), has_rooms=bool(rooms))
+            past = ResumeRequest(since=offset_in(query, "since"), has_rooms=bool(rooms))
             if past.has_past:
                 rate.count()
             bounds = await self._fanout.prepare(past)

@@ -19,6 +19,8 @@ Every log keeps every sentence below, and one test suite checks every log agains
 * **Pieces.** The log knows the last states of a bounded number of pieces. Beyond it, it forgets the
   pieces whose last event is the oldest, soon after they exceed it. The next event of a forgotten
   piece does not go to the rooms of its former state.
+  ``pieces`` reads the last states, the latest changed piece first, also of pieces whose events are
+  beyond the retention. It does not know the states that an earlier version has stored.
 * **Retention.** The log removes events that are beyond the maximum number or older than the
   maximum age, soon after they exceed it. It removes the oldest events first, so that the
   remaining events are always the end of the order. Trimming delays no append noticeably.
@@ -96,6 +98,34 @@ class Page:
     position: Offset
     at_end: bool
     gap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The last known state of a piece of furniture.
+
+    Attributes:
+        offset: the piece's last event.
+        rooms: the rooms that the piece is in.
+        furniture: the piece as JSON.
+    """
+
+    offset: Offset
+    rooms: tuple[str, ...]
+    furniture: str
+
+
+@dataclass(frozen=True, slots=True)
+class PiecePage:
+    """The result of a read of pieces.
+
+    Attributes:
+        pieces: the pieces, the latest changed one first.
+        next: the offset before which the next read continues; None after the last piece.
+    """
+
+    pieces: list[Piece]
+    next: Offset | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +207,20 @@ class EventLog(ABC):
             limit: the maximum number of records. With 0, ``position`` is the log's end. A read may
                 return fewer records with ``at_end`` False if it examined many events or if the
                 events are large. Then the next read starts after ``position``.
+
+        Raises:
+            LogUnavailable: the log cannot be read now.
+        """
+
+    @abstractmethod
+    async def pieces(self, before: Offset | None, limit: int) -> PiecePage:
+        """Read the last states of pieces, the latest changed piece first.
+
+        Args:
+            before: read the pieces whose last event is before this offset; None reads all. Before
+                an offset of another epoch there are none.
+            limit: the maximum number of pieces, at least 1. A read may return fewer, or none, if it
+                examined many pieces or if they are large. ``next`` then says where to continue.
 
         Raises:
             LogUnavailable: the log cannot be read now.

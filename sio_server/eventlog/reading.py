@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable
 
 from sio_server.contract.events import Offset, Record
 from sio_server.contract.rooms import CATALOG
-from sio_server.eventlog.contract import Bounds, Page
+from sio_server.eventlog.appending import PieceState
+from sio_server.eventlog.contract import Bounds, Page, Piece, PiecePage
 
 MAX_EXAMINED_EVENTS = 250
 """How many events one read examines at most. An append that comes meanwhile waits about 1 ms."""
@@ -83,3 +84,30 @@ def page(examined: Iterable[Record | None], seqs: range, limit: int, log_bounds:
                 break
     position = Offset(log_bounds.position.epoch, last)
     return Page(records, position, at_end=position == log_bounds.position)
+
+
+def piece_page(
+    epoch: str, examined: Iterable[tuple[int, str, PieceState]], limit: int, *, at_end: bool
+) -> PiecePage:
+    """Make a page of pieces, of about ``PAGE_BYTES`` at most.
+
+    Args:
+        epoch: the log's.
+        examined: for each piece the seq of its last event, its ``furniture_id`` and its state, the
+            latest changed piece first. The page examines no more of it than it needs.
+        limit: as in the log's ``pieces``.
+        at_end: whether there are no pieces after the examined ones.
+    """
+    pieces: list[Piece] = []
+    size = 0
+    last = None
+    for seq, piece, (state_rooms, furniture) in examined:
+        last = Offset(epoch, seq)
+        if furniture is None:
+            continue
+        rooms = (CATALOG, f"furniture:{piece}", *state_rooms)
+        pieces.append(Piece(last, rooms, furniture))
+        size += len(furniture)
+        if len(pieces) == limit or size >= PAGE_BYTES:
+            return PiecePage(pieces, last)
+    return PiecePage(pieces, None if at_end else last)

@@ -153,6 +153,7 @@ async def test_answers_are_as_described(server: Server) -> None:
         ("post", "/api/events/batch", {"events": [GOOD, {"type": "x"}]}, 200),
         ("post", "/api/revocations", {"sub": "ana"}, 401),
         ("get", "/api/events", None, 200),
+        ("get", "/api/furniture", None, 200),
         ("get", "/api/stream?since=+", None, 400),
         ("get", "/api/me", None, 200),
         ("get", "/api/stats", None, 200),

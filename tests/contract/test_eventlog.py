@@ -18,7 +18,14 @@ from structlog.testing import capture_logs
 from sio_server.contract.errors import IdConflict, LogUnavailable
 from sio_server.contract.events import EVENT_TYPES, Event, Offset, Receipt, Record
 from sio_server.eventlog import reading
-from sio_server.eventlog.contract import AppendResult, EventLog, Page, Retention
+from sio_server.eventlog.contract import (
+    AppendResult,
+    EventLog,
+    Page,
+    Piece,
+    PiecePage,
+    Retention,
+)
 from tests.support.eventlogs import KINDS, Clock, new_place
 from tests.support.valkey import Valkey
 
@@ -413,6 +420,48 @@ async def test_a_deleted_piece_makes_room_for_another(make_log: MakeLog) -> None
     await append(log, event(piece="c"))
     assert await has_former_state(log, "a")
     assert await has_former_state(log, "c")
+
+
+async def all_pieces(log: EventLog, limit: int) -> list[Piece]:
+    """Return all pieces, read in pages."""
+    page = await log.pieces(None, limit)
+    pieces = page.pieces
+    while page.next is not None:
+        page = await log.pieces(page.next, limit)
+        assert len(page.pieces) <= limit
+        pieces.extend(page.pieces)
+    return pieces
+
+
+@pytest.mark.parametrize("limit", [1, 2, 1000])
+async def test_the_pieces_are_those_that_exist_now(make_log: MakeLog, limit: int) -> None:
+    """The latest changed one is first. Events beyond the retention do not matter."""
+    log = await make_log(Retention(events=1))
+    first = event(piece="a", nombre="ñ", extra={"id": ',"id":"'})
+    events = [first, event(piece="b"), event(piece="c"), event(piece="d", material="pino")]
+    await append(log, *events)
+    await append(log, event(type="furniture_deleted", piece="b"))
+    (receipt,) = await append(log, event(type="furniture_updated", piece="c", material="haya"))
+    pieces = await all_pieces(log, limit)
+    assert [json.loads(it.furniture)["furniture_id"] for it in pieces] == ["c", "d", "a"]
+    assert pieces[0].offset == receipt.offset
+    assert set(pieces[0].rooms) == {"catalog", "furniture:c", "material:haya", "author:Juan"}
+    assert pieces[2].furniture == first.furniture_json
+
+
+async def test_a_read_of_large_pieces_ends_early(log: EventLog) -> None:
+    """No read holds much memory. The next one continues."""
+    await append(log, *(event(piece=f"{n}", descripcion="x" * 9_000) for n in range(40)))
+    page = await log.pieces(None, 40)
+    assert 9_000 * len(page.pieces) < reading.PAGE_BYTES + 10_000
+    assert len(await all_pieces(log, 40)) == 40
+
+
+async def test_there_are_no_pieces_before_an_offset_of_another_epoch(log: EventLog) -> None:
+    """A log that began again has other pieces."""
+    await append(log, event())
+    assert await log.pieces(Offset("another", 5), 10) == PiecePage([], None)
+    assert await log.pieces((await log.bounds()).oldest, 10) == PiecePage([], None)
 
 
 # Reading.

@@ -34,6 +34,8 @@ Start = Callable[..., Server]
         ("POST", "/api/events", 201),
         ("POST", "/api/events/batch", 400),
         ("GET", "/api/events?since=%20", 400),
+        ("GET", "/api/events?since=a-1&until=a-1", 400),
+        ("GET", "/api/furniture", 200),
         ("GET", "/api/stream", 200),
         ("GET", "/ws", 400),
         ("GET", "/healthz", 200),
@@ -196,12 +198,13 @@ async def test_the_websockets_path_has_three_spellings(server: Server, path: str
 @pytest.mark.parametrize(
     ("method", "path", "named"),
     [
-        ("GET", "/api/events?rooms=catalog", "'rooms'; there are room, since, limit"),
-        ("GET", "/api/events?token=x", "'token'; there are room, since, limit"),
+        ("GET", "/api/events?rooms=catalog", "'rooms'; there are room, since, until, limit"),
+        ("GET", "/api/events?token=x", "'token'; there are room, since, until, limit"),
         ("GET", "/api/events?limit=1&limit=2", "'limit' twice"),
         ("GET", "/api/events?Room=catalog", "'Room'; there are"),
         ("GET", "/api/stream?romo=catalog", "'romo'; there are room, since, token, lastEventId"),
         ("GET", "/api/stream?since=0&since=0", "'since' twice"),
+        ("GET", "/api/furniture?since=0", "'since'; there are room, before, limit"),
         ("POST", "/api/events?id=1", "'id'"),
         ("POST", "/api/events/batch?x", "'x'"),
     ],
@@ -234,7 +237,7 @@ async def test_a_wrong_parameter_closes_a_websocket(server: Server, query: str) 
         assert closed.value.code == 4400
 
 
-@pytest.mark.parametrize("path", ["/api/events", "/api/stream"])
+@pytest.mark.parametrize("path", ["/api/events", "/api/furniture", "/api/stream"])
 async def test_parameters_against_caches_are_ignored(server: Server, path: str) -> None:
     """Clients add them on their own."""
     async with (

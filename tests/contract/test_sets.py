@@ -14,6 +14,7 @@ import pytest
 from sio_server.contract import errors, events, rooms, strictjson
 from sio_server.contract.errors import ContractError, UnknownRoom
 from sio_server.contract.events import FURNITURE_FIELDS, NumberRule, TextRule
+from sio_server.delivery import history
 from sio_server.endpoints import http
 from sio_server.net import head
 from sio_server.settings import PREFIX, Settings
@@ -85,7 +86,7 @@ def test_the_limits_are_those_of_the_contract() -> None:
         "batch_bytes": defaults["max_batch_bytes"],
         "batch_events": http.MAX_BATCH_EVENTS,
         "page_events": http.MAX_PAGE_EVENTS,
-        "page_bytes": http.PAGE_BYTES,
+        "page_bytes": history.PAGE_BYTES,
         "head_bytes": head.MAX_HEAD_BYTES,
         "header_fields": head.MAX_HEADER_FIELDS,
     }

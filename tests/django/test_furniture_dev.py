@@ -79,7 +79,7 @@ def test_one_command_starts_all_and_ctrl_c_ends_it(dev: Dev, autor: User) -> Non
         "broker |",
         "relay  |",
     }
-    assert len(dev.started) == 4  # broker, relay, runserver and the site that it reloads
+    assert len(dev.started) == 5  # a guard, broker, relay, runserver and the site that it reloads
     dev.process.send_signal(signal.SIGINT)
     status, output = dev.end()
     assert (status, "Traceback" in output) == (0, False)
@@ -90,6 +90,13 @@ def test_a_closed_terminal_ends_all(dev: Dev) -> None:
     """It sends SIGHUP."""
     dev.process.send_signal(signal.SIGHUP)
     assert dev.end()[0] == 0
+
+
+@on_sqlite
+def test_a_killed_command_leaves_no_process(dev: Dev) -> None:
+    """It cannot stop them itself. Also the child of runserver ends, and the ports are free."""
+    dev.process.kill()
+    assert dev.end()[0] == -signal.SIGKILL
 
 
 @on_sqlite

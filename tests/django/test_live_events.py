@@ -16,7 +16,7 @@ from django.template.backends.jinja2 import Jinja2
 from django.test import RequestFactory, override_settings
 from django.utils.functional import SimpleLazyObject
 from furniture_events.django import live_script
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from tests.django.databases import on_sqlite
 from tests.django.live_site import (
@@ -97,6 +97,47 @@ async def test_the_state_is_shown_in_the_words_of_the_site(site: Site, browser: 
         await page.get_by_text("en directo").wait_for()
         assert await page.locator("p").inner_text() == "live"
         assert await page.locator("div[data-furniture-state=live]").inner_text() == "Piezas"
+
+
+@on_sqlite
+@in_browser
+@pytest.mark.parametrize(
+    ("lang", "offline", "away", "back"),
+    [
+        (
+            "es-MX",
+            "sin conexión",
+            r"desde hace \d+ s(eg)?",
+            "2 eventos recuperados, ninguno perdido.",
+        ),
+        ("en", "offline", r"for \d+ sec", "2 missed events shown, none lost."),
+    ],
+)
+async def test_a_page_says_since_when_it_is_offline_and_what_came_back(
+    site: Site, browser: Browser, lang: str, offline: str, away: str, back: str
+) -> None:
+    """In the language of the page, and in an event for other scripts."""
+    site.tag = f'<html lang="{lang}">{TAG}'
+    site.html = """<output data-furniture-state></output> <span data-furniture-away></span>
+    <p data-furniture-recovered></p>"""
+    async with opened(browser, site.url) as page:
+        await wait_for_state(page, "live")
+        assert await page.locator("span, p").all_inner_texts() == ["", ""]
+        await page.evaluate(
+            "addEventListener('furniture:recovered', ({ detail }) => { window.came = detail; })"
+        )
+        await page.context.set_offline(True)
+        await wait_for_state(page, "offline")
+        assert await page.locator("output").inner_text() == offline
+        await expect(page.locator("span")).to_have_text(re.compile(rf"^{away}"))
+        await create("Mesa", "Silla")
+        await page.context.set_offline(False)
+        await wait_for_state(page, "live")
+        await expect(page.locator("p")).to_contain_text(back)
+        await expect(page.locator("span")).to_have_text("")
+        came = await page.evaluate("came")
+        assert came.pop("seconds") >= 1
+        assert came == {"events": 2, "gap": False}
 
 
 @on_sqlite

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import report
+from benchmarks import page, report
 from benchmarks.__main__ import measure, options
 from benchmarks.django import __main__ as django
 from benchmarks.figures import Figures
@@ -105,3 +105,11 @@ def test_missing_repeated_and_reordered_events_fail_the_measurement() -> None:
             check_order(consumers, 3)
     with pytest.raises(ServerError):
         check_order([SimpleNamespace(seen=[0, 1, 2]), SimpleNamespace(seen=[0, 2, 1])], 3)
+
+
+async def test_the_smoothness_of_the_page_has_figures() -> None:
+    """The tasks of the main thread are in the trace, and the page has measured the events."""
+    found = await page.measure(pieces=12, rate=20, seconds=0.2)
+    assert len(found.clock) == len(found.processor) > 10
+    assert found.clock[0] > 0
+    assert found.shown >= 1

@@ -10,21 +10,14 @@
 import type { FurnitureEvent } from "./events.js";
 import { connectCatalog } from "./index.js";
 import { rememberRows, showRows } from "./rows.js";
-import type { CatalogState, StateName } from "./state.js";
+import type { CatalogState } from "./state.js";
+import { makeStatus } from "./status.js";
 import { makeTimer } from "./timing.js";
 
 /** Events within this time are one batch, with one request. */
 const BATCH_MS = 100;
 /** How long a row is marked as new or changed. */
 const MARK_MS = 2_000;
-
-const WORDS: Record<StateName, string> = {
-  connecting: "connecting…",
-  live: "live",
-  recovering: "reconnecting…",
-  offline: "offline",
-  refused: "not connected",
-};
 
 interface Htmx {
   htmx?: { process(row: Element): void };
@@ -40,6 +33,7 @@ function start({ url, since, token, refresh }: DOMStringMap): void {
   /** How long to wait before a load: as long as the last one took, so that a slow site gets rest. */
   let pause = BATCH_MS;
   const next = makeTimer();
+  const status = makeStatus((recovery) => tell("recovered", recovery));
 
   for (const list of lists(document)) rememberRows(list);
 
@@ -77,12 +71,7 @@ function start({ url, since, token, refresh }: DOMStringMap): void {
 
   function toldState({ name, reason }: CatalogState): void {
     if (reason?.code === "gap") isRoutine = false;
-    for (const element of document.querySelectorAll<HTMLElement>("[data-furniture-state]")) {
-      const { dataset } = element;
-      dataset["furnitureState"] = name;
-      const words = dataset[`furniture${name[0]!.toUpperCase()}${name.slice(1)}`] ?? WORDS[name];
-      if (!element.childElementCount && element.textContent !== words) element.textContent = words;
-    }
+    status.state({ name, reason });
     tell("state", { state: name, reason });
   }
 
@@ -92,6 +81,7 @@ function start({ url, since, token, refresh }: DOMStringMap): void {
       if (page) show(page);
       page = undefined;
     }
+    status.came(events.length);
     for (const event of events) tell(event.type.replace("furniture_", ""), event);
     if (events.length && lists(document).length) loadSoon();
   });

@@ -15,7 +15,14 @@ from sio_server.contract.events import Event, Offset, Record
 from sio_server.eventlog import reading
 from sio_server.eventlog.appending import AppendPlan, PieceState
 from sio_server.eventlog.clock import LogClock
-from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page, Retention
+from sio_server.eventlog.contract import (
+    AppendResult,
+    Bounds,
+    EventLog,
+    Page,
+    PiecePage,
+    Retention,
+)
 from sio_server.eventlog.memory.revocations import MemoryRevocations
 from sio_server.eventlog.memory.sessions import MemorySessions
 from sio_server.eventlog.tails import Tails
@@ -28,6 +35,11 @@ class _StoredEvent(NamedTuple):
     record: Record
     id: str
     milliseconds: int
+
+
+class _StoredPiece(NamedTuple):
+    seq: int
+    state: PieceState
 
 
 class MemoryLog(EventLog):
@@ -53,7 +65,7 @@ class MemoryLog(EventLog):
         self._epoch = reading.new_epoch()
         self._events: dict[int, _StoredEvent] = {}
         self._seqs: dict[str, int] = {}
-        self._states: OrderedDict[str, PieceState] = OrderedDict()  # the latest change last
+        self._pieces: OrderedDict[str, _StoredPiece] = OrderedDict()  # the latest change last
         self._oldest = self._end = self._milliseconds = 0
         self._tails: Tails[Record] = Tails()
         self._sessions = self.sessions = MemorySessions(retention, clock)
@@ -74,7 +86,7 @@ class MemoryLog(EventLog):
             self._sweeper.cancel()
         async with self._read_turn:  # the reads that have started come first
             pass
-        for contents in (self._events, self._seqs, self._states):
+        for contents in (self._events, self._seqs, self._pieces):
             contents.clear()
         self._tails.end()
         self._sessions.close()
@@ -87,7 +99,7 @@ class MemoryLog(EventLog):
             Offset(self._epoch, self._end),
             self._timestamps.next(self._milliseconds),
             find=self._find,
-            last_state=self._states.get,
+            last_state=self._last_state,
         )
         results = [plan.add(event) for event in events]
         self._store(plan)
@@ -118,6 +130,21 @@ class MemoryLog(EventLog):
         return reading.page(examined, seqs, limit, bounds)
 
     @override
+    async def pieces(self, before: Offset | None, limit: int) -> PiecePage:
+        self._check_open()
+        async with self._read_turn:
+            await asyncio.sleep(0)
+            if before is not None and before.epoch != self._epoch:
+                return PiecePage([], None)
+            examined = (
+                (seq, piece, state)
+                for piece, (seq, state) in reversed(self._pieces.items())
+                if before is None or seq < before.seq
+            )
+            most = min(limit, reading.MAX_EXAMINED_EVENTS)
+            return reading.piece_page(self._epoch, examined, most, at_end=True)
+
+    @override
     async def bounds(self) -> Bounds:
         self._check_open()
         return self._bounds()
@@ -142,6 +169,10 @@ class MemoryLog(EventLog):
         seq = self._seqs.get(id)
         return None if seq is None else self._events[seq].record
 
+    def _last_state(self, piece: str) -> PieceState | None:
+        stored = self._pieces.get(piece)
+        return None if stored is None else stored.state
+
     def _store(self, plan: AppendPlan) -> None:
         self._milliseconds = plan.milliseconds
         committed_at = time.monotonic()
@@ -151,11 +182,11 @@ class MemoryLog(EventLog):
             self._seqs[event_id] = self._end
             self._events[self._end] = _StoredEvent(record, event_id, plan.milliseconds)
         for piece, new in plan.states.items():
-            self._states.pop(piece, None)
+            self._pieces.pop(piece, None)
             if new.state is not None:
-                self._states[piece] = new.state
-        while len(self._states) > self._retention.pieces:
-            self._states.popitem(last=False)
+                self._pieces[piece] = _StoredPiece(new.seq, new.state)
+        while len(self._pieces) > self._retention.pieces:
+            self._pieces.popitem(last=False)
 
     def _trim(self, max_events: int) -> bool:
         """Remove the oldest events beyond the retention; return whether there may be more."""

@@ -22,7 +22,14 @@ from typing_extensions import override
 from sio_server.contract.errors import LogUnavailable, StartError
 from sio_server.contract.events import Event, Offset, Record
 from sio_server.eventlog import reading
-from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page, Retention
+from sio_server.eventlog.contract import (
+    AppendResult,
+    Bounds,
+    EventLog,
+    Page,
+    PiecePage,
+    Retention,
+)
 from sio_server.eventlog.sqlite.file import open_file, reopen_file, start_error
 from sio_server.eventlog.sqlite.jobs import (
     AppendJob,
@@ -111,6 +118,10 @@ class SqliteLog(EventLog):
     async def read(self, after: Offset | None, rooms: Collection[str] | None, limit: int) -> Page:
         wanted = reading.selecting(rooms)
         return await self._query(lambda store: store.read(after, wanted, limit))
+
+    @override
+    async def pieces(self, before: Offset | None, limit: int) -> PiecePage:
+        return await self._query(lambda store: store.pieces(before, limit))
 
     @override
     async def bounds(self) -> Bounds:

@@ -6,6 +6,7 @@ The store's thread calls these functions, within its transactions.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import apsw
 
@@ -44,6 +45,22 @@ def last_state(connection: apsw.Connection, piece: str) -> PieceState | None:
         "SELECT rooms, furniture FROM piece WHERE furniture_id = ?", (piece,)
     ).fetchone()
     return None if row is None else PieceState(decode_rooms(row[0]), row[1])
+
+
+def latest_changed(
+    connection: apsw.Connection, before: int, limit: int
+) -> Iterator[tuple[int, str, PieceState]]:
+    """Yield pieces whose last event is before a seq, the latest changed one first.
+
+    Each comes with the seq of its last event, and with its ``furniture_id``.
+    """
+    rows = connection.execute(
+        "SELECT seq, furniture_id, rooms, furniture FROM piece WHERE seq < ? "
+        "ORDER BY seq DESC LIMIT ?",
+        (before, limit),
+    )
+    for seq, piece, rooms, furniture in rows:
+        yield seq, piece, PieceState(decode_rooms(rooms), furniture)
 
 
 def write_states(connection: apsw.Connection, plan: AppendPlan) -> int:

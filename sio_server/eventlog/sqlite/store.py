@@ -16,7 +16,7 @@ from sio_server.contract.events import Offset, Record
 from sio_server.eventlog import reading
 from sio_server.eventlog.appending import AppendPlan
 from sio_server.eventlog.clock import LogClock
-from sio_server.eventlog.contract import Bounds, Page, Retention
+from sio_server.eventlog.contract import Bounds, Page, PiecePage, Retention
 from sio_server.eventlog.sqlite import pieces as pieces_table
 from sio_server.eventlog.sqlite.revocation_table import RevocationTable
 from sio_server.eventlog.sqlite.session_table import SessionTable
@@ -221,6 +221,15 @@ class SqliteStore:
             characters += len(names)
             if characters >= MAX_EXAMINED_CHARACTERS:
                 return
+
+    def pieces(self, before: Offset | None, limit: int) -> PiecePage:
+        """Read pieces as the log's ``pieces`` does."""
+        if before is not None and before.epoch != self._epoch:
+            return PiecePage([], None)
+        start = self._state.end + 1 if before is None else before.seq
+        most = min(limit, reading.MAX_EXAMINED_EVENTS)
+        examined = list(pieces_table.latest_changed(self._connection, start, most))
+        return reading.piece_page(self._epoch, examined, most, at_end=len(examined) < most)
 
     # Keeping the file small.
 

@@ -307,6 +307,34 @@ local function read()
     return cjson.encode(answer)
 end
 
+-- Read the last states of pieces, the latest changed one first, and the log's state. ARGV: the seq
+-- before which the last events of the pieces are ('': all); how many pieces to examine at most; and
+-- after how many bytes to stop. Each piece comes with the seq of its last event, its rooms and its
+-- furniture (null if the log does not know it). `is_end`: there is no further piece.
+local function pieces()
+    local before, max_examined, page_bytes =
+        ARGV[5] == '' and '+inf' or '(' .. ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+    local log = find_log()
+    local answer = {
+        epoch = log.epoch, start = log.start, oldest = log.oldest, last = log.last, pieces = {}
+    }
+    local found = redis.call('ZREVRANGEBYSCORE', PIECE_SEQS, before, '-inf',
+        'WITHSCORES', 'LIMIT', 0, max_examined)
+    local bytes = 0
+    for n = 1, #found, 2 do
+        local piece, seq = found[n], tonumber(found[n + 1])
+        local furniture = last_furniture(piece)
+        table.insert(answer.pieces,
+            {seq, piece, redis.call('HGET', PIECES, piece) or '', furniture or cjson.null})
+        bytes = bytes + #(furniture or '')
+        if bytes >= page_bytes then
+            break
+        end
+    end
+    answer.is_end = #answer.pieces == #found / 2 and #answer.pieces < max_examined
+    return cjson.encode(answer)
+end
+
 -- Remove events beyond the retention, and forget pieces. ARGV: the retention's max_events, oldest_at
 -- and max_pieces; how many events, and how many pieces, to remove at most. Return 1 if there may be
 -- more, otherwise 0.
@@ -321,4 +349,4 @@ local function sweep()
     return (forget_pieces(tonumber(ARGV[7]), max_removed) or may_have_more) and 1 or 0
 end
 
-return ({append = append, read = read, sweep = sweep})[STEP]()
+return ({append = append, read = read, pieces = pieces, sweep = sweep})[STEP]()

@@ -24,6 +24,7 @@ from sio_server.eventlog.contract import (
     Bounds,
     EventLog,
     Page,
+    PiecePage,
     Retention,
 )
 from sio_server.eventlog.tails import Tails
@@ -141,6 +142,17 @@ class ValkeyLog(EventLog):
                 answer = await self._pool.run_script(LOG_SCRIPT, call.keys, *call.arguments)
         page = self._script.decode_page(after, wanted, limit, answer)
         self._follower.check_epoch(page.position.epoch)
+        return page
+
+    @override
+    async def pieces(self, before: Offset | None, limit: int) -> PiecePage:
+        with self._running_script():
+            async with self._read_turn:
+                call = self._script.pieces_call(before, limit)
+                answer = await self._pool.run_script(LOG_SCRIPT, call.keys, *call.arguments)
+        page = self._script.decode_pieces(before, limit, answer)
+        if page.next is not None:
+            self._follower.check_epoch(page.next.epoch)
         return page
 
     @override

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from sio_server.contract.events import Event, Offset, Record, format_timestamp
 from sio_server.contract.rooms import event_rooms, state_rooms
 from sio_server.eventlog import reading
-from sio_server.eventlog.appending import AppendPlan
+from sio_server.eventlog.appending import AppendPlan, PieceState
 from sio_server.eventlog.clock import LogClock
-from sio_server.eventlog.contract import AppendResult, Bounds, Page, Retention
+from sio_server.eventlog.contract import AppendResult, Bounds, Page, PiecePage, Retention
 from sio_server.eventlog.valkey.connection import LuaScript
 
 LOG_SCRIPT = LuaScript("log.lua")
@@ -169,6 +169,23 @@ class LogScript:
         }
         examined = range(seqs[0], int(decoded["examined"]) + 1)
         return reading.page(map(records.get, examined), examined, limit, bounds)
+
+    def pieces_call(self, before: Offset | None, limit: int) -> ScriptCall:
+        """Return the call that reads pieces as the log's ``pieces`` does."""
+        most = min(limit, reading.MAX_EXAMINED_EVENTS)
+        return self._call("pieces", "" if before is None else before.seq, most, reading.PAGE_BYTES)
+
+    def decode_pieces(self, before: Offset | None, limit: int, answer: str) -> PiecePage:
+        """Decode the answer to a read of pieces with these arguments."""
+        decoded = json.loads(answer)
+        epoch = decoded["epoch"]
+        if before is not None and before.epoch != epoch:
+            return PiecePage([], None)
+        examined = (
+            (seq, piece, PieceState(_decode_rooms(rooms) if rooms else (), furniture))
+            for seq, piece, rooms, furniture in decoded["pieces"]
+        )
+        return reading.piece_page(epoch, examined, limit, at_end=decoded["is_end"])
 
     def state_call(self) -> ScriptCall:
         """Return the call that reads the log's state: a read of no events."""

@@ -1,6 +1,8 @@
-/* The activity: one line for each event, the newest first. Scrolling back shows older ones. */
+/* The activity: one line for each event, the newest first. Scrolling back shows older ones, and reads
+   them if the page does not have them. */
 
 import { $, bdi, el, icon, ICONS, said } from "./dom.js";
+import { MAX_ACTIVITY_EVENTS } from "./log.js";
 import { clock, minute, ms, N, span } from "./numbers.js";
 import { t } from "./words.js";
 
@@ -43,11 +45,12 @@ const groupLine = (group) => el("li", { class: "minute", "data-group": group }, 
 
 /**
  * Make the activity.
- * @param source {entries(): all events, the oldest first; position(): the position of the log}
+ * @param source {entries(): all known events, the oldest first; position(): the position of the log;
+ *   hasOlder(): the log has older ones; older(): read some of them, and return whether that worked}
  */
 export function makeActivity(source) {
   const list = $("events"), select = $("f-event"), body = $("feed-body"), end = $("feed-end");
-  let limit = LINES, measured = [], isReading = false;
+  let limit = LINES, measured = [], isReading = false, isGoingBack = false;
 
   const wanted = () => source.entries().filter(({ event }) => !select.value || event.type === select.value);
 
@@ -68,13 +71,32 @@ export function makeActivity(source) {
 
   function foot(entries) {
     $("feed-none").hidden = entries.length > 0;
-    end.hidden = entries.length === 0;
-    end.textContent = entries.length > limit ? "" : t("feed_start");
+    showEnd(entries);
     const position = source.position(), sorted = [...measured].sort((one, other) => one - other);
     $("feed-foot").hidden = !position;
     $("feed-foot").replaceChildren(el("span", { class: "mono" }, position ?? ""), el("span", { class: "tabular" }, sorted.length > 0 && t("foot", ms(sorted[Math.floor(sorted.length / 2)]))));
     const last = source.entries().at(-1);
     $("feed-last").replaceChildren(...(last ? [el("span", { class: `verb ${last.event.type}` }, t(last.event.type)), " ", bdi(String(last.event.furniture.nombre).slice(0, 80))] : [t("nothing_changed")]));
+  }
+
+  /** Below the last line: how to go on, or that there is nothing more. */
+  function showEnd(entries) {
+    const isMore = entries.length > limit, now = isMore ? "more" : !source.hasOlder() ? "feed_start" : source.entries().length < MAX_ACTIVITY_EVENTS ? "feed_back" : "feed_enough";
+    end.hidden = entries.length === 0 && now !== "feed_back";
+    if (end.dataset.now === now + t("feed_back")) return;
+    end.dataset.now = now + t("feed_back");
+    end.replaceChildren(isMore ? "" : now === "feed_back" ? el("button", { type: "button", class: "button plain", on: { click: goBack } }, t(now)) : t(now));
+  }
+
+  /** The visitor is near the last line: show further lines. */
+  async function goBack() {
+    if (isGoingBack) return;
+    isGoingBack = true;
+    if (wanted().length > limit || (await source.older())) {
+      limit += LINES;
+      render();
+    }
+    isGoingBack = false;
   }
 
   /** Put new events on top. While the visitor reads older ones, nothing moves below their eyes. */
@@ -97,11 +119,7 @@ export function makeActivity(source) {
     limit = LINES;
     render();
   });
-  new IntersectionObserver(([seen]) => {
-    if (!seen.isIntersecting || wanted().length <= limit) return;
-    limit += LINES;
-    render();
-  }, { root: body, rootMargin: "400px" }).observe(end);
+  new IntersectionObserver(([seen]) => seen.isIntersecting && goBack(), { root: body, rootMargin: "400px" }).observe(end);
   $("feed-toggle").addEventListener("click", () => {
     const opens = $("feed-toggle").getAttribute("aria-expanded") !== "true";
     $("feed-toggle").setAttribute("aria-expanded", String(opens));

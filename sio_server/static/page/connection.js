@@ -3,7 +3,7 @@
    It hands over what the page shows: the state of the link with its reason, and the changes, gathered
    for each frame, because a page cannot show more often than that. */
 
-import { Fold, readLog } from "./log.js";
+import { countAfter, Fold, load as readLists, loadOlder } from "./log.js";
 import { BASE, currentToken, forgetToken, meet, rights, serverNow } from "./visitor.js";
 
 /** A publish that has no answer after this time tells so; it may still arrive. */
@@ -20,9 +20,8 @@ const NAMES = { connecting: "connecting", live: "live", recovering: "catching", 
 
 /**
  * Connect the page.
- * @param on {link(link), change(items, entries), rooms(rooms), progress(count)}: `link` is {name, since,
- *   reason, missed, away, isGap}; `items` says that the whole list is another; `rooms` is null without
- *   narrower rooms
+ * @param on {link(link), change(items, entries), rooms(rooms)}: `link` is {name, since, reason, missed,
+ *   all, away, isGap}; `items` says that the whole list is another; `rooms` is null without narrower rooms
  */
 export async function connect(on) {
   const fold = new Fold();
@@ -35,7 +34,7 @@ export async function connect(on) {
 
   function become(name, about = {}) {
     if (name !== link.name) link = { name, since: Date.now(), reason: null };
-    link = { ...link, missed: 0, isGap: false, ...about };
+    link = { ...link, missed: 0, all: 0, isGap: false, ...about };
     on.link(link);
   }
 
@@ -47,7 +46,7 @@ export async function connect(on) {
 
   async function load({ signal, rooms }) {
     try {
-      return await readLog(fold, { signal, rooms, base, progress: on.progress });
+      return await readLists(fold, { signal, rooms, base });
     } catch (error) {
       if (DENIED.has(error.status)) deny({ code: error.code, message: error.message });
       else if (error.code && !signal.aborted && link.name !== "live") become(link.name, { reason: { code: error.code, message: error.message } });
@@ -72,20 +71,35 @@ export async function connect(on) {
     // `load` has told the exact reason.
     const isKnown = reason?.code === "load_failed" && link.reason;
     become(NAMES[name], isKnown ? {} : { reason });
+    if (name === "recovering" && !reason && fold.position) countMissed(fold.position); // it is connected again
   }
 
-  function followChange({ items, events, position }) {
+  function followChange({ items, events, shown, position }) {
     const isLate = wasLive && link.name !== "live";
+    const about = (event) => (isLate ? { isLate, delay: (serverNow() - Date.parse(event.timestamp)) / 1000 } : wasLive ? { ms: serverNow() - Date.parse(event.timestamp) } : {});
+    for (const event of shown) fold.note(event, about(event)); // the list shows them already
     for (const event of events) {
-      const about = isLate ? { isLate, delay: (serverNow() - Date.parse(event.timestamp)) / 1000 } : wasLive ? { ms: serverNow() - Date.parse(event.timestamp) } : { isPast: true };
-      const entry = fold.apply(event, about);
+      const entry = fold.apply(event, { ...about(event), offset: event === events.at(-1) ? position : undefined });
       if (entry) waiting.entries.push(entry);
       if (entry && isLate) missed += 1;
     }
+    if (events.length && isLate) tellProgress(position);
     recent.push(...events.map(() => performance.now()));
     if (!fold.narrow && position) fold.position = position;
     waiting.items ||= items !== undefined;
     plan();
+  }
+
+  /** Say how far the page is, if so many events were missed that they do not come at once. */
+  function tellProgress(position) {
+    if (link.name !== "catching" || fold.narrow) return; // of narrower rooms, nobody knows how many come
+    become("catching", { missed, all: link.all });
+    if (!link.all) countMissed(position);
+  }
+
+  async function countMissed(position) {
+    const { since } = link, read = missed, rest = await countAfter(position);
+    if (rest && link.name === "catching" && link.since === since) become("catching", { missed, all: read + rest });
   }
 
   function plan() {
@@ -150,6 +164,8 @@ export async function connect(on) {
 
   return {
     fold, enter, publish,
+    /** Read older events into the activity; returns whether there were any. */
+    older: () => loadOlder(fold),
     link: () => link,
     /** Try again now. After a refusal the client begins from the start, as after a reload. */
     retry: () => (isDenied || link.name === "denied" ? location.reload() : catalog?.connect()),

@@ -16,7 +16,7 @@ const RUN_MS = 900;
 const NOTICE_DELAY_MS = 700;
 
 let link = { name: "connecting", since: Date.now(), reason: null };
-let read = 0, said = "", runsUntil = 0, delayed = 0, drifting = 0, act = {};
+let said = "", runsUntil = 0, delayed = 0, drifting = 0, act = {};
 
 /** Show the state of the connection. `actions` is {retry}. */
 export function showLink(next, actions) {
@@ -24,7 +24,6 @@ export function showLink(next, actions) {
   link = next;
   act = actions;
   document.documentElement.dataset.link = link.name;
-  if (link.name === "live") read = 0;
   words();
   // The live region speaks for transitions only, never for the seconds.
   if (isOther || !said) {
@@ -34,15 +33,10 @@ export function showLink(next, actions) {
   notice(isOther);
 }
 
-export function showProgress(count) {
-  read = count;
-  words();
-}
-
 /** The words beside the strip, in the present language. */
 export function words() {
   const away = span((Date.now() - link.since) / 1000);
-  const text = link.name === "offline" ? t("offline", away) : link.name === "connecting" && read > 1_000 ? t("reading", read) : t(link.name);
+  const text = link.name === "offline" ? t("offline", away) : link.name === "catching" ? t("catching", link.missed, link.all) : t(link.name);
   if ($("link-words").textContent !== text) $("link-words").textContent = text;
 }
 
@@ -104,8 +98,8 @@ export function pulse(types) {
 }
 
 /** The pieces, the scale and the rooms, beside the title. */
-export function headline({ count, found, band, rooms }) {
-  $("count").textContent = count === 0 ? "" : found === count ? t("pieces", count) : t("pieces_of", found, count);
+export function headline({ count, found, isPartial, band, rooms }) {
+  $("count").textContent = count === 0 ? "" : found === count ? t(isPartial ? "pieces_newest" : "pieces", count) : t("pieces_of", found, count);
   const narrow = rooms ? t("in_room", rooms.join(", ")) : "";
   if ($("room").textContent !== narrow) $("room").textContent = narrow;
   const scale = count ? t("scale", band) : "";

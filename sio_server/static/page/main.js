@@ -6,7 +6,7 @@ import { renderConnect } from "./connect_view.js";
 import { connect } from "./connection.js";
 import { $ } from "./dom.js";
 import { makeFilters } from "./filters.js";
-import { headline, pulse, showLink, showProgress, words } from "./header.js";
+import { headline, pulse, showLink, words } from "./header.js";
 import { renderNothing } from "./nothing.js";
 import { newId } from "./rules.js";
 import { followServer, renderServer } from "./server_view.js";
@@ -18,7 +18,7 @@ const VIEWS = { "#servidor": "server", "#conectar": "connect" };
 const EXAMPLE = { nombre: "Mesa de roble", descripcion: "", altura: 75, ancho: 180, material: "roble" };
 
 /** The page before there is a connection. */
-let connection = { fold: { shown: new Map(), pieces: new Map(), narrow: null, narrowRooms: null, activity: [] }, link: () => ({ name: "connecting" }), enter() {}, retry() {}, forgetToken() {} };
+let connection = { fold: { shown: new Map(), pieces: new Map(), narrow: null, narrowRooms: null, activity: [], older: null, isPartial: false }, link: () => ({ name: "connecting" }), enter() {}, older: async () => false, retry() {}, forgetToken() {} };
 let rooms = null, sheet = null, mayPublish = null;
 
 const filters = makeFilters({ all: () => [...connection.fold.pieces.values()], isNarrow: () => rooms !== null }, {
@@ -30,13 +30,13 @@ const filters = makeFilters({ all: () => [...connection.fold.pieces.values()], i
   rooms: (wanted) => connection.enter(wanted),
 });
 const catalogue = makeCatalogue({ pieces: () => connection.fold.shown, matches: filters.matches, material: filters.material });
-const activity = makeActivity({ entries: () => connection.fold.activity, position: () => connection.fold.position });
+const activity = makeActivity({ entries: () => connection.fold.activity, position: () => connection.fold.position, hasOlder: () => connection.fold.older !== null, older: () => connection.older() });
 
 /** Everything beside the cards and the activity. */
 function rest() {
   const link = connection.link(), isDenied = link.name === "denied", count = connection.fold.shown.size, found = catalogue.found();
   document.body.classList.toggle("is-denied", isDenied);
-  headline({ count: isDenied ? 0 : count, found, band: catalogue.band(), rooms });
+  headline({ count: isDenied ? 0 : count, found, isPartial: connection.fold.isPartial, band: catalogue.band(), rooms });
   renderNothing({ link, count, found, asked: filters.asked(), act: { clear: filters.clear, publishExample, create: () => edit(null), retry: connection.retry, forgetToken: connection.forgetToken } });
   $("new").hidden = !rights.publish || isDenied || connection.fold.pieces.size === 0;
   for (const tab of document.querySelectorAll('[data-view="server"]')) tab.hidden = !rights.stats;
@@ -134,7 +134,6 @@ connection = await connect({
     if (VIEWS[location.hash] === "server" && document.body.dataset.view !== "server") route();
   },
   change: changed,
-  progress: showProgress,
   rooms(now) {
     rooms = now;
     filters.render();

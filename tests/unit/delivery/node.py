@@ -12,7 +12,7 @@ from sio_server.delivery.cursor import Cursor, State
 from sio_server.delivery.fanout import CaughtUp, Fanout
 from sio_server.delivery.resume import Start
 from sio_server.eventlog import reading
-from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page
+from sio_server.eventlog.contract import AppendResult, Bounds, EventLog, Page, PiecePage
 
 EPOCH = "epoch"
 Check = Callable[[], object]
@@ -72,6 +72,10 @@ class Log(EventLog):
             for record in records
         ]
         return reading.page(examined, seqs, limit, bounds)
+
+    async def pieces(self, before: Offset | None, limit: int) -> PiecePage:
+        """Return no pieces: delivery reads none."""
+        return PiecePage([], None)
 
     async def bounds(self) -> Bounds:
         """Return the offsets between which events are stored."""

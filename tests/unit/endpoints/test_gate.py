@@ -17,7 +17,7 @@ from sio_server.access.revocations import Revocations
 from sio_server.contract.errors import Forbidden, RateLimited, Unauthorized, UnknownRoom
 from sio_server.contract.events import Offset
 from sio_server.contract.rooms import RoomFilter
-from sio_server.endpoints.gate import Gate, since_in
+from sio_server.endpoints.gate import Gate, offset_in
 from sio_server.metrics import Metrics
 from sio_server.settings import Settings
 
@@ -155,5 +155,5 @@ def test_bad_rooms_are_refused(gate: Gate) -> None:
 
 def test_since_is_an_offset_or_absent() -> None:
     """A query without it asks for no replay."""
-    assert since_in(MultiDict()) is None
-    assert since_in(MultiDict(since="epoch-3")) == Offset("epoch", 3)
+    assert offset_in(MultiDict(), "since") is None
+    assert offset_in(MultiDict(since="epoch-3"), "since") == Offset("epoch", 3)

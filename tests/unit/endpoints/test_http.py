@@ -13,7 +13,7 @@ from multidict import MultiDict
 from sio_server.app import make_app
 from sio_server.contract.errors import InvalidMessage
 from sio_server.contract.events import Event, Offset
-from sio_server.endpoints import http
+from sio_server.delivery import history as history_pages
 from sio_server.endpoints.http import MAX_PAGE_EVENTS, idempotency_key, limit_in
 from sio_server.eventlog import reading
 from sio_server.eventlog.contract import Page, Retention
@@ -36,14 +36,14 @@ def test_an_idempotency_key_may_be_quoted(header: str | None, expected: str | No
 )
 def test_a_limit_is_a_number(text: str | None, expected: int) -> None:
     """Both bounds are allowed; without a limit, a page has 100 events."""
-    assert limit_in(MultiDict({} if text is None else {"limit": text})) == expected
+    assert limit_in(MultiDict({} if text is None else {"limit": text}), 100) == expected
 
 
 @pytest.mark.parametrize("text", ["", "1001", "-1", "1.5", "ten", "１", "²", "9" * 5000])
 def test_any_other_limit_is_refused(text: str) -> None:
     """The message names the bounds."""
     with pytest.raises(InvalidMessage, match=f"0 to {MAX_PAGE_EVENTS}"):
-        limit_in(MultiDict({"limit": text}))
+        limit_in(MultiDict({"limit": text}), 100)
 
 
 class TrimmedLog(MemoryLog):
@@ -98,6 +98,8 @@ class History:
         answer: dict[str, Any] = await (await self._client.get("/api/events", params=query)).json()
         answer["events"] = [Offset.parse(event["offset"]).seq for event in answer["events"]]
         answer["position"] = Offset.parse(answer["position"]).seq
+        end = (await self.log.bounds()).position.seq
+        assert answer.pop("remaining") == end - answer["position"]
         del answer["oldest"]
         return answer
 
@@ -160,7 +162,7 @@ async def test_a_page_ends_where_its_events_pass_a_bound_of_bytes(
     size = len(record.json_with_offset.encode())
     assert offset in record.json_with_offset
     for bound, events in ((1, 1), (3 * size - 1, 3), (3 * size, 4), (5 * size, 5)):
-        monkeypatch.setattr(http, "PAGE_BYTES", bound)
+        monkeypatch.setattr(history_pages, "PAGE_BYTES", bound)
         expected = list(range(1, events + 1))
         assert await history.read() == page(*expected, position=events, more=events < 5)
 

@@ -15,10 +15,9 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Self
 
-__all__ = ["Processes", "listens", "port_in_use"]
+from furniture_events.django.guard import STOP_SECONDS, Guard
 
-STOP_SECONDS = 10
-"""How long a process may take to stop before it is killed."""
+__all__ = ["Processes", "listens", "port_in_use"]
 
 STDOUT = 1
 
@@ -27,6 +26,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 class Processes:
     """A group of processes. Use it in a ``with`` block. When the block ends, all have ended.
+
+    If this program dies before, as by ``kill -9``, a guard stops them.
 
     SIGINT, SIGTERM and SIGHUP end its waits, and so does the end of the terminal, or of the program
     that reads the output. So it must be used in the main thread.
@@ -47,11 +48,13 @@ class Processes:
         self._before = {
             number: signal.signal(number, lambda *_: self._ends.put(None)) for number in _SIGNALS
         }
+        self._guard = Guard()
         return self
 
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._running):
             process.stop()
+        self._guard.close()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -72,7 +75,15 @@ class Processes:
             again: start it again if it is stopped or killed. The group ends only if it fails.
         """
         self._running.append(
-            _Process(name, command, environment, self._write, self._ends.put, again=again)
+            _Process(
+                name,
+                command,
+                environment,
+                self._write,
+                self._ends.put,
+                guard=self._guard,
+                again=again,
+            )
         )
 
     def until(self, condition: Callable[[], bool]) -> bool:
@@ -131,11 +142,14 @@ class _Process:
         write: Callable[[str, str], object],
         on_end: "Callable[[_Process], object]",
         *,
+        guard: Guard,
         again: bool,
     ) -> None:
         self.name = name
         self._again = again
-        self.start_again = partial(_Process, name, command, environment, write, on_end, again=again)
+        self.start_again = partial(
+            _Process, name, command, environment, write, on_end, guard=guard, again=again
+        )
         self._process = subprocess.Popen(  # noqa: S603 - our own commands
             command,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
@@ -146,6 +160,8 @@ class _Process:
             text=True,
             errors="replace",
         )
+        guard.add(self._process.pid)
+        self._guard = guard
         self._write = write
         self._on_end = on_end
         self._reader = threading.Thread(target=self._read)
@@ -163,6 +179,7 @@ class _Process:
         self._process.wait()
         with suppress(ProcessLookupError, PermissionError):  # macOS refuses it for a dead group
             os.killpg(self._process.pid, signal.SIGKILL)  # its children
+        self._guard.discard(self._process.pid)
         self._on_end(self)
 
     def may_start_again(self) -> bool:
