@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL = $(PIP_INSTALL)
 JAVASCRIPT := clients/javascript
 SOCKETIO_CLIENT := sio_server/static/socket.io
 FURNITURE_CLIENT := sio_server/static/client
@@ -18,6 +20,9 @@ NEXT_PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 \
 # On a developer's machine, local programs may publish without a credential, so that the README's
 # examples work. A value in the environment or in .env takes precedence.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
+
+# The tests start a thousand processes. Each one would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django dist docs docs-site clean browser-client screenshots
 .DEFAULT_GOAL := run
@@ -125,25 +130,27 @@ clean: ## delete the virtual environment and all installed packages
 		benchmarks/peers/node_modules $(SOCKETIO_CLIENT) $(FURNITURE_CLIENT) $(DJANGO_STATIC)
 
 # One virtual environment. The demo adds its requirements to the server's, the tests add theirs.
-$(VENV)/server: requirements.txt
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, but $(PYTHON) is missing or older: make PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--require-hashes -r requirements.txt
+
+$(VENV)/server: requirements.txt | $(BIN)/pip
+	$(INSTALL) --require-hashes -r requirements.txt
 	@touch $@
 
 $(VENV)/demo: $(VENV)/server examples/django_catalog/requirements.txt clients/python/pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-r examples/django_catalog/requirements.txt -e 'clients/python[django]'
+	$(INSTALL) -r examples/django_catalog/requirements.txt -e 'clients/python[django]'
 	@touch $@
 
-# uv needs five seconds, and pip a minute. But uv does not read pip's configuration.
-$(VENV)/tests: $(VENV)/demo tests/requirements.txt docs/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep ^uv== tests/requirements.txt)"
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r tests/requirements.txt || \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+# For the tests, uv installs everything in seconds, and pip in minutes. But uv does not read pip's configuration.
+$(VENV)/tests: INSTALL = sh -c '$(BIN)/uv pip install --quiet --python $(BIN)/python "$$@" || $(PIP_INSTALL) "$$@"' install
+$(VENV)/tests: $(BIN)/uv $(VENV)/demo tests/requirements.txt docs/requirements.txt
+	$(INSTALL) -r tests/requirements.txt
 	@touch $@
+
+$(BIN)/uv: | $(BIN)/pip
+	$(PIP_INSTALL) "$$(grep ^uv== tests/requirements.txt)"
 
 # The official browser client, which the server serves at /socket.io/socket.io.js, and our own, which it
 # serves at /client/furniture-events.js. A Django site serves the script of its live pages itself.
@@ -199,7 +206,9 @@ $(1):
 		fi; }
 endef
 
-$(eval $(call install,browser,Chromium,chromium,{ command -v chromium || command -v google-chrome; }))
+# Any Chromium will do, but the one without windows needs half the time. It is installed where that is possible.
+$(eval $(call install,browser,Chromium,chromium-headless-shell,{ command -v chromium-headless-shell || \
+	{ { test "$$$$(id -u)" != 0 || ! command -v apt-get; } && { command -v chromium || command -v google-chrome; }; }; }))
 $(eval $(call install,nginx,nginx,nginx,{ command -v nginx || test -x /usr/sbin/nginx; }))
 $(eval $(call install,prometheus,Prometheus,prometheus,{ command -v prometheus && command -v promtool; }))
 $(eval $(call install,caddy,Caddy,caddy,command -v caddy))
