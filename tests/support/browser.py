@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 PROGRAMS = ("chromium-headless-shell", "chromium", "google-chrome")
-"""The first one is the same browser without its windows' frames, and costs a third of the second."""
+"""The first one is the same browser without windows, and needs half the processor time."""
 
 FLAGS = [
     "--no-sandbox",
@@ -31,20 +31,20 @@ PAUSE_BREATHING = """addEventListener("animationstart", ({ target }) => {
 
 
 @asynccontextmanager
-async def chromium(*, without_default: str | None = None) -> AsyncIterator[Browser]:
+async def chromium(*, keeps_pages: bool = False) -> AsyncIterator[Browser]:
     """Run a browser.
 
     Args:
-        without_default: an option of Playwright that it shall not have.
+        keeps_pages: keep pages for "back" in memory. Only a browser with windows can do it.
     """
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    program = next(filter(None, map(shutil.which, PROGRAMS[keeps_pages:])), None)
     if program is None:
         pytest.fail("Chromium is needed for the tests of the pages: install it")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=program,
             args=FLAGS,
-            ignore_default_args=[without_default] if without_default else None,
+            ignore_default_args=["--disable-back-forward-cache"] if keeps_pages else None,
         )
         try:
             yield browser
