@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL = $(PIP_INSTALL)
 JAVASCRIPT := clients/javascript
 SOCKETIO_CLIENT := sio_server/static/socket.io
 FURNITURE_CLIENT := sio_server/static/client
@@ -18,6 +20,9 @@ NEXT_PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 \
 # On a developer's machine, local programs may publish without a credential, so that the README's
 # examples work. A value in the environment or in .env takes precedence.
 OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUBLISH[[:space:]]*=' .env || echo SIO_OPEN_PUBLISH=$${SIO_OPEN_PUBLISH-loopback})
+
+# The tests start a thousand processes. Each one would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django bench-page dist docs docs-site clean browser-client screenshots
 .DEFAULT_GOAL := run
@@ -40,13 +45,13 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 	@exec $(BIN)/python examples/demo.py
 
 # Three processes on two cores: most tests wait for other processes. With four, some wait too long.
-test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser firefox nginx caddy redis postgres mariadb prometheus $(if $(ARGS),,next-django) ## run all tests, those of the Django app also with the newest Django; their requirements are installed first (ARGS: for pytest)
+test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser light-browser firefox nginx caddy redis postgres mariadb prometheus $(if $(ARGS),,next-django) ## run all tests, those of the Django app also with the newest Django; their requirements are installed first (ARGS: for pytest)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 next-django: postgres mariadb ## test the Django app with the newest Django (NEXT_PYTHON: a Python, 3.12 or newer)
 	@$(if $(NEXT_PYTHON),$(MAKE) --no-print-directory -s VENV=$(NEXT) PYTHON=$(NEXT_PYTHON) $(NEXT)/tests, \
 		echo "There is no Python 3.12 or newer, so the Django app is not tested with the newest Django.")
-	$(if $(NEXT_PYTHON),$(NEXT)/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -p no:cacheprovider -m smoke \
+	$(if $(NEXT_PYTHON),$(NEXT)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -p no:cacheprovider -m smoke \
 		-k "postgres or test_saving or test_database_deletes" tests/django)
 
 # A million cases take hours in one process, so pytest's timeout for a hanging test is off.
@@ -128,25 +133,27 @@ clean: ## delete the virtual environment and all installed packages
 		benchmarks/peers/node_modules $(SOCKETIO_CLIENT) $(FURNITURE_CLIENT) $(DJANGO_STATIC)
 
 # One virtual environment. The demo adds its requirements to the server's, the tests add theirs.
-$(VENV)/server: requirements.txt
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, but $(PYTHON) is missing or older: make PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--require-hashes -r requirements.txt
+
+$(VENV)/server: requirements.txt | $(BIN)/pip
+	$(INSTALL) --require-hashes -r requirements.txt
 	@touch $@
 
 $(VENV)/demo: $(VENV)/server examples/django_catalog/requirements.txt clients/python/pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-r examples/django_catalog/requirements.txt -e 'clients/python[django]'
+	$(INSTALL) -r examples/django_catalog/requirements.txt -e 'clients/python[django]'
 	@touch $@
 
-# uv needs five seconds, and pip a minute. But uv does not read pip's configuration.
-$(VENV)/tests: $(VENV)/demo tests/requirements.txt docs/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep ^uv== tests/requirements.txt)"
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r tests/requirements.txt || \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+# For the tests, uv installs everything in seconds, and pip in minutes. But uv does not read pip's configuration.
+$(VENV)/tests: INSTALL = sh -c '$(BIN)/uv pip install --quiet --python $(BIN)/python "$$@" || $(PIP_INSTALL) "$$@"' install
+$(VENV)/tests: $(BIN)/uv $(VENV)/demo tests/requirements.txt docs/requirements.txt
+	$(INSTALL) -r tests/requirements.txt
 	@touch $@
+
+$(BIN)/uv: | $(BIN)/pip
+	$(PIP_INSTALL) "$$(grep ^uv== tests/requirements.txt)"
 
 # The official browser client, which the server serves at /socket.io/socket.io.js, and our own, which it
 # serves at /client/furniture-events.js. A Django site serves the script of its live pages itself.
@@ -203,6 +210,9 @@ $(1):
 endef
 
 $(eval $(call install,browser,Chromium,chromium,{ command -v chromium || command -v google-chrome; }))
+# The same browser without windows needs half the time, but is not everywhere.
+$(eval $(call install,light-browser,Chromium,chromium-headless-shell,{ command -v chromium-headless-shell || \
+	test "$$$$(id -u)" != 0 || ! apt-cache show chromium-headless-shell; }))
 $(eval $(call install,firefox,Firefox,firefox-esr,{ command -v firefox-esr || command -v firefox; }))
 $(eval $(call install,nginx,nginx,nginx,{ command -v nginx || test -x /usr/sbin/nginx; }))
 $(eval $(call install,prometheus,Prometheus,prometheus,{ command -v prometheus && command -v promtool; }))

@@ -52,8 +52,12 @@ class FairQueue(Generic[Item]):
         self._waiting[network][item] = cost
         self._size += 1
 
-    def pop(self) -> tuple[Item, int]:
-        """Remove the next item. Return it with its cost.
+    def only_network(self, network: str | None) -> bool:
+        """Tell whether all items are of this network."""
+        return len(self._waiting) == 1 and network in self._waiting
+
+    def pop(self) -> tuple[Item, str | None, int]:
+        """Remove the next item. Return it with its network and its cost.
 
         Raises:
             IndexError: there is none.
@@ -72,7 +76,7 @@ class FairQueue(Generic[Item]):
             self._wait(network, items)
         if len(self._served) > MAX_REMEMBERED:
             self._served.popitem(last=False)
-        return item, cost
+        return item, network, cost
 
     def discard(self, item: Item, network: str | None) -> None:
         """Remove an item, if it waits."""

@@ -76,7 +76,7 @@ class HttpFront:
 
     def _open_some(self) -> None:
         for _ in range(min(OPENS, len(self._waiting))):
-            accepted, _ = self._waiting.pop()
+            accepted, _, _ = self._waiting.pop()
             task = self._context.loop.create_task(self._open(accepted))
             self._opening.add(task)
             task.add_done_callback(partial(self._opened, accepted))

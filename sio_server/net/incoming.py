@@ -147,7 +147,7 @@ class Incoming:
 
     def _wake(self, waiting: FairQueue[Holder], room: int) -> None:
         while waiting and room >= 0:
-            holder, _ = waiting.pop()
+            holder, _, _ = waiting.pop()
             self._paused.discard(holder)
             holder.resume_incoming()
             room -= READ_BYTES

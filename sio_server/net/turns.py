@@ -1,18 +1,17 @@
 """Fairness: how much work is done for one connection before the others have a turn.
 
-Every door uses the same budget: requests, WebSocket frames and the packets of a polling body. A
-connection that has used its turn waits for the next one in a queue. Only one connection of the
-queue continues at a time, and the queue rests between two turns. Smaller pieces of work do not wait
-there, but only so many of them start in one iteration of the event loop. In both cases, the next
-one is of the network that was served least. So however many connections keep the server busy, they
-delay the others like one.
+Every door uses the same budget: requests, WebSocket frames and the packets of a polling body. Only
+so much work starts in one iteration of the event loop. What comes in addition, and a connection
+that has used its turn, waits in a queue. The next one is of the network that was served least. So
+however many connections keep the server busy, they delay the others like one. A network that waits
+alone has at most half of the time for long work.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
-from math import floor
+from math import floor, inf
 from time import monotonic
 from typing import TypeVar
 
@@ -32,12 +31,12 @@ MIN_PIECE_BYTES = 2_048
 """Each piece of work counts as at least so many bytes: its handler may run later, in a task."""
 
 MAX_FREE_BYTES = 16_384
-"""A larger message or body always waits for a turn: many clients may send theirs at the same time.
+"""The work for a larger message or body is long: it never starts in the iteration in which it came.
 """
 
 ITERATION_BYTES = 32_768
-"""So many bytes of smaller messages and bodies are handled in one iteration of the event loop: about
-5 ms of work. The rest waits for the next iterations."""
+"""So many bytes of messages, bodies and requests are handled in one iteration of the event loop:
+about 5 ms of work. What exceeds them is missing in the next iterations."""
 
 MIN_START_BYTES = 1_024
 """What the smallest message counts."""
@@ -97,51 +96,77 @@ async def in_turns(steps: Generator[None, None, Value], network: str | None) -> 
             turn.begin()
 
 
-class _Queue:
-    """The connections that wait for their next turn.
+class _Starts:
+    """Work that starts: only so much of it in one iteration of the event loop.
 
-    After a turn, the queue rests as long as the turn took: all of them together use at most half of
-    the event loop. (Timers of an event loop count whole milliseconds. Without a rest, the next one
-    continues in the next iteration.)
+    After long work of a network, its further work rests as long as that took, unless other networks
+    wait, too: then they have the time in between.
     """
 
-    __slots__ = ("_began", "_next_planned", "_rest_ends", "_waiting")
+    __slots__ = ("_bytes_left", "_is_planned", "_rest_ends", "_rests", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
-        self._next_planned = False
-        self._began = self._rest_ends = 0.0
+        self._bytes_left = ITERATION_BYTES
+        self._is_planned = False
+        self._rests: str | None = ""  # the network that rests; no network has this name
+        self._rest_ends = 0.0
 
-    def add(self, turn: asyncio.Future[None], network: str | None) -> None:
-        """Add a future that shall be done when the turn begins."""
-        self._waiting.add(turn, network)
-        self._plan_next()
+    def ask(self, size: int, network: str | None) -> asyncio.Future[None] | None:
+        """Return None if the work may start now, or a future that is done when it may."""
+        if size <= MAX_FREE_BYTES and self._bytes_left > 0 and not self._waiting:
+            self._count(size)
+            return None
+        start: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(start, network, max(size, MIN_START_BYTES))
+        self._plan()
+        return start
 
-    def _plan_next(self) -> None:
-        if not self._next_planned and self._waiting:
-            self._next_planned = True
-            rest = max(0.0, self._rest_ends - monotonic())
-            asyncio.get_running_loop().call_later(rest, self._continue_next)
+    def _count(self, size: int) -> None:
+        self._bytes_left -= max(size, MIN_START_BYTES)
+        self._plan()
 
-    def _continue_next(self) -> None:
+    def _plan(self) -> None:
+        if not self._is_planned:
+            self._is_planned = True
+            asyncio.get_running_loop().call_soon(self._next_iteration)
+
+    def _next_iteration(self) -> None:
+        self._is_planned = False
+        self._bytes_left = min(ITERATION_BYTES, self._bytes_left + ITERATION_BYTES)
+        while self._waiting and self._bytes_left > 0:
+            if self._waiting.only_network(self._rests) and self._is_resting():
+                return
+            start, network, size = self._waiting.pop()
+            if not start.done():  # nobody cancelled it
+                self._count(size)
+                start.set_result(None)
+                if size > MAX_FREE_BYTES:
+                    self._begin_rest(network)
+        if self._bytes_left < ITERATION_BYTES or self._waiting:
+            self._plan()
+
+    def _is_resting(self) -> bool:
+        """Tell whether the rest lasts, and go on at its end."""
+        rest = self._rest_ends - monotonic()
+        if 0 < rest < inf:
+            asyncio.get_running_loop().call_later(rest, self._plan)
+        return rest > 0
+
+    def _begin_rest(self, network: str | None) -> None:
+        """Let a network rest: now, while its work is done, and then as long as that takes."""
+        self._rests, self._rest_ends = network, inf
         loop = asyncio.get_running_loop()
-        turn, _ = self._waiting.pop()
-        loop.call_soon(self._begin)
-        if not turn.done():  # nobody cancelled it
-            turn.set_result(None)  # the loop calls what waits for it, between the other two
-        loop.call_soon(loop.call_soon, self._end)  # after the first steps of the turn's new tasks
+        # After the first steps of the tasks that this work makes.
+        loop.call_soon(loop.call_soon, self._work_is_done, monotonic())
 
-    def _begin(self) -> None:
-        self._began = monotonic()
-
-    def _end(self) -> None:
+    def _work_is_done(self, began: float) -> None:
         now = monotonic()
-        self._rest_ends = now + floor((now - self._began) * 1e3) / 1e3
-        self._next_planned = False
-        self._plan_next()
+        self._rest_ends = now + floor((now - began) * 1e3) / 1e3
+        self._plan()
 
 
-_queues = PerLoop(_Queue)
+_starts = PerLoop(_Starts)
 
 
 def next_turn(network: str | None) -> asyncio.Future[None]:
@@ -150,54 +175,20 @@ def next_turn(network: str | None) -> asyncio.Future[None]:
     Args:
         network: the connection's network, see ``FairQueue``; None: it is not known.
     """
-    turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    _queues.get().add(turn, network)
+    turn = _starts.get().ask(TURN_BYTES, network)
+    assert turn is not None  # so much always waits
     return turn
-
-
-class _Starts:
-    """Small work that starts: only so much of it in one iteration of the event loop."""
-
-    __slots__ = ("_bytes_left", "_waiting")
-
-    def __init__(self) -> None:
-        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
-        self._bytes_left = ITERATION_BYTES
-
-    def ask(self, size: int, network: str | None) -> asyncio.Future[None] | None:
-        """Return None if the work may start now, or a future that is done when it may."""
-        size = max(size, MIN_START_BYTES)
-        if self._bytes_left == ITERATION_BYTES:
-            asyncio.get_running_loop().call_soon(self._next_iteration)
-        if self._bytes_left > 0 and not self._waiting:
-            self._bytes_left -= size
-            return None
-        start: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(start, network, size)
-        return start
-
-    def _next_iteration(self) -> None:
-        self._bytes_left = ITERATION_BYTES
-        while self._waiting and self._bytes_left > 0:
-            start, size = self._waiting.pop()
-            if not start.done():  # nobody cancelled it
-                self._bytes_left -= size
-                start.set_result(None)
-        if self._bytes_left < ITERATION_BYTES:
-            asyncio.get_running_loop().call_soon(self._next_iteration)
-
-
-_starts = PerLoop(_Starts)
 
 
 def turn_for(size: int, network: str | None) -> asyncio.Future[None] | None:
     """Tell when the work for a message, a body or a request may begin.
 
     Args:
-        size: its received bytes; for a request, ``REQUEST_BYTES``.
+        size: its received bytes; for a request, ``REQUEST_BYTES``. A larger one than a turn has
+            more turns later.
         network: see ``next_turn``.
 
     Returns:
         None if the work may begin now, or a future that is done when it may.
     """
-    return next_turn(network) if size > MAX_FREE_BYTES else _starts.get().ask(size, network)
+    return _starts.get().ask(min(size, TURN_BYTES), network)

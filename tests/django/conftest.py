@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import loopback
 import pytest
-import pytest_asyncio
 
 from tests.django.site_process import use_database  # isort: skip - it sets up Django
 
@@ -20,24 +19,15 @@ from django.core.management import call_command
 from django.core.management.color import no_style
 from django.db import connection, connections
 from furniture_events.django.wakeups import _socket_path
-from playwright.async_api import Browser
 
 from tests.django.catalog.models import Mueble
 from tests.django.databases import kinds_for
 from tests.django.kills.options import reports
 from tests.django.pieces import mueble
 from tests.django.relays import Relay, site_environment
-from tests.support.browser import chromium
 from tests.support.mariadb import MariaDB
 from tests.support.parallel import add_section
 from tests.support.postgres import Postgres
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Run the browser of a module. Its tests run in the module's event loop."""
-    async with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

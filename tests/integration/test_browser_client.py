@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.conftest import load_vectors
-from tests.support import browser, pages
+from tests.support import pages
+from tests.support.browser import chromium, windows
 from tests.support.proxy import proxied
 from tests.support.server import ROOT, TIMEOUT, Server, free_ports
 from tests.support.tokens import SECRET, token
@@ -26,6 +27,8 @@ from tests.support.website import serving
 
 FURNITURE: dict[str, Any] = load_vectors("events.json")[0]["publish"]["furniture"]
 Start = Callable[..., Server]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # the browser's
 
 PAGE = """
 <!doctype html><title>Muebles</title><ul id="list"></ul><output id="state"></output>
@@ -95,12 +98,14 @@ async def loads(page: Page) -> int:
 
 
 @pytest.mark.parametrize("form", [MODULE, GLOBAL], ids=["module", "global"])
-async def test_two_pages_follow_every_change(start_server: Start, form: str) -> None:
+async def test_two_pages_follow_every_change(
+    start_server: Start, form: str, browser: Browser
+) -> None:
     """Each browser file works in a page of another origin."""
     server = start_server()
     await publish(server, "Mesa")
-    async with site(server.url, form) as url, browser.chromium() as chromium:
-        async with browser.windows(chromium, 2) as pages:
+    async with site(server.url, form) as url:
+        async with windows(browser, 2) as pages:
             for page in pages:
                 await page.goto(url)
                 await says(page, "live")
@@ -115,7 +120,7 @@ async def test_two_pages_follow_every_change(start_server: Start, form: str) -> 
                 assert await loads(page) == 1
 
 
-async def test_the_page_of_the_readme_is_live(start_server: Start) -> None:
+async def test_the_page_of_the_readme_is_live(start_server: Start, browser: Browser) -> None:
     """It is the example for pages without a bundler, with the URL of this server."""
     server = start_server()
     (example,) = pages.blocks("html", ROOT / "clients/javascript/README.md")
@@ -123,18 +128,18 @@ async def test_the_page_of_the_readme_is_live(start_server: Start) -> None:
         "/": "<!doctype html>" + example.replace("localhost:8765", server.host),
         "/muebles.json": json.dumps({"items": [{**FURNITURE, "nombre": "Mesa"}]}),
     }
-    async with site(server.url, files=files) as url, browser.page() as page:
+    async with site(server.url, files=files) as url, windows(browser, 1) as (page,):
         await page.goto(url)
         await says(page, "live")
         await publish(server, "Silla")
         await shows(page, "Mesa", "Silla")
 
 
-async def test_an_open_page_survives_a_restart(start_server: Start) -> None:
+async def test_an_open_page_survives_a_restart(start_server: Start, browser: Browser) -> None:
     """The server is killed; the list is complete again without another load."""
     (port,) = free_ports(1)
     server = start_server(port=port, event_log="sqlite:///events.db")
-    async with site(server.url) as url, browser.page() as page:
+    async with site(server.url) as url, windows(browser, 1) as (page,):
         await page.goto(url)
         await says(page, "live")
         server.kill()
@@ -146,11 +151,13 @@ async def test_an_open_page_survives_a_restart(start_server: Start) -> None:
         assert await loads(page) == 1
 
 
-async def test_an_open_page_loads_its_list_again_at_a_gap(start_server: Start) -> None:
+async def test_an_open_page_loads_its_list_again_at_a_gap(
+    start_server: Start, browser: Browser
+) -> None:
     """The log in memory is lost with its server."""
     (port,) = free_ports(1)
     server = start_server(port=port)
-    async with site(server.url) as url, browser.page() as page:
+    async with site(server.url) as url, windows(browser, 1) as (page,):
         await page.goto(url)
         await says(page, "live")
         await publish(server, "Mesa")
@@ -163,7 +170,7 @@ async def test_an_open_page_loads_its_list_again_at_a_gap(start_server: Start) -
         assert await loads(page) == 2
 
 
-async def test_an_open_page_replaces_its_token(start_server: Start) -> None:
+async def test_an_open_page_replaces_its_token(start_server: Start, browser: Browser) -> None:
     """Its connection stays open longer than any of its tokens."""
     server = start_server(jwt_secret=SECRET)
     enough = asyncio.Event()
@@ -180,7 +187,7 @@ async def test_an_open_page_replaces_its_token(start_server: Start) -> None:
     )
     page_source = catalog_page(server.url, MODULE).replace(SCRIPT, script)
     async with site(server.url, files={"/": page_source, "/token": issue}) as url:
-        async with browser.page() as page:
+        async with windows(browser, 1) as (page,):
             await page.goto(url)
             await says(page, "live")
             await asyncio.wait_for(enough.wait(), TIMEOUT)
@@ -192,9 +199,8 @@ async def test_an_open_page_replaces_its_token(start_server: Start) -> None:
 async def test_a_page_from_the_back_forward_cache_catches_up(start_server: Start) -> None:
     """The browser keeps the page, because it has no connection meanwhile."""
     server = start_server()
-    cache = browser.chromium(without_default="--disable-back-forward-cache")
-    async with site(server.url) as url, cache as chromium:
-        async with browser.windows(chromium, 1) as (page,):
+    async with site(server.url) as url, chromium(keeps_pages=True) as browser:
+        async with windows(browser, 1) as (page,):
             await page.goto(url)
             await says(page, "live")
             await page.goto(f"{url}/other")
@@ -207,7 +213,9 @@ async def test_a_page_from_the_back_forward_cache_catches_up(start_server: Start
             assert await loads(page) == 1
 
 
-async def test_a_frozen_page_with_a_dead_connection_catches_up(start_server: Start) -> None:
+async def test_a_frozen_page_with_a_dead_connection_catches_up(
+    start_server: Start, browser: Browser
+) -> None:
     """The browser would notice the dead connection after 45 seconds; the client asks at once.
 
     Chromium without a screen freezes no page, so the page only gets the events.
@@ -216,7 +224,7 @@ async def test_a_frozen_page_with_a_dead_connection_catches_up(start_server: Sta
     async with (
         proxied(server.port) as proxy,
         site(proxy.url) as url,
-        browser.page() as page,
+        windows(browser, 1) as (page,),
     ):
         await page.goto(url)
         await says(page, "live")
@@ -228,10 +236,12 @@ async def test_a_frozen_page_with_a_dead_connection_catches_up(start_server: Sta
         await says(page, "live")
 
 
-async def test_a_page_without_a_network_says_so_and_catches_up(start_server: Start) -> None:
+async def test_a_page_without_a_network_says_so_and_catches_up(
+    start_server: Start, browser: Browser
+) -> None:
     """It reconnects when the browser is online again."""
     server = start_server()
-    async with site(server.url) as url, browser.page() as page:
+    async with site(server.url) as url, windows(browser, 1) as (page,):
         await page.goto(url)
         await says(page, "live")
         await page.context.set_offline(True)
@@ -243,10 +253,10 @@ async def test_a_page_without_a_network_says_so_and_catches_up(start_server: Sta
         assert await loads(page) == 1
 
 
-async def test_quick_tab_switches_reconnect_never(start_server: Start) -> None:
+async def test_quick_tab_switches_reconnect_never(start_server: Start, browser: Browser) -> None:
     """Twenty times, another tab comes to the front, and the page comes back."""
     server = start_server()
-    async with site(server.url) as url, browser.page() as page:
+    async with site(server.url) as url, windows(browser, 1) as (page,):
         await page.goto(url)
         await says(page, "live")
         other = await page.context.new_page()
@@ -265,7 +275,9 @@ REACT_PAGE = "<!doctype html><div id=page></div><div id=piece></div><script src=
 
 
 async def test_a_react_page_is_rendered_when_what_it_reads_changes(
-    start_server: Start, tmp_path: Path
+    start_server: Start,
+    tmp_path: Path,
+    browser: Browser,
 ) -> None:
     """An edit shows at once, also twice in React's strict mode."""
     server = start_server()
@@ -279,7 +291,7 @@ async def test_a_react_page_is_rendered_when_what_it_reads_changes(
         check=True,
     )
     async with site(server.url, files={"/": REACT_PAGE, "/react.js": bundle.read_text()}) as url:
-        async with browser.page() as page:
+        async with windows(browser, 1) as (page,):
             await page.goto(f"{url}/?broker={server.url}")
             await says(page, "live")
             await publish(server, "Mesa")

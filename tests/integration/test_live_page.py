@@ -10,13 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Page, expect
+import pytest
+from playwright.async_api import Browser, Page, expect
 
-from tests.support import browser
+from tests.support.browser import windows
 from tests.support.live_page import becomes, card, event, fill_shop, live_page, publish, visit
 from tests.support.server import Server, free_ports, wait_until
 
 Start = Callable[..., Server]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # the browser's
 
 
 def milliseconds(text: str) -> float:
@@ -24,10 +27,12 @@ def milliseconds(text: str) -> float:
     return float(re.sub(r"\D", "", text))
 
 
-async def test_two_pages_see_each_change_within_a_second(start_server: Start) -> None:
+async def test_two_pages_see_each_change_within_a_second(
+    start_server: Start, browser: Browser
+) -> None:
     """A created, a changed and a deleted piece, each with the measured milliseconds."""
     server = start_server()
-    async with browser.chromium() as chromium, browser.windows(chromium, 2, locale="es") as pages:
+    async with windows(browser, 2, locale="es") as pages:
         for page in pages:
             await visit(page, server)
             await expect(page.get_by_role("heading", name="La sala está vacía")).to_be_visible()
@@ -55,13 +60,15 @@ async def test_two_pages_see_each_change_within_a_second(start_server: Start) ->
             assert all(1 <= time <= 1000 for time in times)
 
 
-async def test_pages_recover_without_a_hole_after_a_restart(tmp_path: Path) -> None:
+async def test_pages_recover_without_a_hole_after_a_restart(
+    tmp_path: Path, browser: Browser
+) -> None:
     """Events of the time without them are shown with their true delay, and none is lost."""
     (port,) = free_ports(1)
     settings = {"port": port, "event_log": "sqlite:///events.db"}
     server = Server(tmp_path, **settings)
     await fill_shop(server)
-    async with browser.chromium() as chromium, browser.windows(chromium, 2, locale="es") as pages:
+    async with windows(browser, 2, locale="es") as pages:
         for page in pages:
             await visit(page, server)
             await expect(page.locator(".piece-card")).to_have_count(12)
@@ -92,12 +99,14 @@ async def test_pages_recover_without_a_hole_after_a_restart(tmp_path: Path) -> N
         assert server.stop() == 0
 
 
-async def test_a_page_says_that_the_log_no_longer_has_everything(tmp_path: Path) -> None:
+async def test_a_page_says_that_the_log_no_longer_has_everything(
+    tmp_path: Path, browser: Browser
+) -> None:
     """A log in memory is another one after a restart: the list is read again."""
     (port,) = free_ports(1)
     server = Server(tmp_path, port=port)
     await publish(server, event("mesa"), event("silla"))
-    async with live_page(server) as page:
+    async with live_page(browser, server) as page:
         server.kill()
         await becomes(page, "offline")
         server = Server(tmp_path, port=port)
@@ -121,11 +130,11 @@ def rooms_of(server: Server) -> set[str]:
     return {each["room"] for each in largest}
 
 
-async def test_a_filter_is_a_room(start_server: Start) -> None:
+async def test_a_filter_is_a_room(start_server: Start, browser: Browser) -> None:
     """With a material, the page receives only that room's events; a piece that leaves it goes."""
     server = start_server()
     await fill_shop(server)
-    async with live_page(server) as page:
+    async with live_page(browser, server) as page:
         await page.locator('#materials [data-material="nogal"]').click()
         await expect(page.locator("#room")).to_have_text("sala material:nogal")
         await expect(page.locator(".piece-card")).to_have_count(2)
@@ -147,11 +156,11 @@ async def test_a_filter_is_a_room(start_server: Start) -> None:
         await expect(page.locator("#room")).to_have_text("sala author:ana")
 
 
-async def test_search_finds_words_and_can_be_cleared(start_server: Start) -> None:
+async def test_search_finds_words_and_can_be_cleared(start_server: Start, browser: Browser) -> None:
     """Without a match, the page says for what it looked."""
     server = start_server()
     await fill_shop(server)
-    async with live_page(server) as page:
+    async with live_page(browser, server) as page:
         await page.get_by_role("searchbox").fill("lino")
         await expect(page.locator("#count")).to_have_text("2 de 12 muebles")
         await page.get_by_role("searchbox").fill("terraza")
@@ -166,10 +175,10 @@ async def fill(page: Page, **fields: str) -> None:
         await page.locator(f"#in-{name}").fill(text)
 
 
-async def test_the_form_publishes_changes_and_deletes(server: Server) -> None:
+async def test_the_form_publishes_changes_and_deletes(server: Server, browser: Browser) -> None:
     """Faults are beside their fields. The piece's other fields stay as they were."""
     await publish(server, event("mesa", precio=99), event("silla"))
-    async with live_page(server) as page:
+    async with live_page(browser, server) as page:
         sheet = page.locator("#sheet")
         await page.get_by_role("button", name="Nuevo mueble").click()
         await fill(page, nombre="Butaca Norte", ancho="82", altura="-90", material="tela")
@@ -197,9 +206,9 @@ async def test_the_form_publishes_changes_and_deletes(server: Server) -> None:
         await expect(card(page, "silla")).to_have_count(0)
 
 
-async def test_the_brokers_faults_are_beside_their_fields(server: Server) -> None:
+async def test_the_brokers_faults_are_beside_their_fields(server: Server, browser: Browser) -> None:
     """The form says the broker's words, and keeps the visitor's. Here the message is changed."""
-    async with live_page(server, "#conectar") as page:
+    async with live_page(browser, server, "#conectar") as page:
         await page.evaluate(
             """() => {
               const { send } = WebSocket.prototype;
@@ -224,10 +233,11 @@ async def test_the_brokers_faults_are_beside_their_fields(server: Server) -> Non
 
 async def test_a_visitor_who_may_only_look_finds_nothing_to_publish_with(
     start_server: Start,
+    browser: Browser,
 ) -> None:
     """The buttons are absent, not disabled, and the empty page says how to allow it."""
     server = start_server(open_publish="off", producer_keys="django:0123456789abcdef")
-    async with live_page(server, locale="en") as page:
+    async with live_page(browser, server, locale="en") as page:
         nothing = page.locator("#nothing")
         await expect(nothing).to_contain_text("start with SIO_OPEN_PUBLISH=loopback")
         await expect(nothing).to_contain_text(f"npx wscat -c {server.ws_url}")
@@ -239,10 +249,11 @@ async def test_a_visitor_who_may_only_look_finds_nothing_to_publish_with(
 
 async def test_the_empty_page_shows_commands_and_publishes_an_example(
     start_server: Start,
+    browser: Browser,
 ) -> None:
     """The commands name this server. Tabs follow the arrow keys."""
     server = start_server()
-    async with live_page(server) as page:
+    async with live_page(browser, server) as page:
         await expect(page.locator("#nothing code").first).to_contain_text(server.ws_url)
         await page.get_by_role("tab", name="wscat").press("ArrowRight")
         await expect(page.get_by_role("tab", name="curl")).to_be_focused()
@@ -253,10 +264,10 @@ async def test_the_empty_page_shows_commands_and_publishes_an_example(
         await expect(page.locator("#count")).to_have_text("1 mueble")
 
 
-async def test_the_page_speaks_both_languages(server: Server) -> None:
+async def test_the_page_speaks_both_languages(server: Server, browser: Browser) -> None:
     """It begins in the browser's language, and remembers the visitor's choice."""
     await publish(server, event("grande", ancho=1234.5), event("mesa"))
-    async with live_page(server, locale="en-GB") as page:
+    async with live_page(browser, server, locale="en-GB") as page:
         await expect(page.locator("html")).to_have_attribute("lang", "en")
         await expect(page.get_by_role("heading", name="Catalogue")).to_be_visible()
         await expect(card(page, "grande").locator(".sizes")).to_contain_text("1,234.5 ×")
@@ -268,12 +279,14 @@ async def test_the_page_speaks_both_languages(server: Server) -> None:
         await expect(page.locator("html")).to_have_attribute("lang", "es")
 
 
-async def test_the_activity_goes_back_to_the_start_of_the_log(start_server: Start) -> None:
+async def test_the_activity_goes_back_to_the_start_of_the_log(
+    start_server: Start, browser: Browser
+) -> None:
     """Scrolling back shows older events, and the list of types shows only one type."""
     server = start_server()
     await publish(server, *(event(f"m{i}", nombre=f"Mesa {i}") for i in range(300)))
     await publish(server, event("m7", "deleted"))
-    async with live_page(server, viewport={"width": 1440, "height": 900}) as page:
+    async with live_page(browser, server, viewport={"width": 1440, "height": 900}) as page:
         lines = page.locator("#events .event")
         await expect(lines.first).to_contain_text("Mesa")
         assert await lines.count() < 100
@@ -286,7 +299,7 @@ async def test_the_activity_goes_back_to_the_start_of_the_log(start_server: Star
         await expect(lines).to_have_count(1)
 
 
-async def test_text_of_an_event_is_never_markup(server: Server) -> None:
+async def test_text_of_an_event_is_never_markup(server: Server, browser: Browser) -> None:
     """Hostile names, materials and authors are shown as they are. A size can be any number."""
     bad = '<img src=x onerror="document.title=1">'
     pieces = [
@@ -297,7 +310,7 @@ async def test_text_of_an_event_is_never_markup(server: Server) -> None:
         event("arab", nombre="طاولة من خشب البلوط", material="خشب"),
     ]
     await publish(server, *pieces, event("bad", "updated", nombre=f"{bad}2", material="x"))
-    async with live_page(server, viewport={"width": 360, "height": 740}) as page:
+    async with live_page(browser, server, viewport={"width": 360, "height": 740}) as page:
         await expect(card(page, "bad")).to_contain_text("<img src=x")
         assert await page.locator("img").count() == 0
         await expect(card(page, "huge")).to_contain_text("Fuera de escala")
@@ -307,10 +320,12 @@ async def test_text_of_an_event_is_never_markup(server: Server) -> None:
         assert await page.title() != "1"
 
 
-async def test_reduced_motion_moves_nothing_and_shows_the_same(server: Server) -> None:
+async def test_reduced_motion_moves_nothing_and_shows_the_same(
+    server: Server, browser: Browser
+) -> None:
     """Tags, struck text and colours carry the change."""
     await publish(server, event("mesa"), event("silla"))
-    async with live_page(server, reduced_motion="reduce") as page:
+    async with live_page(browser, server, reduced_motion="reduce") as page:
         await publish(server, event("mesa", "updated", ancho=100))
         await expect(card(page, "mesa").locator(".tag")).to_have_text("Cambiado")
         moving = (

@@ -9,15 +9,17 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 from aiohttp import web
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 
-from tests.support import browser
+from tests.support.browser import windows
 from tests.support.live_page import TIMEOUT_MS, becomes, card, event, live_page, publish
 from tests.support.server import Server
 from tests.support.tokens import SECRET, token
 from tests.support.website import serving
 
 Start = Callable[..., Server]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # the browser's
 
 KEY = "0123456789abcdef"
 
@@ -38,7 +40,11 @@ async def open_page(page: Page, url: str) -> None:
     ],
 )
 async def test_a_log_that_cannot_be_read_is_tried_again(
-    server: Server, status: int, body: str, reason: str
+    server: Server,
+    status: int,
+    body: str,
+    reason: str,
+    browser: Browser,
 ) -> None:
     """The page says why, tries at a calm pace, and is live once the log answers."""
     await publish(server, event("mesa"))
@@ -48,7 +54,7 @@ async def test_a_log_that_cannot_be_read_is_tried_again(
         asked.append(time.monotonic())
         await route.fulfill(status=status, body=body)
 
-    async with browser.page(locale="es") as page:
+    async with windows(browser, 1, locale="es") as (page,):
         await page.route("**/api/events?*", answer)
         await open_page(page, server.url)
         await expect(page.locator("#notice")).to_contain_text(reason)
@@ -62,9 +68,11 @@ async def test_a_log_that_cannot_be_read_is_tried_again(
         await expect(page.locator("#notice")).to_be_hidden()
 
 
-async def test_a_page_without_an_answer_says_that_the_server_is_away(server: Server) -> None:
+async def test_a_page_without_an_answer_says_that_the_server_is_away(
+    server: Server, browser: Browser
+) -> None:
     """A cut network at the start is no blank page."""
-    async with browser.page(locale="en") as page:
+    async with windows(browser, 1, locale="en") as (page,):
         await page.route("**/api/**", lambda route: route.abort())
         await open_page(page, server.url)
         await expect(page.locator("#notice")).to_contain_text("The server does not answer.")
@@ -72,10 +80,12 @@ async def test_a_page_without_an_answer_says_that_the_server_is_away(server: Ser
         await becomes(page, "live")
 
 
-async def test_without_a_credential_the_page_says_what_to_do(start_server: Start) -> None:
+async def test_without_a_credential_the_page_says_what_to_do(
+    start_server: Start, browser: Browser
+) -> None:
     """No access is a state of its own, with the server's code for developers."""
     server = start_server(require_auth="true", producer_keys=f"django:{KEY}", jwt_secret=SECRET)
-    async with browser.page(locale="es") as page:
+    async with windows(browser, 1, locale="es") as (page,):
         await open_page(page, server.url)
         await becomes(page, "denied")
         await expect(page.get_by_role("heading", name="Sin acceso")).to_be_visible()
@@ -85,12 +95,13 @@ async def test_without_a_credential_the_page_says_what_to_do(start_server: Start
 
 async def test_a_token_in_the_fragment_lets_a_visitor_in_until_it_is_revoked(
     start_server: Start,
+    browser: Browser,
 ) -> None:
     """The address bar loses it at once, and a reload keeps it. A revoked one shows no pieces."""
     server = start_server(require_auth="true", producer_keys=f"django:{KEY}", jwt_secret=SECRET)
     await publish(server, event("mesa"), key=KEY)
     given = token(sub="ana", scope="publish subscribe")
-    async with live_page(server, f"#token={given}") as page:
+    async with live_page(browser, server, f"#token={given}") as page:
         assert given not in page.url
         await expect(card(page, "mesa")).to_be_visible()
         await expect(page.locator("#new")).to_be_visible()
@@ -110,28 +121,32 @@ async def test_a_token_in_the_fragment_lets_a_visitor_in_until_it_is_revoked(
         await expect(page.locator("#nothing")).to_contain_text("a credential is needed")
 
 
-async def test_a_token_that_only_publishes_shows_no_catalogue(start_server: Start) -> None:
+async def test_a_token_that_only_publishes_shows_no_catalogue(
+    start_server: Start, browser: Browser
+) -> None:
     """It may connect, but not read."""
     server = start_server(jwt_secret=SECRET)
-    async with browser.page(locale="es") as page:
+    async with windows(browser, 1, locale="es") as (page,):
         await open_page(page, f"{server.url}/#token={token(sub='ana', scope='publish')}")
         await becomes(page, "denied")
         await expect(page.locator("#nothing")).to_contain_text("no permite leer")
 
 
-async def test_a_token_of_some_rooms_shows_their_pieces(start_server: Start) -> None:
+async def test_a_token_of_some_rooms_shows_their_pieces(
+    start_server: Start, browser: Browser
+) -> None:
     """The page asks for the rooms of the token, and for no other."""
     server = start_server(jwt_secret=SECRET)
     await publish(server, event("mesa"), event("silla"))
     given = token(sub="ana", rooms=["material:roble"])
-    async with live_page(server, f"#token={given}") as page:
+    async with live_page(browser, server, f"#token={given}") as page:
         await expect(page.locator(".piece-card")).to_have_count(1)
         await publish(server, event("mesa", "updated", material="pino"), event("otra"))
         await expect(card(page, "otra")).to_be_visible()
         await expect(card(page, "mesa")).to_have_count(0)
 
 
-async def test_a_server_of_another_version_is_named(server: Server) -> None:
+async def test_a_server_of_another_version_is_named(server: Server, browser: Browser) -> None:
     """The page offers to load itself again, and does not try for ever."""
 
     async def answer(request: web.Request) -> web.Response:
@@ -145,17 +160,19 @@ async def test_a_server_of_another_version_is_named(server: Server) -> None:
 
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
-    async with serving(app) as url, browser.page(locale="es") as page:
+    async with serving(app) as url, windows(browser, 1, locale="es") as (page,):
         await open_page(page, url)
         await becomes(page, "denied")
         await expect(page.get_by_role("heading", name="Página y servidor")).to_be_visible()
         await expect(page.get_by_role("button", name="Recargar la página")).to_be_visible()
 
 
-async def test_without_the_browser_client_the_page_says_so(server: Server) -> None:
+async def test_without_the_browser_client_the_page_says_so(
+    server: Server, browser: Browser
+) -> None:
     """A server without Node.js shows its log as it is now, and does not claim to be live."""
     await publish(server, event("mesa"))
-    async with browser.page(locale="es") as page:
+    async with windows(browser, 1, locale="es") as (page,):
         await page.route("**/client/*", lambda route: route.fulfill(status=404, body="{}"))
         await open_page(page, server.url)
         await becomes(page, "still")
@@ -164,11 +181,13 @@ async def test_without_the_browser_client_the_page_says_so(server: Server) -> No
         await expect(page.locator("#new")).to_be_hidden()
 
 
-async def test_a_form_keeps_the_entries_while_the_server_is_away(start_server: Start) -> None:
+async def test_a_form_keeps_the_entries_while_the_server_is_away(
+    start_server: Start, browser: Browser
+) -> None:
     """The form says that nothing was published, and nothing is lost."""
     server = start_server()
     await publish(server, event("mesa"))
-    async with live_page(server) as page:
+    async with live_page(browser, server) as page:
         await page.get_by_role("button", name="Nuevo mueble").click()
         fields = ("nombre", "Mesa"), ("ancho", "80"), ("altura", "75"), ("material", "pino")
         for name, text in (*fields, ("autor_username", "ana")):

@@ -106,7 +106,7 @@ async def test_a_page_that_returns_after_a_day_says_so_and_is_right(start_server
     """Its session is gone, and the log has nothing left of its time away; here, of two seconds."""
     server = start_server(retention_seconds=1)
     await publish(server, event("mesa"), event("silla"))
-    cache = browser.chromium(without_default="--disable-back-forward-cache")
+    cache = browser.chromium(keeps_pages=True)
     async with cache as chromium, browser.windows(chromium, 1, locale="es") as (page,):
         await visit(page, server)
         await expect(page.locator(".piece-card")).to_have_count(2)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from sio_server.endpoints.pages import FURNITURE_CLIENT, PAGE, STATIC
 from tests.support.axe import violations
@@ -18,6 +18,8 @@ from tests.support.live_page import becomes, card, event, fill_shop, live_page, 
 from tests.support.server import TIMEOUT, Server
 
 Start = Callable[..., Server]
+
+in_browser = pytest.mark.asyncio(loop_scope="module")
 
 MAX_BYTES = 60 * 1024
 """The most that the page may weigh, compressed, with its client."""
@@ -148,13 +150,16 @@ SCENES = (at_rest, changed, narrowed, form, activity, offline, figures, connecti
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1440, "light")])
-async def test_axe_finds_nothing(start_server: Start, scheme: Any, width: int) -> None:
+@in_browser
+async def test_axe_finds_nothing(
+    start_server: Start, scheme: Any, width: int, browser: Browser
+) -> None:
     """In every scene, on a dark phone and on a light wide screen. Nothing scrolls sideways."""
     server = start_server()
     await fill_shop(server)
     viewport: Any = {"width": width, "height": 900}
     found = {}
-    async with live_page(server, color_scheme=scheme, viewport=viewport) as page:
+    async with live_page(browser, server, color_scheme=scheme, viewport=viewport) as page:
         for scene in SCENES:
             await page.context.set_offline(False)
             await page.goto(f"{server.url}/?{scene.__name__}")
@@ -166,8 +171,9 @@ async def test_axe_finds_nothing(start_server: Start, scheme: Any, width: int) -
     assert {name: faults for name, faults in found.items() if faults} == {}
 
 
-async def test_axe_finds_nothing_on_the_empty_page(start_server: Start) -> None:
+@in_browser
+async def test_axe_finds_nothing_on_the_empty_page(start_server: Start, browser: Browser) -> None:
     """With the commands to copy."""
-    async with live_page(start_server()) as page:
+    async with live_page(browser, start_server()) as page:
         await expect(page.locator("#nothing")).to_be_visible()
         assert await violations(page) == []

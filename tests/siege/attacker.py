@@ -309,7 +309,4 @@ def main() -> None:
     with suppress(KeyboardInterrupt):
         attacker.run(time.monotonic() + seconds)
     write_message(attacker.report())
-
-
-if __name__ == "__main__":
-    main()
+    attacker.close()

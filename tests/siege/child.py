@@ -12,12 +12,10 @@ import resource
 import select
 import subprocess
 import sys
-import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.support.server import ROOT, python_path
+from tests.support.forks import ForkedProcess
 
 END_SECONDS = 10
 """The time in which a process ends when it was told to."""
@@ -30,31 +28,24 @@ class ChildFailed(Exception):
 class Child:
     """A process that runs a module of this folder.
 
+    It is forked, so that its start does not hold up the siege.
+
     Args:
         module: the module's name.
-        folder: its working directory, which gets its error output.
+        folder: its working directory.
         first_message: the first line that it reads.
     """
 
     def __init__(self, module: str, folder: Path, first_message: dict[str, Any]) -> None:
-        self._errors = folder / f"{module}-{time.monotonic_ns()}.log"
-        with self._errors.open("wb") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", f"tests.siege.{module}"],
-                cwd=folder,
-                env={"PYTHONPATH": python_path(ROOT)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-            )
+        self._module = module
+        self._process = ForkedProcess(f"tests.siege.{module}", folder, {}, has_input=True)
         self.send(first_message)
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message."""
-        assert self._process.stdin is not None
+        assert self._process.input is not None
         try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-            self._process.stdin.flush()
+            self._process.input.write(json.dumps(message).encode() + b"\n")
         except BrokenPipeError:
             raise self._failed("has ended") from None
 
@@ -67,21 +58,20 @@ class Child:
         Raises:
             ChildFailed: no message came.
         """
-        assert self._process.stdout is not None
-        if not select.select([self._process.stdout], [], [], seconds)[0]:
+        if not select.select([self._process.output], [], [], seconds)[0]:
+            self.kill()
             raise self._failed(f"does not answer within {seconds:.0f} s")
-        line = self._process.stdout.readline()
-        if not line:
-            raise self._failed("has ended")
+        line = self._process.output.readline()
+        if not line.startswith("{"):  # it has ended, or this is its error output
+            raise self._failed(f"has ended: {line}")
         message: dict[str, Any] = json.loads(line)
         return message
 
     def end(self) -> None:
         """Let the process end; kill it if it does not."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(BrokenPipeError):
-                    pipe.close()
+        assert self._process.input is not None
+        self._process.input.close()
+        self._process.output.close()  # a full pipe would hold it up
         try:
             self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -90,10 +80,10 @@ class Child:
     def kill(self) -> None:
         """Kill the process."""
         self._process.kill()
-        self._process.wait()
+        self._process.wait(END_SECONDS)
 
     def _failed(self, what: str) -> ChildFailed:
-        return ChildFailed(f"{self._process.args!r} {what}: {self._errors.read_text()[-2000:]}")
+        return ChildFailed(f"{self._module} {what}{self._process.output.read()[-2000:]}")
 
 
 def write_message(message: dict[str, Any]) -> None:

@@ -204,7 +204,3 @@ def main() -> None:
     plan = read_message()
     allow_many_files()
     Crowd(**plan).run()
-
-
-if __name__ == "__main__":
-    main()

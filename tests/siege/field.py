@@ -88,8 +88,10 @@ class Field:
             )
             stack.callback(self.server.stop)
             wait_until(lambda: self.server.request("/readyz")[0] == 200, "the server is ready")
-            self._oldest = fill_log(self.server)
-            position = self.server.request("/api/events?limit=0")[1]["position"]
+            self._oldest = self._ends()["oldest"]
+            if self._files is None:  # an attack on the files reads no events
+                fill_log(self.server)
+            position = self._ends()["position"]
             for number, (kind, share) in enumerate(SHARES.items()):
                 plan = {
                     "port": self.server.port,
@@ -120,6 +122,11 @@ class Field:
         child = Child(module, self._folder, plan)
         stack.callback(child.end)
         return child
+
+    def _ends(self) -> dict[str, str]:
+        """Return the offsets of both ends of the event log."""
+        ends: dict[str, str] = self.server.request("/api/events?limit=0")[1]
+        return ends
 
     def _acknowledged(self) -> int:
         return int(self._ask_publisher()["acknowledged"])

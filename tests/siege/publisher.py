@@ -204,7 +204,3 @@ class Publisher:
 def main() -> None:
     """Run the publisher that the first message describes."""
     Publisher(**read_message()).run()
-
-
-if __name__ == "__main__":
-    main()

@@ -64,9 +64,11 @@ class ForkedProcess:
         environment: all its environment variables.
         max_open_files: the limit of open files that it cannot raise.
         arguments: its command line.
+        has_input: whether it reads what ``input`` is written.
 
     Attributes:
         pid: its identifier.
+        input: its standard input, unbuffered; None if it has none.
         output: its output and its error output.
         returncode: its exit status, or the negative number of the signal that has killed it; None
             as long as it runs, and until ``poll`` or ``wait``.
@@ -79,18 +81,27 @@ class ForkedProcess:
         environment: Mapping[str, str],
         max_open_files: int | None = None,
         arguments: Sequence[str] = (),
+        *,
+        has_input: bool = False,
     ) -> None:
         readable, writable = os.pipe()
+        its = [writable]
         self.output = os.fdopen(readable)
+        self.input = None
+        if has_input:
+            readable, writable = os.pipe()
+            its.append(readable)
+            self.input = os.fdopen(writable, "wb", buffering=0)
         self._module, self._stem = module, _stem(module)
         self.pid: int = self._stem.ask(
-            writable,
+            *its,
             folder=str(folder),
             environment=dict(environment),
             max_open_files=max_open_files,
             arguments=list(arguments),
         )
-        os.close(writable)
+        for it in its:
+            os.close(it)
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
@@ -132,10 +143,10 @@ def _ended(process: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if found else None
 
 
-def _fork_on_orders(orders: socket.socket) -> tuple[dict[str, Any], int] | None:
-    """Fork for each order. Return the order and the output in the new process."""
+def _fork_on_orders(orders: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """Fork for each order. Return the order, and the output and the input, in the new process."""
     while True:
-        message, files, _, _ = socket.recv_fds(orders, MAX_MESSAGE_BYTES, 1)
+        message, files, _, _ = socket.recv_fds(orders, MAX_MESSAGE_BYTES, 2)
         if not message:
             return None
         order = json.loads(message)
@@ -144,8 +155,9 @@ def _fork_on_orders(orders: socket.socket) -> tuple[dict[str, Any], int] | None:
         else:
             answer = os.fork()
             if answer == 0:
-                return order, files[0]
-            os.close(files[0])
+                return order, files
+            for it in files:
+                os.close(it)
         orders.send(json.dumps(answer).encode())
 
 
@@ -156,10 +168,13 @@ def _main() -> None:
         forked = _fork_on_orders(orders)
     if forked is None:
         return
-    order, output = forked
+    order, (output, *inputs) = forked
     os.dup2(output, sys.stdout.fileno())
     os.dup2(output, sys.stderr.fileno())
-    os.close(output)
+    for it in inputs:
+        os.dup2(it, sys.stdin.fileno())
+    for it in (output, *inputs):
+        os.close(it)
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])

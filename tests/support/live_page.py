@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.support import browser
+from tests.support.browser import windows
 from tests.support.server import TIMEOUT, Server
 
 TIMEOUT_MS = TIMEOUT * 1000
@@ -75,9 +75,9 @@ def card(page: Page, id: str) -> Locator:
 
 @asynccontextmanager
 async def live_page(
-    server: Server, fragment: str = "", *, locale: str = "es", **options: Any
+    browser: Browser, server: Server, fragment: str = "", *, locale: str = "es", **options: Any
 ) -> AsyncIterator[Page]:
-    """Open the live page in a new browser; see ``browser.windows``."""
-    async with browser.page(locale=locale, **options) as page:
+    """Open the live page in a new window; see ``windows``."""
+    async with windows(browser, 1, locale=locale, **options) as (page,):
         await visit(page, server, fragment)
         yield page

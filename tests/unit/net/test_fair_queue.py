@@ -51,7 +51,7 @@ def test_a_network_with_dear_items_is_served_less_often() -> None:
         waiting.add(f"dear{number}", "a", 3)
     for number in range(6):
         waiting.add(f"cheap{number}", "b", 1)
-    assert waiting.pop() == ("dear0", 3)
+    assert waiting.pop() == ("dear0", "a", 3)
     assert take(waiting, 4) == ["cheap0", "cheap1", "cheap2", "dear1"]
     assert take(waiting, 4) == ["cheap3", "cheap4", "cheap5", "dear2"]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Generator
+from time import monotonic, sleep
 
 import pytest
 
 from sio_server.net import turns
 from sio_server.net.turns import (
     ITERATION_BYTES,
+    MAX_FREE_BYTES,
     MIN_PIECE_BYTES,
     MIN_START_BYTES,
     REQUEST_BYTES,
@@ -123,16 +125,50 @@ async def test_only_some_small_work_starts_in_one_iteration_of_the_loop() -> Non
     assert turn_for(REQUEST_BYTES, "b") is None
 
 
-async def test_work_that_exceeds_an_iteration_is_missing_in_the_next_ones() -> None:
+async def test_a_network_that_waits_alone_rests_as_long_as_its_turn_took() -> None:
+    """And no longer: the next one continues by itself."""
+    began: list[float] = []
+    ended: list[float] = []
+
+    async def work() -> None:
+        await next_turn("a")
+        began.append(monotonic())
+        sleep(0.02)  # noqa: ASYNC251 - the work of a turn
+        ended.append(monotonic())
+
+    await asyncio.gather(*(work() for _ in range(3)))
+    await work()  # it comes during the last rest, and waits too
+    rests = [later - earlier for earlier, later in zip(ended[:-1], began[1:], strict=True)]
+    assert min(rests) >= 0.019
+
+
+async def test_another_network_does_not_wait_for_the_end_of_a_rest() -> None:
+    """Its work starts at once, although the first one waits."""
+    await next_turn("a")
+    sleep(0.2)  # noqa: ASYNC251 - the work of a turn
+    order: list[str] = []
+    first, other = next_turn("a"), turn_for(1, "b")
+    assert other is not None
+    first.add_done_callback(lambda turn: order.append("a"))
+    other.add_done_callback(lambda turn: order.append("b"))
+    await other
+    assert not first.done()
+    await first
+    assert order == ["b", "a"]
+
+
+async def test_long_work_is_missing_in_the_next_iterations() -> None:
     """A body counts like a turn, however large it is: it is decoded in turns."""
-    assert turn_for(100 * TURN_BYTES, "a") is None
-    late = turn_for(1, "b")
+    first, late = turn_for(100 * TURN_BYTES, "a"), turn_for(1, "b")
+    other = turn_for(100 * TURN_BYTES, "c")
+    assert first is not None
     assert late is not None
-    for _ in range(TURN_BYTES // ITERATION_BYTES):
-        assert not late.done()
+    assert other is not None
+    done: list[int] = []
+    while not other.done():
         await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert late.done()
+        done.append(first.done() + other.done())
+    assert done.count(1) >= TURN_BYTES // ITERATION_BYTES
 
 
 async def test_a_small_message_counts_as_a_larger_one() -> None:
@@ -152,10 +188,10 @@ async def test_a_network_that_asks_for_little_does_not_wait_behind_large_message
                 await turn
             order.append(network)
 
-    crowd = [work("large", TURN_BYTES, 5) for _ in range(5)]
+    crowd = [work("large", MAX_FREE_BYTES, 5) for _ in range(5)]
     await asyncio.gather(*crowd, work("small", MIN_START_BYTES, 5))
-    assert order.index("small") <= 2
-    assert order[:12].count("small") == 5
+    assert order.index("small") <= 3
+    assert order[:25].count("small") == 5
 
 
 async def test_a_turn_whose_work_fails_does_not_end_the_queue() -> None:
