@@ -26,11 +26,11 @@ class FairQueue(Generic[Item]):
     __slots__ = ("_level", "_numbers", "_order", "_served", "_size", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting: dict[str | None, OrderedDict[Item, int]] = {}
+        self._waiting: dict[Hashable, OrderedDict[Item, int]] = {}
         # An entry for each network that waits: its service, and a number for equal services.
-        self._order: list[tuple[tuple[int, int], int, str | None]] = []
+        self._order: list[tuple[tuple[int, int], int, Hashable]] = []
         # The service of each network, and a number that tells when it was served.
-        self._served: OrderedDict[str | None, tuple[int, int]] = OrderedDict()
+        self._served: OrderedDict[Hashable, tuple[int, int]] = OrderedDict()
         self._level = 0  # the service of those that are served now
         self._numbers = count(1)
         self._size = 0
@@ -39,12 +39,12 @@ class FairQueue(Generic[Item]):
         """Return the number of items."""
         return self._size
 
-    def add(self, item: Item, network: str | None, cost: int = 1) -> None:
+    def add(self, item: Item, network: Hashable, cost: int = 1) -> None:
         """Add an item behind the others of its network.
 
         Args:
             item: the item. It does not wait yet.
-            network: its network. None counts as one, too.
+            network: its network, or anything else that stands for its sender.
             cost: how much service it is, in any unit that is the same for all items.
         """
         if network not in self._waiting:
@@ -52,11 +52,11 @@ class FairQueue(Generic[Item]):
         self._waiting[network][item] = cost
         self._size += 1
 
-    def only_network(self, network: str | None) -> bool:
+    def only_network(self, network: Hashable) -> bool:
         """Tell whether all items are of this network."""
         return len(self._waiting) == 1 and network in self._waiting
 
-    def pop(self) -> tuple[Item, str | None, int]:
+    def pop(self) -> tuple[Item, Hashable, int]:
         """Remove the next item. Return it with its network and its cost.
 
         Raises:
@@ -78,13 +78,13 @@ class FairQueue(Generic[Item]):
             self._served.popitem(last=False)
         return item, network, cost
 
-    def discard(self, item: Item, network: str | None) -> None:
+    def discard(self, item: Item, network: Hashable) -> None:
         """Remove an item, if it waits."""
         items = self._waiting.get(network)
         if items and item in items:
             del items[item]
             self._size -= 1
 
-    def _wait(self, network: str | None, items: OrderedDict[Item, int]) -> None:
+    def _wait(self, network: Hashable, items: OrderedDict[Item, int]) -> None:
         self._waiting[network] = items
         heappush(self._order, (self._served.get(network, (0, 0)), next(self._numbers), network))

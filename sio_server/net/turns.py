@@ -3,14 +3,15 @@
 Every door uses the same budget: requests, WebSocket frames and the packets of a polling body. Only
 so much work starts in one iteration of the event loop. What comes in addition, and a connection
 that has used its turn, waits in a queue. The next one is of the network that was served least. So
-however many connections keep the server busy, they delay the others like one. A network that waits
-alone has at most half of the time for long work.
+however many connections keep the server busy, they delay the others like one. Long work of a
+network is served as if another network had sent it: behind a proxy, all clients are one network.
+Long work that waits alone has at most half of the time.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Hashable
 from math import floor, inf
 from time import monotonic
 from typing import TypeVar
@@ -99,8 +100,8 @@ async def in_turns(steps: Generator[None, None, Value], network: str | None) -> 
 class _Starts:
     """Work that starts: only so much of it in one iteration of the event loop.
 
-    After long work of a network, its further work rests as long as that took, unless other networks
-    wait, too: then they have the time in between.
+    After long work of a network, its further long work rests as long as that took, unless other
+    work waits, too: then that has the time in between.
     """
 
     __slots__ = ("_bytes_left", "_is_planned", "_rest_ends", "_rests", "_waiting")
@@ -109,16 +110,17 @@ class _Starts:
         self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
         self._bytes_left = ITERATION_BYTES
         self._is_planned = False
-        self._rests: str | None = ""  # the network that rests; no network has this name
+        self._rests: Hashable = None  # whose long work rests
         self._rest_ends = 0.0
 
     def ask(self, size: int, network: str | None) -> asyncio.Future[None] | None:
         """Return None if the work may start now, or a future that is done when it may."""
-        if size <= MAX_FREE_BYTES and self._bytes_left > 0 and not self._waiting:
+        is_long = size > MAX_FREE_BYTES
+        if not is_long and self._bytes_left > 0 and not self._waiting:
             self._count(size)
             return None
         start: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(start, network, max(size, MIN_START_BYTES))
+        self._waiting.add(start, (network, is_long), max(size, MIN_START_BYTES))
         self._plan()
         return start
 
@@ -137,12 +139,12 @@ class _Starts:
         while self._waiting and self._bytes_left > 0:
             if self._waiting.only_network(self._rests) and self._is_resting():
                 return
-            start, network, size = self._waiting.pop()
+            start, sender, size = self._waiting.pop()
             if not start.done():  # nobody cancelled it
                 self._count(size)
                 start.set_result(None)
                 if size > MAX_FREE_BYTES:
-                    self._begin_rest(network)
+                    self._begin_rest(sender)
         if self._bytes_left < ITERATION_BYTES or self._waiting:
             self._plan()
 
@@ -153,9 +155,9 @@ class _Starts:
             asyncio.get_running_loop().call_later(rest, self._plan)
         return rest > 0
 
-    def _begin_rest(self, network: str | None) -> None:
-        """Let a network rest: now, while its work is done, and then as long as that takes."""
-        self._rests, self._rest_ends = network, inf
+    def _begin_rest(self, sender: Hashable) -> None:
+        """Let long work rest: now, while some of it is done, and then as long as that takes."""
+        self._rests, self._rest_ends = sender, inf
         loop = asyncio.get_running_loop()
         # After the first steps of the tasks that this work makes.
         loop.call_soon(loop.call_soon, self._work_is_done, monotonic())

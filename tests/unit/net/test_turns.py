@@ -142,12 +142,13 @@ async def test_a_network_that_waits_alone_rests_as_long_as_its_turn_took() -> No
     assert min(rests) >= 0.019
 
 
-async def test_another_network_does_not_wait_for_the_end_of_a_rest() -> None:
-    """Its work starts at once, although the first one waits."""
+@pytest.mark.parametrize("network", ["a", "b"])
+async def test_short_work_does_not_wait_for_the_end_of_a_rest(network: str) -> None:
+    """It starts at once, although long work waits. Behind a proxy, both are of one network."""
     await next_turn("a")
     sleep(0.2)  # noqa: ASYNC251 - the work of a turn
     order: list[str] = []
-    first, other = next_turn("a"), turn_for(1, "b")
+    first, other = next_turn("a"), turn_for(1, network)
     assert other is not None
     first.add_done_callback(lambda turn: order.append("a"))
     other.add_done_callback(lambda turn: order.append("b"))
