@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from playwright.async_api import Page, expect
 
+from tests.support.browser import chromium
 from tests.support.live_page import PIECES, event, live_page, publish
 from tests.support.server import Server
 
@@ -90,7 +91,8 @@ async def measure(pieces: int, rate: int, seconds: float) -> Smoothness:
             for n, piece in enumerate(shop)
         )
         await publish(server, *created)
-        async with live_page(server, viewport={"width": 1440, "height": 900}) as page:
+        viewport = {"width": 1440, "height": 900}
+        async with chromium() as browser, live_page(browser, server, viewport=viewport) as page:
             await expect(page.locator(".piece-card")).to_have_count(min(60, pieces))
             clock, processor = await tasks(page, stream(server, pieces, rate, seconds))
             total = pieces + int(rate * seconds)

@@ -336,6 +336,6 @@ def _log_received(events: Sequence[Event], by: str) -> None:
     """Write one line for all events of an append."""
     if len(events) == 1:
         log.info("received", type=events[0].type, id=events[0].id, by=by)
-    else:
+    elif events:
         first, last = events[0].id, events[-1].id
         log.info("received", events=len(events), first=first, last=last, by=by)

@@ -194,7 +194,7 @@ async def test_trimmed_events_of_other_rooms_are_no_gap(
         pid = client.connected["pid"]
         await client.receive("42")
         # A batch is delivered in turns, and its answer does not wait for them.
-        await asyncio.to_thread(server.wait_for_log, "delivered", offset=last)
+        await asyncio.to_thread(server.wait_for_log, "delivered", last=last)
         await client.send("1")
         await asyncio.to_thread(server.wait_for_log, "disconnected")
     await publish(server.url, 3, furniture_id="other", material="pino", autor_username="Ana")

@@ -1,9 +1,10 @@
 """The targets of a siege, and the judgement of a phase. Pure.
 
-A phase that misses only some of three targets is repeated once, see ``run.py``. The longest wait
-and the acks depend on a quiet machine. Memory that does not come back may be a leak, or a level: in
-a process that was large once, Python keeps arenas in which a few young objects live. A leak grows
-when the attack is repeated. All other targets hold at the first try.
+A phase that misses only some of three targets is repeated, see ``run.py``. The longest wait and the
+acks depend on a quiet machine. Memory that does not come back may be a leak, or a level: in a
+process that was large once, Python keeps arenas in which a few young objects live. A short attack
+may reach this level at the second try. A leak grows each time that the attack is repeated. All
+other targets hold at the first try.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Rule(StrEnum):
 
 
 REPEATED = frozenset((Rule.LONG_WAIT, Rule.FEW_ACKS, Rule.MEMORY_KEPT))
-"""The rules that are judged by the better of two tries."""
+"""The rules that are judged by the best of two tries; the memory alone, by the best of three."""
 
 
 @dataclass(frozen=True, slots=True)

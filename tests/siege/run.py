@@ -159,7 +159,7 @@ class Siege:
             self._leave_field()
 
     def _try(self, name: str, attacks: Sequence[Attack]) -> None:
-        """Besiege; once more if only noise may be at fault."""
+        """Besiege; again if only noise, or the level of the memory, may be at fault."""
         plan, report = self._plan, self.report
         seconds = plan.all_seconds if name == ALL_AT_ONCE else plan.attack_seconds
         calm = report.rows[0]
@@ -168,8 +168,11 @@ class Siege:
             # The whole siege must have left no memory behind.
             row.start = min(row.start, self._field.first_memory)
         broken = {it.rule for it in report.judge(row)}
-        may_repeat = len(report.repeated) < self._most_repeated
-        if may_repeat and broken and broken <= REPEATED:
+        tries = 1
+        while broken and broken <= REPEATED and len(report.repeated) < self._most_repeated:
+            if tries == (3 if broken == {Rule.MEMORY_KEPT} else 2):
+                break
+            tries += 1
             report.repeated.append(name)
             row = better(row, self._besiege(name, attacks, seconds), calm, plan.targets)
             broken = {it.rule for it in report.judge(row)}
