@@ -1,23 +1,16 @@
-"""The units in ``deploy/systemd``, and what the server tells systemd about itself."""
+"""What the server tells systemd about itself."""
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.raw import plain
-from tests.support.server import ROOT, TIMEOUT, Server, readiness, start_expecting_failure
-
-UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
-MAX_EXPOSURE = 25
-"""Tenths of systemd's own measure of what a service could do; 100 is everything."""
+from tests.support.server import TIMEOUT, Server, readiness, start_expecting_failure
 
 
 @pytest.fixture
@@ -69,33 +62,3 @@ def test_a_reload_never_ends_the_server(tmp_path: Path, channel: socket.socket) 
     server.process.send_signal(signal.SIGHUP)
     server.wait_until_ready()
     assert server.stop() == 0
-
-
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
-def test_systemd_accepts_the_unit(tmp_path: Path, unit: Path) -> None:
-    """Every line is known, and the service can do little harm. Only the program is another one."""
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.skip("systemd-analyze is missing")
-    lines = unit.read_text().splitlines()
-    (start,) = (line for line in lines if line.startswith("ExecStart="))
-    text = unit.read_text().replace(start.split()[0], f"ExecStart={sys.executable}")
-    (tmp_path / unit.name).write_text(text)
-    for arguments in (
-        ["verify", "--man=no"],
-        ["security", "--offline=yes", f"--threshold={MAX_EXPOSURE}", "--no-pager"],
-    ):
-        command = [analyze, *arguments, str(tmp_path / unit.name)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-        warnings = [line for line in done.stderr.splitlines() if unit.name in line]
-        assert (done.returncode, warnings) == (0, []), done.stdout + done.stderr
-
-
-def test_systemd_waits_longer_than_the_drain() -> None:
-    """Otherwise it would kill the server while its clients leave."""
-    (unit,) = (it for it in UNITS if it.stem == "furniture-events")
-    values = dict(line.split("=", 1) for line in unit.read_text().splitlines() if "=" in line)
-    from sio_server.settings import Settings
-
-    drain = Settings.model_fields["drain_seconds"].default
-    assert int(values["TimeoutStopSec"]) >= drain + 10
