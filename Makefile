@@ -213,7 +213,7 @@ $(eval $(call install,browser,Chromium,chromium,{ command -v chromium || command
 # The same browser without windows needs half the time, but is not everywhere.
 $(eval $(call install,light-browser,Chromium,chromium-headless-shell,{ command -v chromium-headless-shell || \
 	test "$$$$(id -u)" != 0 || ! apt-cache show chromium-headless-shell; }))
-# Only Debian can have it added. Elsewhere the tests of its units are skipped if it is not there.
+# Not every system can have it. The tests that need it are skipped then.
 $(eval $(call install,systemd,systemd,systemd,{ test -x /lib/systemd/systemd || \
 	test "$$$$(id -u)" != 0 || ! apt-cache show systemd; }))
 $(eval $(call install,firefox,Firefox,firefox-esr,{ command -v firefox-esr || command -v firefox; }))
