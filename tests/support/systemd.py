@@ -40,7 +40,7 @@ mkdir "$group"
         sh -c "$2" sh "$folder" "$3" "$4" "$5" "$6"
 ) &
 read -r _ || true  # until the test closes this pipe, or has ended
-kill -KILL $! || true
+kill -KILL $(cat "/proc/$!/task/$!/children") || kill -KILL $! || true
 wait $! || true
 for _ in $(seq 500); do  # for 5 s: the kernel still ends the processes
     if find "$group" -depth -type d -exec rmdir {} + 2>/dev/null; then exit; fi
