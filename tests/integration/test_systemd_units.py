@@ -16,6 +16,7 @@ import pytest
 from furniture_events import Producer
 
 from sio_server.settings import Settings
+from tests.conftest import load_vectors
 from tests.support.server import ROOT, TIMEOUT, free_ports, readiness, wait_until
 from tests.support.systemd import Machine
 
@@ -33,15 +34,7 @@ SITE_USER = 4321
 DYNAMIC_USERS = range(61184, 65520)
 """systemd takes the users of DynamicUser from here."""
 
-FURNITURE = {
-    "furniture_id": "1",
-    "nombre": "Mesa",
-    "descripcion": "",
-    "altura": 75,
-    "ancho": 120,
-    "material": "roble",
-    "autor_username": "ana",
-}
+EVENT: dict[str, Any] = load_vectors("events.json")[0]["publish"]
 PREPARE = """
 import django
 django.setup()
@@ -140,7 +133,7 @@ def events(url: str) -> list[dict[str, Any]]:
 def test_a_server_that_hangs_starts_again_with_its_events(machine: Machine, url: str) -> None:
     """A reload keeps its process. The watchdog ends it."""
     with Producer(url, key=KEY) as producer:
-        offset = producer.furniture_created(FURNITURE).offset
+        offset = producer.publish(EVENT).offset
     first = machine.show(SERVER)
     machine.systemctl("reload", SERVER)
     assert machine.show(SERVER)["MainPID"] == first["MainPID"]
