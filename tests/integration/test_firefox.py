@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.firefox import FirefoxPage, firefox
+from tests.support.firefox import firefox
 from tests.support.live_page import event, publish
 from tests.support.server import Server, free_ports
 
@@ -19,9 +19,9 @@ def has_card(id: str) -> str:
     return f"document.querySelector('.piece-card[data-id=\"{id}\"]:not(.is-gone)')"
 
 
-async def lines(page: FirefoxPage) -> int:
-    """Return how many events the activity shows."""
-    return int(await page.evaluate("document.querySelectorAll('#events .event').length"))
+def has_lines(count: int) -> str:
+    """Return the condition that the activity shows so many events."""
+    return f"document.querySelectorAll('#events .event').length === {count}"
 
 
 async def test_the_live_page_works_in_firefox(tmp_path: Path) -> None:
@@ -57,6 +57,5 @@ async def test_the_live_page_works_in_firefox(tmp_path: Path) -> None:
         await page.open(f"{server.url}/api/docs")
         await publish(server, event("sofa"))
         await page.back()
-        await page.wait_for(f"{link('live')} && {has_card('sofa')}")
-        assert await lines(page) == 5
+        await page.wait_for(f"{link('live')} && {has_card('sofa')} && {has_lines(5)}")
     assert server.stop() == 0
