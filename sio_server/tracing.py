@@ -11,7 +11,6 @@ hold ids, counts and names of errors, but no furniture and no credential.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import threading
 import time
@@ -25,10 +24,9 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from structlog.typing import EventDict, WrappedLogger
@@ -38,9 +36,7 @@ from sio_server.access.sources import Source
 from sio_server.contract.errors import ContractError, StartError
 from sio_server.contract.events import Event, Receipt, Record, parse_event
 from sio_server.eventlog.contract import AppendResult
-from sio_server.logs import get_logger
-
-log = get_logger("sio_server")
+from sio_server.span_exporter import SpanExporter
 
 SERVICE = "furniture-events-server"
 """The name of the service, unless ``OTEL_SERVICE_NAME`` or ``OTEL_RESOURCE_ATTRIBUTES`` has one."""
@@ -97,7 +93,7 @@ class Tracing:
         if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
             resource = resource.merge(Resource({SERVICE_NAME: SERVICE}))
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(_Exporter(self.receiver)))
+        self._provider.add_span_processor(BatchSpanProcessor(SpanExporter(self.receiver)))
         self._tracer = self._provider.get_tracer("sio_server", version)
         self._undelivered: dict[str, Undelivered] = {}
 
@@ -260,39 +256,6 @@ class Tracing:
                 if not isinstance(error, ContractError) or error.status >= 500:
                     span.set_status(StatusCode.ERROR)
                 raise
-
-
-class _Exporter(OTLPSpanExporter):
-    """Sends the spans. It logs once that the receiver fails, and once that it takes spans again."""
-
-    def __init__(self, receiver: str) -> None:
-        super().__init__()
-        self._receiver = receiver
-        self._is_failing = False
-        self._reason = ""
-        logging.getLogger(OTLPSpanExporter.__module__).addFilter(self._keep_reason)
-
-    def _keep_reason(self, record: logging.LogRecord) -> bool:
-        """Drop the library's line, of which there is one for each attempt."""
-        error = record.args[0] if isinstance(record.args, tuple) and record.args else None
-        if isinstance(error, Exception):
-            cause = error.args[0] if error.args else error
-            self._reason = str(getattr(cause, "reason", cause))  # without the words of each layer
-        elif not self._reason:
-            self._reason = record.getMessage()
-        return False
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send spans. Spans that the receiver does not take within its time are lost."""
-        self._reason = ""
-        result = super().export(spans)
-        failed = result is not SpanExportResult.SUCCESS
-        if failed and not self._is_failing:
-            log.warning("tracing_failed", receiver=self._receiver, reason=self._reason)
-        elif self._is_failing and not failed:
-            log.info("tracing_recovered", receiver=self._receiver)
-        self._is_failing = failed
-        return result
 
 
 def add_trace_id(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

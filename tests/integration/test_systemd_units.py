@@ -77,7 +77,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Mac
     machine = Machine(tmp_path_factory.mktemp("machine"))
     for unit in UNITS:
         machine.add_unit(unit.name, unit.read_text())
-    machine.add_unit(f"{SERVER}.service.d/watchdog.conf", "[Service]\nWatchdogSec=2\n")
+    machine.add_unit(f"{SERVER}.service.d/watchdog.conf", "[Service]\nWatchdogSec=4\n")
     machine.add_python("opt/furniture-events/bin/furniture-events-server", "-m", "sio_server")
     machine.path("etc/furniture-events/server.env").write_text(
         f"SIO_HOST=127.0.0.1\nSIO_PORT={port}\n"

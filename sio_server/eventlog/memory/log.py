@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import NamedTuple
 
@@ -65,7 +65,8 @@ class MemoryLog(EventLog):
         self._epoch = reading.new_epoch()
         self._events: dict[int, _StoredEvent] = {}
         self._seqs: dict[str, int] = {}
-        self._pieces: OrderedDict[str, _StoredPiece] = OrderedDict()  # the latest change last
+        self._pieces: dict[str, _StoredPiece] = {}
+        self._changes: list[tuple[int, str]] = []  # the last event of each piece, in order
         self._oldest = self._end = self._milliseconds = 0
         self._tails: Tails[Record] = Tails()
         self._sessions = self.sessions = MemorySessions(retention, clock)
@@ -86,7 +87,7 @@ class MemoryLog(EventLog):
             self._sweeper.cancel()
         async with self._read_turn:  # the reads that have started come first
             pass
-        for contents in (self._events, self._seqs, self._pieces):
+        for contents in (self._events, self._seqs, self._pieces, self._changes):
             contents.clear()
         self._tails.end()
         self._sessions.close()
@@ -136,13 +137,12 @@ class MemoryLog(EventLog):
             await asyncio.sleep(0)
             if before is not None and before.epoch != self._epoch:
                 return PiecePage([], None)
-            examined = (
-                (seq, piece, state)
-                for piece, (seq, state) in reversed(self._pieces.items())
-                if before is None or seq < before.seq
-            )
+            changes = self._changes
+            end = len(changes) if before is None else bisect_left(changes, (before.seq, ""))
             most = min(limit, reading.MAX_EXAMINED_EVENTS)
-            return reading.piece_page(self._epoch, examined, most, at_end=True)
+            newest = changes[max(0, end - most) : end]
+            examined = ((seq, piece, self._pieces[piece].state) for seq, piece in reversed(newest))
+            return reading.piece_page(self._epoch, examined, most, at_end=len(newest) == end)
 
     @override
     async def bounds(self) -> Bounds:
@@ -182,11 +182,18 @@ class MemoryLog(EventLog):
             self._seqs[event_id] = self._end
             self._events[self._end] = _StoredEvent(record, event_id, plan.milliseconds)
         for piece, new in plan.states.items():
-            self._pieces.pop(piece, None)
+            self._forget(piece)
             if new.state is not None:
                 self._pieces[piece] = _StoredPiece(new.seq, new.state)
+                self._changes.append((new.seq, piece))
         while len(self._pieces) > self._retention.pieces:
-            self._pieces.popitem(last=False)
+            self._forget(self._changes[0][1])
+
+    def _forget(self, piece: str) -> None:
+        """Forget the last state of a piece, if the log knows it."""
+        stored = self._pieces.pop(piece, None)
+        if stored is not None:
+            del self._changes[bisect_left(self._changes, (stored.seq, piece))]
 
     def _trim(self, max_events: int) -> bool:
         """Remove the oldest events beyond the retention; return whether there may be more."""

@@ -228,8 +228,15 @@ class SqliteStore:
             return PiecePage([], None)
         start = self._state.end + 1 if before is None else before.seq
         most = min(limit, reading.MAX_EXAMINED_EVENTS)
-        examined = list(pieces_table.latest_changed(self._connection, start, most))
-        return reading.piece_page(self._epoch, examined, most, at_end=len(examined) < most)
+        examined = []
+        size = 0
+        for seq, piece, state in pieces_table.latest_changed(self._connection, start, most):
+            examined.append((seq, piece, state))
+            size += len(state.furniture or "")
+            if size >= reading.PAGE_BYTES:  # an append waits for the end of this read
+                break
+        at_end = len(examined) < most and size < reading.PAGE_BYTES
+        return reading.piece_page(self._epoch, examined, most, at_end=at_end)
 
     # Keeping the file small.
 

@@ -93,7 +93,7 @@ async def test_large_events_make_a_short_page() -> None:
 
 
 async def test_a_page_before_the_oldest_event_is_a_gap() -> None:
-    """So is one that ends in another log. At the oldest event, the log just ends."""
+    """A page of another log is a gap, too. A page that ends at the oldest event is not."""
     log = await filled(*(event(n) for n in range(10)), retention=4)
     oldest, position = (await log.bounds()).oldest, (await log.bounds()).position
     for until in (Offset(oldest.epoch, oldest.seq - 1), Offset("another", 1)):

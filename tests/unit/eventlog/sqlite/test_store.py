@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -263,3 +264,25 @@ def test_a_checkpoint_restarts_the_count_of_journal_pages(
     assert store.journal_pages > first > 0
     store.checkpoint()
     assert store.journal_pages == 0
+
+
+def test_a_read_of_large_pieces_reads_no_more_than_a_page(
+    open_store: OpenStore, event: MakeEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An append waits for the end of the read."""
+    store = open_store()
+    large = "x" * 9_000
+    append(store, *(event(furniture_id=f"{number}", descripcion=large) for number in range(40)))
+    latest_changed = sqlite_store.pieces_table.latest_changed
+    read = []
+
+    def watched(*arguments: Any) -> Iterator[Any]:
+        for found in latest_changed(*arguments):
+            read.append(found)
+            yield found
+
+    monkeypatch.setattr(sqlite_store.pieces_table, "latest_changed", watched)
+    page = store.pieces(None, 40)
+    assert len(read) == len(page.pieces) < 40
+    assert page.next == page.pieces[-1].offset
+    assert len(store.pieces(page.next, 40).pieces) == 40 - len(page.pieces)

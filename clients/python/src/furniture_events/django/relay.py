@@ -232,7 +232,11 @@ class Relay:
         return event
 
     def _refuse(self, row: OutboxEvent, error: FurnitureEventsError) -> bool:
-        """Set a row aside. Return False for one that is too large, but waits without its trace."""
+        """Set a row aside, and return True.
+
+        An event may be too large only because of its trace. Then the row waits to be sent without
+        the trace, and the result is False.
+        """
         if row.traceparent is not None and isinstance(error, (TooLarge, UnexpectedAnswer)):
             outbox.forget_trace(row, self.database)
             return False
