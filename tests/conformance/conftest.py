@@ -1,4 +1,4 @@
-"""The servers under test, with a heartbeat that is too slow to disturb a test."""
+"""The servers under test, with times that are too long to disturb a test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.conformance import engineio, socketio
 from tests.conformance.clients import TRANSPORTS
 from tests.conformance.serve import served
 
-QUIET = {"ping_interval": 25, "ping_timeout": 20}
+QUIET = {"ping_interval": 25, "ping_timeout": 20, "connect_timeout": 45}
 
 
 @pytest.fixture(params=TRANSPORTS)

@@ -72,17 +72,18 @@ class Proxy:
         if not self.open:
             writer.transport.abort()
             return
+        self._writers.add(writer)
         try:
             to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
             writer.transport.abort()
             return
-        if self._stopped:
+        if self._stopped or writer.is_closing():  # it was cut meanwhile
             writer.transport.abort()
             to_writer.transport.abort()
             return
-        self._writers |= {writer, to_writer}
-        if self.mute:
+        self._writers.add(to_writer)
+        if self.mute or writer in self._silent:
             self._silent |= {writer, to_writer}
         for source, sink in ((reader, to_writer), (to_reader, writer)):
             pipe = asyncio.create_task(self._forward(source, sink))
