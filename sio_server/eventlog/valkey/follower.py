@@ -57,7 +57,7 @@ class Follower:
         self._connection = connection
         self._on_records = on_records
         self._on_break = on_break
-        self._request: asyncio.Future[list[Any]] | None = None
+        self._reading: asyncio.Timeout | None = None  # ``_end_read`` lets it expire
         self._must_check_state = False
         self._stopped = False
         self._failing = False
@@ -104,14 +104,12 @@ class Follower:
         """If an answer has another epoch, end the present read, so that the state is checked."""
         if self.position is not None and self.position.epoch != epoch:
             self._must_check_state = True  # there may be no request at the moment
-            if self._request is not None:
-                self._request.cancel()
+            self._end_read()
 
     def stop(self) -> None:
         """End ``run``."""
         self._stopped = True
-        if self._request is not None:
-            self._request.cancel()
+        self._end_read()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -138,24 +136,28 @@ class Follower:
             answers = (
                 None
                 if self._must_check_state
-                else await self._request_cancellably(read_events, read_state)
+                else await self._read(read_events, read_state)
             )
             if answers is None or not self._take_events(*answers):
                 self._must_check_state = False
                 await self._check_position(await self._fetch_state())
 
-    async def _request_cancellably(self, *commands: Sequence[Any]) -> list[Any] | None:
-        """Send commands; return None if ``check_epoch`` or ``stop`` cancelled the request."""
-        request = asyncio.ensure_future(
-            self._connection.request(*commands, extra_seconds=BLOCK_SECONDS)
-        )
-        self._request = request
+    async def _read(self, *commands: Sequence[Any]) -> list[Any] | None:
+        """Send commands; return None if ``check_epoch`` or ``stop`` ended the wait for an answer.
+
+        No task of its own: each task would delay an event by an iteration of the event loop.
+        """
         try:
-            await asyncio.wait([request])
+            async with asyncio.timeout(None) as self._reading:
+                return await self._connection.request(*commands, extra_seconds=BLOCK_SECONDS)
+        except TimeoutError:
+            return None
         finally:
-            self._request = None
-            request.cancel()
-        return None if request.cancelled() else request.result()
+            self._reading = None
+
+    def _end_read(self) -> None:
+        if self._reading is not None and not self._reading.expired():
+            self._reading.reschedule(0)
 
     def _take_events(self, streams: Any, state: Sequence[Any]) -> bool:
         """Pass on the events of an answer. Return False if they do not follow the position."""
