@@ -32,7 +32,7 @@ from sio_server.net.head import (
 )
 from sio_server.net.response import HttpResponse, encode
 from sio_server.net.transports import half_close, unacknowledged_bytes
-from sio_server.net.turns import Turn, next_turn
+from sio_server.net.turns import TURN_BYTES, Turn, begin_in_turn
 
 
 class FrontConnection(asyncio.BufferedProtocol):
@@ -212,13 +212,13 @@ class FrontConnection(asyncio.BufferedProtocol):
         if self.received:
             if not self._is_over():
                 self._waits_for_turn = True
-                next_turn(self.network).add_done_callback(self._serve_in_turn)
+                begin_in_turn(TURN_BYTES, self.network, self._serve_in_turn)
         elif self._serving is None:
             self._wait_for_request()
         else:
             self.read_or_pause()
 
-    def _serve_in_turn(self, turn: asyncio.Future[None]) -> None:
+    def _serve_in_turn(self) -> None:
         self._waits_for_turn = False
         self._serve()
 

@@ -18,7 +18,7 @@ from sio_server.net.front_context import FrontContext
 from sio_server.net.head import SimpleHead, body_length
 from sio_server.net.request import HttpRequest
 from sio_server.net.response import TEXT, HttpResponse
-from sio_server.net.turns import REQUEST_BYTES, TURN_BYTES, turn_for
+from sio_server.net.turns import REQUEST_BYTES, TURN_BYTES, begin_in_turn
 
 logger = logging.getLogger("sio_server.engine")
 
@@ -232,13 +232,10 @@ class AiohttpRequests:
         self._body_left = math.inf if length is None else length
         self._body_passed, self._responded = 0, False
         self._head = head
-        turn = turn_for(REQUEST_BYTES, self._connection.network)
-        if turn is None:
+        if begin_in_turn(REQUEST_BYTES, self._connection.network, self._start):
             self._start()
-        else:
-            turn.add_done_callback(self._start)
 
-    def _start(self, turn: asyncio.Future[None] | None = None) -> None:
+    def _start(self) -> None:
         head, self._head = self._head, b""
         if self._connection.transport.is_closing():
             return

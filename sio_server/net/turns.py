@@ -11,7 +11,8 @@ Long work that waits alone has at most half of the time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Hashable
+from collections.abc import Callable, Generator, Hashable
+from functools import partial
 from math import floor, inf
 from time import monotonic
 from typing import TypeVar
@@ -107,22 +108,24 @@ class _Starts:
     __slots__ = ("_bytes_left", "_is_planned", "_rest_ends", "_rests", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
+        self._waiting: FairQueue[Callable[[], bool]] = FairQueue()
         self._bytes_left = ITERATION_BYTES
         self._is_planned = False
         self._rests: Hashable = None  # whose long work rests
         self._rest_ends = 0.0
 
-    def ask(self, size: int, network: str | None) -> asyncio.Future[None] | None:
-        """Return None if the work may start now, or a future that is done when it may."""
-        is_long = size > MAX_FREE_BYTES
-        if not is_long and self._bytes_left > 0 and not self._waiting:
-            self._count(size)
-            return None
-        start: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(start, (network, is_long), max(size, MIN_START_BYTES))
+    def may_begin(self, size: int) -> bool:
+        """Tell whether work may begin now; if so, count it."""
+        if size > MAX_FREE_BYTES or self._bytes_left <= 0 or self._waiting:
+            return False
+        self._count(size)
+        return True
+
+    def wait(self, size: int, network: str | None, begin: Callable[[], bool]) -> None:
+        """Let work wait. ``begin`` begins it, or returns False if it is not wanted any more."""
+        sender = (network, size > MAX_FREE_BYTES)
+        self._waiting.add(begin, sender, max(size, MIN_START_BYTES))
         self._plan()
-        return start
 
     def _count(self, size: int) -> None:
         self._bytes_left -= max(size, MIN_START_BYTES)
@@ -139,12 +142,12 @@ class _Starts:
         while self._waiting and self._bytes_left > 0:
             if self._waiting.only_network(self._rests) and self._is_resting():
                 return
-            start, sender, size = self._waiting.pop()
-            if not start.done():  # nobody cancelled it
+            begin, sender, size = self._waiting.pop()
+            began = monotonic()
+            if begin():
                 self._count(size)
-                start.set_result(None)
                 if size > MAX_FREE_BYTES:
-                    self._begin_rest(sender)
+                    self._begin_rest(sender, began)
         if self._bytes_left < ITERATION_BYTES or self._waiting:
             self._plan()
 
@@ -155,12 +158,12 @@ class _Starts:
             asyncio.get_running_loop().call_later(rest, self._plan)
         return rest > 0
 
-    def _begin_rest(self, sender: Hashable) -> None:
+    def _begin_rest(self, sender: Hashable, began: float) -> None:
         """Let long work rest: now, while some of it is done, and then as long as that takes."""
         self._rests, self._rest_ends = sender, inf
         loop = asyncio.get_running_loop()
         # After the first steps of the tasks that this work makes.
-        loop.call_soon(loop.call_soon, self._work_is_done, monotonic())
+        loop.call_soon(loop.call_soon, self._work_is_done, began)
 
     def _work_is_done(self, began: float) -> None:
         now = monotonic()
@@ -177,20 +180,57 @@ def next_turn(network: str | None) -> asyncio.Future[None]:
     Args:
         network: the connection's network, see ``FairQueue``; None: it is not known.
     """
-    turn = _starts.get().ask(TURN_BYTES, network)
-    assert turn is not None  # so much always waits
+    turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    _starts.get().wait(TURN_BYTES, network, partial(_wake, turn))
     return turn
 
 
 def turn_for(size: int, network: str | None) -> asyncio.Future[None] | None:
-    """Tell when the work for a message, a body or a request may begin.
+    """Tell when the work for a message or a body may begin.
 
     Args:
-        size: its received bytes; for a request, ``REQUEST_BYTES``. A larger one than a turn has
-            more turns later.
+        size: its received bytes. A larger one than a turn has more turns later.
         network: see ``next_turn``.
 
     Returns:
         None if the work may begin now, or a future that is done when it may.
     """
-    return _starts.get().ask(min(size, TURN_BYTES), network)
+    starts, size = _starts.get(), min(size, TURN_BYTES)
+    if starts.may_begin(size):
+        return None
+    turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    starts.wait(size, network, partial(_wake, turn))
+    return turn
+
+
+def _wake(turn: asyncio.Future[None]) -> bool:
+    if turn.done():  # it was cancelled
+        return False
+    turn.set_result(None)
+    return True
+
+
+def begin_in_turn(size: int, network: str | None, begin: Callable[[], object]) -> bool:
+    """Tell whether work may begin now. If not, ``begin`` is called when it may.
+
+    That is an iteration of the event loop earlier than a task that waits for ``turn_for``.
+
+    Args:
+        size: the received bytes; for a request, ``REQUEST_BYTES``.
+        network: see ``next_turn``.
+        begin: begins the work. The loop reports an exception of it.
+    """
+    starts, size = _starts.get(), min(size, TURN_BYTES)
+    if starts.may_begin(size):
+        return True
+    starts.wait(size, network, partial(_begin, begin))
+    return False
+
+
+def _begin(begin: Callable[[], object]) -> bool:
+    try:
+        begin()
+    except Exception as error:
+        message = "work failed that waited for its turn"
+        asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+    return True

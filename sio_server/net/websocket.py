@@ -8,6 +8,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 from multidict import MultiMapping
@@ -17,7 +18,7 @@ from sio_server.net.connection import TcpConnection
 from sio_server.net.frames import Frame, close_frame, pong
 from sio_server.net.request import HttpRequest, list_members
 from sio_server.net.transports import CLOSE_SECONDS
-from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES, Turn, next_turn, turn_for
+from sio_server.net.turns import MIN_PIECE_BYTES, TURN_BYTES, Turn, begin_in_turn, next_turn
 from sio_server.net.websocket_reader import FrameReader, FramingError
 
 MIN_FRAGMENT_BYTES = 128
@@ -77,6 +78,7 @@ class WebSocket(TcpConnection):
         "_receiver",
         "_receiver_task",
         "_turn",
+        "_waits_for_turn",
     )
 
     name = "websocket"
@@ -93,6 +95,7 @@ class WebSocket(TcpConnection):
         self._on_pong = on_pong
         self._receiver: Receiver | None = None
         self._receiver_task: asyncio.Task[None] | None = None  # while it handles a message
+        self._waits_for_turn = False  # a message does
         self._close_sent = False
         self._close_timer: asyncio.TimerHandle | None = None  # from the close frame until the end
         self._finished = False  # the receiver was told of the end
@@ -118,7 +121,7 @@ class WebSocket(TcpConnection):
         is_first, self._receiver = self._receiver is None, receiver
         if is_first:  # a later one is set within message_received, while frames are being processed
             self._process_received()
-            if self._receiver_task is None:
+            if not self._is_busy():
                 self._read_on()
 
     def write(self, frame: Frame) -> bool:
@@ -170,9 +173,9 @@ class WebSocket(TcpConnection):
         if self._is_deaf():
             self._transport.pause_reading()
             return
-        if self._receiver_task is None and self._receiver is not None:
+        if self._receiver is not None and not self._is_busy():
             self._process_received()
-        if self._receiver_task is not None or self._receiver is None:
+        if self._receiver is None or self._is_busy():
             if self._drained is not None or len(self._reader) > TURN_BYTES:
                 self._transport.pause_reading()
         elif self._incoming is not None and not self._incoming.hold(
@@ -186,15 +189,21 @@ class WebSocket(TcpConnection):
             self._close_timer.cancel()
         self._on_pong = _no_pong  # it refers to an object that refers to this one
         super().connection_lost(error)
-        if self._receiver_task is None:
+        if not self._is_busy():
             self._finish(None)
+
+    def _is_busy(self) -> bool:
+        """Tell whether the frames that have arrived wait for a message before them."""
+        return self._waits_for_turn or self._receiver_task is not None
 
     def _is_deaf(self) -> bool:
         """Tell whether the client sends on after our close frame. It is aborted soon."""
         return self._close_sent and len(self._reader) > MIN_PIECE_BYTES
 
     def _process_received(self) -> None:
-        wait = self._process_frames()
+        self._process_after(self._process_frames())
+
+    def _process_after(self, wait: Awaitable[None] | None) -> None:
         if wait is not None:
             self._receiver_task = self._loop.create_task(self._process_in_task(wait))
 
@@ -205,10 +214,16 @@ class WebSocket(TcpConnection):
                 wait = self._process_frames()
         finally:
             self._receiver_task = None
-            if self._lost:
-                self._finish(None)
-            else:
-                self._read_on()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Read on, or end, unless a message waits."""
+        if self._is_busy():
+            return
+        if self._lost:
+            self._finish(None)
+        else:
+            self._read_on()
 
     def _read_on(self) -> None:
         """Read from the transport, unless unfinished messages hold too many bytes."""
@@ -226,7 +241,7 @@ class WebSocket(TcpConnection):
                 self.close_after(close_frame(error.code, str(error)))
                 self._finish(error)
                 return None
-            if frame is None:
+            if frame is None or self._waits_for_turn:
                 return None
             if self._turn.is_over(len(frame[1])):
                 return next_turn(self.network) if wait is None else self._next_turn_after(wait)
@@ -243,10 +258,10 @@ class WebSocket(TcpConnection):
             pass
         elif opcode in (reader.TEXT, reader.BINARY):
             message = reader.decode_text(payload) if opcode == reader.TEXT else payload
-            turn = turn_for(len(payload), self.network)
-            if turn is None and not self.is_half_full():
-                return receiver.message_received(message)
-            return self._receive_later(message, turn)
+            begin = partial(self._begin_turn, message)
+            if begin_in_turn(len(payload), self.network, begin):
+                return self._receive(message)
+            self._waits_for_turn = True
         elif opcode == reader.FRAGMENT:
             if len(payload) < MIN_FRAGMENT_BYTES:
                 receiver.control_received()
@@ -257,12 +272,24 @@ class WebSocket(TcpConnection):
             self.write_bytes(pong(payload))
         return None
 
-    async def _receive_later(self, message: str | bytes, turn: asyncio.Future[None] | None) -> None:
-        """Pass on a message in its turn, once the client has read the answers to those before."""
-        if turn is not None:
-            await turn
+    def _begin_turn(self, message: str | bytes) -> None:
+        """Pass on a message that has waited for its turn, and go on."""
+        self._waits_for_turn = False
+        wait = self._receive(message)
+        self._process_after(self._process_frames() if wait is None else wait)
+        self._go_on()
+
+    def _receive(self, message: str | bytes) -> Awaitable[None] | None:
+        """Pass on a message; return an awaitable if the next frames have to wait."""
         if self.is_half_full():
-            await self.drain_half()
+            return self._receive_later(message)
+        if self._receiver is None or self._finished:
+            return None
+        return self._receiver.message_received(message)
+
+    async def _receive_later(self, message: str | bytes) -> None:
+        """Pass on a message once the client has read the answers to those before."""
+        await self.drain_half()
         if self._receiver is not None and not self._finished:
             wait = self._receiver.message_received(message)
             if wait is not None:

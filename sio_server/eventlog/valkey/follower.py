@@ -133,11 +133,7 @@ class Follower:
             # The state is read after the events: if the epoch is still the same, the events are of
             # this epoch.
             read_state = ("HMGET", self._script.log_key, "epoch", "start", "oldest", "last")
-            answers = (
-                None
-                if self._must_check_state
-                else await self._read(read_events, read_state)
-            )
+            answers = None if self._must_check_state else await self._read(read_events, read_state)
             if answers is None or not self._take_events(*answers):
                 self._must_check_state = False
                 await self._check_position(await self._fetch_state())

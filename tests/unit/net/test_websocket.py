@@ -436,7 +436,7 @@ async def test_a_handled_message_is_no_longer_counted() -> None:
     for start in range(0, len(whole), 16_384):
         socket.data_received(whole[start : start + 16_384])
     async with asyncio.timeout(10):
-        while len(receiver.received) < 2 or socket._receiver_task is not None:
+        while len(receiver.received) < 2 or socket._is_busy():
             await asyncio.sleep(0)
     assert incoming.total == 0
 
