@@ -25,6 +25,12 @@ _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[][{},]', re.DOTALL)
 read twice."""
 
 
+def _refuse_constant(name: str) -> None:
+    raise InvalidJson(f"{name} is not JSON")
+
+
+# json.loads would make a decoder for each call.
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
@@ -53,9 +59,7 @@ def loads(text: str | bytes, max_depth: int) -> Any:
         InvalidJson: the text is not JSON as the contract defines it, or is nested too deeply.
     """
     try:
-        value = json.loads(
-            text if isinstance(text, str) else text.decode(), parse_constant=_refuse_constant
-        )
+        value = _decode(text if isinstance(text, str) else text.decode())
     except RecursionError:
         raise _too_deep(max_depth) from None
     except json.JSONDecodeError as error:
@@ -69,10 +73,6 @@ def loads(text: str | bytes, max_depth: int) -> Any:
         raise InvalidJson(TOO_MANY_DIGITS) from None
     check(value, max_depth)
     return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise InvalidJson(f"{name} is not JSON")
 
 
 def check(value: Any, max_depth: int) -> None:
