@@ -45,7 +45,7 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 	@exec $(BIN)/python examples/demo.py
 
 # Three processes on two cores: most tests wait for other processes. With four, some wait too long.
-test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser light-browser firefox nginx caddy redis postgres mariadb prometheus systemd $(if $(ARGS),,next-django) ## run all tests, those of the Django app also with the newest Django; their requirements are installed first (ARGS: for pytest)
+test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser light-browser firefox nginx caddy redis postgres mariadb prometheus systemd zsh fish $(if $(ARGS),,next-django) ## run all tests, those of the Django app also with the newest Django; their requirements are installed first (ARGS: for pytest)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 next-django: postgres mariadb ## test the Django app with the newest Django (NEXT_PYTHON: a Python, 3.12 or newer)
@@ -216,6 +216,8 @@ $(eval $(call install,light-browser,Chromium,chromium-headless-shell,{ command -
 # Not every system can have it. The tests that need it are skipped then.
 $(eval $(call install,systemd,systemd,systemd,{ test -x /lib/systemd/systemd || \
 	test "$$$$(id -u)" != 0 || ! apt-cache show systemd; }))
+$(eval $(call install,zsh,zsh,zsh,{ command -v zsh || test "$$$$(id -u)" != 0; }))
+$(eval $(call install,fish,fish,fish,{ command -v fish || test "$$$$(id -u)" != 0; }))
 $(eval $(call install,firefox,Firefox,firefox-esr,{ command -v firefox-esr || command -v firefox; }))
 $(eval $(call install,nginx,nginx,nginx,{ command -v nginx || test -x /usr/sbin/nginx; }))
 $(eval $(call install,prometheus,Prometheus,prometheus,{ command -v prometheus && command -v promtool; }))

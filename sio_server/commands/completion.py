@@ -17,7 +17,8 @@ VARIABLE = f"_{NAME}_COMPLETE".replace("-", "_").upper()
 def completion(context: click.Context, /, shell: str) -> None:
     """Print the completion script of a shell.
 
-    It completes commands, options and their values. Add the line of your shell to the named file:
+    It completes commands, options and their values. Add the line of your shell to the named file,
+    in zsh after compinit:
 
     \b
     ~/.bashrc                   eval "$(furniture-events-server completion bash)"

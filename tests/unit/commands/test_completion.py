@@ -3,42 +3,123 @@
 from __future__ import annotations
 
 import os
+import pty
+import re
+import select
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
-from click.testing import CliRunner
 
 from sio_server.commands.program import program
-from tests.support.server import ROOT
+from tests.support.server import ROOT, TIMEOUT
 
-SHELL = """
-eval "$(furniture-events-server completion bash)"
-COMP_WORDS=(furniture-events-server check) COMP_CWORD=1
-_furniture_events_server_completion furniture-events-server
-echo "${COMPREPLY[@]}"
-"""
+COMPLETION = 'eval "$(furniture-events-server completion {shell})"'
+SESSIONS = {
+    "bash": ["bash", "--norc", "-i"],
+    "zsh": ["zsh", "-f", "-i"],
+}
+"""Shells without the developer's own settings. One waits for each key, as in a terminal."""
+
+SETUP = {"zsh": "autoload -Uz compinit && compinit -u -D; "}
 
 
-def test_bash_completes_commands(tmp_path: Path) -> None:
-    """It asks the program by its installed name."""
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a shell that finds the program by its installed name."""
     installed = tmp_path / "furniture-events-server"
     installed.write_text(f'#!/bin/sh\nexec {sys.executable} -m sio_server "$@"\n')
     installed.chmod(0o700)
     path = os.pathsep.join((str(tmp_path), os.environ["PATH"]))
-    environment = {"PATH": path, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(["bash", "-c", SHELL], env=environment, capture_output=True, check=True)
-    assert done.stdout.decode().split() == ["check", "check-token"]
+    return {"PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "TERM": "dumb"}
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_have_a_script(shell: str) -> None:
-    """It asks the program by its installed name."""
-    result = CliRunner().invoke(program, ["completion", shell])
-    assert result.exit_code == 0
-    assert f"_FURNITURE_EVENTS_SERVER_COMPLETE={shell}_complete" in result.stdout
+def skip_without(shell: str) -> None:
+    """Skip the test if this machine does not have the shell."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is needed: install it (Debian: apt-get install {shell})")
+
+
+class Terminal:
+    """A shell in a terminal of its own.
+
+    Args:
+        command: the shell.
+        environment: its environment variables.
+    """
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self._master, slave = pty.openpty()
+        self._process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=environment["HOME"],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        self._shown = ""
+
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self._master, keys.encode())
+
+    def wait_for(self, pattern: str) -> None:
+        """Wait until the terminal shows a text; forget everything up to its end."""
+        end = time.monotonic() + TIMEOUT
+        while (found := re.search(pattern, self._shown)) is None:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self._master], [], [], left)[0]:
+                pytest.fail(f"{pattern} is missing in {self._shown!r}")
+            self._shown += os.read(self._master, 4096).decode()
+        self._shown = self._shown[found.end() :]
+
+    def close(self) -> None:
+        """End the shell."""
+        self._process.kill()
+        self._process.wait()
+        os.close(self._master)
+
+
+@pytest.mark.parametrize("shell", SESSIONS)
+def test_tab_completes_what_is_typed(shell: str, environment: dict[str, str]) -> None:
+    """In an interactive shell, with the line of the documentation."""
+    skip_without(shell)
+    line = COMPLETION.format(shell=shell)
+    assert f"`{line}`" in (ROOT / "docs/command-line.md").read_text()
+    terminal = Terminal(SESSIONS[shell], environment)
+    try:
+        terminal.type(f"{SETUP.get(shell, '')}{line}; echo is-rea''dy\n")
+        terminal.wait_for("is-ready")
+        terminal.type("furniture-events-server publish furniture_d\t")
+        terminal.wait_for("furniture_deleted ")
+    finally:
+        terminal.close()
+
+
+def test_fish_completes_what_is_typed(environment: dict[str, str]) -> None:
+    """Its own command ``complete -C`` returns what Tab shows, and the help of a command."""
+    skip_without("fish")
+    line = "furniture-events-server completion fish | source"
+    assert f"`{line}`".replace("|", "\\|") in (ROOT / "docs/command-line.md").read_text()
+    script = f"{line}; complete -C 'furniture-events-server pos'"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=TIMEOUT,
+    )
+    command, _, help_text = done.stdout.partition("\t")
+    assert command == "position", done.stderr
+    assert help_text.startswith("Print the position")
 
 
 @pytest.mark.parametrize(
