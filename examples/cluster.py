@@ -53,9 +53,20 @@ def welcome(url: str) -> str:
   Publish      {COMMAND} publish --url {url} \\
                    --credential-file {os.path.relpath(KEY_FILE)} furniture_created furniture_id=1 \\
                    nombre=Mesa descripcion= altura=75 ancho=120 material=roble autor_username=Juan
-  Kill a node  pkill -9 -f 'sio_server --port {NODE_PORTS[0]}'   it starts again
+  Kill a node  kill -9 $(cat {os.path.relpath(pid_file(1))})   it starts again
   Ctrl-C stops all of it.
 """
+
+
+def pid_file(number: int) -> Path:
+    """Return the file with the id of a node's process."""
+    return DATA / f"node-{number}.pid"
+
+
+def node_command(number: int, port: int) -> list[str]:
+    """Return the command of a node. It writes its process's id, which is that of the server."""
+    server = [sys.executable, "-m", "sio_server", "--port", str(port)]
+    return ["sh", "-c", 'echo $$ >"$0"; exec "$@"', str(pid_file(number)), *server]
 
 
 def nginx_command() -> list[str]:
@@ -91,9 +102,8 @@ def main() -> int:
     with Processes(partial(print, flush=True)) as processes:
         processes.start("valkey", VALKEY, {}, again=True)
         for number, port in enumerate(NODE_PORTS, start=1):
-            node = [sys.executable, "-m", "sio_server", "--port", str(port)]
             environment = {"PYTHONPATH": str(ROOT), **NODE_SETTINGS, **LOG}
-            processes.start(f"node {number}", node, environment, again=True)
+            processes.start(f"node {number}", node_command(number, port), environment, again=True)
         if NGINX:
             processes.start("nginx", nginx_command(), {}, again=True)
         ports = [*NODE_PORTS, *([PORT] if NGINX else [])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from sio_server.commands.client import Client, ServerError
 from sio_server.commands.program import program
 from sio_server.commands.tail import follow
 from tests.conftest import load_vectors
-from tests.support.processes import children, command_line, descendants, output_until, runs
+from tests.support.processes import descendants, output_until, runs
 from tests.support.server import ROOT, TIMEOUT, free_ports, readiness, wait_until
 
 EVENT = load_vectors("events.json")[0]["publish"]
@@ -50,11 +50,6 @@ class Cluster:
             text=True,
         )
         self.output = output_until(self.process, "Ctrl-C")
-
-    def part(self, text: str) -> int:
-        """Return the process with this text in its command line."""
-        (found,) = (it for it in children(self.process.pid) if text in command_line(it))
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +92,12 @@ def test_a_client_with_one_url_sees_no_hole_when_its_server_is_killed(cluster: C
     for number, url in enumerate(cluster.nodes, start=1):
         publish()
         seen.append(next(events)["offset"])
-        os.kill(cluster.part(url.rpartition(":")[2]), signal.SIGKILL)
+        (kill,) = re.findall(r"kill -9 .*\.pid\)", cluster.output)
+        subprocess.run(
+            ["sh", "-ec", kill.replace("node-1", f"node-{number}")],
+            cwd=cluster.folder,
+            check=True,
+        )
         publish()
         seen.append(next(events)["offset"])
         output_until(cluster.process, f"node {number} | it has ended, and starts again")
