@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,28 @@ def test_every_file_of_the_folder_is_applied() -> None:
     """``kubectl apply -k`` forgets no file."""
     applied = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["resources"]
     assert {*applied, "kustomization.yaml"} == {it.name for it in KUBERNETES.iterdir()}
+
+
+def test_kustomize_makes_all_objects() -> None:
+    """As ``kubectl apply -k`` sends them: in the namespace, with the images of the registry."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is needed: it has Kustomize")
+    made = subprocess.run(
+        ["kubectl", "kustomize", KUBERNETES], capture_output=True, text=True, check=True
+    )
+    changes = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
+    images = {it["name"]: f"{it['newName']}:{it['newTag']}" for it in changes["images"]}
+    expected = manifests()
+    for it in expected:
+        it["metadata"]["namespace"] = changes["namespace"]
+        for container in it["spec"].get("template", {}).get("spec", {}).get("containers", ()):
+            container["image"] = images[container["image"]]
+
+    def name(it: dict[str, Any]) -> tuple[str, str]:
+        return it["kind"], it["metadata"]["name"]
+
+    objects = yaml.safe_load_all(made.stdout)
+    assert sorted(objects, key=name) == sorted(expected, key=name)
 
 
 def test_kubernetes_waits_longer_than_the_drain() -> None:
