@@ -339,6 +339,7 @@ async def _listen(
         addresses=",".join(settings.host),
         port=listener.port,
         tls=settings.tls_cert is not None,
+        url=settings.own_url(listener.port),
         event_log=settings.event_log_shown,
     )
     return listener

@@ -352,6 +352,16 @@ class Settings(BaseSettings):
         """The URL of the Valkey log, with its password; None for other logs."""
         return self.event_log if self.event_log.partition(":")[0] in VALKEY_SCHEMES else None
 
+    def own_url(self, port: int) -> str:
+        """Return the URL of the server for programs on this machine.
+
+        Args:
+            port: the port that the server has; the setting may be 0.
+        """
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host[0], self.host[0])  # noqa: S104
+        scheme = "http" if self.tls_cert is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
     @property
     def event_log_shown(self) -> str:
         """The URL of the log, without its password."""

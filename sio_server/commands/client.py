@@ -18,7 +18,6 @@ import click
 
 from sio_server import __version__, settings
 from sio_server.contract.errors import StartError
-from sio_server.settings import Settings
 
 ANSWER_SECONDS = 40
 """How long the client waits for bytes. A stream has a comment every 15 seconds."""
@@ -223,14 +222,7 @@ def find_server(
     if credential is None and loaded.producer_keys:
         entry = loaded.producer_keys[0].get_secret_value()
         credential = entry.partition(":")[2] or entry
-    return Client(own_url(loaded), credential)
-
-
-def own_url(loaded: Settings) -> str:
-    """Return the URL of the server that these settings describe, for this machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(loaded.host[0], loaded.host[0])  # noqa: S104
-    scheme = "http" if loaded.tls_cert is None else "https"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{loaded.port}"
+    return Client(loaded.own_url(loaded.port), credential)
 
 
 def printable(text: str) -> str:

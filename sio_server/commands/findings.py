@@ -23,7 +23,7 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 from cryptography import x509
 
 from sio_server.access import credentials
-from sio_server.commands.client import is_loopback, own_url
+from sio_server.commands.client import is_loopback
 from sio_server.contract.errors import StartError
 from sio_server.eventlog.valkey.address import ValkeyAddress
 from sio_server.eventlog.valkey.connection import (
@@ -173,7 +173,8 @@ def _runs(settings: Settings) -> bool:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
     try:
-        with opener.open(f"{own_url(settings)}/api/me", timeout=PROBE_SECONDS) as answer:
+        me = f"{settings.own_url(settings.port)}/api/me"
+        with opener.open(me, timeout=PROBE_SECONDS) as answer:
             return "timestamp" in json.load(answer)
     except (OSError, HTTPException, ValueError, TypeError):
         return False
