@@ -31,6 +31,7 @@ help: ## list these targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: $(VENV)/server ## start the server on port 8765; its requirements are installed first
+	@$(MAKE) --no-print-directory -q browser-client 2>/dev/null || echo "building the browser clients, once"
 	@$(MAKE) --no-print-directory -s browser-client >/dev/null 2>&1 || \
 		echo "npm is missing or failed: the server starts without the browser clients (install Node.js 20 or newer)"
 	@exec env $(OPEN_PUBLISH) $(BIN)/python -m sio_server $(ARGS)

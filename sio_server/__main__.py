@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import sys
 
-import click
+try:
+    import click
 
-from sio_server.commands.completion import VARIABLE
-from sio_server.commands.program import program, program_name
-from sio_server.contract.errors import StartError
+    from sio_server.commands.completion import VARIABLE
+    from sio_server.commands.program import program, program_name
+    from sio_server.contract.errors import StartError
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"sio_server: {sys.executable} does not have the package {missing.name}. In this "
+        "repository, `make run` installs all packages; then use .venv/bin/python."
+    )
 
 
 def main() -> int:

@@ -50,6 +50,21 @@ def test_a_bad_setting_is_named(tmp_path: Path, settings: dict[str, str], named:
     assert len(output.splitlines()) == 1
 
 
+def test_missing_packages_are_named() -> None:
+    """A Python without them says how to get them."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "sio_server", "position"],
+        cwd=ROOT,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("sio_server: ")
+    assert "make run" in done.stderr
+
+
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     """The server ends with one line that names the address."""
     with socket.create_server(("127.0.0.1", 0)) as other:
