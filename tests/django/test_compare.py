@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.django.overrides import override_setting
 from tests.django.pieces import mueble
 from tests.django.showroom.models import Vitrina
 from tests.django.test_mapping import VALUES
+from tests.support.pages import ROOT, blocks
 from tests.support.server import Server
 
 StartServer = Callable[..., Server]
@@ -101,6 +103,9 @@ def test_each_difference_has_a_line(site: Server, autor: User) -> None:
         ]
     )
     assert lines[-1] == "equal=1 different=4 waiting=0 not_in_log=1"
+    shown = blocks("text", ROOT / "docs/django.md")[1].splitlines()
+    fixed = re.compile(r"'[^']+'|=\d+|(?<= in ).*")
+    assert {fixed.sub("", it) for it in shown} == {fixed.sub("", it) for it in lines}
     assert error.startswith("4 pieces differ. publish_furniture without --compare publishes rows")
     assert not OutboxEvent.objects.exists()
     lines, error = compare("--model", "catalog.Mueble")

@@ -32,6 +32,7 @@ from tests.django.live_site import (
     wait_for_state,
 )
 from tests.django.overrides import override_setting
+from tests.support.pages import ROOT, blocks
 from tests.support.server import Server
 
 in_browser = pytest.mark.asyncio(loop_scope="module")
@@ -147,10 +148,11 @@ async def test_a_strict_policy_allows_the_page(site: Site, browser: Browser) -> 
     broker = live_script.describe_early(HttpRequest())["url"]
     assert broker is not None
     site.nonce = "a-nonce"
-    site.headers["Content-Security-Policy"] = (
-        "default-src 'none'; img-src data:; script-src 'nonce-a-nonce'; "
-        f"connect-src 'self' {broker} {broker.replace('http', 'ws')}"
-    )
+    _, _, policy = blocks("text", ROOT / "docs/django.md")
+    policy = policy.strip().replace("https://events.example", broker)
+    policy = policy.replace("wss://events.example", broker.replace("http", "ws"))
+    policy = policy.replace("script-src 'self'", "script-src 'nonce-a-nonce'")
+    site.headers["Content-Security-Policy"] = f"default-src 'none'; img-src data:; {policy}"
     async with opened(browser, site.url) as page:
         problems: list[str] = []
         page.on("console", lambda message: problems.append(message.text))

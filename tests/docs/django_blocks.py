@@ -8,16 +8,16 @@ from __future__ import annotations
 import ast
 import importlib
 import json
-import re
 import sys
 
 import django
 from django.conf import settings
-from django.core.management import get_commands
+from django.core.management import CommandError, get_commands, load_command_class
 from django.template import Engine, TemplateSyntaxError
 
+from tests.support.pages import commands
+
 PACKAGES = ("furniture_events", "django", "sio_server")
-COMMAND = re.compile(r"\bmanage\.py ([a-z_]+)")
 LIBRARIES = {
     "furniture_events": "furniture_events.django.templatetags.furniture_events",
     "static": "django.templatetags.static",
@@ -59,9 +59,19 @@ def template_fault(text: str) -> str | None:
 
 
 def command_fault(text: str) -> str | None:
-    """Return a command of ``manage.py`` that does not exist."""
-    unknown = set(COMMAND.findall(text)) - set(get_commands())
-    return f"manage.py has no {unknown}" if unknown else None
+    """Return a command of ``manage.py`` that does not exist, or that refuses its arguments."""
+    for words in commands(text):
+        if words[:2] != ["python", "manage.py"]:
+            continue
+        _, _, name, *arguments = words
+        if name not in (known := get_commands()):
+            return f"manage.py has no {name}"
+        command = load_command_class(known[name], name)
+        try:
+            command.create_parser("manage.py", name).parse_args(arguments)
+        except CommandError as error:
+            return f"{name}: {error}"
+    return None
 
 
 CHECKS = {"python": python_fault, "html": template_fault, "sh": command_fault}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,19 +21,25 @@ import yaml
 
 from sio_server.contract.schemas import schemas
 from tests.support.pages import ROOT, code, pages
+from tests.support.server import python_path
 
 CHECKED_ELSEWHERE = {
+    "sh": "tests/docs/test_shell_blocks.py",
     "console": "tests/docs/test_sessions.py",
-    "wscat": "tests/docs/test_sessions.py and tests/integration/test_readme.py",
+    "wscat": "tests/docs/test_sessions.py",
+    "conf": "tests/docs/test_how_to.py",
     "ts": "tests/integration/test_javascript_client.py",
     "tsx": "tests/integration/test_javascript_client.py",
 }
-NOT_CODE = {"", "text", "nginx", "caddyfile", "dockerfile", "promql"}
-"""Pictures, and files that other tests read where they are."""
+DIRECTIVES = {"toctree", "eval-rst"}
+"""Sphinx reads them, and takes a mistake for an error (``test_site.py``)."""
 
-MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)) | set(
-    re.findall(r"call install,(\w+)", (ROOT / "Makefile").read_text())
-)
+TEXTS = {
+    "docs/architecture.md": (2, "tests/docs/test_blocks.py"),
+    "docs/django.md": (2, "tests/docs/test_django_page.py"),
+    "docs/logs.md": (1, "tests/unit/test_logs.py"),
+}
+"""Pages with blocks ``text``: how many are no pictures, and the test that reads them."""
 
 
 def of(*languages: str) -> Iterator[tuple[str, str, str]]:
@@ -46,7 +53,13 @@ def of(*languages: str) -> Iterator[tuple[str, str, str]]:
 def output(*command: str | Path, given: object) -> str:
     """Run a program with JSON on its standard input; return what it prints."""
     return subprocess.run(
-        command, input=json.dumps(given), capture_output=True, text=True, check=True, cwd=ROOT
+        command,
+        input=json.dumps(given),
+        env={**os.environ, "PYTHONPATH": python_path(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     ).stdout
 
 
@@ -63,11 +76,60 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 }
 
 
+def is_picture(text: str) -> bool:
+    """Tell whether a block ``text`` is a drawing with arrows."""
+    return "─▶" in text
+
+
 def test_every_language_is_checked() -> None:
-    """A block in a new language needs a check here."""
-    found = {block.language for page in pages() for block in code(page)}
-    known = {*PARSERS, *CHECKED_ELSEWHERE, *NOT_CODE, "sh", "js", "css", "python", "html"}
+    """A block in a new language needs a check here. A block without a language is not allowed."""
+    found = {block.language for page in pages() for block in code(page) if not block.directive}
+    known = {*PARSERS, *CHECKED_ELSEWHERE, "js", "css", "python", "html", "text"}
     assert found <= known
+    for file in CHECKED_ELSEWHERE.values():
+        assert (ROOT / file).is_file()
+
+
+def test_every_directive_is_known() -> None:
+    """Sphinx would show an unknown one as code."""
+    found = {block.directive for page in pages() for block in code(page)}
+    assert found - {""} <= DIRECTIVES
+
+
+def test_every_text_is_read_by_a_test() -> None:
+    """All but pictures. In a picture, each file exists."""
+    found: dict[str, int] = {}
+    for page, _, text in of("text"):
+        if is_picture(text):
+            for file in re.findall(r"[\w/]+\.py", text):
+                places = ("sio_server", "examples")
+                assert any(any(ROOT.glob(f"{it}/**/{file}")) for it in places), f"{page}: {file}"
+        else:
+            found[page] = found.get(page, 0) + 1
+    assert found == {page: count for page, (count, _) in TEXTS.items()}
+    for page, (_, test) in TEXTS.items():
+        assert Path(page).name in (ROOT / test).read_text(), f"{test} should read {page}"
+
+
+def test_the_architecture_shows_the_folders_and_the_layers() -> None:
+    """``architecture.md`` has each file and each layer, and no other one."""
+    folders, layers = (
+        text for page, _, text in of("text") if "architecture" in page and not is_picture(text)
+    )
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    assert layers.splitlines() in [it.get("layers") for it in contracts["contracts"]]
+    shown = {
+        name
+        for line in folders.splitlines()
+        for name in re.findall(r"[\w.]+(?:\.py|/)(?=\s|$)", line.partition("   ")[0] or line[:26])
+    }
+    server = ROOT / "sio_server"
+    real = {it.name for it in server.glob("*.py")} | {
+        f"{it.name}/" for it in server.iterdir() if it.is_dir() and it.name != "__pycache__"
+    }
+    assert shown - {"sio_server/", "clients/", "python/", "javascript/", "tests/"} == real - {
+        "__init__.py"
+    }
 
 
 def test_no_block_is_indented() -> None:
@@ -100,16 +162,6 @@ def test_python_templates_and_commands_of_django_exist() -> None:
     """Python code parses, and what it imports exists. Templates compile. Commands exist."""
     checker = ROOT / "tests/docs/django_blocks.py"
     assert output(sys.executable, checker, given=list(of("python", "html", "sh"))) == ""
-
-
-def test_shell_commands_have_no_syntax_error_and_make_has_the_targets() -> None:
-    """``bash -n`` reads all blocks, and the Makefile has each target that a line begins with."""
-    scripts = [text for _, _, text in of("sh")]
-    subprocess.run(["bash", "-n"], input="\n".join(scripts), text=True, check=True)
-    named = set(
-        re.findall(r"^(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)", "\n".join(scripts), re.MULTILINE)
-    )
-    assert named <= MAKE_TARGETS
 
 
 def test_scripts_and_styles_have_no_syntax_error() -> None:

@@ -8,21 +8,29 @@ for any text.
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.conftest import load_vectors
 from tests.support import pages
 from tests.support.pages import shows
+from tests.support.processes import program_folder
 from tests.support.raw import Closed, plain
-from tests.support.server import ROOT, TIMEOUT, Server
+from tests.support.server import ROOT, TIMEOUT, Server, readiness
 
 DOCS = ROOT / "docs"
-FOLDERS = ("protocol", "errors", "how-to")
 SETTINGS: dict[str, dict[str, object]] = {
+    "access.md": {
+        "producer_keys": "django:a-key-for-this-test",
+        "jwt_secret": "a-secret-of-32-bytes-for-this-test",
+    },
     "errors/unauthorized.md": {
         "producer_keys": "django:a-key-for-this-test",
         "jwt_secret": "a-secret-of-32-bytes-for-this-test",
@@ -32,10 +40,15 @@ SETTINGS: dict[str, dict[str, object]] = {
 }
 """The pages whose examples need a server with other settings, which they name."""
 
-PRELUDE = """
-const { io } = require("socket.io-client");
-const url = process.argv[1];
+FURNITURE = load_vectors("events.json")[0]["publish"]["furniture"]
+PRELUDE = f"""
+const {{ io }} = require("socket.io-client");
+const url = process.argv[1], furniture = {json.dumps(FURNITURE)};
 """
+SILENT = """
+socket.on("ready", () => console.log("it is ready"));
+"""
+"""Added to a script that prints nothing."""
 
 
 def with_block(language: str) -> list[str]:
@@ -43,7 +56,7 @@ def with_block(language: str) -> list[str]:
     return [
         str(page.relative_to(DOCS))
         for page in pages.pages()
-        if page.parent.name in FOLDERS and pages.blocks(language, page)
+        if page.is_relative_to(DOCS) and pages.blocks(language, page)
     ]
 
 
@@ -66,19 +79,32 @@ def serve(
 
 
 @pytest.mark.parametrize("page", with_block("console"))
-def test_commands_print_what_the_page_shows(page: str, serve: Callable[[str], Server]) -> None:
-    """The address is that of the test's server."""
+def test_commands_print_what_the_page_shows(
+    page: str, serve: Callable[[str], Server], tmp_path: Path
+) -> None:
+    """The address is that of the test's server. ``$KEY`` is its producer key."""
     host = serve(page).host
+    port = next(it for it in range(8800, 9999) if readiness(f"http://127.0.0.1:{it}") is None)
+    environment = {
+        **{name: it for name, it in os.environ.items() if not name.startswith("SIO_")},
+        "PATH": os.pathsep.join((str(program_folder(tmp_path)), os.environ["PATH"])),
+        "PYTHONPATH": str(ROOT),
+        "SIO_PORT": str(port),
+        "KEY": "a-key-for-this-test",
+    }
     for block in pages.blocks("console", DOCS / page):
         for command, expected in pages.steps(block):
             done = subprocess.run(
                 ["bash", "-euc", command.replace("localhost:8765", host)],
+                cwd=tmp_path,
+                env=environment,
                 capture_output=True,
                 text=True,
                 check=True,
                 timeout=TIMEOUT,
             )
-            assert shows(expected, done.stdout), f"{command}\n{done.stdout}"
+            shown = expected.replace("port 8765", f"port {port}")
+            assert shows(shown, done.stdout), f"{command}\n{done.stdout}"
 
 
 @pytest.mark.parametrize("page", with_block("wscat"))
@@ -101,11 +127,14 @@ async def test_messages_are_answered_as_the_page_shows(page: str, server: Server
 
 @pytest.mark.parametrize("page", with_block("js"))
 async def test_scripts_print_what_their_comments_say(page: str, server: Server) -> None:
-    """A block without a connection of Socket.IO is for a browser: it is not run."""
+    """A block without a connection of Socket.IO is for a browser (``test_browser_scripts.py``)."""
     for block in pages.blocks("js", DOCS / page):
         expected = re.findall(r"console\.log\(.*\); // (.+)", block)
         if "io(url" not in block:
             continue
+        if not expected:
+            block += SILENT  # noqa: PLW2901
+            expected = ["it is ready"]
         process = await asyncio.create_subprocess_exec(
             *("node", "-e", PRELUDE + block, server.url),
             cwd=ROOT / "tests/node",

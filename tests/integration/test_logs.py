@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import aiohttp
 import pytest
 
 from tests.conftest import load_vectors
+from tests.support.pages import ROOT, blocks
 from tests.support.raw import plain, raw_socketio
 from tests.support.server import Server
 
@@ -52,6 +54,15 @@ async def test_a_connection_is_followed_by_its_id(server: Server) -> None:
         other = server.wait_for_log("connected", transport="socketio")["connection"]
     assert server.wait_for_log("disconnected", connection=other)["transport"] == "socketio"
     assert other != name
+
+
+async def test_the_documentation_shows_a_real_line(server: Server) -> None:
+    """That of a stream of events, with all its pairs."""
+    (text,) = blocks("json", ROOT / "docs/logs.md")
+    async with aiohttp.ClientSession(server.url) as http:
+        async with http.get("/api/stream?room=material:pino"):
+            line = server.wait_for_log("connected", transport="sse")
+    assert list(line) == list(json.loads(text))
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "ñ"])

@@ -29,6 +29,12 @@ class Block(NamedTuple):
     words: str
     text: str
 
+    @property
+    def directive(self) -> str:
+        """Return the name of a directive of Sphinx; empty if this block is code."""
+        found = re.fullmatch(r"\{([\w-]+)\}.*", self.words)
+        return found[1] if found and not self.language else ""
+
 
 class Step(NamedTuple):
     """A command of a block ``console``, and the output that the page shows."""
@@ -80,6 +86,21 @@ def _is_complete(command: str) -> bool:
     except ValueError:
         return False
     return not command.endswith("\\\n")
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Yield the words of each simple command of a shell script: no variables, no redirections."""
+    text = re.sub(r"(^|\s)#.*$", r"\1", text.replace("\\\n", " "), flags=re.MULTILINE)
+    lines = shlex.shlex(text, posix=True, punctuation_chars="();<>|&\n")
+    lines.whitespace, lines.commenters, lines.whitespace_split = " \t", "", True
+    words: list[str] = []
+    for word in [*lines, "\n"]:
+        if set(word) <= set("();<>|&\n"):
+            if words:
+                yield words
+            words = []
+        elif words or not re.match(r"\w+=", word):
+            words.append(word)
 
 
 def shows(expected: str, actual: str) -> bool:

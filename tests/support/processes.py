@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
+
+
+def program_folder(folder: Path) -> Path:
+    """Put ``furniture-events-server`` into a folder, as pip would, and return the folder."""
+    installed = folder / "furniture-events-server"
+    installed.write_text(f'#!/bin/sh\nexec {sys.executable} -m sio_server "$@"\n')
+    installed.chmod(0o700)
+    return folder
 
 
 def output_until(process: subprocess.Popen[str], text: str) -> str:

@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 import structlog
 
 from sio_server import logs
+from tests.support.pages import ROOT, blocks
 
 Configure = Callable[..., io.StringIO]
 
@@ -55,7 +57,17 @@ def test_json_is_one_object_a_line(configure: Configure) -> None:
     }
 
 
-RESERVED = {"host", "service", "source", "status", "message", "level", "timestamp", "ddtags"}
+RESERVED = {
+    "host",
+    "service",
+    "source",
+    "status",
+    "message",
+    "level",
+    "timestamp",
+    "date",
+    "ddtags",
+}
 """Datadog takes them for the machine, the program, the severity and so on."""
 
 
@@ -68,6 +80,20 @@ def test_no_pair_has_a_name_that_datadog_takes_for_its_own() -> None:
                 used |= {keyword.arg for keyword in node.keywords}
     assert {"address", "by", "offset"} < used
     assert not used & RESERVED
+
+
+def test_the_lines_of_the_documentation_are_as_shown(configure: Configure) -> None:
+    """``docs/logs.md`` shows one line in both formats; only the time is another."""
+    page = ROOT / "docs/logs.md"
+    (line,) = blocks("text", page)
+    (text,) = blocks("json", page)
+    shown = json.loads(text)
+    for log_format, expected in (("console", line), ("json", text)):
+        stream = configure(log_format)
+        pairs = {name: shown[name] for name in list(shown)[3:]}
+        logs.get_logger(f"t.shown.{log_format}").info(shown["message"], **pairs)
+        time = re.compile(r"\d{4}-\S+?Z")
+        assert time.sub("", only_line(stream)) == time.sub("", expected.strip())
 
 
 def test_ids_tie_lines_together(configure: Configure) -> None:

@@ -8,7 +8,6 @@ import re
 import select
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from sio_server.commands.program import program
+from tests.support.processes import program_folder
 from tests.support.server import ROOT, TIMEOUT
 
 COMPLETION = 'eval "$(furniture-events-server completion {shell})"'
@@ -31,10 +31,7 @@ SETUP = {"zsh": "autoload -Uz compinit && compinit -u -D; "}
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """Return the environment of a shell that finds the program by its installed name."""
-    installed = tmp_path / "furniture-events-server"
-    installed.write_text(f'#!/bin/sh\nexec {sys.executable} -m sio_server "$@"\n')
-    installed.chmod(0o700)
-    path = os.pathsep.join((str(tmp_path), os.environ["PATH"]))
+    path = os.pathsep.join((str(program_folder(tmp_path)), os.environ["PATH"]))
     return {"PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "TERM": "dumb"}
 
 
