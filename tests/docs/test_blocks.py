@@ -24,13 +24,19 @@ from tests.support.pages import ROOT, code, pages
 from tests.support.server import python_path
 
 CHECKED_ELSEWHERE = {
-    "sh": "tests/docs/test_shell_blocks.py",
-    "console": "tests/docs/test_sessions.py",
-    "wscat": "tests/docs/test_sessions.py",
-    "conf": "tests/docs/test_how_to.py",
-    "ts": "tests/integration/test_javascript_client.py",
-    "tsx": "tests/integration/test_javascript_client.py",
+    "sh": ("tests/docs/test_shell_blocks.py", ""),
+    "console": ("tests/docs/test_sessions.py", "docs/"),
+    "wscat": ("tests/docs/test_sessions.py", "docs/|README"),
+    "js": ("tests/docs/test_browser_scripts.py", "docs/"),
+    "conf": ("tests/docs/test_how_to.py", "docs/valkey.md"),
+    "ts": (
+        "tests/integration/test_javascript_client.py",
+        "clients/javascript/|docs/javascript-api",
+    ),
+    "tsx": ("tests/integration/test_javascript_client.py", "clients/javascript/"),
 }
+"""The test that reads the blocks of a language, and the beginning of the pages where it does."""
+
 DIRECTIVES = {"toctree", "eval-rst"}
 """Sphinx reads them, and takes a mistake for an error (``test_site.py``)."""
 
@@ -84,10 +90,10 @@ def is_picture(text: str) -> bool:
 def test_every_language_is_checked() -> None:
     """A block in a new language needs a check here. A block without a language is not allowed."""
     found = {block.language for page in pages() for block in code(page) if not block.directive}
-    known = {*PARSERS, *CHECKED_ELSEWHERE, "js", "css", "python", "html", "text"}
-    assert found <= known
-    for file in CHECKED_ELSEWHERE.values():
-        assert (ROOT / file).is_file()
+    assert found <= {*PARSERS, *CHECKED_ELSEWHERE, "css", "python", "html", "text"}
+    for language, (test, place) in CHECKED_ELSEWHERE.items():
+        assert (ROOT / test).is_file()
+        assert [page for page, _, _ in of(language) if not re.match(place, page)] == []
 
 
 def test_every_directive_is_known() -> None:
@@ -121,7 +127,7 @@ def test_the_architecture_shows_the_folders_and_the_layers() -> None:
     shown = {
         name
         for line in folders.splitlines()
-        for name in re.findall(r"[\w.]+(?:\.py|/)(?=\s|$)", line.partition("   ")[0] or line[:26])
+        for name in re.findall(r"[\w.]+(?:\.py|/)(?=\s|$)", line.strip().partition("   ")[0])
     }
     server = ROOT / "sio_server"
     real = {it.name for it in server.glob("*.py")} | {

@@ -39,13 +39,13 @@ def scripts() -> dict[str, str]:
     return {page: text for page, text in found.items() if text}
 
 
-def used(*program: str) -> list[tuple[str, list[str]]]:
-    """Return the page and the arguments of each command that runs a program."""
+def used(*first: str) -> list[tuple[str, list[str]]]:
+    """Return the page and the arguments of each command that begins with these words."""
     found = []
     for page, text in scripts().items():
         for words in commands(text):
-            start = len(program)
-            if [Path(words[0]).name, *words[1:start]] == list(program):
+            start = len(first)
+            if [Path(words[0]).name, *words[1:start]] == list(first):
                 found.append((page, words[start:]))
     return found
 
