@@ -28,7 +28,6 @@ CHECKED_ELSEWHERE = {
     "console": ("tests/docs/test_sessions.py", "docs/"),
     "wscat": ("tests/docs/test_sessions.py", "docs/|README"),
     "js": ("tests/docs/test_browser_scripts.py", "docs/"),
-    "conf": ("tests/docs/test_how_to.py", "docs/valkey.md"),
     "ts": (
         "tests/integration/test_javascript_client.py",
         "clients/javascript/|docs/javascript-api",
@@ -44,6 +43,7 @@ TEXTS = {
     "docs/architecture.md": (2, "tests/docs/test_blocks.py"),
     "docs/django.md": (2, "tests/docs/test_django_page.py"),
     "docs/logs.md": (1, "tests/unit/test_logs.py"),
+    "docs/valkey.md": (2, "tests/docs/test_how_to.py"),
 }
 """Pages with blocks ``text``: how many are no pictures, and the test that reads them."""
 

@@ -85,7 +85,7 @@ def test_the_url_of_valkey_comes_from_a_file(
 
 def test_the_settings_of_valkey_exist(tmp_path: Path) -> None:
     """Those of ``valkey.md``: a real Valkey has the value of each line."""
-    text = "".join(blocks("conf", ROOT / "docs/valkey.md"))
+    text = "".join(blocks("text", ROOT / "docs/valkey.md"))
     wanted = dict(line.split() for line in text.splitlines())
     valkey = Valkey(tmp_path, **wanted)
     valkey.start()
