@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from sio_server.commands.program import program
-from tests.support.processes import program_folder
+from tests.support.processes import descendants, program_folder
 from tests.support.server import ROOT, TIMEOUT
 
 COMPLETION = 'eval "$(furniture-events-server completion {shell})"'
@@ -78,7 +79,9 @@ class Terminal:
         self._shown = self._shown[found.end() :]
 
     def close(self) -> None:
-        """End the shell."""
+        """End the shell, and what it has started: a server, if the completion is broken."""
+        for process in descendants(self._process.pid):
+            os.kill(process, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
         os.close(self._master)
