@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import ChainMap, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -357,5 +357,9 @@ def _recipients(rooms: Mapping[str, _Room], record: Record) -> dict[Cursor, Writ
     receiving = [rooms[name] for name in record.rooms if name in rooms]
     for room in receiving:
         room.last_seq = record.offset.seq
-    members = [room.members for room in receiving]
-    return members[0] if len(members) == 1 else dict(ChainMap(*members))
+    if len(receiving) == 1:
+        return receiving[0].members
+    recipients: dict[Cursor, Write] = {}
+    for room in receiving:
+        recipients.update(room.members)
+    return recipients

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Iterable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -39,6 +41,30 @@ async def test_a_member_of_several_rooms_gets_one_copy(node: Node) -> None:
     _, other = node.join(rooms[1:3])
     assert node.publish(*rooms) == 2
     assert outlet.seqs == other.seqs == [1]
+
+
+async def test_a_second_common_room_costs_no_call_for_each_recipient(node: Node) -> None:
+    """The calls of Python functions are counted, because each of them takes as long as a send."""
+    rooms = ("catalog", "material:roble", "author:ana")
+    members = 100
+    for _ in range(members):
+        node.join(rooms)
+
+    def calls(*names: str) -> int:
+        count = 0
+
+        def count_call(frame: FrameType, event: str, argument: object) -> None:
+            nonlocal count
+            count += event == "call"
+
+        sys.setprofile(count_call)
+        try:
+            assert node.publish(*names) == members
+        finally:
+            sys.setprofile(None)
+        return count
+
+    assert calls(*rooms) - calls("catalog") < members
 
 
 async def test_an_event_that_was_delivered_before_is_skipped(node: Node) -> None:
