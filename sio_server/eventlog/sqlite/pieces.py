@@ -96,3 +96,12 @@ def encode_rooms(rooms: tuple[str, ...]) -> str:
 def decode_rooms(text: str) -> tuple[str, ...]:
     """Return the rooms of such a text."""
     return tuple(json.loads(text))
+
+
+def has_any(text: str, rooms: frozenset[str]) -> bool:
+    """Tell whether such a text has any of the rooms. Mostly, this does not decode the text.
+
+    Without a backslash, the text has nothing to decode: each name stands between two quotes. The
+    commas between the names are no rooms.
+    """
+    return not rooms.isdisjoint(decode_rooms(text) if "\\" in text else text.split('"'))

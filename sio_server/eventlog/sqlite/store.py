@@ -29,7 +29,7 @@ MAX_TRIMMED_PIECES = 500
 """How many pieces beyond the retention one trimming step forgets at most."""
 
 MAX_EXAMINED_CHARACTERS = 131_072
-"""How long the rooms are that one read examines, about, at most: decoding them takes time."""
+"""How long the rooms are that one read examines, about, at most: comparing them takes time."""
 
 PROBE_BYTES = 131_072
 """The size of the first probe of an open file: a disk with room for it has room for any event."""
@@ -216,7 +216,7 @@ class SqliteStore:
         """Yield the record of each event, or None if it has none of the rooms."""
         characters = 0
         for seq, names in self._connection.execute(_READ_ROOMS, (seqs[0], seqs[-1])):
-            is_selected = not rooms.isdisjoint(pieces_table.decode_rooms(names))
+            is_selected = pieces_table.has_any(names, rooms)
             yield self._record(self._row(f"{_READ_BY} seq = ?", seq)) if is_selected else None
             characters += len(names)
             if characters >= MAX_EXAMINED_CHARACTERS:

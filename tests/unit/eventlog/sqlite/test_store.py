@@ -116,7 +116,7 @@ def test_a_read_examines_a_bounded_number_of_events(
         assert (page.position.seq, page.at_end) == (7, False)
 
 
-def test_a_read_decodes_rooms_of_a_bounded_length(
+def test_a_read_examines_rooms_of_a_bounded_length(
     open_store: OpenStore, event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stops after the event whose rooms reach the bound."""
