@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -78,6 +78,24 @@ class Usage:
 
     def _now(self) -> tuple[float, float, float]:
         return time.perf_counter(), self.server.cpu_seconds(), time.process_time()
+
+
+def least_cpu(clock: Callable[[], float], work: Callable[[], int], repeats: int) -> float:
+    """Repeat some work; return the least CPU time for one unit of it, in microseconds.
+
+    The least is used because all other work on the machine can only add to it.
+
+    Args:
+        clock: returns the CPU time of a process in seconds.
+        work: does the work and returns the number of units.
+        repeats: how often.
+    """
+    costs = []
+    for _ in range(repeats):
+        before = clock()
+        units = work()
+        costs.append((clock() - before) / units * 1e6)
+    return min(costs)
 
 
 def percentiles(seconds: Sequence[float]) -> Figures:

@@ -50,6 +50,10 @@ class Requester:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._incomplete = b""
 
+    def close(self) -> None:
+        """Close the connection."""
+        self.socket.close()
+
     def receive(self, data: bytes) -> bytes | None:
         """Add received data; return the body if the response is complete, else None."""
         if not data:
@@ -62,7 +66,11 @@ class Requester:
 
     def get(self, target: str) -> Any:
         """Send a GET request and wait; return the decoded answer."""
-        self.socket.sendall(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        return self.send(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+
+    def send(self, request: bytes) -> Any:
+        """Send a request and wait; return the decoded answer."""
+        self.socket.sendall(request)
         while (body := self.receive(self.socket.recv(65_536))) is None:
             pass
         return json.loads(body)

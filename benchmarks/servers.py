@@ -32,6 +32,9 @@ NAMES = {
     "stream": "no server: the same bytes added to a Valkey's stream, appendfsync always, in a loop",
 }
 OURS = ("ours", "valkey", "everysec")
+PYTHON = "BENCHMARK_PYTHON"
+"""The variable that names another interpreter for our server."""
+
 MAX_OPEN_FILES = 65_536
 START_SECONDS = 30
 PING_INTERVAL = 25.0
@@ -59,9 +62,7 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of all its threads, in user and system mode."""
-        # The number of a process's CPU clock on Linux, see clock_getcpuclockid(3). It counts
-        # nanoseconds, while /proc/PID/stat counts ticks of ten milliseconds.
-        return time.clock_gettime((~self.process.pid << 3) | 2)
+        return cpu_seconds(self.process)
 
     def memory_kib(self) -> int:
         """Return its private memory, without the kernel's socket buffers."""
@@ -87,6 +88,13 @@ class Running:
             if line.startswith(name):
                 return int(line.split()[1])
         raise AssertionError(f"the kernel does not report {name}")
+
+
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Return the CPU time of all threads of a process, in user and system mode."""
+    # The number of a process's CPU clock on Linux, see clock_getcpuclockid(3). It counts
+    # nanoseconds, while /proc/PID/stat counts ticks of ten milliseconds.
+    return time.clock_gettime((~process.pid << 3) | 2)
 
 
 def pin(core: int) -> None:
@@ -155,7 +163,7 @@ def running(
 
 def _command(name: str, folder: Path) -> list[str]:
     if name in OURS:
-        return [sys.executable, "-m", "sio_server"]
+        return [os.environ.get(PYTHON, sys.executable), "-m", "sio_server"]
     if name == "stock":
         return [sys.executable, str(PEERS / "stock.py")]
     if name == FLOOR:

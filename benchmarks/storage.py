@@ -24,22 +24,29 @@ class Storage:
     Attributes:
         folder: the server's working directory.
         settings: the settings that select its log.
+        valkey: the Valkey that has the log, or None.
     """
 
     folder: Path
     settings: Mapping[str, str]
+    valkey: Valkey | None = None
 
 
 @contextmanager
 def temporary_storage(name: str) -> Iterator[Storage]:
     """Make empty storage for a server of that name, and delete it in the end."""
-    with tempfile.TemporaryDirectory() as path:
-        folder = Path(path)
-        if name not in APPENDFSYNC:
-            yield Storage(folder, {})
-            return
-        with running_valkey(folder, APPENDFSYNC[name]) as server:
-            yield Storage(folder, {"SIO_EVENT_LOG": server.url})
+    with tempfile.TemporaryDirectory() as path, storage_in(Path(path), name) as storage:
+        yield storage
+
+
+@contextmanager
+def storage_in(folder: Path, name: str) -> Iterator[Storage]:
+    """Use a folder as the storage of a server of that name. The folder stays."""
+    if name not in APPENDFSYNC:
+        yield Storage(folder, {})
+        return
+    with running_valkey(folder, APPENDFSYNC[name]) as server:
+        yield Storage(folder, {"SIO_EVENT_LOG": server.url}, server)
 
 
 @contextmanager
