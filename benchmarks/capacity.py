@@ -18,6 +18,13 @@ KIB, GIB = 1024, 2**30
 FRAME_BYTES = 140
 """Headers of TCP, IP and Ethernet for one event, and the kernel's acknowledgement of it."""
 
+CROWDED_CONSUMERS, CROWDED_COST = 2_000, 1.5
+"""With more consumers than this, a delivery of a node costs this many times as much, because the
+processor's caches no longer hold all connections; see the result ``growth-clients``."""
+
+LEAST_HELP = 0.1
+"""If n % more nodes relieve each node by less than this share of n %, they hardly help."""
+
 TOUCH_SECONDS = 15.0
 """How often a node extends the leases of its sessions in Valkey."""
 
@@ -120,6 +127,11 @@ class Use(NamedTuple):
         return max(self._fields, key=lambda name: getattr(self, name)).replace("_", " ")
 
     @property
+    def of_node(self) -> float:
+        """The most used limit of a node."""
+        return max(self[:4])
+
+    @property
     def fits(self) -> bool:
         """Whether no limit is exceeded."""
         return max(self) <= 1
@@ -127,12 +139,13 @@ class Use(NamedTuple):
 
 def node_core(costs: Costs, demand: Demand, nodes: int) -> float:
     """Return the busy share of a node's core, if consumers and publishes are spread evenly."""
+    crowded = CROWDED_COST if demand.consumers / nodes > CROWDED_CONSUMERS else 1
     publishes = demand.publishes / nodes
     return (
         costs.background
         + publishes * costs.publish
         + (demand.publishes - publishes) * costs.follow
-        + demand.publishes * demand.fan_out / nodes * costs.delivery
+        + demand.publishes * demand.fan_out / nodes * costs.delivery * crowded
         + demand.consumers / nodes * (costs.idle + costs.connect / demand.stay)
     )
 
@@ -165,18 +178,19 @@ def use(costs: Costs, demand: Demand, limits: Limits, nodes: int) -> Use:
 
 
 def plan(costs: Costs, demand: Demand, limits: Limits) -> tuple[int, Use]:
-    """Return the least number of nodes that suffices, and the use of all limits then.
+    """Return the least number of nodes that the nodes' own limits allow, and the use of all limits.
 
-    If no number suffices, because Valkey or the work that each node does for every event is the
-    limit, it is the number at which the most used limit is used least.
+    More nodes never relieve Valkey. If no number of nodes suffices, because each of them follows
+    every event, it is the number from which more nodes hardly help.
     """
-    nodes, best = 1, (1, use(costs, demand, limits, 1))
-    while not best[1].fits and nodes < 1_000_000:
-        nodes = max(nodes + 1, math.ceil(nodes * 1.02))
-        found = use(costs, demand, limits, nodes)
-        if max(found) < max(best[1]):
-            best = nodes, found
-    return best
+    nodes, found = 1, use(costs, demand, limits, 1)
+    while found.of_node > 1:
+        more = max(nodes + 1, math.ceil(nodes * 1.02))
+        next_found = use(costs, demand, limits, more)
+        if next_found.of_node > found.of_node * (1 - (more - nodes) / more * LEAST_HELP):
+            break
+        nodes, found = more, next_found
+    return nodes, found
 
 
 def measured_costs() -> Costs:
@@ -203,19 +217,18 @@ def table(costs: Costs, limits: Limits) -> str:
     lines = []
     for name, demand_of in SCENARIOS.items():
         lines += ["", f"**{name[0].upper()}{name[1:]}.**", ""]
-        lines += [
-            "| consumers | nodes | fits | most used | a node's core | Valkey's core | its memory |"
-        ]
-        lines += ["| ---: | ---: | --- | --- | ---: | ---: | ---: |"]
+        lines += ["| consumers | nodes | core | memory | Valkey's core | memory | bends first |"]
+        lines += ["| ---: | ---: | ---: | ---: | ---: | ---: | --- |"]
         for consumers in CONSUMERS:
             nodes, found = plan(costs, demand_of(consumers), limits)
             cells = [
                 f"{consumers:,}",
                 f"{nodes:,}",
-                "yes" if found.fits else "no",
-                found.bend,
-                *(f"{share * 100:.0f} %" for share in (found.node_core, found.valkey_core)),
+                f"{found.node_core * limits.core * 100:.0f} %",
+                f"{found.node_memory * limits.node_bytes / GIB:.2f} GiB",
+                f"{found.valkey_core * limits.core * 100:.0f} %",
                 f"{found.valkey_memory * limits.valkey_bytes / GIB:.1f} GiB",
+                f"{found.bend}{': does not fit' * (not found.fits)}",
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines[1:])
@@ -248,7 +261,7 @@ def main() -> None:
     if chosen["fan_out"] is None:
         chosen["fan_out"] = chosen["consumers"]
     nodes, found = plan(costs, Demand(**{e.name: chosen[e.name] for e in fields(Demand)}), limits)
-    print(f"{nodes} node{'s' * (nodes > 1)}" if found.fits else "It does not fit. The best is:")
+    print(f"{nodes} node{'s' * (nodes > 1)}{'' if found.fits else ', and it does not fit'}")
     for name, share in found._asdict().items():
         print(f"{name.replace('_', ' '):18}{share * 100:6.1f} % of its limit")
 
