@@ -30,7 +30,7 @@ PUBLISHERS = 64
 
 def measure(python: str) -> Figures:
     """Measure the server's costs with one interpreter."""
-    os.environ[servers.PYTHON] = python
+    os.environ[servers.PYTHON] = os.path.abspath(python)  # not resolved: a venv has links
     with running("ours") as server, Crowd(server.port, server.greeting) as crowd:
         figures = {"start s": server.cpu_seconds()}
         crowd.connect(WARM_UP_CLIENTS)
