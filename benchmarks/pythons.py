@@ -11,6 +11,7 @@ import os
 import statistics
 import subprocess
 from contextlib import closing
+from pathlib import Path
 
 from benchmarks import servers
 from benchmarks.durability import EVENT
@@ -30,7 +31,7 @@ PUBLISHERS = 64
 
 def measure(python: str) -> Figures:
     """Measure the server's costs with one interpreter."""
-    os.environ[servers.PYTHON] = os.path.abspath(python)  # not resolved: a venv has links
+    os.environ[servers.PYTHON] = str(Path(python).absolute())
     with running("ours") as server, Crowd(server.port, server.greeting) as crowd:
         figures = {"start s": server.cpu_seconds()}
         crowd.connect(WARM_UP_CLIENTS)
