@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from benchmarks.durability import EVENT
@@ -101,12 +101,9 @@ def rooms(name: str, size: int) -> Figures:
         for first in range(0, size, each)
     ]
     joined += [["author:nobody"]] * (ROOM_CLIENTS - len(joined))
-    with (
-        running(name) as server,
-        RoomsCrowd(server) as crowd,
-        closing(Requester(server.port)) as requester,
-    ):
-        crowd.join(joined)
+    with running(name) as server, RoomsCrowd(server) as crowd, ExitStack() as stack:
+        crowd.join(joined)  # before the publisher connects: the server closes silent connections
+        requester = stack.enter_context(closing(Requester(server.port)))
         warm_up, *measured = [
             _batch_to(start, size) for start in range(0, ROOM_EVENTS, BATCH_EVENTS)
         ]
