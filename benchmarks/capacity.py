@@ -19,8 +19,8 @@ FRAME_BYTES = 140
 """Headers of TCP, IP and Ethernet for one event, and the kernel's acknowledgement of it."""
 
 CROWDED_CONSUMERS, CROWDED_COST = 2_000, 1.5
-"""With more consumers than this, a delivery of a node costs this many times as much, because the
-processor's caches no longer hold all connections; see the result ``growth-clients``."""
+"""With more consumers than this, a delivery of a node costs this many times as much; about, see the
+result ``growth-clients``."""
 
 LEAST_HELP = 0.1
 """If n % more nodes relieve each node by less than this share of n %, they hardly help."""
