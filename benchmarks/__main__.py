@@ -37,7 +37,7 @@ DURABLE = [*servers.OURS, *FLOORS]
 MEASURED_ON = {
     "deliveries": [*PEERS, servers.FLOOR],
     "recoveries": ["ours", "node", "bun"],
-    "publishes": DURABLE,
+    "publishes": [*DURABLE, servers.BARE],
     "batches": DURABLE,
     "latency": ["ours", "valkey", "node", "bun"],
     "slow": ["ours", "node"],

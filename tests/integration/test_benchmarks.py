@@ -82,9 +82,16 @@ def test_the_table_has_figures_and_ratios_to_each_peer() -> None:
 
 def test_durable_publishes_are_compared_with_writes_without_a_server() -> None:
     """The table has the ratios of both durable logs to the loops that only write."""
-    rows = measure_briefly("publishes", "ours,valkey,everysec,sqlite,file,stream")
+    rows = measure_briefly("publishes", "ours,valkey,everysec,bare,loop,sqlite,file,stream")
     table = report.table("a title", rows)
-    for ratio in ("ours/sqlite", "ours/file", "ours/valkey", "valkey/stream"):
+    for ratio in (
+        "ours/bare",
+        "ours/loop",
+        "ours/sqlite",
+        "ours/file",
+        "ours/valkey",
+        "valkey/stream",
+    ):
         assert ratio in table
 
 
