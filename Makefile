@@ -13,6 +13,8 @@ PAGE := sio_server/static/page
 # The newest Django needs a newer Python than the server does. If there is one, a second virtual
 # environment has it, for the tests of the Django app.
 NEXT := $(VENV)/next
+# So do the peers of the benchmarks: their requirements are not ours.
+PEERS := $(VENV)/peers
 NEXT_PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 \
 	$$(ls -r "$$(pyenv root 2>/dev/null)"/versions/3.1[2-9].*/bin/python 2>/dev/null); do \
 	"$$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo "$$python" && break; done)
@@ -100,7 +102,7 @@ format: $(VENV)/tests ## format the Python code and fix simple lint errors
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/tests benchmarks/peers/node_modules/.ready ## compare with other servers, in 20 minutes (ARGS=--quick: in 2; ARGS=--help)
+bench: $(VENV)/tests $(PEERS)/ready benchmarks/peers/node_modules/.ready ## compare with other servers, in 20 minutes (ARGS=--quick: in 2; ARGS=--help)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-django: $(VENV)/tests postgres ## measure the cost of the Django app, its outbox and its relay
@@ -150,6 +152,12 @@ $(VENV)/demo: $(VENV)/server examples/django_catalog/requirements.txt clients/py
 $(VENV)/tests: INSTALL = sh -c '$(BIN)/uv pip install --quiet --python $(BIN)/python "$$@" || $(PIP_INSTALL) "$$@"' install
 $(VENV)/tests: $(BIN)/uv $(VENV)/demo tests/requirements.txt docs/requirements.txt
 	$(INSTALL) -r tests/requirements.txt
+	@touch $@
+
+$(PEERS)/ready: $(VENV)/tests benchmarks/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	sh -c '$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python "$$@" || \
+		$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check "$$@"' install -r benchmarks/requirements.txt
 	@touch $@
 
 $(BIN)/uv: | $(BIN)/pip
