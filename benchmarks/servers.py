@@ -134,10 +134,10 @@ def running(
         folder = stored.folder
         with (folder / "output").open("wb") as output:
             process = subprocess.Popen(
-                _command(name, folder),
+                command(name, folder),
                 cwd=folder,
                 env={
-                    **_environment(ping_interval, recovery=recovery),
+                    **environment(ping_interval, recovery=recovery),
                     **stored.settings,
                     **{setting: str(value) for setting, value in settings.items()},
                 },
@@ -156,7 +156,8 @@ def running(
             process.wait(30)
 
 
-def _command(name: str, folder: Path) -> list[str]:
+def command(name: str, folder: Path) -> list[str]:
+    """Return the command that runs one of ``NAMES`` in a folder."""
     if name in OURS:
         return [sys.executable, "-m", "sio_server"]
     if name in ("stock", BARE):
@@ -168,8 +169,8 @@ def _command(name: str, folder: Path) -> list[str]:
     return ["node" if name == "node" else str(BUN), str(PEERS / f"{name}.mjs")]
 
 
-def _environment(ping_interval: float, *, recovery: bool) -> dict[str, str]:
-    """Return the settings that differ from the defaults. All load comes from one address."""
+def environment(ping_interval: float, *, recovery: bool) -> dict[str, str]:
+    """Return a server's environment. All load comes from one address, so that limit is off."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SIO_")}
     return inherited | {
         "PYTHONPATH": str(HERE.parent),
