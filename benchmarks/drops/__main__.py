@@ -24,8 +24,9 @@ VERSIONS = (
     "socket.io", "python-socketio", "channels", "channels-redis", "django-eventstream", "Django",
     "uvicorn", "socket.io-client", "eventsource", "reconnecting-websocket",
 )  # fmt: skip
+NETWORK = "How it is with your network: a proxy cuts these connections, all on one machine."
+ONE_SERVER = "How it is with several servers behind a load balancer: here is one, and it is away."
 DOES_NOT_SAY = [
-    "How it is with your network: a proxy cuts these connections, all on one machine.",
     "How many consumers a server can have: there are few, and no server is busy.",
     "What a page can do by itself: after a reconnect it can load its list again.",
     "That all clients are equal: `EventSource` and socket.io-client wait differently long.",
@@ -154,7 +155,7 @@ def result(scenario: str, chosen: argparse.Namespace, rounds: dict[str, list[Fig
     return Result(
         name=f"drops-{scenario}",
         says=says,
-        does_not_say=DOES_NOT_SAY,
+        does_not_say=[ONE_SERVER if scenario == "deploy" else NETWORK, *DOES_NOT_SAY],
         rows=[Row(label, figures) for label, figures in rounds.items()],
         plots=[Plot("Share of the events that reach a consumer", IN_TIME, "% of all deliveries")],
         versions=versions(*VERSIONS),
