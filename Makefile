@@ -26,7 +26,7 @@ OPEN_PUBLISH = $(shell grep -qsE '^[[:space:]]*(export[[:space:]]+)?SIO_OPEN_PUB
 # The tests start a thousand processes. Each one would compile the same modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-django bench-page dist docs docs-site clean browser-client screenshots
+.PHONY: help run cluster demo test fuzz histories chaos siege next-django django-kills check audit lock format bench bench-drops bench-django bench-page performance dist docs docs-site clean browser-client screenshots
 .DEFAULT_GOAL := run
 
 help: ## list these targets
@@ -48,7 +48,7 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 	@exec $(BIN)/python examples/demo.py
 
 # Three processes on two cores: most tests wait for other processes. With four, some wait too long.
-test: $(VENV)/tests tests/node/node_modules/.ready browser-client browser light-browser firefox nginx caddy redis postgres mariadb prometheus systemd zsh fish $(if $(ARGS),,next-django) ## run all tests, those of the Django app also with the newest Django; their requirements are installed first (ARGS: for pytest)
+test: $(VENV)/tests tests/node/node_modules/.ready benchmarks/consumers/node_modules/.ready browser-client browser light-browser firefox nginx caddy redis postgres mariadb prometheus systemd zsh fish $(if $(ARGS),,next-django) ## run all tests, those of the Django app also with the newest Django; their requirements are installed first (ARGS: for pytest)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 next-django: postgres mariadb ## test the Django app with the newest Django (NEXT_PYTHON: a Python, 3.12 or newer)
@@ -103,8 +103,16 @@ format: $(VENV)/tests ## format the Python code and fix simple lint errors
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/tests $(PEERS)/ready benchmarks/peers/node_modules/.ready ## compare with other servers, in 20 minutes (ARGS=--quick: in 2; ARGS=--help)
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: $(VENV)/tests $(PEERS)/ready benchmarks/peers/node_modules/.ready benchmarks/consumers/node_modules/.ready ## compare with other servers, in an hour, and write docs/performance.md (ARGS=--quick: some tables, in 2 minutes; ARGS=--help)
+	$(BIN)/python -m benchmarks $(or $(ARGS),--save)
+	$(if $(ARGS),,$(BIN)/python -m benchmarks.drops --save)
+	$(if $(ARGS),,@$(MAKE) --no-print-directory performance)
+
+bench-drops: $(VENV)/tests $(PEERS)/ready benchmarks/peers/node_modules/.ready benchmarks/consumers/node_modules/.ready ## measure delivery to clients whose networks go away, and during a deploy (ARGS=--help)
+	$(BIN)/python -m benchmarks.drops $(ARGS)
+
+performance: $(PEERS)/ready ## write docs/performance.md and its pictures from benchmarks/results/
+	$(PEERS)/bin/python -m benchmarks.performance --plots
 
 bench-django: $(VENV)/tests postgres ## measure the cost of the Django app, its outbox and its relay
 	$(BIN)/python -m benchmarks.django $(ARGS)
@@ -133,7 +141,7 @@ docs-site: $(VENV)/tests ## build the documentation as a site in docs/_build/; a
 
 clean: ## delete the virtual environment and all installed packages
 	rm -rf dist docs/_build $(VENV) $(addprefix $(JAVASCRIPT)/,node_modules dist build) tests/node/node_modules \
-		benchmarks/peers/node_modules $(SOCKETIO_CLIENT) $(FURNITURE_CLIENT) $(DJANGO_STATIC)
+		benchmarks/peers/node_modules benchmarks/consumers/node_modules $(SOCKETIO_CLIENT) $(FURNITURE_CLIENT) $(DJANGO_STATIC)
 
 # One virtual environment. The demo adds its requirements to the server's, the tests add theirs.
 $(BIN)/pip:
@@ -192,7 +200,7 @@ $(FURNITURE_CLIENT)/page.js: $(JAVASCRIPT)/node_modules/.ready $(wildcard $(PAGE
 		--external:../client/furniture-events.js --outfile=$@
 
 # Node.js packages: the JavaScript client, clients for the tests, and other servers for the benchmarks.
-$(JAVASCRIPT)/node_modules/.ready tests/node/node_modules/.ready benchmarks/peers/node_modules/.ready: \
+$(addsuffix /node_modules/.ready,$(JAVASCRIPT) tests/node benchmarks/peers benchmarks/consumers): \
 		%/node_modules/.ready: %/package-lock.json
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || \
 		{ echo "Node.js 20 or newer is needed for make $(MAKECMDGOALS): install it, with npm"; exit 1; }

@@ -11,4 +11,7 @@ Ratios are used because machines are shared and noisy.
 * ``measurements`` lists all measurements; ``durability``, ``latency``, ``slow``, ``retention`` and
   ``recovery`` hold the longer ones
 * ``figures``: the costs of a measurement; ``report``: tables of figures and ratios
+* ``drops/``: delivery to clients whose networks go away; ``consumers/``: its clients, in Node.js
+* ``results``: the saved figures; ``saving`` describes them, ``performance`` writes them into
+  ``docs/performance.md``, ``plots`` draws them, and ``versions`` are those of the peers
 """

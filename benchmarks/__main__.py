@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import fields
 
-from benchmarks import report, servers
+from benchmarks import report, results, saving, servers
 from benchmarks.figures import Amounts, Figures
 from benchmarks.floors import FLOORS
 from benchmarks.measurements import MEASUREMENTS
@@ -37,7 +38,7 @@ DURABLE = [*servers.OURS, *FLOORS]
 MEASURED_ON = {
     "deliveries": [*PEERS, servers.FLOOR],
     "recoveries": ["ours", "node", "bun"],
-    "publishes": DURABLE,
+    "publishes": [*DURABLE, servers.BARE],
     "batches": DURABLE,
     "latency": ["ours", "valkey", "node", "bun"],
     "slow": ["ours", "node"],
@@ -54,7 +55,8 @@ COUNTED = {"latency": "publishes a second", "retention": "events trimmed"}
 SPARE_FILES = 200
 """Open files that the process needs beside one for each client."""
 
-Results = dict[tuple[str, int], dict[str, Figures]]
+Rounds = dict[tuple[str, int], dict[str, list[Figures]]]
+"""The rounds of a measurement and a size, by server."""
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -89,13 +91,14 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     add("--trimmed", type=int, default=100_000, help="events trimmed during publishes")
     add("--settle", type=float, default=1.0, help="seconds before the memory is read")
     add("--rounds", type=int, default=2, help="rounds")
+    add("--save", action="store_true", help="write benchmarks/results/bench-*.json")
     if "--quick" in arguments:
         parser.set_defaults(**QUICK)
     return parser.parse_args(arguments)
 
 
-def measure(chosen: argparse.Namespace) -> Results:
-    """Run the rounds; return the medians by measurement and number of clients, and by server."""
+def measure(chosen: argparse.Namespace) -> Rounds:
+    """Run the rounds, as far as nobody interrupts them."""
     amounts = Amounts(**{each.name: getattr(chosen, each.name) for each in fields(Amounts)})
     sizes = {
         "polling": [chosen.polling_clients],
@@ -106,7 +109,7 @@ def measure(chosen: argparse.Namespace) -> Results:
         "retention": [chosen.trimmed],
     }
     plan = [(name, size) for name in chosen.only for size in sizes.get(name, chosen.clients)]
-    measured: dict[tuple[str, int], dict[str, list[Figures]]] = {step: {} for step in plan}
+    measured: Rounds = {step: {} for step in plan}
     try:
         for number in range(chosen.rounds):
             for name, clients in plan:
@@ -115,11 +118,7 @@ def measure(chosen: argparse.Namespace) -> Results:
                 _measure_servers(name, clients, chosen.peers, amounts, measured[name, clients])
     except KeyboardInterrupt:
         print("interrupted: the report covers the rounds so far", file=sys.stderr)
-    return {
-        step: {server: report.median(rounds) for server, rounds in by_server.items()}
-        for step, by_server in measured.items()
-        if by_server
-    }
+    return {step: by_server for step, by_server in measured.items() if by_server}
 
 
 def _measure_servers(
@@ -147,6 +146,7 @@ def main() -> None:
     """Run the chosen measurements and print the report."""
     chosen = options(sys.argv[1:])
     servers.pin(servers.LOAD_CORE)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if max(chosen.clients) + SPARE_FILES > files:
         raise SystemExit(
@@ -154,17 +154,21 @@ def main() -> None:
         )
     reasons = {server: servers.missing(server) for server in chosen.peers}
     chosen.peers = [server for server in chosen.peers if reasons[server] is None]
-    results = measure(chosen)
+    measured = measure(chosen)
     for server, reason in reasons.items():
         left_out = f"; LEFT OUT: {reason}" if reason else ""
         print(f"{server:9}{servers.NAMES[server]}{left_out}")
     if servers.SERVER_CORE == servers.LOAD_CORE:
         print("There is only one core: the servers share it with the load.")
     print(f"\nMedians of {chosen.rounds} rounds; load average now {os.getloadavg()[0]:.1f}")
-    for (name, clients), rows in results.items():
+    for (name, clients), by_server in measured.items():
+        rows = {server: report.median(rounds) for server, rounds in by_server.items()}
         description = (MEASUREMENTS[name].__doc__ or "").splitlines()[0]
         counted = COUNTED.get(name, "clients")
         print("\n" + report.table(f"{name}, {clients:,} {counted}. {description}", rows))
+    for name in chosen.only if chosen.save else []:
+        by_size = {size: rounds for (each, size), rounds in measured.items() if each == name}
+        results.save(saving.result(name, COUNTED.get(name, "clients"), by_size))
 
 
 def _words(known: Sequence[str]) -> object:

@@ -1,4 +1,8 @@
-"""Measure the lower bound of a durable publish: the same write in a loop, without a server."""
+"""Measure the lower bound of a durable publish: the same write in a loop, without a server.
+
+``sqlite``, ``file`` and ``stream`` only write. ``loop`` does everything that a server has to do
+with a batch, except for the network. It is a plain program that shares no code with the server.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,11 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import apsw
 
 from benchmarks import servers, storage
 from benchmarks.figures import FURNITURE, LOAD, Figures, percentiles
@@ -111,5 +119,50 @@ def _stream(folder: Path) -> Iterator[Write]:
         yield write
 
 
-FLOORS = {"sqlite": _sqlite, "file": _file, "stream": _stream}
+EVENT_TYPES = ("furniture_created", "furniture_updated", "furniture_deleted")
+TEXT_FIELDS = ("furniture_id", "nombre", "descripcion", "material", "autor_username")
+SIZE_FIELDS = ("altura", "ancho")
+
+
+@contextmanager
+def _loop(folder: Path) -> Iterator[Write]:
+    """Decode a batch, check its events, insert them in one transaction, and encode the answer."""
+    with closing(apsw.Connection(str(folder / "events.db"))) as connection:
+        connection.execute(
+            "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+            "CREATE TABLE event (seq INTEGER PRIMARY KEY, id TEXT UNIQUE, type TEXT, body TEXT)"
+        ).fetchall()
+
+        def write(events: int) -> None:
+            rows = [_row(event) for event in json.loads(_batch(events))["events"]]
+            with connection:
+                connection.executemany("INSERT INTO event VALUES (NULL, ?, ?, ?)", rows)
+            first = connection.last_insert_rowid() - len(rows) + 1
+            results = [{"ok": True, "id": row[0], "seq": first + at} for at, row in enumerate(rows)]
+            json.dumps({"results": results}).encode()
+
+        yield write
+
+
+@cache
+def _batch(events: int) -> bytes:
+    event = {"type": "furniture_created", "furniture": FURNITURE}
+    return json.dumps({"events": [event] * events}).encode()
+
+
+def _row(event: dict[str, Any]) -> tuple[str, str, str]:
+    """Check an event; return its id, its type, and its JSON for the consumers."""
+    furniture = event["furniture"]
+    if not (
+        event["type"] in EVENT_TYPES
+        and all(isinstance(furniture[name], str) for name in TEXT_FIELDS)
+        and all(isinstance(furniture[name], int) and furniture[name] >= 0 for name in SIZE_FIELDS)
+    ):
+        raise ValueError(event)
+    event["id"] = os.urandom(16).hex()
+    event["timestamp"] = time.time()
+    return event["id"], event["type"], json.dumps(event)
+
+
+FLOORS = {"loop": _loop, "sqlite": _sqlite, "file": _file, "stream": _stream}
 """Each opens a store in a folder and returns a function that writes a number of events to it."""

@@ -1,8 +1,8 @@
-"""Write the figures into ``docs/performance.md``: ``python -m benchmarks.performance``.
+"""Write the figures into the documentation: ``python -m benchmarks.performance``.
 
-The page is written by hand, except for the parts between ``<!-- result: NAME -->`` and
-``<!-- end -->``. This program fills them with the table, the plots, the command and the limits of a
-result. ``--plots`` draws the plots, too, which needs matplotlib.
+Pages such as ``docs/performance.md`` are written by hand, except for the parts between
+``<!-- result: NAME -->`` and ``<!-- end -->``. This program fills them with the table, the plots,
+the command and the limits of a result. ``--plots`` draws the plots, too, which needs matplotlib.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 from benchmarks import results
 from benchmarks.results import Result
 
-PAGE = Path(__file__).parent.parent / "docs/performance.md"
-IMAGES = PAGE.parent / "images/performance"
+DOCS = Path(__file__).parent.parent / "docs"
+IMAGES = DOCS / "images/performance"
 _PART = re.compile(r"(<!-- result: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -32,7 +32,7 @@ def images(result: Result) -> list[Path]:
 def part(result: Result) -> str:
     """Return the part of the page for a result, in Markdown."""
     pictures = [
-        f"![{plot.title}]({path.relative_to(PAGE.parent).as_posix()})\n\n"
+        f"![{plot.title}]({path.relative_to(DOCS).as_posix()})\n\n"
         for plot, path in zip(result.plots, images(result), strict=True)
     ]
     rounds = {len(row.rounds) for row in result.rows}
@@ -64,6 +64,11 @@ def machine(result: Result) -> str:
     )
 
 
+def pages() -> list[Path]:
+    """Return the pages with figures."""
+    return [path for path in sorted(DOCS.glob("*.md")) if _PART.search(path.read_text())]
+
+
 def filled(page: str, found: Mapping[str, Result]) -> str:
     """Return the page with the parts of all results that it names.
 
@@ -74,7 +79,7 @@ def filled(page: str, found: Mapping[str, Result]) -> str:
 
 
 def main() -> None:
-    """Write the page, and the plots if the arguments say so."""
+    """Write the pages, and the plots if the arguments say so."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.performance", description=__doc__)
     parser.add_argument("--plots", action="store_true", help="draw the plots, too")
     found = results.load_all()
@@ -83,7 +88,11 @@ def main() -> None:
 
         for result in found.values():
             plots.draw(result, images(result))
-    PAGE.write_text(filled(PAGE.read_text(), found))
+    for path in pages():
+        try:
+            path.write_text(filled(path.read_text(), found))
+        except KeyError as error:
+            raise SystemExit(f"{path.name} needs the result {error}: run make bench") from None
 
 
 if __name__ == "__main__":

@@ -13,10 +13,11 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.results import Plot, Result, Row
+from benchmarks.results import Plot, Result, Row, number
 
 WIDTH_INCHES = 7.5
 BAR_INCHES = 0.26
+CURVE_POINTS = 3
 COLOURS = ("#1b6e53", "#d9822b", "#3f6fb5", "#a34b78", "#7a7a7a", "#b5a42c", "#5aa9a9", "#8a5a3c")
 
 mpl.rcParams |= {
@@ -40,30 +41,33 @@ def draw(result: Result, files: Sequence[Path]) -> None:
     for plot, path in zip(result.plots, files, strict=True):
         wanted = set(plot.columns)
         rows = [row for row in result.rows if wanted <= row.rounds[0].keys()]
-        curve = len({row.at for row in rows}) > 1
-        figure = _curves(result, plot, rows) if curve else _bars(plot, rows)
+        curve = len({row.at for row in rows}) >= CURVE_POINTS
+        figure = _curves(result, plot, rows) if curve else _bars(result, plot, rows)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
-def _bars(plot: Plot, rows: list[Row]) -> Figure:
-    """One group of bars for each server, from the top down, with a bar for each column."""
+def _bars(result: Result, plot: Plot, rows: list[Row]) -> Figure:
+    """One group of bars for each row, from the top down, with a bar for each column."""
+    sized = len({row.at for row in rows}) > 1
+    rows = sorted(rows, key=_at)
+    labels = [f"{row.server}, {result.at}: {_at(row):,g}" if sized else row.server for row in rows]
     height = 1.1 + BAR_INCHES * len(rows) * (len(plot.columns) + 0.6)
     figure, axes = _figure(plot.title, height)
     width = 1 / (len(plot.columns) + 0.6)
-    for number, column in enumerate(plot.columns):
-        places = [at + (number - (len(plot.columns) - 1) / 2) * width for at in range(len(rows))]
+    for index, column in enumerate(plot.columns):
+        places = [at + (index - (len(plot.columns) - 1) / 2) * width for at in range(len(rows))]
         values = [row.median(column) for row in rows]
         errors = [
             [row.median(column) - row.low(column) for row in rows],
             [row.high(column) - row.median(column) for row in rows],
         ]
         bars = axes.barh(
-            places, values, width * 0.9, xerr=errors, color=COLOURS[number], label=column,
+            places, values, width * 0.9, xerr=errors, color=COLOURS[index], label=column,
             error_kw={"ecolor": "#333333", "elinewidth": 1, "capsize": 2},
         )  # fmt: skip
-        axes.bar_label(bars, [f" {value:,.3g}" for value in values], fontsize=8, padding=4)
-    axes.set_yticks(range(len(rows)), [row.server for row in rows])
+        axes.bar_label(bars, [f" {number(value)}" for value in values], fontsize=8, padding=4)
+    axes.set_yticks(range(len(rows)), labels)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(plot.unit)
@@ -79,9 +83,9 @@ def _curves(result: Result, plot: Plot, rows: list[Row]) -> Figure:
     figure, axes = _figure(plot.title, 3.6)
     servers = list(dict.fromkeys(row.server for row in rows))
     series = [(server, column) for server in servers for column in plot.columns]
-    for number, (server, column) in enumerate(series):
+    for index, (server, column) in enumerate(series):
         points = sorted((row for row in rows if row.server == server), key=_at)
-        colour, label = COLOURS[number % len(COLOURS)], server
+        colour, label = COLOURS[index % len(COLOURS)], server
         if len(plot.columns) > 1:
             label = f"{server}, {column}" if len(servers) > 1 else column
         places = [_at(row) for row in points]

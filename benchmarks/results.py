@@ -31,8 +31,9 @@ def _commit() -> str:
             ["git", *words], cwd=RESULTS.parent, capture_output=True, text=True, check=False
         ).stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!results", ":!../docs")
-    return git("rev-parse", "--short", "HEAD") + " with changes" * bool(changed)
+    server = RESULTS.parent.parent / "sio_server"
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", str(server))
+    return git("log", "-1", "--format=%h", "--", str(server)) + " with changes" * bool(changed)
 
 
 def _now() -> str:
@@ -46,7 +47,7 @@ def machine() -> dict[str, str]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "processor": models[0] if models else platform.machine(),
-        "cores": str(len(os.sched_getaffinity(0))),
+        "cores": str(os.cpu_count()),
         "memory": f"{memory:.0f} GiB",
         "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "python": platform.python_version(),
@@ -62,7 +63,7 @@ class Row:
         rounds: the figures of each round, by column. A column's name ends with its unit.
         at: the place on the x-axis, or another size; None if there is only one.
         command: what measured it.
-        commit: the version of this project.
+        commit: the last commit that changed the server.
         measured_at: when, in UTC.
     """
 
@@ -93,7 +94,7 @@ class Row:
 class Plot:
     """A picture of some columns.
 
-    If the rows have only one ``at``, or none, it has bars. Else it has a curve for each server.
+    If the rows have three or more different ``at``, it has a curve for each server; else bars.
 
     Attributes:
         title: a sentence above it.
@@ -192,11 +193,12 @@ def table(result: Result) -> str:
 def _cell(row: Row, column: str) -> str:
     if any(column not in figures for figures in row.rounds):
         return ""
-    middle, low, high = (_number(f(column)) for f in (row.median, row.low, row.high))
+    middle, low, high = (number(f(column)) for f in (row.median, row.low, row.high))
     return middle if low == high else f"{middle} ({low}–{high})"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return a figure with three digits, or as a whole number."""
     if abs(value) >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.3g}"

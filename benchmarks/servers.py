@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 PEERS = HERE / "peers"
 BUN = PEERS / "node_modules/.bin/bun"
 FLOOR = "floor"
+BARE = "bare"
 NAMES = {
     "ours": "this server, each event synced to its log before it is delivered",
     "valkey": "this server with its log in a Valkey on the load's core, appendfsync always",
@@ -27,6 +28,8 @@ NAMES = {
     "bun": "socket.io on Bun, with its own engine",
     "stock": "python-socketio on aiohttp and uvloop",
     FLOOR: "a C program that only sends; no ping, no polling, no bookkeeping",
+    BARE: "a bare aiohttp handler on uvloop: decodes the JSON of an event and answers 201",
+    "loop": "no server: decode a batch, check it, insert it with one commit, answer, in a loop",
     "sqlite": "no server: the log's own SQLite transaction, in a loop",
     "file": "no server: the same bytes appended to a file and synced, in a loop",
     "stream": "no server: the same bytes added to a Valkey's stream, appendfsync always, in a loop",
@@ -139,10 +142,10 @@ def running(
         folder = stored.folder
         with (folder / "output").open("wb") as output:
             process = subprocess.Popen(
-                _command(name, folder),
+                command(name, folder),
                 cwd=folder,
                 env={
-                    **_environment(ping_interval, recovery=recovery),
+                    **environment(ping_interval, recovery=recovery),
                     **stored.settings,
                     **{setting: str(value) for setting, value in settings.items()},
                 },
@@ -161,11 +164,12 @@ def running(
             process.wait(30)
 
 
-def _command(name: str, folder: Path) -> list[str]:
+def command(name: str, folder: Path) -> list[str]:
+    """Return the command that runs one of ``NAMES`` in a folder."""
     if name in OURS:
         return [os.environ.get(PYTHON, sys.executable), "-m", "sio_server"]
-    if name == "stock":
-        return [sys.executable, str(PEERS / "stock.py")]
+    if name in ("stock", BARE):
+        return [sys.executable, str(PEERS / f"{name}.py")]
     if name == FLOOR:
         program = str(folder / FLOOR)
         subprocess.run(["cc", "-O2", "-o", program, str(HERE / "floor.c")], check=True)
@@ -173,8 +177,8 @@ def _command(name: str, folder: Path) -> list[str]:
     return ["node" if name == "node" else str(BUN), str(PEERS / f"{name}.mjs")]
 
 
-def _environment(ping_interval: float, *, recovery: bool) -> dict[str, str]:
-    """Return the settings that differ from the defaults. All load comes from one address."""
+def environment(ping_interval: float, *, recovery: bool) -> dict[str, str]:
+    """Return a server's environment. All load comes from one address, so that limit is off."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SIO_")}
     return inherited | {
         "PYTHONPATH": str(HERE.parent),

@@ -1,8 +1,11 @@
-// socket.io on Node.js with default options.
+// socket.io on Node.js with default options. It also takes events over HTTP.
+import { createServer } from "node:http";
 import { Server } from "socket.io";
-import { listening, pingInterval, recovery, serve } from "./events.mjs";
+import { listening, pingInterval, publishing, recovery, serve } from "./events.mjs";
 
-const io = new Server({ pingInterval, ...recovery });
+const http = createServer((request, response) => publish(request, response));
+const io = new Server(http, { pingInterval, ...recovery });
+const publish = publishing(io);
 serve(io);
-io.listen(0);
-io.httpServer.on("listening", () => listening(io.httpServer.address().port));
+http.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => listening(http.address().port));
+process.on("SIGTERM", () => io.close(() => process.exit()));
