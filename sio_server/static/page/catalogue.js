@@ -1,6 +1,6 @@
 /* The catalogue: the grid of cards, and how a change enters it. */
 
-import { $, calm, el } from "./dom.js";
+import { $, calm, el, isBusy } from "./dom.js";
 import { cardFor } from "./card.js";
 import { wallFor } from "./figure.js";
 import { t } from "./words.js";
@@ -29,7 +29,9 @@ export function makeCatalogue(source) {
   const held = new Map(), leaving = new Set();
   /** In busy times: changes of the grid's order, by piece, and cards that leave it. */
   const moves = new Set(), leavers = new Set();
-  let limit = FIRST_CARDS, drawing = 0, sizes = {}, moving = 0;
+  /** The pieces whose changes are shown now. */
+  const settling = new Set();
+  let limit = FIRST_CARDS, drawing = 0, sizes = {}, moving = 0, settler = 0;
 
   const look = () => ({ wall, material: source.material() });
 
@@ -43,6 +45,8 @@ export function makeCatalogue(source) {
 
   /** The newest pieces first. */
   const found = () => [...source.pieces().values()].filter(source.matches).reverse();
+
+  const isStill = (id) => source.pieces().has(id) && source.matches(source.pieces().get(id));
 
   /** Read the sizes of tiles from the style sheet, which has others for wide screens. */
   function readSizes() {
@@ -91,13 +95,15 @@ export function makeCatalogue(source) {
   }
 
   function rest(count = found().length) {
-    list.querySelector(".rest")?.remove();
+    const button = list.querySelector(".rest"), text = t("more_pieces", count - limit);
+    if (button && count > limit && button === list.lastElementChild && button.textContent === text) return;
+    button?.remove();
     if (count <= limit) return;
     const show = () => {
       limit += MORE_CARDS;
       render();
     };
-    list.append(el("li", { class: "rest" }, el("button", { type: "button", class: "button plain", on: { click: show } }, t("more_pieces", count - limit))));
+    list.append(el("li", { class: "rest" }, el("button", { type: "button", class: "button plain", on: { click: show } }, text)));
   }
 
   /** Let the neighbours of a change slide to their new places, if that is quiet to look at. */
@@ -115,23 +121,36 @@ export function makeCatalogue(source) {
     }
   }
 
-  function replace(id, fresh) {
-    const card = cards.get(id), isHeld = card?.contains(document.activeElement);
-    card?.replaceWith(fresh);
-    cards.set(id, fresh);
-    if (isHeld) fresh.querySelector("button")?.focus();
+  /** Show something else in a card. The element stays, so the browser need not find out again whether it is in sight. */
+  function become(card, fresh) {
+    const focused = document.activeElement, held = card.contains(focused) && (focused.matches(".chip") ? ".chip" : "button");
+    card.className = fresh.className;
+    card.style.flex = fresh.style.flex;
+    card.replaceChildren(...fresh.childNodes);
+    if (held) card.querySelector(held)?.focus();
   }
 
   function settle(id) {
-    setTimeout(() => {
-      const piece = source.pieces().get(id);
-      if (cards.has(id) && piece && held.get(id)?.until <= performance.now()) replace(id, make(piece));
-    }, HOLD_MS + 50);
+    settling.add(id);
+    settler ||= setTimeout(settleAll, HOLD_MS + 50);
+  }
+
+  /** Changes that were shown long enough are shown no more; those of about the same time together, in one frame. */
+  function settleAll() {
+    const now = performance.now();
+    settler = 0;
+    for (const id of settling) {
+      const piece = source.pieces().get(id), until = held.get(id)?.until;
+      if (until > now) continue;
+      settling.delete(id);
+      if (until && piece && cards.has(id)) become(cards.get(id), make(piece));
+    }
+    if (settling.size) settler = setTimeout(settleAll, BUSY_MOVE_MS);
   }
 
   function leave(id, piece, was) {
-    const gone = cardFor(was ?? piece, look(), { state: "is-gone" });
-    cards.get(id).replaceWith(gone);
+    const gone = cards.get(id);
+    become(gone, cardFor(was ?? piece, look(), { state: "is-gone" }));
     cards.delete(id);
     held.delete(id);
     leaving.add(gone);
@@ -172,8 +191,6 @@ export function makeCatalogue(source) {
     last?.remove();
   }
 
-  const isBusy = () => document.body.classList.contains("is-busy");
-
   /** Show changes: {event, was, isGone} each. Several of one piece are shown as one. */
   function update(entries) {
     if (!entries.length) return;
@@ -201,11 +218,10 @@ export function makeCatalogue(source) {
         if (isBusy()) moveLater(() => moves.add(id));
         else enter(id, make(piece), isQuiet);
       } else if (card) {
-        const fresh = make(piece);
-        replace(id, fresh);
+        become(card, make(piece));
         if (isShown) settle(id);
         // It no longer matches: first show why, then let it go.
-        else setTimeout(() => cards.get(id) === fresh && leave(id, piece), HOLD_MS / 2);
+        else setTimeout(() => cards.get(id) === card && !isStill(id) && leave(id, piece), HOLD_MS / 2);
       }
     }
     rest();

@@ -47,3 +47,6 @@ export const bdi = (text, attributes = {}) => el("bdi", attributes, String(text)
 export const said = (text) => el("span", { class: "sr" }, text);
 
 export const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Many events come, so the page shows them together (connection.js). */
+export const isBusy = () => document.body.classList.contains("is-busy");
