@@ -1,7 +1,7 @@
 /* The activity: one line for each event, the newest first. Scrolling back shows older ones, and reads
    them if the page does not have them. */
 
-import { $, bdi, el, icon, ICONS, isBusy, said } from "./dom.js";
+import { $, bdi, el, icon, ICONS, inFrame, isBusy, said } from "./dom.js";
 import { MAX_ACTIVITY_EVENTS } from "./log.js";
 import { clock, minute, ms, N, span } from "./numbers.js";
 import { t } from "./words.js";
@@ -107,8 +107,8 @@ export function makeActivity(source) {
   function update(entries) {
     measured = [...measured, ...entries.filter((entry) => entry.ms !== undefined).map((entry) => entry.ms)].slice(-MEASURED);
     pending.push(...entries.filter(({ event }) => !select.value || event.type === select.value));
-    if (document.hidden || !isBusy()) put();
-    else requestAnimationFrame(put);
+    if (isBusy()) inFrame(put);
+    else put();
   }
 
   /** Put new events on top. While the visitor reads older ones, nothing moves below their eyes. */

@@ -1,6 +1,6 @@
 /* The catalogue: the grid of cards, and how a change enters it. */
 
-import { $, calm, el, isBusy } from "./dom.js";
+import { $, calm, el, inFrame, isBusy } from "./dom.js";
 import { cardFor } from "./card.js";
 import { wallFor } from "./figure.js";
 import { t } from "./words.js";
@@ -85,7 +85,7 @@ export function makeCatalogue(source) {
       if (at === 0) list.replaceChildren(...made);
       else list.append(...made);
       at += CARDS_A_FRAME;
-      if (at < Math.min(pieces.length, limit)) requestAnimationFrame(some);
+      if (at < Math.min(pieces.length, limit)) inFrame(some);
       else {
         rest(pieces.length);
         if (focused) cards.get(focused)?.querySelector("button")?.focus();
@@ -132,7 +132,7 @@ export function makeCatalogue(source) {
 
   function settle(id) {
     settling.add(id);
-    settler ||= setTimeout(settleAll, HOLD_MS + 50);
+    settler ||= setTimeout(inFrame, HOLD_MS + 50, settleAll);
   }
 
   /** Changes that were shown long enough are shown no more; those of about the same time together, in one frame. */
@@ -145,7 +145,7 @@ export function makeCatalogue(source) {
       settling.delete(id);
       if (until && piece && cards.has(id)) become(cards.get(id), make(piece));
     }
-    if (settling.size) settler = setTimeout(settleAll, BUSY_MOVE_MS);
+    if (settling.size) settler = setTimeout(inFrame, BUSY_MOVE_MS, settleAll);
   }
 
   function leave(id, piece, was) {
@@ -165,19 +165,21 @@ export function makeCatalogue(source) {
   /** In busy times the order of the grid changes at a steady pace: each change moves all cards. */
   function moveLater(note) {
     note();
-    moving ||= setTimeout(() => {
-      moving = 0;
-      for (const card of leavers) card.remove();
-      leavers.clear();
-      if (moves.size > MAX_WAITING_CARDS) return render();
-      for (const id of [...moves].slice(0, BUSY_CARDS)) {
-        const piece = source.pieces().get(id);
-        moves.delete(id);
-        if (piece && !cards.has(id) && source.matches(piece)) enter(id, make(piece), false);
-      }
-      if (moves.size) return moveLater(() => {});
-      return rest();
-    }, BUSY_MOVE_MS);
+    moving ||= setTimeout(inFrame, BUSY_MOVE_MS, move);
+  }
+
+  function move() {
+    moving = 0;
+    for (const card of leavers) card.remove();
+    leavers.clear();
+    if (moves.size > MAX_WAITING_CARDS) return render();
+    for (const id of [...moves].slice(0, BUSY_CARDS)) {
+      const piece = source.pieces().get(id);
+      moves.delete(id);
+      if (piece && !cards.has(id) && source.matches(piece)) enter(id, make(piece), false);
+    }
+    if (moves.size) return moveLater(() => {});
+    return rest();
   }
 
   function enter(id, fresh, isQuiet) {

@@ -3,7 +3,7 @@
    All drawings of a page share one scale: every tile has the same height, and shows the same wall. A
    wide piece gets a tile of two columns, so that small ones need not stand in much air. */
 
-import { svg } from "./dom.js";
+import { isBusy, svg } from "./dom.js";
 import { patternFor } from "./grain.js";
 import { formOf } from "./kinds.js";
 import { box, clamp, forms, round } from "./shapes.js";
@@ -92,7 +92,7 @@ export function figure(piece, { wall, number = null, was = null }) {
   if (was) {
     const old = measure(was, wall);
     if (Math.abs(old.w - w) > 0.1 || Math.abs(old.h - h) > 0.1) root.append(svg("rect", { class: "was-outline", x: -old.w / 2, y: -old.h, width: old.w, height: old.h }));
-    root.append(svg("g", { class: "was-piece" }, shapes(was, old.w, old.h)));
+    if (!isBusy()) root.append(svg("g", { class: "was-piece" }, shapes(was, old.w, old.h)));
   }
   root.append(dimensionLines(w, h, wall, piece, number));
   return root;
