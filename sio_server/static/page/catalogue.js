@@ -5,6 +5,8 @@ import { cardFor } from "./card.js";
 import { wallFor } from "./figure.js";
 import { t } from "./words.js";
 
+/** The widest wall of one piece alone, as a share of its height. */
+const MAX_WIDE = 2;
 /** How long a change stays shown, in milliseconds. */
 const HOLD_MS = 6_000;
 /** If many events come, so many new cards enter in one step, and the steps have this distance. If more cards wait than a screen shows, the list is drawn again. */
@@ -52,13 +54,17 @@ export function makeCatalogue(source) {
   function readSizes() {
     const style = getComputedStyle(list), pixels = (name, other) => Number.parseFloat(style.getPropertyValue(name)) || other;
     sizes = { width: pixels("--col", 152), height: pixels("--tile-height", 200), numbers: document.body.classList.contains("is-few") };
+    // One piece has the whole width, so it may be larger.
+    if (source.pieces().size === 1) sizes.wide = Math.min(list.clientWidth / sizes.height, MAX_WIDE);
   }
 
   /** Choose the wall; return whether it is another one, so that all cards must be drawn again. */
   function layOut() {
-    const count = source.pieces().size, body = document.body.classList, look = count > FIRST_CARDS ? "is-compact" : count > 0 && count < 4 ? "is-few" : "";
+    const count = source.pieces().size, body = document.body.classList, look = count > FIRST_CARDS ? "is-compact" : count === 1 ? "is-one" : count > 0 && count < 4 ? "is-few" : "";
     if (sizes.look !== look) {
-      for (const name of ["is-compact", "is-few"]) body.toggle(name, name === look);
+      body.toggle("is-compact", look === "is-compact");
+      body.toggle("is-one", look === "is-one");
+      body.toggle("is-few", count > 0 && count < 4);
       readSizes();
       sizes.look = look;
     }
