@@ -340,7 +340,7 @@ def test_the_examples_of_the_client_compile() -> None:
     folder = package / "build/examples"
     folder.mkdir(parents=True, exist_ok=True)
     found = pages.blocks("ts", package / "README.md"), pages.blocks("tsx", package / "README.md")
-    assert [len(examples) for examples in found] == [3, 1]
+    assert [len(examples) for examples in found] == [4, 1]
     for suffix, examples in zip(("ts", "tsx"), found, strict=True):
         for number, example in enumerate(examples):
             (folder / f"example{number}.{suffix}").write_text(example)

@@ -177,3 +177,21 @@ async def test_axe_finds_nothing_on_the_empty_page(start_server: Start, browser:
     async with live_page(browser, start_server()) as page:
         await expect(page.locator("#nothing")).to_be_visible()
         assert await violations(page) == []
+
+
+@in_browser
+async def test_a_changed_card_stays_the_same_element(start_server: Start, browser: Browser) -> None:
+    """The browser need not find out again whether it is in sight. A button keeps the focus."""
+    server = start_server()
+    await publish(server, event("mesa"))
+    async with live_page(browser, server, viewport={"width": 1440, "height": 900}) as page:
+        table = card(page, "mesa")
+        alone = await table.locator(".tile").bounding_box()
+        assert alone is not None
+        assert alone["height"] == 900 * 0.52  # one piece has a large room
+        await table.evaluate("it => { it.isTheSame = true; }")
+        await table.locator(".chip").focus()
+        await publish(server, event("mesa", "updated", material="pino"))
+        await expect(table.locator(".tag")).to_have_text("Cambiado")
+        assert await table.evaluate("it => it.isTheSame")
+        await expect(table.locator(".chip")).to_be_focused()

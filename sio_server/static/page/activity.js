@@ -1,14 +1,16 @@
 /* The activity: one line for each event, the newest first. Scrolling back shows older ones, and reads
    them if the page does not have them. */
 
-import { $, bdi, el, icon, ICONS, said } from "./dom.js";
+import { $, bdi, el, icon, ICONS, inFrame, isBusy, said } from "./dom.js";
 import { MAX_ACTIVITY_EVENTS } from "./log.js";
 import { clock, minute, ms, N, span } from "./numbers.js";
 import { t } from "./words.js";
 
 const FIELDS = ["nombre", "descripcion", "altura", "ancho", "material", "autor_username"];
-/** The lines at first, and with each scrolling back. Fast events push the oldest lines out. */
-const LINES = 80;
+/** The lines at first: as many as a high screen shows; and with each scrolling back. Fast events push the oldest lines out. */
+const LINES = 40, MORE_LINES = 100;
+/** A longer name is cut, so that the change beside it is seen. */
+const NAME_CHARS = 22;
 const GROUP_MS = 300_000;
 /** The median is that of so many measured events. */
 const MEASURED = 200;
@@ -36,7 +38,7 @@ function line(entry, isFresh) {
   const { event, isLate } = entry, { text, title } = timeOf(entry), name = String(event.furniture.nombre);
   return el("li", { class: `event ${event.type} ${isFresh ? "is-fresh" : ""} ${isLate ? "is-late" : ""}`, title: `${name.slice(0, 80)} · ${title}` },
     el("span", { class: "verb" }, icon(ICONS[event.type]), el("span", { class: "word" }, t(event.type))),
-    el("span", { class: "subject" }, bdi(name, { class: "subject-name" }), whatChanged(entry)),
+    el("span", { class: "subject" }, bdi(name, { class: `subject-name ${name.length > NAME_CHARS ? "is-long" : ""}` }), " ", whatChanged(entry)),
     el("span", { class: "ms tabular" }, isLate && said(`${t("late")} `), text));
 }
 
@@ -50,7 +52,7 @@ const groupLine = (group) => el("li", { class: "minute", "data-group": group }, 
  */
 export function makeActivity(source) {
   const list = $("events"), select = $("f-event"), body = $("feed-body"), end = $("feed-end");
-  let limit = LINES, measured = [], isReading = false, isGoingBack = false;
+  let limit = LINES, measured = [], pending = [], isReading = false, isGoingBack = false;
 
   const wanted = () => source.entries().filter(({ event }) => !select.value || event.type === select.value);
 
@@ -61,11 +63,13 @@ export function makeActivity(source) {
     select.value = value;
     const entries = wanted(), lines = [];
     let group;
+    pending = [];
     for (const entry of entries.slice(-limit).reverse()) {
       if (groupOf(entry) !== group) lines.push(groupLine((group = groupOf(entry))));
       lines.push(line(entry, false));
     }
     list.replaceChildren(...lines);
+    list.classList.toggle("is-deep", limit > LINES);
     foot(entries);
   }
 
@@ -93,16 +97,24 @@ export function makeActivity(source) {
     if (isGoingBack) return;
     isGoingBack = true;
     if (wanted().length > limit || (await source.older())) {
-      limit += LINES;
+      limit += MORE_LINES;
       render();
     }
     isGoingBack = false;
   }
 
-  /** Put new events on top. While the visitor reads older ones, nothing moves below their eyes. */
+  /** Take new events. If many come, the cards change in one frame, and the activity in the next one. */
   function update(entries) {
-    const fresh = entries.filter(({ event }) => !select.value || event.type === select.value);
     measured = [...measured, ...entries.filter((entry) => entry.ms !== undefined).map((entry) => entry.ms)].slice(-MEASURED);
+    pending.push(...entries.filter(({ event }) => !select.value || event.type === select.value));
+    if (isBusy()) inFrame(put);
+    else put();
+  }
+
+  /** Put new events on top. While the visitor reads older ones, nothing moves below their eyes. */
+  function put() {
+    const fresh = pending.splice(0);
+    if (!fresh.length) return foot(wanted());
     const from = isReading ? body.scrollHeight : 0;
     for (const entry of isReading ? fresh : fresh.slice(-limit)) {
       const head = list.firstElementChild, group = groupOf(entry);

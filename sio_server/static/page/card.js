@@ -7,6 +7,8 @@ import { N } from "./numbers.js";
 import { rights } from "./visitor.js";
 import { t } from "./words.js";
 
+/** Longer names, and longer words below them, are cut off. Short ones need no clip, which costs time with each frame. */
+const NAME_CHARS = 24, WORD_CHARS = 12;
 const TAGS = { "is-new": "tag_new", "is-changed": "tag_changed", "is-gone": "gone" };
 
 /** A value; if it has changed, the old one, an arrow and the new one. */
@@ -25,16 +27,17 @@ export function cardFor(piece, look, { was = null, state = "" } = {}) {
   const { wall } = look, { w, isScaled, isWide } = measure(piece, wall), isFew = wall.numbers;
   const cm = (size) => document.createTextNode(N(size));
   const material = String(piece.material), name = String(piece.nombre);
+  const cut = (field, most) => (String(piece[field]).length + String((was ?? piece)[field] === piece[field] ? "" : was[field]).length > most ? "is-long" : "");
   const sizes = el("p", { class: "sizes" }, value("ancho", piece, was, cm), " × ", value("altura", piece, was, cm), " cm", isScaled && el("span", { class: "off-scale" }, t("off_scale")));
   const chip = el("button", { type: "button", class: "chip", "data-material": material, "aria-pressed": String(look.material === material), title: material.length > 20 && material },
-    swatch(material), el("span", {}, value("material", piece, was)));
+    swatch(material), el("span", { class: cut("material", WORD_CHARS) }, value("material", piece, was)));
   const edit = rights.publish && state !== "is-gone" && el("button", { type: "button", class: "edit icon", "data-edit": piece.furniture_id, "aria-label": t("edit", name.slice(0, 80)) }, icon(ICONS.pencil));
   const hasNewText = was && was.descripcion !== piece.descripcion;
   const described = (hasNewText || (isFew && piece.descripcion)) && el("p", { class: "described" }, value("descripcion", piece, was, (text) => bdi(String(text).slice(0, 160) || "–")));
   const card = el("li", { class: `piece-card ${state} ${isWide ? "is-wide" : ""}`, "data-id": piece.furniture_id },
     el("div", { class: "tile" }, figure(piece, { wall, was, number: isFew ? N : null }), state && el("span", { class: "tag" }, t(TAGS[state])), edit),
-    el("h2", { class: "name", title: name.length > 48 && name }, value("nombre", piece, was)),
-    described, sizes, el("div", { class: "made" }, chip, el("p", { class: "who" }, t("by"), " ", value("autor_username", piece, was))));
+    el("h2", { class: `name ${cut("nombre", NAME_CHARS)}`, title: name.length > 48 && name }, value("nombre", piece, was)),
+    described, sizes, el("div", { class: "made" }, chip, el("p", { class: `who ${cut("autor_username", WORD_CHARS)}` }, t("by"), " ", value("autor_username", piece, was))));
   // A few pieces share the room: each takes the width that it needs.
   if (isFew) card.style.flex = `${w + wall.side} 1 ${Math.round((w + 2 * wall.side) * wall.scale)}px`;
   return card;

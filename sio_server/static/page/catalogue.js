@@ -1,10 +1,12 @@
 /* The catalogue: the grid of cards, and how a change enters it. */
 
-import { $, calm, el } from "./dom.js";
+import { $, calm, el, inFrame, isBusy } from "./dom.js";
 import { cardFor } from "./card.js";
 import { wallFor } from "./figure.js";
 import { t } from "./words.js";
 
+/** The widest wall of one piece alone, as a share of its height. */
+const MAX_WIDE = 2;
 /** How long a change stays shown, in milliseconds. */
 const HOLD_MS = 6_000;
 /** If many events come, so many new cards enter in one step, and the steps have this distance. If more cards wait than a screen shows, the list is drawn again. */
@@ -29,7 +31,9 @@ export function makeCatalogue(source) {
   const held = new Map(), leaving = new Set();
   /** In busy times: changes of the grid's order, by piece, and cards that leave it. */
   const moves = new Set(), leavers = new Set();
-  let limit = FIRST_CARDS, drawing = 0, sizes = {}, moving = 0;
+  /** The pieces whose changes are shown now. */
+  const settling = new Set();
+  let limit = FIRST_CARDS, drawing = 0, sizes = {}, moving = 0, settler = 0;
 
   const look = () => ({ wall, material: source.material() });
 
@@ -44,17 +48,23 @@ export function makeCatalogue(source) {
   /** The newest pieces first. */
   const found = () => [...source.pieces().values()].filter(source.matches).reverse();
 
+  const isStill = (id) => source.pieces().has(id) && source.matches(source.pieces().get(id));
+
   /** Read the sizes of tiles from the style sheet, which has others for wide screens. */
   function readSizes() {
     const style = getComputedStyle(list), pixels = (name, other) => Number.parseFloat(style.getPropertyValue(name)) || other;
     sizes = { width: pixels("--col", 152), height: pixels("--tile-height", 200), numbers: document.body.classList.contains("is-few") };
+    // One piece has the whole width, so it may be larger.
+    if (source.pieces().size === 1) sizes.wide = Math.min(list.clientWidth / sizes.height, MAX_WIDE);
   }
 
   /** Choose the wall; return whether it is another one, so that all cards must be drawn again. */
   function layOut() {
-    const count = source.pieces().size, body = document.body.classList, look = count > FIRST_CARDS ? "is-compact" : count > 0 && count < 4 ? "is-few" : "";
+    const count = source.pieces().size, body = document.body.classList, look = count > FIRST_CARDS ? "is-compact" : count === 1 ? "is-one" : count > 0 && count < 4 ? "is-few" : "";
     if (sizes.look !== look) {
-      for (const name of ["is-compact", "is-few"]) body.toggle(name, name === look);
+      body.toggle("is-compact", look === "is-compact");
+      body.toggle("is-one", look === "is-one");
+      body.toggle("is-few", count > 0 && count < 4);
       readSizes();
       sizes.look = look;
     }
@@ -81,7 +91,7 @@ export function makeCatalogue(source) {
       if (at === 0) list.replaceChildren(...made);
       else list.append(...made);
       at += CARDS_A_FRAME;
-      if (at < Math.min(pieces.length, limit)) requestAnimationFrame(some);
+      if (at < Math.min(pieces.length, limit)) inFrame(some);
       else {
         rest(pieces.length);
         if (focused) cards.get(focused)?.querySelector("button")?.focus();
@@ -91,13 +101,15 @@ export function makeCatalogue(source) {
   }
 
   function rest(count = found().length) {
-    list.querySelector(".rest")?.remove();
+    const button = list.querySelector(".rest"), text = t("more_pieces", count - limit);
+    if (button && count > limit && button === list.lastElementChild && button.textContent === text) return;
+    button?.remove();
     if (count <= limit) return;
     const show = () => {
       limit += MORE_CARDS;
       render();
     };
-    list.append(el("li", { class: "rest" }, el("button", { type: "button", class: "button plain", on: { click: show } }, t("more_pieces", count - limit))));
+    list.append(el("li", { class: "rest" }, el("button", { type: "button", class: "button plain", on: { click: show } }, text)));
   }
 
   /** Let the neighbours of a change slide to their new places, if that is quiet to look at. */
@@ -115,23 +127,36 @@ export function makeCatalogue(source) {
     }
   }
 
-  function replace(id, fresh) {
-    const card = cards.get(id), isHeld = card?.contains(document.activeElement);
-    card?.replaceWith(fresh);
-    cards.set(id, fresh);
-    if (isHeld) fresh.querySelector("button")?.focus();
+  /** Show something else in a card. The element stays, so the browser need not find out again whether it is in sight. */
+  function become(card, fresh) {
+    const focused = document.activeElement, held = card.contains(focused) && (focused.matches(".chip") ? ".chip" : "button");
+    card.className = fresh.className;
+    card.style.flex = fresh.style.flex;
+    card.replaceChildren(...fresh.childNodes);
+    if (held) card.querySelector(held)?.focus();
   }
 
   function settle(id) {
-    setTimeout(() => {
-      const piece = source.pieces().get(id);
-      if (cards.has(id) && piece && held.get(id)?.until <= performance.now()) replace(id, make(piece));
-    }, HOLD_MS + 50);
+    settling.add(id);
+    settler ||= setTimeout(inFrame, HOLD_MS + 50, settleAll);
+  }
+
+  /** Changes that were shown long enough are shown no more; those of about the same time together, in one frame. */
+  function settleAll() {
+    const now = performance.now();
+    settler = 0;
+    for (const id of settling) {
+      const piece = source.pieces().get(id), until = held.get(id)?.until;
+      if (until > now) continue;
+      settling.delete(id);
+      if (until && piece && cards.has(id)) become(cards.get(id), make(piece));
+    }
+    if (settling.size) settler = setTimeout(inFrame, BUSY_MOVE_MS, settleAll);
   }
 
   function leave(id, piece, was) {
-    const gone = cardFor(was ?? piece, look(), { state: "is-gone" });
-    cards.get(id).replaceWith(gone);
+    const gone = cards.get(id);
+    become(gone, cardFor(was ?? piece, look(), { state: "is-gone" }));
     cards.delete(id);
     held.delete(id);
     leaving.add(gone);
@@ -146,19 +171,21 @@ export function makeCatalogue(source) {
   /** In busy times the order of the grid changes at a steady pace: each change moves all cards. */
   function moveLater(note) {
     note();
-    moving ||= setTimeout(() => {
-      moving = 0;
-      for (const card of leavers) card.remove();
-      leavers.clear();
-      if (moves.size > MAX_WAITING_CARDS) return render();
-      for (const id of [...moves].slice(0, BUSY_CARDS)) {
-        const piece = source.pieces().get(id);
-        moves.delete(id);
-        if (piece && !cards.has(id) && source.matches(piece)) enter(id, make(piece), false);
-      }
-      if (moves.size) return moveLater(() => {});
-      return rest();
-    }, BUSY_MOVE_MS);
+    moving ||= setTimeout(inFrame, BUSY_MOVE_MS, move);
+  }
+
+  function move() {
+    moving = 0;
+    for (const card of leavers) card.remove();
+    leavers.clear();
+    if (moves.size > MAX_WAITING_CARDS) return render();
+    for (const id of [...moves].slice(0, BUSY_CARDS)) {
+      const piece = source.pieces().get(id);
+      moves.delete(id);
+      if (piece && !cards.has(id) && source.matches(piece)) enter(id, make(piece), false);
+    }
+    if (moves.size) return moveLater(() => {});
+    return rest();
   }
 
   function enter(id, fresh, isQuiet) {
@@ -171,8 +198,6 @@ export function makeCatalogue(source) {
     cards.delete(last?.dataset.id);
     last?.remove();
   }
-
-  const isBusy = () => document.body.classList.contains("is-busy");
 
   /** Show changes: {event, was, isGone} each. Several of one piece are shown as one. */
   function update(entries) {
@@ -201,11 +226,10 @@ export function makeCatalogue(source) {
         if (isBusy()) moveLater(() => moves.add(id));
         else enter(id, make(piece), isQuiet);
       } else if (card) {
-        const fresh = make(piece);
-        replace(id, fresh);
+        become(card, make(piece));
         if (isShown) settle(id);
         // It no longer matches: first show why, then let it go.
-        else setTimeout(() => cards.get(id) === fresh && leave(id, piece), HOLD_MS / 2);
+        else setTimeout(() => cards.get(id) === card && !isStill(id) && leave(id, piece), HOLD_MS / 2);
       }
     }
     rest();

@@ -3,6 +3,7 @@
    It hands over what the page shows: the state of the link with its reason, and the changes, gathered
    for each frame, because a page cannot show more often than that. */
 
+import { inFrame } from "./dom.js";
 import { countAfter, Fold, load as readLists, loadOlder } from "./log.js";
 import { BASE, currentToken, forgetToken, meet, rights, serverNow } from "./visitor.js";
 
@@ -109,7 +110,7 @@ export async function connect(on) {
     recent = recent.filter((at) => at > now - 1_000);
     const isBusy = recent.length > BUSY_EVENTS;
     document.body.classList.toggle("is-busy", isBusy);
-    if (document.hidden || isBusy) setTimeout(show, document.hidden ? HIDDEN_MS : BUSY_MS);
+    if (document.hidden || isBusy) setTimeout(inFrame, document.hidden ? HIDDEN_MS : BUSY_MS, show);
     else requestAnimationFrame(show);
   }
 
@@ -124,7 +125,7 @@ export async function connect(on) {
     on.change(items || isFlood, entries);
     if (!waiting.entries.length) return;
     isPlanned = true;
-    requestAnimationFrame(show);
+    inFrame(show);
   }
 
   /** Be in these rooms; null: in the default ones. The last call counts. */

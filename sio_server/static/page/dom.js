@@ -47,3 +47,23 @@ export const bdi = (text, attributes = {}) => el("bdi", attributes, String(text)
 export const said = (text) => el("span", { class: "sr" }, text);
 
 export const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Many events come, so the page shows them together (connection.js). */
+export const isBusy = () => document.body.classList.contains("is-busy");
+
+const jobs = new Set();
+let frame = 0;
+
+function nextJob() {
+  const [job] = jobs;
+  jobs.delete(job);
+  frame = jobs.size && requestAnimationFrame(nextJob);
+  job();
+}
+
+/** Run a job in a frame of its own, so that no frame takes long. A job that waits already is not added again. */
+export function inFrame(job) {
+  if (document.hidden) return job(); // a hidden page has no frames
+  jobs.add(job);
+  frame ||= requestAnimationFrame(nextJob);
+}

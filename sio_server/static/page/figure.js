@@ -3,7 +3,7 @@
    All drawings of a page share one scale: every tile has the same height, and shows the same wall. A
    wide piece gets a tile of two columns, so that small ones need not stand in much air. */
 
-import { svg } from "./dom.js";
+import { isBusy, svg } from "./dom.js";
 import { patternFor } from "./grain.js";
 import { formOf } from "./kinds.js";
 import { box, clamp, forms, round } from "./shapes.js";
@@ -16,20 +16,20 @@ const ORDINARY_CM = 260;
 const AIR_CM = 8, AIR_NUMBERS = 0.16;
 /** The part of a tile below the floor, as a share of the wall; with the numbers of a size, more. */
 const BELOW = 0.07, BELOW_NUMBERS = 0.19;
-/** A tile of two columns is at least this much wider than the wall is high. */
+/** A tile of two columns is at least this much wider than the wall is high; so is the tile of one of a few pieces. */
 const WIDE = 1.4;
 
 /**
  * Choose the lowest wall on which all ordinary pieces can stand.
- * @param tile the least size of a tile of one column, in pixels
+ * @param tile the least size of a tile of one column, in pixels; `wide` is the share of its height that a wide tile has
  */
-export function wallFor(pieces, { width, height, numbers = false } = { width: 152, height: 208 }) {
-  const across = (ancho) => (numbers ? ancho / (WIDE - 2 * AIR_NUMBERS) : (ancho + 2 * AIR_CM) / WIDE);
+export function wallFor(pieces, { width, height, numbers = false, wide = WIDE } = { width: 152, height: 208 }) {
+  const across = (ancho) => (numbers ? ancho / (wide - 2 * AIR_NUMBERS) : (ancho + 2 * AIR_CM) / wide);
   const need = pieces.map(({ altura, ancho }) => Math.max(Number(altura) + AIR_CM || 0, across(Number(ancho)) || 0)).sort((a, b) => a - b);
   const most = Math.max(need.findLast((one) => one <= ORDINARY_CM) || 0, need[Math.floor((need.length - 1) * 0.9)] || 0);
   const wall = WALLS.find((step) => step >= most) ?? WALLS.at(-1);
   const shown = wall * (1 + (numbers ? BELOW_NUMBERS : BELOW)), side = numbers ? wall * AIR_NUMBERS : AIR_CM;
-  return { height: wall, below: shown - wall, side, narrow: (width / height) * shown, wide: wall * WIDE, scale: height / shown, band: wall < 160 ? 50 : 100, numbers };
+  return { height: wall, below: shown - wall, side, narrow: (width / height) * shown, wide: wall * wide, scale: height / shown, band: wall < 160 ? 50 : 100, numbers };
 }
 
 /** How a piece stands at a wall: its drawn size, whether it needs two columns, and whether it had to be made smaller. */
@@ -92,7 +92,7 @@ export function figure(piece, { wall, number = null, was = null }) {
   if (was) {
     const old = measure(was, wall);
     if (Math.abs(old.w - w) > 0.1 || Math.abs(old.h - h) > 0.1) root.append(svg("rect", { class: "was-outline", x: -old.w / 2, y: -old.h, width: old.w, height: old.h }));
-    root.append(svg("g", { class: "was-piece" }, shapes(was, old.w, old.h)));
+    if (!isBusy()) root.append(svg("g", { class: "was-piece" }, shapes(was, old.w, old.h)));
   }
   root.append(dimensionLines(w, h, wall, piece, number));
   return root;

@@ -1,7 +1,7 @@
 /* Search and filters. Material and author are rooms of the server: with one of them chosen, the page
    receives only that room's events. Search and form are of this page only. */
 
-import { $, bdi, el } from "./dom.js";
+import { $, bdi, el, inFrame } from "./dom.js";
 import { swatch } from "./grain.js";
 import { formOf } from "./kinds.js";
 import { compare, N } from "./numbers.js";
@@ -149,8 +149,8 @@ export function makeFilters(source, on) {
   /** Render now, or soon if that was done a moment ago. */
   function renderSoon() {
     const wait = nextAt - performance.now();
-    if (wait <= 0) render();
-    else timer ||= setTimeout(render, wait);
+    if (wait <= 0) inFrame(render);
+    else timer ||= setTimeout(inFrame, wait, render);
   }
 
   /** What the visitor has asked for, in words. */

@@ -47,5 +47,5 @@ export function patternFor(material) {
 /** A square of the material, beside its name. */
 export function swatch(material) {
   const fill = `url(#grain-${patternFor(material)})`;
-  return svg("svg", { class: "swatch", viewBox: "0 0 24 24", "aria-hidden": "true", focusable: "false" }, svg("rect", { width: 24, height: 24, fill }));
+  return svg("svg", { class: "swatch", viewBox: "0 0 24 24", "aria-hidden": "true", focusable: "false" }, svg("rect", { width: 24, height: 24, rx: 3.6, fill }));
 }

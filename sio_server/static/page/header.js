@@ -99,7 +99,8 @@ export function pulse(types) {
 
 /** The pieces, the scale and the rooms, beside the title. */
 export function headline({ count, found, isPartial, band, rooms }) {
-  $("count").textContent = count === 0 ? "" : found === count ? t(isPartial ? "pieces_newest" : "pieces", count) : t("pieces_of", found, count);
+  const pieces = count === 0 ? "" : found === count ? t(isPartial ? "pieces_newest" : "pieces", count) : t("pieces_of", found, count);
+  if ($("count").textContent !== pieces) $("count").textContent = pieces;
   const narrow = rooms ? t("in_room", rooms.join(", ")) : "";
   if ($("room").textContent !== narrow) $("room").textContent = narrow;
   const scale = count ? t("scale", band) : "";

@@ -4,7 +4,7 @@ import { makeActivity } from "./activity.js";
 import { makeCatalogue } from "./catalogue.js";
 import { renderConnect } from "./connect_view.js";
 import { connect } from "./connection.js";
-import { $ } from "./dom.js";
+import { $, inFrame } from "./dom.js";
 import { makeFilters } from "./filters.js";
 import { headline, pulse, showLink, words } from "./header.js";
 import { renderNothing } from "./nothing.js";
@@ -42,15 +42,17 @@ function rest() {
   for (const tab of document.querySelectorAll('[data-view="server"]')) tab.hidden = !rights.stats;
 }
 
+function renderFilters() {
+  filters.render();
+  rest();
+}
+
 /** Show everything again, over several frames: no step blocks the page for long. */
 function all() {
   rest();
   catalogue.render();
-  requestAnimationFrame(() => {
-    filters.render();
-    rest();
-    requestAnimationFrame(activity.render);
-  });
+  inFrame(renderFilters);
+  inFrame(activity.render);
 }
 
 function changed(isOther, entries) {
@@ -70,7 +72,6 @@ function edit(piece) {
 }
 
 function publishExample() {
-
   const furniture = { ...EXAMPLE, furniture_id: newId(), autor_username: rights.identity ?? "ana" };
   connection.publish("furniture_created", furniture, newId()).catch(() => edit(null)); // the form says why
 }

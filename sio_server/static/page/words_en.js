@@ -24,7 +24,7 @@ export default {
   pieces: (n) => (n === 1 ? "1 piece" : `${N(n)} pieces`),
   pieces_of: (n, all) => `${N(n)} of ${N(all)} pieces`,
   pieces_newest: (n) => `the ${N(n)} latest changed pieces`,
-  scale: (cm) => `All at one scale. The band is ${cm < 100 ? `${cm} cm` : `${cm / 100} m`} high.`,
+  scale: (cm) => `All at one scale. The band is ${cm < 100 ? `${cm}\u00a0cm` : `${cm / 100}\u00a0m`} high.`,
   new_piece: "New piece",
   filters: "Search and filter",
   filter: "Filter",

@@ -24,7 +24,7 @@ export default {
   pieces: (n) => (n === 1 ? "1 mueble" : `${N(n)} muebles`),
   pieces_of: (n, all) => `${N(n)} de ${N(all)} muebles`,
   pieces_newest: (n) => `los ${N(n)} muebles cambiados más recientemente`,
-  scale: (cm) => `Todo a la misma escala. La franja mide ${cm < 100 ? `${cm} cm` : `${cm / 100} m`}.`,
+  scale: (cm) => `Todo a la misma escala. La franja mide ${cm < 100 ? `${cm}\u00a0cm` : `${cm / 100}\u00a0m`}.`,
   new_piece: "Nuevo mueble",
   filters: "Buscar y filtrar",
   filter: "Filtrar",
