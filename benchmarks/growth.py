@@ -30,7 +30,7 @@ class Curve(NamedTuple):
         plots: the pictures: a title, the unit, and the columns with this unit.
         measure: measures one point on empty storage; None: the storage is filled before.
         content: the content of the log at a point, if it is filled.
-        says: what was done.
+        says: a sentence about the measurement.
     """
 
     at: str

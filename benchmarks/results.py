@@ -117,7 +117,7 @@ class Result:
 
     Attributes:
         name: the name of its file, without ``.json``, in words with hyphens.
-        says: what was done, in one or two sentences.
+        says: one or two sentences about the measurement.
         does_not_say: sentences; each names something that a reader must not conclude.
         rows: the figures.
         at: the meaning of ``Row.at``, with the unit.

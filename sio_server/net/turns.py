@@ -180,9 +180,7 @@ def next_turn(network: str | None) -> asyncio.Future[None]:
     Args:
         network: the connection's network, see ``FairQueue``; None: it is not known.
     """
-    turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    _starts.get().wait(TURN_BYTES, network, partial(_wake, turn))
-    return turn
+    return _wait(_starts.get(), TURN_BYTES, network)
 
 
 def turn_for(size: int, network: str | None) -> asyncio.Future[None] | None:
@@ -196,8 +194,10 @@ def turn_for(size: int, network: str | None) -> asyncio.Future[None] | None:
         None if the work may begin now, or a future that is done when it may.
     """
     starts, size = _starts.get(), min(size, TURN_BYTES)
-    if starts.may_begin(size):
-        return None
+    return None if starts.may_begin(size) else _wait(starts, size, network)
+
+
+def _wait(starts: _Starts, size: int, network: str | None) -> asyncio.Future[None]:
     turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     starts.wait(size, network, partial(_wake, turn))
     return turn

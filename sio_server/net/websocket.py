@@ -275,9 +275,11 @@ class WebSocket(TcpConnection):
     def _begin_turn(self, message: str | bytes) -> None:
         """Pass on a message that has waited for its turn, and go on."""
         self._waits_for_turn = False
-        wait = self._receive(message)
-        self._process_after(self._process_frames() if wait is None else wait)
-        self._go_on()
+        try:
+            wait = self._receive(message)
+            self._process_after(self._process_frames() if wait is None else wait)
+        finally:
+            self._go_on()
 
     def _receive(self, message: str | bytes) -> Awaitable[None] | None:
         """Pass on a message; return an awaitable if the next frames have to wait."""

@@ -425,6 +425,30 @@ async def test_large_messages_wait_for_their_turns() -> None:
     assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(handled))
 
 
+async def test_a_message_that_fails_in_its_turn_does_not_hold_the_connection() -> None:
+    """Its receiver is told of the end, so that the connection is no longer counted."""
+    failures: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: failures.append(context["exception"]))
+    error = ValueError("a bug")
+
+    class Failing(Receiver):
+        def message_received(self, message: str | bytes) -> None:
+            raise error
+
+    socket, receiver = WebSocket(65_536, 65_536), Failing()
+    socket.attach(cast("Any", Transport()), b"")
+    socket.set_receiver(receiver)
+    socket.data_received(long_frame(TEXT, b"x" * 65_535))
+    socket.connection_lost(None)
+    assert not receiver.received  # it waits for its turn
+    async with asyncio.timeout(10):
+        while not failures:
+            await asyncio.sleep(0)
+    assert failures == [error]
+    assert receiver.received == [None]
+
+
 async def test_a_handled_message_is_no_longer_counted() -> None:
     """Also if it came in pieces, and its connection had used its turn."""
     incoming = Incoming(max_bytes=1_000_000)
