@@ -51,7 +51,7 @@ from sio_server.net.front import HttpFront
 from sio_server.net.handler import Front
 from sio_server.net.listening import Listener, bind
 from sio_server.net.tls import Certificate
-from sio_server.net.websocket import asks_for_websocket
+from sio_server.net.websocket_handshake import asks_for_websocket
 from sio_server.settings import Settings
 from sio_server.supervisor import Supervisor
 

@@ -24,7 +24,7 @@ from sio_server.hub import Hub
 from sio_server.logs import request_id
 from sio_server.net.handler import FrontHandler
 from sio_server.net.request import list_members
-from sio_server.net.websocket import asks_for_websocket
+from sio_server.net.websocket_handshake import asks_for_websocket
 from sio_server.randomness import random_bytes
 
 logger = logging.getLogger("sio_server")

@@ -20,7 +20,7 @@ from sio_server.contract.errors import (
     UnknownWebSocketVersion,
 )
 from sio_server.net.response import HttpResponse
-from sio_server.net.websocket import VERSION
+from sio_server.net.websocket_handshake import VERSION
 
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "

@@ -40,7 +40,8 @@ from sio_server.net.frames import PING, Frame
 from sio_server.net.heartbeat import Heartbeat
 from sio_server.net.request import HttpRequest
 from sio_server.net.tasks import ConnectionTasks
-from sio_server.net.websocket import BadHandshake, UnknownVersion, WebSocket
+from sio_server.net.websocket import WebSocket
+from sio_server.net.websocket_handshake import BadHandshake, UnknownVersion
 from sio_server.net.websocket_reader import FramingError
 from sio_server.settings import Settings
 

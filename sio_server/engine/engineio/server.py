@@ -36,7 +36,8 @@ from sio_server.net.response import (
     HttpResponse,
     bad_request,
 )
-from sio_server.net.websocket import VERSION, BadHandshake, UnknownVersion, WebSocket
+from sio_server.net.websocket import WebSocket
+from sio_server.net.websocket_handshake import VERSION, BadHandshake, UnknownVersion
 from sio_server.randomness import random_bytes
 
 logger = logging.getLogger("sio_server.engine")
