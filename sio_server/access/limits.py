@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection
 from functools import partial
 
-from sio_server.access.rates import Bucket, RateLimit
+from sio_server.access.rates import WINDOW_SECONDS, Bucket, RateLimit
 from sio_server.access.sources import network_of
 from sio_server.contract.errors import RateLimited, TooManyConnections
 from sio_server.logs import get_logger
@@ -93,6 +93,8 @@ class Limits:
         self._connect_rate = connect_rate
         self._clock = clock
         self._addresses: OrderedDict[str, _Address] = OrderedDict()  # the idle ones first
+        # The addresses that have left rates, and when they left the last one; the earliest first.
+        self._left_at: OrderedDict[_Address, float] = OrderedDict()
         self._full_logged_at = -float(LOG_SECONDS)
         self.consumers = 0
         self.tcp = 0
@@ -181,11 +183,14 @@ class Limits:
     def leave_rate(self, address: str, rate: RateLimit) -> None:
         """Note that a connection has ended."""
         if rate.number:
-            left = self._find(address).left
+            entry = self._find(address)
+            left = entry.left
             while left and not left[0].number:
                 left.popleft()
             rate.compact()
             left.append(rate)
+            self._left_at[entry] = self._clock()
+            self._left_at.move_to_end(entry)
 
     def commands_of(self, address: str) -> RateLimit:
         """Return the rate limit of an address's own commands and refusals."""
@@ -222,7 +227,16 @@ class Limits:
             self._forget_idle()
         else:
             self._addresses.move_to_end(network)
+        if self._left_at:
+            self._forget_left()
         return entry
+
+    def _forget_left(self) -> None:
+        """Forget the rates that an address has left, if all are over."""
+        entry, left_at = next(iter(self._left_at.items()))
+        if self._clock() - left_at >= WINDOW_SECONDS:
+            entry.left.clear()
+            del self._left_at[entry]
 
     def _forget_idle(self) -> None:
         """Forget the address that was idle longest, if there are too many."""
@@ -233,6 +247,7 @@ class Limits:
             self._addresses.move_to_end(network)
         else:
             del self._addresses[network]
+            self._left_at.pop(entry, None)
 
     def _log_refusal(self, address: str, entry: _Address, setting: str) -> None:
         now = self._clock()

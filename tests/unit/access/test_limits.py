@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -148,6 +149,21 @@ def test_a_new_connection_takes_the_rate_that_another_one_has_left(clock: Clock)
     assert bound.new_rate("a") is not first
 
 
+def test_left_rates_are_forgotten_after_a_minute_without_a_new_connection(clock: Clock) -> None:
+    """Otherwise ten thousand addresses, each with a thousand rates, could take gigabytes."""
+    bound = make(clock)
+    rate = bound.new_rate("a")
+    references = sys.getrefcount(rate)
+    rate.count()
+    bound.leave_rate("a", rate)
+    clock.now += 59
+    bound.commands_of("b")
+    assert sys.getrefcount(rate) > references
+    clock.now += 1
+    bound.commands_of("b")
+    assert sys.getrefcount(rate) == references
+
+
 def test_the_rates_that_connections_have_left_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -186,6 +202,18 @@ def test_the_address_idle_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) 
     for address in "defg":
         bound.commands_of(address)
     assert bound.commands_of("a") is not first
+
+
+def test_a_forgotten_address_leaves_no_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound of addresses is a bound of memory."""
+    monkeypatch.setattr(module, "MAX_ADDRESSES", 1)
+    bound = make()
+    rate = bound.new_rate("a")
+    references = sys.getrefcount(rate)
+    rate.count()
+    bound.leave_rate("a", rate)
+    bound.commands_of("b")
+    assert sys.getrefcount(rate) == references
 
 
 def test_the_first_refusal_of_an_address_in_a_minute_is_logged(clock: Clock) -> None:
