@@ -20,6 +20,10 @@ MIN_FREED_BYTES = 4 * 1024 * 1024
 PAUSE_FACTOR = 200
 """After giving memory back, a pause of this many times its duration follows."""
 
+MAX_PAUSE_SECONDS = 10.0
+"""The longest such pause. Giving back takes long while the server is busy. When it is quiet again,
+its memory should not stay for long."""
+
 
 def tune_collector() -> None:
     """Let the garbage collector ignore the objects that exist now, and run seldom."""
@@ -54,8 +58,13 @@ async def give_back() -> None:
         if now_free > free + MIN_FREED_BYTES:
             began = time.monotonic()
             await asyncio.to_thread(trim, 0)
-            pause = max(pause, PAUSE_FACTOR * (time.monotonic() - began))
+            pause = _pause_after(time.monotonic() - began)
             free = free_bytes()  # the pages are gone, but the library still counts them as free
+
+
+def _pause_after(seconds: float) -> float:
+    """Return the pause after giving memory back took so many seconds."""
+    return min(max(CHECK_SECONDS, PAUSE_FACTOR * seconds), MAX_PAUSE_SECONDS)
 
 
 class _MallocInfo(ctypes.Structure):

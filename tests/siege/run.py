@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.siege.attack import Attack, Files
 from tests.siege.field import Field
-from tests.siege.figures import Row
+from tests.siege.figures import MIB, Row
 from tests.siege.judge import QUIET, REPEATED, Failure, Rule, Targets, better, judge
 from tests.siege.table import table
 
@@ -79,11 +79,13 @@ class Report:
         plan: its plan.
         rows: the figures of its phases. The first one is the calm.
         repeated: the names of the attacks that were repeated.
+        first_memory: the memory of a new server with all healthy clients, in bytes.
     """
 
     plan: Plan
     rows: list[Row] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
+    first_memory: int = 0
 
     @property
     def failures(self) -> list[Failure]:
@@ -110,7 +112,9 @@ class Report:
             f"attack, {self.plan.all_seconds:.1f} s for all at once. In the calm, the longest wait "
             f"was {calm.waits.longest * 1e3:.1f} ms, with {calm.waits.acks:.1f} acks a second; "
             f"allowed are {self.plan.targets.longest(calm) * 1e3:.0f} ms. "
-            f"Repeated: {', '.join(self.repeated) or 'none'}."
+            f"Repeated: {', '.join(self.repeated) or 'none'}. A new server held "
+            f"{self.first_memory / MIB:.0f} MiB, and at the end "
+            f"{self.rows[-1].rest / MIB:.0f} MiB."
         )
         lines = [
             introduction,
@@ -150,6 +154,8 @@ class Siege:
         random.Random(plan.seed).shuffle(attacks)
         try:
             report.rows.append(self._besiege(CALM, [], plan.calm_seconds))
+            if self._field is not None:
+                report.first_memory = self._field.first_memory
             for attack in attacks:
                 self._try(attack.name, [attack])
             together = [it for it in attacks if it.files is None]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+from sio_server import memory
 from tests.support.server import ROOT
 
 PROGRAM = """
@@ -39,3 +42,9 @@ def test_freed_memory_goes_back() -> None:
         [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("800\n", "")
+
+
+@pytest.mark.parametrize(("took", "pause"), [(0.001, 2), (0.02, 4), (0.05, 10), (1, 10)])
+def test_the_pause_grows_with_the_work_but_has_an_end(took: float, pause: float) -> None:
+    """A server that is quiet after an attack gives its memory back soon."""
+    assert memory._pause_after(took) == pytest.approx(pause)
