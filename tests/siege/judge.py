@@ -3,9 +3,9 @@
 A phase that misses only some of three targets is repeated, see ``run.py``. The longest wait and the
 acks depend on a quiet machine. Memory that does not come back may be a leak, or a level: in a
 process that was large once, Python keeps each arena of 1 MiB in which a single object still lives
-(``docs/limits.md``). A short attack may reach this level at the second try. A leak grows each time
-that the attack is repeated. All other targets hold at the first try. The report names the memory of
-a new server, too, so that a level does not look like a start.
+(``docs/decisions/memory.md``). A short attack may reach this level at the second try. A leak grows
+each time that the attack is repeated. All other targets hold at the first try. The report names the
+memory of a new server, too, so that a level does not look like a start.
 """
 
 from __future__ import annotations
