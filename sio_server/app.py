@@ -30,7 +30,7 @@ from sio_server.endpoints.admin import NAMESPACE as ADMIN_NAMESPACE
 from sio_server.endpoints.admin import AdminUi
 from sio_server.endpoints.documents import Documents
 from sio_server.endpoints.gate import Gate
-from sio_server.endpoints.http import HttpApi
+from sio_server.endpoints.http import PUBLISH_PATH, HttpApi
 from sio_server.endpoints.middleware import HttpHandler, Middleware
 from sio_server.endpoints.ops import Ops
 from sio_server.endpoints.pages import Pages
@@ -173,12 +173,15 @@ def make_app(
     gate = Gate(access, settings, limits, metrics)
 
     app = web.Application(client_max_size=settings.max_batch_bytes)
-    Middleware(hub, gate, settings.keepalive_seconds).install(app)
+    middleware = Middleware(hub, gate, settings.keepalive_seconds)
+    middleware.install(app)
     socketio = SocketIO(hub, gate, fanout, sessions, connections, limits, settings)
     sockets = PlainWebSocket(hub, gate, fanout, connections, settings)
     pages = Pages()
     socketio.add_routes(app)
-    HttpApi(hub, gate, event_log, metrics, settings, tracing).add_routes(app)
+    http = HttpApi(hub, gate, event_log, metrics, settings, tracing)
+    http.add_routes(app)
+    socketio.posts[PUBLISH_PATH] = middleware.around(http.publish)
     RevocationApi(hub, gate, settings).add_routes(app)
     VisitorApi(gate).add_routes(app)
     StatsApi(hub, gate, event_log, fanout, connections, metrics, settings).add_routes(app)

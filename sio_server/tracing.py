@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -36,6 +36,8 @@ from sio_server.access.sources import Source
 from sio_server.contract.errors import ContractError, StartError
 from sio_server.contract.events import Event, Receipt, Record, parse_event
 from sio_server.eventlog.contract import AppendResult
+from sio_server.net.request import HttpRequest
+from sio_server.net.response import HttpResponse
 from sio_server.span_exporter import SpanExporter
 
 SERVICE = "furniture-events-server"
@@ -59,7 +61,8 @@ STATUS = "http.response.status_code"
 Publishing = Callable[[Principal, Event], Coroutine[Any, Any, Receipt]]
 Appending = Callable[[Sequence[Event]], Coroutine[Any, Any, list[AppendResult]]]
 Delivering = Callable[[Record], int]
-Responding = Callable[[web.Request, Principal, Source], Coroutine[Any, Any, web.Response]]
+_Response = TypeVar("_Response", web.Response, HttpResponse)
+Responding = Callable[[HttpRequest, Principal, Source], Coroutine[Any, Any, _Response]]
 
 _propagator = TraceContextTextMapPropagator()
 _is_trusted: ContextVar[bool] = ContextVar("_is_trusted", default=False)
@@ -115,12 +118,10 @@ class Tracing:
         sending.start()
         sending.join(CLOSE_SECONDS)
 
-    def request(self, respond: Responding) -> Responding:
+    def request(self, respond: Responding[_Response]) -> Responding[_Response]:
         """Trace the requests of producers. Their traces continue, if they may be trusted."""
 
-        async def traced(
-            request: web.Request, principal: Principal, source: Source
-        ) -> web.Response:
+        async def traced(request: HttpRequest, principal: Principal, source: Source) -> _Response:
             trusted = _is_trusted.set(principal.is_producer)
             given = request.headers.getall("traceparent", [])
             context = Context()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiohttp import web
-
 from sio_server.contract import strictjson
 from sio_server.contract.errors import InvalidJson, TooLarge, UnsupportedMediaType
-from sio_server.net.body import BodyTooLarge, BodyUnreadable, read_body
+from sio_server.net.body import BodyTooLarge, BodyUnreadable
+from sio_server.net.request import HttpRequest
 from sio_server.net.turns import turn_for
 from sio_server.settings import Settings
 
 
-async def read_message(request: web.Request, settings: Settings, network: str) -> Any:
+async def read_message(request: HttpRequest, settings: Settings, network: str) -> Any:
     """Read and decode a body with one message.
 
     Args:
@@ -31,7 +30,7 @@ async def read_message(request: web.Request, settings: Settings, network: str) -
 
 
 async def read_json_body(
-    request: web.Request, max_bytes: int, seconds: float, network: str
+    request: HttpRequest, max_bytes: int, seconds: float, network: str
 ) -> bytes:
     """Read a body, and wait for its turn to be decoded.
 
@@ -46,10 +45,11 @@ async def read_json_body(
         InvalidJson: it is not encoded as its headers say.
         TooLarge: it has more bytes.
     """
-    if request.content_type != "application/json":
+    media_type = request.headers.get("Content-Type", "").partition(";")[0]
+    if media_type.strip().lower() != "application/json":
         raise UnsupportedMediaType("send Content-Type: application/json")
     try:
-        body = await read_body(request, max_bytes, seconds)
+        body = await request.read(max_bytes, seconds)
     except BodyUnreadable:
         raise InvalidJson("the body is not encoded as its headers say") from None
     except BodyTooLarge:

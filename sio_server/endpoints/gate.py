@@ -95,9 +95,7 @@ class Gate:
 
         The first call must come while the connection is open. The request keeps the result.
         """
-        state: MutableMapping[Any, Any] = (
-            request.state if isinstance(request, HttpRequest) else request
-        )
+        state = state_of(request)
         source: Source | None = state.get(_SOURCE)
         if source is None:
             if isinstance(request, HttpRequest):
@@ -160,7 +158,7 @@ class Gate:
         """
         return self._access.identify(credential, source)
 
-    def visitor(self, request: web.Request, *, token: str | None = None) -> Visitor:
+    def visitor(self, request: AnyRequest, *, token: str | None = None) -> Visitor:
         """Return the client behind a request.
 
         Args:
@@ -256,6 +254,11 @@ class Gate:
         rooms = principal.choose_rooms(named)
         self._limits.check_rooms(rooms)
         return rooms
+
+
+def state_of(request: AnyRequest) -> MutableMapping[Any, Any]:
+    """Return what the endpoints keep for a request."""
+    return request.state if isinstance(request, HttpRequest) else request
 
 
 IGNORED_PARAMETERS = frozenset(("_", "t"))

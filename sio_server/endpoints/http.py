@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from multidict import MultiMapping
+from multidict import MultiDict, MultiMapping
 
 from sio_server.access.principals import Principal
 from sio_server.access.sources import Source
@@ -24,15 +24,19 @@ from sio_server.delivery.history import read_back, read_forward, read_furniture
 from sio_server.delivery.resume import gap_cause
 from sio_server.endpoints.bodies import read_json_body, read_message
 from sio_server.endpoints.gate import Gate, check_query, offset_in
-from sio_server.endpoints.responses import json_response, list_response
+from sio_server.endpoints.responses import list_response
 from sio_server.eventlog.contract import EventLog
 from sio_server.hub import Hub
 from sio_server.metrics import Metrics
+from sio_server.net.request import HttpRequest
+from sio_server.net.response import JSON_UTF8, HttpResponse
 from sio_server.net.turns import in_turns
 from sio_server.settings import Settings
 
 if TYPE_CHECKING:
     from sio_server.tracing import Responding, Tracing
+
+PUBLISH_PATH = "/api/events"
 
 
 class HttpApi:
@@ -61,8 +65,8 @@ class HttpApi:
         self._event_log = event_log
         self._metrics = metrics
         self._settings = settings
-        self._append_one: Responding = self._answer_one
-        self._append_batch: Responding = self._answer_batch
+        self._append_one: Responding[HttpResponse] = self._answer_one
+        self._append_batch: Responding[web.Response] = self._answer_batch
         self._parse_event: Callable[[Any], Event] = parse_event
         if tracing is not None:
             self._append_one = tracing.request(self._append_one)
@@ -71,39 +75,46 @@ class HttpApi:
 
     def add_routes(self, app: web.Application) -> None:
         """Serve the endpoints."""
-        app.router.add_post("/api/events", self.publish)
+        app.router.add_post(PUBLISH_PATH, self._publish_through_aiohttp)
         app.router.add_get("/api/events", self.read, allow_head=False)
         app.router.add_post("/api/events/batch", self.publish_batch)
         app.router.add_get("/api/furniture", self.read_furniture, allow_head=False)
 
-    async def publish(self, request: web.Request) -> web.Response:
+    async def publish(self, request: HttpRequest) -> HttpResponse:
         """Append one event."""
         principal, source = self._gate.visitor(request)
         principal.check_publish()
-        check_query(request.query)
+        check_query(MultiDict(request.query))
         return await self._append_one(request, principal, source)
 
+    async def _publish_through_aiohttp(self, request: web.Request) -> web.Response:
+        return (await self.publish(HttpRequest.of(request))).to_aiohttp()
+
     async def _answer_one(
-        self, request: web.Request, principal: Principal, source: Source
-    ) -> web.Response:
+        self, request: HttpRequest, principal: Principal, source: Source
+    ) -> HttpResponse:
         message = await read_message(request, self._settings, source.network)
         event = parse_event(message, id=idempotency_key(request))
         receipt = await self._hub.publish(principal, event)
-        return json_response(receipt.as_dict(), 200 if receipt.duplicate else 201)
+        body = strictjson.dumps(receipt.as_dict()).encode()
+        return HttpResponse(200 if receipt.duplicate else 201, body, JSON_UTF8)
 
     async def publish_batch(self, request: web.Request) -> web.Response:
         """Append up to 1,000 events. A bad event does not affect the others."""
         principal, source = self._gate.visitor(request)
         principal.check_publish()
         check_query(request.query)
-        return await self._append_batch(request, principal, source)
+        return await self._append_batch(HttpRequest.of(request), principal, source)
 
     async def _answer_batch(
-        self, request: web.Request, principal: Principal, source: Source
+        self, request: HttpRequest, principal: Principal, source: Source
     ) -> web.Response:
         settings = self._settings
         body = await read_json_body(
-            request, settings.max_batch_bytes, settings.connect_timeout, source.network
+            request,
+            settings.max_batch_bytes,
+            settings.connect_timeout,
+            source.network,
         )
         try:
             texts = await in_turns(
@@ -195,7 +206,7 @@ class HttpApi:
         return list_response("items", page.items, rest)
 
 
-def idempotency_key(request: web.Request) -> str | None:
+def idempotency_key(request: HttpRequest) -> str | None:
     """Return the ``Idempotency-Key`` header, without its quotes, or None."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and len(key) >= 2 and key[0] == key[-1] == '"':

@@ -16,14 +16,16 @@ from sio_server.contract.errors import (
     MethodNotAllowed,
     NotFound,
 )
-from sio_server.endpoints.gate import COMMON_HEADERS, Gate
+from sio_server.endpoints.gate import COMMON_HEADERS, AnyRequest, Gate, state_of
 from sio_server.endpoints.ops import PATHS as OPS_PATHS
-from sio_server.endpoints.responses import problem, refused_stream
+from sio_server.endpoints.responses import problem, problem_response, refused_stream
 from sio_server.endpoints.sse import PATH as STREAM_PATH
 from sio_server.hub import Hub
 from sio_server.logs import request_id
+from sio_server.net.front_context import Answer
 from sio_server.net.handler import FrontHandler
-from sio_server.net.request import list_members
+from sio_server.net.request import HttpRequest, list_members
+from sio_server.net.response import TEXT, HttpResponse
 from sio_server.net.websocket_handshake import asks_for_websocket
 from sio_server.randomness import random_bytes
 
@@ -100,6 +102,35 @@ class Middleware:
         app.middlewares.append(around)
         app.on_response_prepare.append(self._add_headers)
 
+    def around(self, answer: Answer) -> Answer:
+        """Wrap an endpoint that the front calls without aiohttp."""
+
+        async def around(request: HttpRequest) -> HttpResponse:
+            name = _name(request)
+            lines = request_id.set(name)
+            try:
+                response = await self._answer_without_aiohttp(request, answer)
+            finally:
+                request_id.reset(lines)
+            response.headers["X-Request-ID"] = name
+            response.headers.update(self._gate.response_headers(request))
+            return response
+
+        return around
+
+    async def _answer_without_aiohttp(self, request: HttpRequest, answer: Answer) -> HttpResponse:
+        try:
+            self._hub.check_open()
+            self._gate.check_origin(request)
+            return await answer(request)
+        except ContractError as error:
+            return problem_response(self._gate.refuse(error, self._gate.source(request)))
+        except (ConnectionError, TimeoutError):
+            return HttpResponse(408, b"", TEXT)  # nobody reads it: the connection is gone
+        except Exception:
+            logger.exception("request_failed")
+            return problem_response(Internal("the server failed; its log says why"))
+
     async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         lines = request_id.set(_name(request))
         try:
@@ -153,12 +184,13 @@ class Middleware:
             response.headers["Cache-Control"] = stored
 
 
-def _name(request: web.Request) -> str:
+def _name(request: AnyRequest) -> str:
     """Return the request's id: its ``X-Request-ID``, if that is a word, or a random one."""
-    name = request.get(_REQUEST_ID)
+    state = state_of(request)
+    name: str | None = state.get(_REQUEST_ID)
     if name is None:
         given = request.headers.get("X-Request-ID", "")
-        name = request[_REQUEST_ID] = given if _WORD.fullmatch(given) else random_bytes(8).hex()
+        name = state[_REQUEST_ID] = given if _WORD.fullmatch(given) else random_bytes(8).hex()
     return name
 
 

@@ -11,6 +11,7 @@ from sio_server.endpoints.bodies import read_message
 from sio_server.endpoints.gate import Gate, check_query
 from sio_server.endpoints.responses import json_response
 from sio_server.hub import Hub
+from sio_server.net.request import HttpRequest
 from sio_server.settings import Settings
 
 
@@ -37,7 +38,7 @@ class RevocationApi:
         principal, source = self._gate.visitor(request)
         principal.check_revoke()
         check_query(request.query)
-        message = await read_message(request, self._settings, source.network)
+        message = await read_message(HttpRequest.of(request), self._settings, source.network)
         revocation = parse_revocation(message, time.time_ns() // 1_000_000)
         await self._hub.revoke(principal, revocation)
         return json_response(revocation.as_dict(), 201)

@@ -49,7 +49,7 @@ from sio_server.eventlog.contract import Bounds
 from sio_server.hub import Hub
 from sio_server.logs import get_logger
 from sio_server.net.front import HttpFront
-from sio_server.net.front_context import FrontLimits
+from sio_server.net.front_context import Answer, FrontLimits
 from sio_server.net.handler import Front
 from sio_server.net.incoming import Incoming
 from sio_server.settings import Settings
@@ -72,6 +72,9 @@ class SocketIO:
         connections: the open connections.
         limits: the rate limit and the rooms of a connection.
         settings: the engine's options.
+
+    Attributes:
+        posts: other endpoints that the front calls without aiohttp; see ``FrontContext``.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class SocketIO:
         self._limits = limits
         self._door = SocketIODoor(hub, gate)
         self._others: dict[str, SessionRegistry] = {}  # by namespace
+        self.posts: dict[str, Answer] = {}
         self._max_json_depth = settings.max_json_depth
         self._front_limits = FrontLimits(
             settings.connect_timeout,
@@ -126,7 +130,7 @@ class SocketIO:
 
     def front(self, make_handler: Callable[[Front], asyncio.Protocol]) -> HttpFront:
         """Return the factory for the protocol of each TCP connection; see ``HttpFront``."""
-        return self.server.front(make_handler, limits=self._front_limits)
+        return self.server.front(make_handler, limits=self._front_limits, posts=self.posts)
 
     # The handshake: parse, authorise, decide.
 

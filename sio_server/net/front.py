@@ -1,9 +1,10 @@
 """The HTTP front: it opens every accepted TCP connection, and bounds all of them.
 
-The front reads the head of each request. It answers the simple requests of the engine's path
-itself, and passes all others to aiohttp, one at a time. So both doors have the same bounds: bytes
-and fields of a head, deadlines, unread responses, and the turns of the other connections. The same
-``Responder`` answers the engine's requests in both cases.
+The front reads the head of each request. It answers the simple requests of the engine's path, and
+simple publishes, itself, and passes all others to aiohttp, one at a time. So both doors have the
+same bounds: bytes and fields of a head, deadlines, unread responses, and the turns of the other
+connections. The same ``Responder`` answers the engine's requests in both cases, and the same
+``Answer`` a publish.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sio_server.net.fair_queue import FairQueue
 from sio_server.net.front_connection import FrontConnection
-from sio_server.net.front_context import Entered, FrontContext, FrontLimits, Responder
+from sio_server.net.front_context import Answer, Entered, FrontContext, FrontLimits, Responder
 from sio_server.net.handler import Front
 from sio_server.net.transports import CLOSE_SECONDS
 
@@ -53,8 +55,9 @@ class HttpFront:
         path: str,
         make_handler: Callable[[Front], asyncio.Protocol],
         limits: FrontLimits,
+        posts: Mapping[str, Answer] = MappingProxyType({}),
     ) -> None:
-        self._context = FrontContext(responder, path, make_handler, limits)
+        self._context = FrontContext(responder, path, make_handler, limits, posts)
         self._waiting: FairQueue[_Accepted] = FairQueue()
         self._opening: set[asyncio.Task[None]] = set()
 

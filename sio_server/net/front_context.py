@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from sio_server.net.connection import read_buffer
@@ -32,6 +33,9 @@ class Entered(NamedTuple):
 
 Enter = Callable[[str], Entered | None]
 """Counts a TCP connection of an address. Returns None if there are too many."""
+
+Answer = Callable[[HttpRequest], Awaitable[HttpResponse]]
+"""Answers a request."""
 
 
 class Responder(Protocol):
@@ -87,6 +91,7 @@ class FrontContext:
         path: the path of these requests, with a slash at both ends.
         make_handler: makes aiohttp's protocol for one connection; see ``FrontHandler``.
         limits: the bounds of the connections.
+        posts: answer the POST requests of these targets in aiohttp's place, which costs half.
 
     Attributes:
         read_buffer: see ``TcpConnection.get_buffer``.
@@ -103,10 +108,12 @@ class FrontContext:
         path: str,
         make_handler: Callable[[Front], asyncio.Protocol],
         limits: FrontLimits,
+        posts: Mapping[str, Answer] = MappingProxyType({}),
     ) -> None:
         self.responder = responder
+        self.posts = posts
         self.make_handler = make_handler
-        self.heads = SimpleHeads(path)
+        self.heads = SimpleHeads(path, posts)
         self.enter = limits.enter
         self.connect_timeout = limits.connect_timeout
         self.incoming = limits.incoming

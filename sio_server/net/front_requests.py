@@ -9,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 from sio_server.net.body import BodyTooLarge, BodyUnreadable
 from sio_server.net.connection import TcpConnection
-from sio_server.net.front_context import FrontContext
+from sio_server.net.front_context import Answer, FrontContext
 from sio_server.net.head import SimpleHead, body_length
 from sio_server.net.request import HttpRequest
 from sio_server.net.response import TEXT, HttpResponse
 from sio_server.net.turns import REQUEST_BYTES, TURN_BYTES, begin_in_turn
 
 logger = logging.getLogger("sio_server.engine")
+
+_Response = HttpResponse | Awaitable[HttpResponse | None] | None
 
 
 class Connection(Protocol):
@@ -64,7 +67,7 @@ class Connection(Protocol):
 
 
 class OwnRequests:
-    """Requests that the responder answers.
+    """Requests that the responder, or an ``Answer``, answers.
 
     Args:
         connection: their connection.
@@ -96,9 +99,23 @@ class OwnRequests:
             self._read_body,
             connection.network,
         )
-        response: HttpResponse | Awaitable[HttpResponse | None] | None
+        answer = connection.front.posts.get(head.target)
+        if answer is None:
+            self._answer(request, connection.front.responder.respond)
+        else:
+            begin = partial(self._answer_in_turn, request, answer)
+            if begin_in_turn(REQUEST_BYTES, connection.network, begin):
+                begin()
+
+    def _answer_in_turn(self, request: HttpRequest, answer: Answer) -> None:
+        if not self._connection.transport.is_closing():
+            self._answer(request, answer)
+
+    def _answer(self, request: HttpRequest, answer: Callable[[HttpRequest], _Response]) -> None:
+        connection = self._connection
+        response: _Response
         try:
-            response = connection.front.responder.respond(request)
+            response = answer(request)
         except ConnectionError:
             return
         except Exception:
@@ -107,7 +124,7 @@ class OwnRequests:
         if response is None or isinstance(response, HttpResponse):
             self._finish(response)
         else:
-            self._is_poll = head.method == "GET"
+            self._is_poll = request.method == "GET"
             self._task = connection.front.loop.create_task(self._serve_later(response))
 
     async def _serve_later(self, awaitable: Awaitable[HttpResponse | None]) -> None:

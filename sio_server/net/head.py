@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from multidict import CIMultiDict
@@ -16,7 +17,7 @@ MAX_HEADER_FIELDS = 100
 _END = b"\r\n\r\n"
 _FIRST_BYTES = frozenset(range(0x21, 0x7F))
 _SIMPLE_HEAD = (
-    r"(GET|POST) (%s\?[!-~]*) HTTP/1\.1\r\n"
+    r"((?:GET|POST) %s\?[!-~]*%s) HTTP/1\.1\r\n"
     r"((?:[!#$%%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n)+)\r\n"
 )
 _FIELD = re.compile(r"([^:]+):[\t ]*([^\r]*)\r\n")
@@ -87,21 +88,24 @@ class SimpleHead(NamedTuple):
 
 
 class SimpleHeads:
-    """Reads the heads of plain requests of one path.
+    """Reads the heads of plain requests: those of one path with a query, and some POST requests.
 
     Args:
         path: with a slash at both ends.
+        posts: the targets of the POST requests.
     """
 
-    def __init__(self, path: str) -> None:
-        self._pattern = re.compile(_SIMPLE_HEAD % re.escape(path))
+    def __init__(self, path: str, posts: Iterable[str] = ()) -> None:
+        others = "".join(f"|POST {re.escape(target)}" for target in posts)
+        self._pattern = re.compile(_SIMPLE_HEAD % (re.escape(path), others))
 
     def parse(self, head: bytes) -> SimpleHead | None:
-        """Return a head; None if it is not simple, or not of this path."""
+        """Return a head; None if it is not simple, or of another path."""
         found = self._pattern.fullmatch(head.decode("latin-1"))
         if found is None:
             return None
-        method, target, block = found.groups()
+        line, block = found.groups()
+        method, _, target = line.partition(" ")
         fields = _FIELD.findall(block)
         if " \r" in block or "\t\r" in block:
             fields = [(name, value.rstrip(" \t")) for name, value in fields]

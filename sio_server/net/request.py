@@ -93,6 +93,11 @@ class HttpRequest:
         self.aiohttp: web.BaseRequest | None = None
 
     @property
+    def path(self) -> str:
+        """The path, as the client sent it."""
+        return self.target.partition("?")[0]
+
+    @property
     def is_http_1_1(self) -> bool:
         """Whether this is the version of the request. The front reads no other one itself."""
         return self.aiohttp is None or self.aiohttp.version == HttpVersion11

@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 TEXT, HTML, JSON = "text/plain; charset=utf-8", "text/html; charset=utf-8", "application/json"
+JSON_UTF8 = "application/json; charset=utf-8"
 
 UNKNOWN_TRANSPORT, UNKNOWN_SID, BAD_METHOD, BAD_REQUEST, FORBIDDEN, BAD_VERSION = range(6)
 """Engine.IO's error codes, as ``engine.io/lib/server.ts`` numbers them."""

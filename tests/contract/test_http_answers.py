@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -58,6 +59,46 @@ async def test_no_cache_may_store_a_computed_answer(
     ):
         assert answer.status == status
         assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ({}, GOOD, 201),
+        ({}, {**GOOD, "id": "again"}, 200),
+        ({"Idempotency-Key": '"again"'}, GOOD, 200),
+        ({}, {**GOOD, "type": "furniture_burned"}, 422),
+        ({"Content-Type": "application/json; charset=utf-8"}, GOOD, 201),
+        ({"Content-Type": "APPLICATION/JSON"}, GOOD, 201),
+        ({"Content-Type": "text/plain"}, GOOD, 415),
+        ({"Content-Type": ""}, GOOD, 415),
+        ({"Origin": "https://evil.example"}, GOOD, 403),
+        ({"X-Request-ID": "mine"}, {**GOOD, "furniture": []}, 422),
+        ({}, {**GOOD, "furniture": {"nombre": "x" * 70_000}}, 413),
+    ],
+)
+async def test_a_publish_has_the_same_answer_through_aiohttp(
+    server: Server, headers: dict[str, str], body: dict[str, Any], status: int
+) -> None:
+    """The front reads a plain one itself. One that closes its connection goes to aiohttp."""
+    url, json_body = f"{server.url}/api/events", {"Content-Type": "application/json"}
+    answers = []
+    async with aiohttp.ClientSession(skip_auto_headers=["Content-Type"]) as http:
+        again = json.dumps({**GOOD, "id": "again"})
+        await (await http.post(url, data=again, headers=json_body)).read()
+        for more in ({}, {"Connection": "close"}):
+            sent = {**json_body, **headers, **more}
+            async with http.post(url, data=json.dumps(body), headers=sent) as answer:
+                answers.append((answer.status, dict(answer.headers), await answer.json()))
+    (own, own_headers, own_body), (other, other_headers, other_body) = answers
+    assert own == other == status
+    assert own_headers.keys() - other_headers.keys() == {"Keep-Alive"}
+    assert other_headers.keys() - own_headers.keys() == {"Connection"}
+    for name in own_headers.keys() - {"Keep-Alive", "Date", "Content-Length", "X-Request-ID"}:
+        assert own_headers[name] == other_headers[name]
+    assert headers.get("X-Request-ID", "") in own_headers["X-Request-ID"]
+    assert own_body.keys() == other_body.keys()
+    assert own_body.get("message") == other_body.get("message")
 
 
 @pytest.mark.parametrize("path", [POLLING, f"{POLLING}&sid=unknown", "/api/events", "/nowhere"])

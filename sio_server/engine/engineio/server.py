@@ -8,6 +8,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import engineio
@@ -23,7 +24,7 @@ from sio_server.net.connection import DETACHED
 from sio_server.net.deadlines import Deadlines
 from sio_server.net.frames import Frame
 from sio_server.net.front import HttpFront
-from sio_server.net.front_context import FrontLimits
+from sio_server.net.front_context import Answer, FrontLimits
 from sio_server.net.handler import Front
 from sio_server.net.heartbeat import Heartbeat
 from sio_server.net.request import HttpRequest
@@ -143,6 +144,7 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         make_handler: Callable[[Front], asyncio.Protocol],
         engineio_path: str = "engine.io",
         limits: FrontLimits | None = None,
+        posts: Mapping[str, Answer] = MappingProxyType({}),
     ) -> HttpFront:
         """Return a protocol factory for ``loop.create_server``; see ``HttpFront``.
 
@@ -150,9 +152,10 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
             make_handler: makes the protocol of the aiohttp application that serves this server.
             engineio_path: the same path as for ``attach``.
             limits: the bounds of TCP connections; None: ``connect_timeout``, and the usual ones.
+            posts: see ``FrontContext``.
         """
         limits = limits or FrontLimits(connect_timeout=self.connect_timeout)
-        return HttpFront(self, f"/{engineio_path.strip('/')}/", make_handler, limits)
+        return HttpFront(self, f"/{engineio_path.strip('/')}/", make_handler, limits, posts)
 
     async def _end_all(self, app: web.Application) -> None:
         """End all sessions at shutdown, because aiohttp does not know their connections.

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import socketio
@@ -32,7 +33,7 @@ from sio_server.engine.socketio.sessions import (
 from sio_server.net.deadlines import Deadlines
 from sio_server.net.frames import Frame
 from sio_server.net.front import HttpFront
-from sio_server.net.front_context import FrontLimits
+from sio_server.net.front_context import Answer, FrontLimits
 from sio_server.net.handler import Front
 
 logger = logging.getLogger("sio_server.engine.socketio")
@@ -128,15 +129,16 @@ class Server(Application):
         make_handler: Callable[[Front], asyncio.Protocol],
         socketio_path: str = "socket.io",
         limits: FrontLimits | None = None,
+        posts: Mapping[str, Answer] = MappingProxyType({}),
     ) -> HttpFront:
         """Return a protocol factory for ``loop.create_server``.
 
         Args:
             make_handler: see ``HttpFront``.
             socketio_path: the same path as for ``attach``.
-            limits: see ``EngineIOServer.front``.
+            limits, posts: see ``EngineIOServer.front``.
         """
-        front: HttpFront = self.eio.front(make_handler, socketio_path, limits)
+        front: HttpFront = self.eio.front(make_handler, socketio_path, limits, posts)
         return front
 
     def _engineio_server_class(self) -> type[EngineIOServer]:

@@ -15,6 +15,7 @@ from sio_server.net.head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS
 from sio_server.net.incoming import Incoming
 from sio_server.net.request import HttpRequest
 from sio_server.net.response import TEXT, HttpResponse
+from sio_server.net.turns import ITERATION_BYTES, REQUEST_BYTES
 
 POLL = b"GET /engine/?EIO=4 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ENTERED = Entered(None, lambda: None)
@@ -151,12 +152,23 @@ class Scene:
 
     def __init__(self, entered: Entered = ENTERED, **limits: Any) -> None:
         self.responder = NumberedResponder()
+        self.published: list[bytes] = []
         self.transport = Transport()
         self.handlers: list[Handler] = []
         limits = {"connect_timeout": 5, **limits}
-        front = FrontContext(self.responder, "/engine/", self._make_handler, FrontLimits(**limits))
+        front = FrontContext(
+            self.responder,
+            "/engine/",
+            self._make_handler,
+            FrontLimits(**limits),
+            {"/posts": self._publish},
+        )
         self.connection: Any = FrontConnection(front, entered)
         self.connection.connection_made(self.transport)
+
+    async def _publish(self, request: HttpRequest) -> HttpResponse:
+        self.published.append(await request.read(1_000_000, 5))
+        return HttpResponse(201, b"published", TEXT)
 
     def _make_handler(self, front: Front) -> Handler:
         self.handlers.append(Handler(front))
@@ -301,6 +313,32 @@ async def test_a_request_that_is_not_simple_goes_to_aiohttp(
     assert b"".join(scene.passed) == raw_request
     assert scene.answers == [b"1"]
     assert len(scene.responder.requests) == 1
+
+
+async def test_some_posts_are_answered_without_aiohttp(scene: Scene) -> None:
+    """In the order of the connection's requests, in any segments."""
+    whole = post(b"event", path="/posts")
+    await scene.send(POLL + whole[:-2])
+    await scene.send(whole[-2:] + POLL)
+    assert scene.published == [b"event"]
+    assert scene.answers == [b"1", b"published", b"2"]
+    assert scene.passed == []
+
+
+async def test_such_posts_begin_in_their_turns() -> None:
+    """Only so many in one iteration of the event loop, from all connections together."""
+    scenes = [Scene() for _ in range(3 * ITERATION_BYTES // REQUEST_BYTES)]
+    for it in scenes:
+        it.connection.data_received(post(b"event", path="/posts"))
+    gone = scenes[-1]
+    gone.transport.closing = True  # before its turn
+    gone.connection.connection_lost(None)
+    await turns(1)
+    begun = sum(len(it.published) for it in scenes)
+    assert 0 < begun <= ITERATION_BYTES // REQUEST_BYTES
+    await turns(20)
+    assert [it.answers for it in scenes[:-1]] == [[b"published"]] * (len(scenes) - 1)
+    assert gone.published == []
 
 
 async def test_aiohttp_gets_one_request_at_a_time(scene: Scene) -> None:

@@ -59,3 +59,21 @@ def test_a_simple_head_is_read_completely() -> None:
     assert head is not None
     assert (head.method, head.target, head.body_bytes) == ("POST", "/engine/?a=1", 7)
     assert head.headers["host"] == "localhost"
+
+
+@pytest.mark.parametrize(
+    ("line", "simple"),
+    [
+        ("POST /posts", True),
+        ("GET /posts", False),
+        ("POST /posts?a=1", False),
+        ("POST /posts/", False),
+        ("POST /other", False),
+        ("POST /engine/", False),
+    ],
+)
+def test_some_posts_are_simple_too(line: str, simple: bool) -> None:
+    """Only with exactly this target."""
+    heads = SimpleHeads("/engine/", ["/posts"])
+    head = heads.parse(f"{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\n\r\n".encode())
+    assert (head is not None) is simple
