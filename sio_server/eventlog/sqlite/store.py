@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import repeat
 from typing import Any, NamedTuple
 
 import apsw
@@ -219,8 +218,8 @@ class SqliteStore:
             return reading.page(examined, seqs, limit, bounds)
         skipped_to = blocks.skip(self._connection, seqs[0] - 1, rooms)
         if skipped_to >= seqs[0]:
-            skipped = range(seqs[0], skipped_to + 1)
-            return reading.page(repeat(None, len(skipped)), skipped, limit, bounds)
+            position = Offset(self._epoch, skipped_to)
+            return Page([], position, at_end=position == bounds.position)
         return reading.page(self._examine(rooms, seqs), seqs, limit, bounds)
 
     def _examine(self, rooms: frozenset[str], seqs: range) -> Iterator[Record | None]:
