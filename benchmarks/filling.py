@@ -18,6 +18,8 @@ from sio_server.contract.events import Event, new_id
 from sio_server.eventlog.contract import EventLog, Retention
 from sio_server.eventlog.sqlite.file import open_file
 from sio_server.eventlog.sqlite.log import SqliteLog
+from sio_server.eventlog.sqlite.store import SqliteStore
+from sio_server.eventlog.sqlite.writer import CHECKPOINT_PAGES
 from sio_server.eventlog.valkey.log import ValkeyLog
 
 APPEND_EVENTS = 1_000
@@ -65,10 +67,11 @@ def fill(storage: Storage, content: Content, seconds: float = YEAR) -> bool:
         Whether the log has the content now.
     """
     deadline = time.monotonic() + seconds
-    if storage.valkey is None and content.events > COPIED_EVENTS:
-        first = content._replace(events=COPIED_EVENTS)
-        return asyncio.run(_fill(storage, first, deadline)) and _copy(storage, content, deadline)
-    return asyncio.run(_fill(storage, content, deadline))
+    if storage.valkey is not None:
+        return asyncio.run(_fill(storage, content, deadline))
+    first = content._replace(events=min(content.events, COPIED_EVENTS))
+    filled = asyncio.run(_fill(storage, first, deadline)) and _copy(storage, content, deadline)
+    return filled and _summarise(storage, deadline)
 
 
 def _copy(storage: Storage, content: Content, deadline: float) -> bool:
@@ -84,6 +87,18 @@ def _copy(storage: Storage, content: Content, deadline: float) -> bool:
                 connection.execute("UPDATE log SET seq = ?", (events,))
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
     return events >= content.events
+
+
+def _summarise(storage: Storage, deadline: float) -> bool:
+    """Write the summaries that the server writes in the background."""
+    store = SqliteStore(open_file(storage.folder / FILE), RETENTION, time.time)
+    with closing(store):
+        while time.monotonic() < deadline:
+            if not store.summarise():
+                return True
+            if store.journal_pages > CHECKPOINT_PAGES:
+                store.checkpoint()
+    return False
 
 
 async def _fill(storage: Storage, content: Content, deadline: float) -> bool:

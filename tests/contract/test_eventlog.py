@@ -552,14 +552,14 @@ async def test_rare_rooms_are_found_among_many_events(log: EventLog) -> None:
 
 @pytest.mark.parametrize("descripcion", ["", "x" * 10_000])
 async def test_a_read_examines_a_bounded_number_of_events(log: EventLog, descripcion: str) -> None:
-    """The bound depends neither on the requested rooms nor on the limit."""
+    """The bound depends neither on the number of requested rooms nor on the limit."""
     for _ in range(6):
         await append(log, *(event(descripcion=descripcion) for _ in range(100)))
     many = [f"material:{number:03}{'ñ' * 252}" for number in range(100)]
-    for rooms in (["material:pino"], many):
+    for rooms in (["material:roble"], [*many, "material:roble"]):
         page = await log.read(None, rooms, 1_000)
         assert 0 < page.position.seq <= reading.MAX_EXAMINED_EVENTS
-        assert (page.records, page.at_end) == ([], False)
+        assert not page.at_end
     page = await log.read(None, None, 1_000)
     assert 0 < len(page.records) <= reading.MAX_EXAMINED_EVENTS
 

@@ -17,7 +17,7 @@ import apsw
 
 from sio_server.contract.errors import StartError
 from sio_server.eventlog import reading
-from sio_server.eventlog.sqlite import pieces, revocation_table, session_schema
+from sio_server.eventlog.sqlite import blocks, pieces, revocation_table, session_schema
 
 logger = logging.getLogger(__name__)
 
@@ -169,6 +169,7 @@ def _check_or_create_schema(connection: apsw.Connection, path: Path) -> None:
         _create_schema(connection)
     elif version < SCHEMA_VERSION:
         _upgrade_schema(connection, version)
+    connection.execute(blocks.SCHEMA)
 
 
 def _create_schema(connection: apsw.Connection) -> None:

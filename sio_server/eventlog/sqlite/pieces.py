@@ -6,7 +6,7 @@ The store's thread calls these functions, within its transactions.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import apsw
 
@@ -98,10 +98,15 @@ def decode_rooms(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
-def has_any(text: str, rooms: frozenset[str]) -> bool:
-    """Tell whether such a text has any of the rooms. Mostly, this does not decode the text.
+def names_in(text: str) -> Collection[str]:
+    """Return the rooms of such a text, and maybe some texts that are no rooms. Mostly fast.
 
     Without a backslash, the text has nothing to decode: each name stands between two quotes. The
     commas between the names are no rooms.
     """
-    return not rooms.isdisjoint(decode_rooms(text) if "\\" in text else text.split('"'))
+    return decode_rooms(text) if "\\" in text else text.split('"')
+
+
+def has_any(text: str, rooms: frozenset[str]) -> bool:
+    """Tell whether such a text has any of the rooms."""
+    return not rooms.isdisjoint(names_in(text))

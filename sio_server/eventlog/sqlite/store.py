@@ -17,6 +17,7 @@ from sio_server.eventlog import reading
 from sio_server.eventlog.appending import AppendPlan
 from sio_server.eventlog.clock import LogClock
 from sio_server.eventlog.contract import Bounds, Page, PiecePage, Retention
+from sio_server.eventlog.sqlite import blocks
 from sio_server.eventlog.sqlite import pieces as pieces_table
 from sio_server.eventlog.sqlite.revocation_table import RevocationTable
 from sio_server.eventlog.sqlite.session_table import SessionTable
@@ -54,12 +55,14 @@ class _LogState(NamedTuple):
         end: the last seq.
         milliseconds: the last timestamp.
         pieces: the number of pieces whose last state is known.
+        summarised: the last seq that the summaries of blocks cover.
     """
 
     oldest: int
     end: int
     milliseconds: int
     pieces: int
+    summarised: int
 
 
 class SqliteStore:
@@ -87,7 +90,8 @@ class SqliteStore:
         self._epoch, end, milliseconds = self._row("SELECT epoch, seq, milliseconds FROM log")
         (first,) = self._row("SELECT min(seq) FROM event")
         pieces = pieces_table.count(connection)
-        self._state = _LogState(end if first is None else first - 1, end, milliseconds, pieces)
+        oldest, summarised = end if first is None else first - 1, blocks.summarised_end(connection)
+        self._state = _LogState(oldest, end, milliseconds, pieces, summarised)
         self._next_state = self._state
         self._tables = Tables(
             SessionTable(connection, retention), RevocationTable(connection, retention)
@@ -183,7 +187,9 @@ class SqliteStore:
         self._execute("UPDATE log SET seq = ?, milliseconds = ?", end, milliseconds)
         deleted = self._delete_old_events(len(plan.records), end)
         pieces -= self._delete_old_pieces(len(plan.records), pieces)
-        self._next_state = _LogState(self._state.oldest + deleted, end, milliseconds, pieces)
+        self._next_state = self._state._replace(
+            oldest=self._state.oldest + deleted, end=end, milliseconds=milliseconds, pieces=pieces
+        )
 
     def commit(self) -> None:
         """Commit the transaction.
@@ -210,6 +216,10 @@ class SqliteStore:
         if rooms is None:
             examined = map(self._record, self._connection.execute(_READ, (seqs[0], seqs[-1])))
             return reading.page(examined, seqs, limit, bounds)
+        skipped_to = blocks.skip(self._connection, seqs[0] - 1, rooms)
+        if skipped_to >= seqs[0]:
+            position = Offset(self._epoch, skipped_to)
+            return Page([], position, at_end=position == bounds.position)
         return reading.page(self._examine(rooms, seqs), seqs, limit, bounds)
 
     def _examine(self, rooms: frozenset[str], seqs: range) -> Iterator[Record | None]:
@@ -248,10 +258,22 @@ class SqliteStore:
         self._next_state = self._state._replace(
             oldest=self._state.oldest + events, pieces=self._state.pieces - pieces
         )
+        blocks.forget(self._connection, self._next_state.oldest)
         now = self._now()
         may_have_more = [table.trim(now) for table in self._tables]
         self.commit()
         return events == MAX_TRIMMED_EVENTS or pieces == MAX_TRIMMED_PIECES or any(may_have_more)
+
+    def summarise(self) -> bool:
+        """Write the summary of one more block, if it is complete; tell whether it did."""
+        after = max(self._state.summarised, self._state.oldest)
+        if self._state.end - after < blocks.BLOCK_EVENTS:
+            return False
+        self.begin(synced=False)  # if the summary is lost, it is written again
+        last = blocks.summarise(self._connection, after, MAX_EXAMINED_CHARACTERS)
+        self._next_state = self._state._replace(summarised=last)
+        self.commit()
+        return True
 
     def shrink(self) -> bool:
         """Give some unused pages back to the disk, if there are many; tell whether it did."""

@@ -239,16 +239,17 @@ class SqliteWriter:
                 return
 
     def _maintain_file(self) -> None:
-        """Take one small step of trimming or shrinking, and write a checkpoint, if due."""
+        """Take one small step of trimming and the like, and write a checkpoint, if due."""
         if self._store is None:
             return
         now = monotonic()
         try:
             if now >= self._sweep_at:
-                may_have_more = self._store.trim() or self._store.shrink()
-                ended = monotonic()
-                pause = TRIM_PAUSE_FACTOR * (ended - now) if may_have_more else self._sweep_seconds
-                self._sweep_at = ended + pause
+                store = self._store
+                self._sweep_at = now + self._sweep_seconds  # also if a step fails
+                if store.trim() or store.summarise() or store.shrink():  # there may be more
+                    ended = monotonic()
+                    self._sweep_at = ended + TRIM_PAUSE_FACTOR * (ended - now)
         except Exception as error:
             self._handle_failure(error)
             return

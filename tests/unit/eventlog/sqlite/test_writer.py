@@ -17,7 +17,7 @@ from sio_server.contract.errors import LogUnavailable
 from sio_server.contract.events import Event
 from sio_server.eventlog.contract import Retention
 from sio_server.eventlog.sqlite import writer as sqlite_writer
-from sio_server.eventlog.sqlite.file import open_file
+from sio_server.eventlog.sqlite.file import open_file, reopen_file
 from sio_server.eventlog.sqlite.jobs import QueryJob
 from sio_server.eventlog.sqlite.log import SqliteLog
 from sio_server.eventlog.sqlite.store import MAX_TRIMMED_EVENTS, SqliteStore
@@ -173,6 +173,31 @@ async def test_failed_trimming_is_tried_again(
         return (await log.bounds()).oldest.seq == 2
 
     await eventually(is_trimmed)
+
+
+async def test_failed_trimming_waits_for_the_next_sweep(
+    path: Path, disk: Any, open_log: OpenLog, event: MakeEvent
+) -> None:
+    """Otherwise a full disk would keep a core busy."""
+    log = await open_log(vfs=disk.vfs)
+    await log.append([event(), event()])
+    await log.close()
+    retention = Retention(events=1)
+
+    def reopen() -> SqliteStore:
+        return SqliteStore(reopen_file(path, disk.vfs), retention, lambda: 0.0)
+
+    writer = SqliteWriter(SimpleQueue(), lambda records, results: None, reopen, 3_600)
+    writer._store = reopen()
+    disk.full = True
+    refused = []
+    for _ in range(3):
+        assert writer._ensure_file_open()
+        writer._maintain_file()
+        refused.append(disk.refused)
+    assert refused[0] == refused[2] > 0
+    assert writer._store is not None
+    writer._store.discard()
 
 
 async def test_a_failed_checkpoint_costs_no_append(
