@@ -53,7 +53,7 @@ export function makeCatalogue(source) {
   /** Read the sizes of tiles from the style sheet, which has others for wide screens. */
   function readSizes() {
     const style = getComputedStyle(list), pixels = (name, other) => Number.parseFloat(style.getPropertyValue(name)) || other;
-    sizes = { width: pixels("--col", 152), height: pixels("--tile-height", 200), numbers: document.body.classList.contains("is-few") };
+    sizes = { width: pixels("--col", 154), height: pixels("--tile-height", 240), numbers: document.body.classList.contains("is-few") };
     // One piece has the whole width, so it may be larger.
     if (source.pieces().size === 1) sizes.wide = Math.min(list.clientWidth / sizes.height, MAX_WIDE);
   }
@@ -121,9 +121,9 @@ export function makeCatalogue(source) {
       if (!card.isConnected) continue;
       const to = card.getBoundingClientRect(), x = from.left - to.left, y = from.top - to.top;
       if (to.top > innerHeight + 200 || to.bottom < -200) continue;
-      // Along a row a card slides. To another row it does not fly across the others: it fades in.
-      if (Math.abs(y) > 4) card.animate([{ opacity: 0 }, { opacity: 1 }], { duration: 280, easing: "ease-out" });
-      else if (x) card.animate([{ transform: `translateX(${x}px)` }, { transform: "none" }], { duration: 320, easing: "cubic-bezier(.2,.7,.2,1)" });
+      // Along a row or a column a card slides. To another place it does not fly across the others: it fades in.
+      if (Math.abs(x) > 4 && Math.abs(y) > 4) card.animate([{ opacity: 0 }, { opacity: 1 }], { duration: 280, easing: "ease-out" });
+      else if (x || y) card.animate([{ transform: `translate(${x}px, ${y}px)` }, { transform: "none" }], { duration: 320, easing: "cubic-bezier(.2,.7,.2,1)" });
     }
   }
 
