@@ -24,7 +24,7 @@ function value(field, piece, was, show = bdi) {
  * @param state "", is-new, is-changed or is-gone
  */
 export function cardFor(piece, look, { was = null, state = "" } = {}) {
-  const { wall } = look, { w, steps, isScaled, isWide } = measure(piece, wall), isFew = wall.numbers;
+  const { wall } = look, { w, isScaled, isWide, ...size } = measure(piece, wall), steps = Math.max(size.steps, was ? measure(was, wall).steps : 0), isFew = wall.numbers;
   const cm = (size) => document.createTextNode(N(size));
   const material = String(piece.material), name = String(piece.nombre);
   const cut = (field, most) => (String(piece[field]).length + String((was ?? piece)[field] === piece[field] ? "" : was[field]).length > most ? "is-long" : "");

@@ -87,13 +87,12 @@ export const room = (wall) => [
  * @param was the piece before a change: its outline and its old drawing, which fades
  */
 export function figure(piece, { wall, number = null, was = null }) {
-  const { w, h, top, isScaled } = measure(piece, wall), [ground, band, floor] = room(wall);
+  const { w, h, isScaled, ...size } = measure(piece, wall), old = was && measure(was, wall), top = Math.max(size.top, old?.top ?? 0), [ground, band, floor] = room(wall);
   const shade = svg("ellipse", { class: "shade", cx: 0, cy: wall.below * 0.2, rx: w * 0.52, ry: Math.min(wall.height * 0.018, w * 0.2) });
   const root = svg("svg", { class: "figure", viewBox: `-0.5 ${round(-top)} 1 ${round(top + wall.below)}`, "aria-hidden": "true", focusable: "false" },
     ground, band, shade, floor, svg("g", { class: "piece" }, shapes(piece, w, h)));
   if (isScaled && (w > 8 || h > 8)) root.append(breakLine(w, h));
   if (was) {
-    const old = measure(was, wall);
     if (Math.abs(old.w - w) > 0.1 || Math.abs(old.h - h) > 0.1) root.append(svg("rect", { class: "was-outline", x: -old.w / 2, y: -old.h, width: old.w, height: old.h }));
     if (!isBusy()) root.append(svg("g", { class: "was-piece" }, shapes(was, old.w, old.h)));
   }
