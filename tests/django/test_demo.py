@@ -371,7 +371,7 @@ async def test_a_form_draws_the_piece(demo: Demo, browser: Browser) -> None:
 
 @on_sqlite
 async def test_the_demo_works_with_keys_alone(demo: Demo, browser: Browser) -> None:
-    """A wrong form has the focus in its first wrong field. Changes of a row leave the focus in it."""
+    """A wrong form has the focus in its first wrong field. A changed row keeps the focus."""
     async with windows(browser, demo.url, "ana") as (ana,):
         await ana.keyboard.press("Tab")
         await ana.keyboard.press("Enter")  # skips the header

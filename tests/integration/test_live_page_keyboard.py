@@ -17,10 +17,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 WIDE = {"width": 1440, "height": 900}
 
 FOCUS = """() => {
-  const { activeElement } = document, { outlineStyle, outlineWidth } = getComputedStyle(activeElement);
+  const it = document.activeElement, { outlineStyle, outlineWidth } = getComputedStyle(it);
   const isSeen = outlineStyle === "solid" && outlineWidth === "2px";
-  const where = activeElement.closest("header, .headline, .filters, .piece-card, .feed") ?? activeElement;
-  return [activeElement === document.body ? "BODY" : where.className.split(" ")[0], isSeen];
+  const where = it.closest("header, .headline, .filters, .piece-card, .feed") ?? it;
+  return [it === document.body ? "BODY" : where.className.split(" ")[0], isSeen];
 }"""
 """The part of the page that has the focus, and whether a visitor sees it."""
 
@@ -62,7 +62,7 @@ async def test_tab_visits_all_parts_in_order_and_is_seen(
 
 
 async def test_a_form_opens_and_closes_with_keys(start_server: Start, browser: Browser) -> None:
-    """Escape closes it. The button that opened it has the focus again, or the card beside a deleted one."""
+    """Escape closes it. The focus goes back, or to the card beside a deleted one."""
     server = start_server()
     await publish(server, *map(event, ("mesa", "silla", "cama", "sofa", "armario")))
     async with live_page(browser, server, viewport=WIDE) as page:

@@ -198,7 +198,8 @@ async def test_a_changed_card_stays_the_same_element(start_server: Start, browse
 
 
 TILES = """() => [...document.querySelectorAll(".tile")].map((tile) => {
-  const { a, d } = tile.firstElementChild.getScreenCTM(), round = (scale) => Math.round(scale * 100);
+  const { a, d } = tile.firstElementChild.getScreenCTM();
+  const round = (scale) => Math.round(scale * 100);
   return [tile.parentElement.dataset.id, tile.offsetHeight, round(a), round(d)];
 })"""
 """The height of each tile, and the pixels of its metre, across and up."""
