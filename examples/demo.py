@@ -53,7 +53,7 @@ GUNICORN = (
 )
 
 WELCOME = f"""
-  Open   http://127.0.0.1:{PORT}/        in two windows; sign in as ana in one, as eva in the other
+  Open   http://127.0.0.1:{PORT}/        in two windows, one of them private: as ana, and as eva
          http://127.0.0.1:{PORT}/admin/  as admin: changes there are published, too
          http://127.0.0.1:{BROKER_PORT}/        the broker: every event, with its milliseconds
          Passwords are the names.

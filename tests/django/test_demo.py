@@ -370,6 +370,40 @@ async def test_a_form_draws_the_piece(demo: Demo, browser: Browser) -> None:
 
 
 @on_sqlite
+async def test_the_demo_works_with_keys_alone(demo: Demo, browser: Browser) -> None:
+    """A wrong form has the focus in its first wrong field. A changed row keeps the focus."""
+    async with windows(browser, demo.url, "ana") as (ana,):
+        await ana.keyboard.press("Tab")
+        await ana.keyboard.press("Enter")  # skips the header
+        await ana.keyboard.press("Tab")
+        await expect(ana.get_by_role("link", name="Nuevo mueble")).to_be_focused()
+        await ana.keyboard.press("Enter")
+        await ana.locator("[name=nombre]").fill("Mesa con teclado")
+        await ana.keyboard.press("Enter")
+        await expect(ana.locator("[name=ancho]")).to_be_focused()
+        for size in ("90", "75"):
+            await ana.keyboard.type(size)
+            await ana.keyboard.press("Tab")
+        await ana.keyboard.type("pino")
+        await ana.keyboard.press("Enter")
+        edit, delete = (
+            ana.get_by_role("link", name=f"{action} Mesa con teclado")
+            for action in ("Editar", "Borrar")
+        )
+        await edit.focus()
+        piece = "Mueble.objects.filter(nombre='Mesa con teclado').get()"
+        demo.script(f"{CREATE}\nit = {piece}; it.material = 'haya'; it.save()")
+        await row(ana, "Mesa con teclado").get_by_text("Cambiado").wait_for()
+        await expect(edit).to_be_focused()
+        await ana.keyboard.press("Tab")
+        await expect(delete).to_be_focused()
+        demo.script(f"{CREATE}\n{piece}.delete()")
+        await row(ana, "Mesa con teclado").wait_for(state="detached")
+        await ana.keyboard.press("Tab")  # to the next row, not to the start of the page
+        await expect(ana.locator(".row:not([inert]) .actions a").first).to_be_focused()
+
+
+@on_sqlite
 async def test_the_site_speaks_english_too(demo: Demo, browser: Browser) -> None:
     """As the browser asks, or as the user chooses. Every text is there."""
     async with empty_windows(browser, 1, locale="en-GB") as (page,):

@@ -195,3 +195,27 @@ async def test_a_changed_card_stays_the_same_element(start_server: Start, browse
         await expect(table.locator(".tag")).to_have_text("Cambiado")
         assert await table.evaluate("it => it.isTheSame")
         await expect(table.locator(".chip")).to_be_focused()
+
+
+TILES = """() => [...document.querySelectorAll(".tile")].map((tile) => {
+  const { a, d } = tile.firstElementChild.getScreenCTM();
+  const round = (scale) => Math.round(scale * 100);
+  return [tile.parentElement.dataset.id, tile.offsetHeight, round(a), round(d)];
+})"""
+"""The height of each tile, and the pixels of its metre, across and up."""
+
+
+@in_browser
+async def test_low_pieces_have_low_tiles_at_the_one_scale(
+    start_server: Start, browser: Browser
+) -> None:
+    """So a small piece does not stand in much air, and sizes can still be compared by eye."""
+    server = start_server()
+    await fill_shop(server)
+    async with live_page(browser, server, viewport={"width": 1440, "height": 900}) as page:
+        await at_rest(page, server)
+        tiles = await page.evaluate(TILES)
+        assert {scale for _, _, *scales in tiles for scale in scales} == {tiles[0][2]}
+        heights = {id: height for id, height, *_ in tiles}
+        assert heights["mesita"] == heights["mesa"] == heights["armario"] / 2
+        assert heights["mesa"] < heights["cama"] < heights["armario"]

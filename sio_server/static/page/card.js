@@ -24,7 +24,7 @@ function value(field, piece, was, show = bdi) {
  * @param state "", is-new, is-changed or is-gone
  */
 export function cardFor(piece, look, { was = null, state = "" } = {}) {
-  const { wall } = look, { w, isScaled, isWide } = measure(piece, wall), isFew = wall.numbers;
+  const { wall } = look, { w, isScaled, isWide, ...size } = measure(piece, wall), steps = Math.max(size.steps, was ? measure(was, wall).steps : 0), isFew = wall.numbers;
   const cm = (size) => document.createTextNode(N(size));
   const material = String(piece.material), name = String(piece.nombre);
   const cut = (field, most) => (String(piece[field]).length + String((was ?? piece)[field] === piece[field] ? "" : was[field]).length > most ? "is-long" : "");
@@ -34,7 +34,7 @@ export function cardFor(piece, look, { was = null, state = "" } = {}) {
   const edit = rights.publish && state !== "is-gone" && el("button", { type: "button", class: "edit icon", "data-edit": piece.furniture_id, "aria-label": t("edit", name.slice(0, 80)) }, icon(ICONS.pencil));
   const hasNewText = was && was.descripcion !== piece.descripcion;
   const described = (hasNewText || (isFew && piece.descripcion)) && el("p", { class: "described" }, value("descripcion", piece, was, (text) => bdi(String(text).slice(0, 160) || "–")));
-  const card = el("li", { class: `piece-card ${state} ${isWide ? "is-wide" : ""}`, "data-id": piece.furniture_id },
+  const card = el("li", { class: `piece-card steps-${steps} ${state} ${isWide ? "is-wide" : ""}`, "data-id": piece.furniture_id },
     el("div", { class: "tile" }, figure(piece, { wall, was, number: isFew ? N : null }), state && el("span", { class: "tag" }, t(TAGS[state])), edit),
     el("h2", { class: `name ${cut("nombre", NAME_CHARS)}`, title: name.length > 48 && name }, value("nombre", piece, was)),
     described, sizes, el("div", { class: "made" }, chip, el("p", { class: `who ${cut("autor_username", WORD_CHARS)}` }, t("by"), " ", value("autor_username", piece, was))));

@@ -33,7 +33,7 @@ export function makeCatalogue(source) {
   const moves = new Set(), leavers = new Set();
   /** The pieces whose changes are shown now. */
   const settling = new Set();
-  let limit = FIRST_CARDS, drawing = 0, sizes = {}, moving = 0, settler = 0;
+  let limit = FIRST_CARDS, drawing = 0, sizes = {}, moving = 0, settler = 0, focused = null;
 
   const look = () => ({ wall, material: source.material() });
 
@@ -53,7 +53,7 @@ export function makeCatalogue(source) {
   /** Read the sizes of tiles from the style sheet, which has others for wide screens. */
   function readSizes() {
     const style = getComputedStyle(list), pixels = (name, other) => Number.parseFloat(style.getPropertyValue(name)) || other;
-    sizes = { width: pixels("--col", 152), height: pixels("--tile-height", 200), numbers: document.body.classList.contains("is-few") };
+    sizes = { width: pixels("--col", 154), height: pixels("--tile-height", 240), numbers: document.body.classList.contains("is-few") };
     // One piece has the whole width, so it may be larger.
     if (source.pieces().size === 1) sizes.wide = Math.min(list.clientWidth / sizes.height, MAX_WIDE);
   }
@@ -73,10 +73,23 @@ export function makeCatalogue(source) {
     return isOther;
   }
 
+  /** The button that has the focus: its kind, and the piece of its card. Null: it is elsewhere. */
+  function focus() {
+    const { activeElement } = document, card = list.contains(activeElement) && activeElement.closest("[data-id]");
+    return card ? { id: card.dataset.id, kind: activeElement.matches(".chip") ? ".chip" : "button" } : null;
+  }
+
+  /** Give the focus to the card after this one, to the one before it, or to the button for new pieces. */
+  function focusBeside(card) {
+    const all = [...list.children], at = all.indexOf(card);
+    const next = [...all.slice(at + 1), ...all.slice(0, Math.max(at, 0)).reverse()].find((other) => other.matches("[data-id]:not(.is-gone)"));
+    (next?.querySelector("button") ?? $("new")).focus();
+  }
+
   /** Draw all cards again, a few in each frame. Cards of the same pieces keep the focus. */
-  function render() {
+  function render(wanted = focus()) {
     layOut();
-    const focused = list.contains(document.activeElement) ? document.activeElement.closest("[data-id]")?.dataset.id : null;
+    focused = wanted ?? focused;
     const pieces = found(), turn = ++drawing;
     cards.clear();
     moves.clear();
@@ -94,7 +107,8 @@ export function makeCatalogue(source) {
       if (at < Math.min(pieces.length, limit)) inFrame(some);
       else {
         rest(pieces.length);
-        if (focused) cards.get(focused)?.querySelector("button")?.focus();
+        if (focused && document.activeElement === document.body) cards.get(focused.id)?.querySelector(focused.kind)?.focus();
+        focused = null;
       }
     };
     some();
@@ -106,8 +120,9 @@ export function makeCatalogue(source) {
     button?.remove();
     if (count <= limit) return;
     const show = () => {
+      const [first] = found().slice(limit);
       limit += MORE_CARDS;
-      render();
+      render({ id: first?.furniture_id, kind: "button" });
     };
     list.append(el("li", { class: "rest" }, el("button", { type: "button", class: "button plain", on: { click: show } }, text)));
   }
@@ -121,19 +136,20 @@ export function makeCatalogue(source) {
       if (!card.isConnected) continue;
       const to = card.getBoundingClientRect(), x = from.left - to.left, y = from.top - to.top;
       if (to.top > innerHeight + 200 || to.bottom < -200) continue;
-      // Along a row a card slides. To another row it does not fly across the others: it fades in.
-      if (Math.abs(y) > 4) card.animate([{ opacity: 0 }, { opacity: 1 }], { duration: 280, easing: "ease-out" });
-      else if (x) card.animate([{ transform: `translateX(${x}px)` }, { transform: "none" }], { duration: 320, easing: "cubic-bezier(.2,.7,.2,1)" });
+      // Along a row or a column a card slides. To another place it does not fly across the others: it fades in.
+      if (Math.abs(x) > 4 && Math.abs(y) > 4) card.animate([{ opacity: 0 }, { opacity: 1 }], { duration: 280, easing: "ease-out" });
+      else if (x || y) card.animate([{ transform: `translate(${x}px, ${y}px)` }, { transform: "none" }], { duration: 320, easing: "cubic-bezier(.2,.7,.2,1)" });
     }
   }
 
   /** Show something else in a card. The element stays, so the browser need not find out again whether it is in sight. */
   function become(card, fresh) {
-    const focused = document.activeElement, held = card.contains(focused) && (focused.matches(".chip") ? ".chip" : "button");
+    const held = card.contains(document.activeElement) && focus();
     card.className = fresh.className;
     card.style.flex = fresh.style.flex;
     card.replaceChildren(...fresh.childNodes);
-    if (held) card.querySelector(held)?.focus();
+    if (held && fresh.matches(".is-gone")) focusBeside(card);
+    else if (held) card.querySelector(held.kind)?.focus();
   }
 
   function settle(id) {
@@ -239,5 +255,7 @@ export function makeCatalogue(source) {
     sizes = {};
     if (layOut()) render();
   });
-  return { render, update, found: () => found().length, band: () => wall.band };
+  /** Give the focus to the neighbour of a piece that was deleted. */
+  const leaveFocus = (id) => focusBeside([...list.children].find((card) => card.dataset.id === id));
+  return { render, update, leaveFocus, found: () => found().length, band: () => wall.band };
 }

@@ -1,7 +1,7 @@
 /* Draws a piece to scale, from its data alone, as an <svg> whose unit is the centimetre.
 
-   All drawings of a page share one scale: every tile has the same height, and shows the same wall. A
-   wide piece gets a tile of two columns, so that small ones need not stand in much air. */
+   All drawings of a page share one scale. The tile of a low piece shows less of the wall, and a wide
+   piece gets a tile of two columns, so that no piece stands in much air. */
 
 import { isBusy, svg } from "./dom.js";
 import { patternFor } from "./grain.js";
@@ -9,7 +9,7 @@ import { formOf } from "./kinds.js";
 import { box, clamp, forms, round } from "./shapes.js";
 
 /** The heights of walls, in centimetres. */
-const WALLS = [120, 160, 220, 260, 320, 420];
+const WALLS = [120, 160, 230, 260, 320, 420];
 /** Above this, a piece does not decide the wall: a tenth of the pieces may be larger. */
 const ORDINARY_CM = 260;
 /** The least air beside and above a piece; beside it, with the numbers of its size, a share of the wall. */
@@ -18,6 +18,8 @@ const AIR_CM = 8, AIR_NUMBERS = 0.16;
 const BELOW = 0.07, BELOW_NUMBERS = 0.19;
 /** A tile of two columns is at least this much wider than the wall is high; so is the tile of one of a few pieces. */
 const WIDE = 1.4;
+/** The highest tile is so many steps high, the lowest one half of them. The style sheet says the size of a step. */
+const STEPS = 4;
 
 /**
  * Choose the lowest wall on which all ordinary pieces can stand.
@@ -29,16 +31,17 @@ export function wallFor(pieces, { width, height, numbers = false, wide = WIDE } 
   const most = Math.max(need.findLast((one) => one <= ORDINARY_CM) || 0, need[Math.floor((need.length - 1) * 0.9)] || 0);
   const wall = WALLS.find((step) => step >= most) ?? WALLS.at(-1);
   const shown = wall * (1 + (numbers ? BELOW_NUMBERS : BELOW)), side = numbers ? wall * AIR_NUMBERS : AIR_CM;
-  return { height: wall, below: shown - wall, side, narrow: (width / height) * shown, wide: wall * wide, scale: height / shown, band: wall < 160 ? 50 : 100, numbers };
+  return { height: wall, below: shown - wall, side, narrow: (width / height) * shown, wide: wall * wide, scale: height / shown, band: wall < (numbers ? 160 : 220) ? 50 : 100, numbers };
 }
 
-/** How a piece stands at a wall: its drawn size, whether it needs two columns, and whether it had to be made smaller. */
+/** How a piece stands at a wall: its drawn size, the steps of its tile and the centimetres of wall there, whether it needs two columns, and whether it had to be made smaller. */
 export function measure({ ancho, altura }, wall) {
   const width = Number(ancho) || 0, height = Number(altura) || 0;
   const room = { width: wall.wide - 2 * wall.side, height: wall.height - AIR_CM };
   const factor = Math.min(1, room.width / Math.max(width, 1e-9), room.height / Math.max(height, 1e-9));
-  const w = clamp(width * factor, 1.5, room.width);
-  return { w, h: clamp(height * factor, 1.5, room.height), isWide: w > wall.narrow - 2 * wall.side, isScaled: factor < 1 || width < 1.5 || height < 1.5 };
+  const w = clamp(width * factor, 1.5, room.width), h = clamp(height * factor, 1.5, room.height), step = (wall.height + wall.below) / STEPS;
+  const steps = wall.numbers ? STEPS : clamp(Math.ceil((h + AIR_CM + wall.below) / step), STEPS / 2, STEPS);
+  return { w, h, steps, top: steps * step - wall.below, isWide: w > wall.narrow - 2 * wall.side, isScaled: factor < 1 || width < 1.5 || height < 1.5 };
 }
 
 function shapes(piece, w, h) {
@@ -84,13 +87,12 @@ export const room = (wall) => [
  * @param was the piece before a change: its outline and its old drawing, which fades
  */
 export function figure(piece, { wall, number = null, was = null }) {
-  const { w, h, isScaled } = measure(piece, wall), [ground, band, floor] = room(wall);
+  const { w, h, isScaled, ...size } = measure(piece, wall), old = was && measure(was, wall), top = Math.max(size.top, old?.top ?? 0), [ground, band, floor] = room(wall);
   const shade = svg("ellipse", { class: "shade", cx: 0, cy: wall.below * 0.2, rx: w * 0.52, ry: Math.min(wall.height * 0.018, w * 0.2) });
-  const root = svg("svg", { class: "figure", viewBox: `-0.5 ${-wall.height} 1 ${round(wall.height + wall.below)}`, "aria-hidden": "true", focusable: "false" },
+  const root = svg("svg", { class: "figure", viewBox: `-0.5 ${round(-top)} 1 ${round(top + wall.below)}`, "aria-hidden": "true", focusable: "false" },
     ground, band, shade, floor, svg("g", { class: "piece" }, shapes(piece, w, h)));
   if (isScaled && (w > 8 || h > 8)) root.append(breakLine(w, h));
   if (was) {
-    const old = measure(was, wall);
     if (Math.abs(old.w - w) > 0.1 || Math.abs(old.h - h) > 0.1) root.append(svg("rect", { class: "was-outline", x: -old.w / 2, y: -old.h, width: old.w, height: old.h }));
     if (!isBusy()) root.append(svg("g", { class: "was-piece" }, shapes(was, old.w, old.h)));
   }

@@ -114,6 +114,8 @@ function listen() {
   dark.addEventListener("change", themeLabel);
   $("new").addEventListener("click", () => edit(null));
   $("sheet").addEventListener("click", (event) => event.target === $("sheet") && $("sheet").close());
+  // The browser gives the focus back to the button that opened the form. A deleted piece has none.
+  $("sheet").addEventListener("close", () => !$("main").contains(document.activeElement) && catalogue.leaveFocus(sheet.id));
   $("view-catalog").addEventListener("click", (event) => {
     const button = event.target.closest("[data-edit]"), piece = button && connection.fold.shown.get(button.dataset.edit);
     if (piece) edit(piece);

@@ -1,7 +1,8 @@
 """Draws a piece at a wall, to scale, as SVG whose unit is the centimetre.
 
 All drawings of a list have the same wall, so that a reader sees sizes without reading numbers.
-The wall does not depend on the other pieces: then a new piece changes no other row.
+The scale does not depend on the other pieces: then a new piece changes no other row. In a list, the
+wall behind a low piece ends above it, so that no piece stands in much air.
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ LIST_WALL_CM = 220
 WALLS_CM = (120, 160, 220, 260, 320, 420)
 """The heights of walls for one piece."""
 
-PROPORTION = 0.72
+PROPORTION = 0.8
 """The height of a wall, as a share of its width."""
 
 AIR_CM = 10
@@ -75,17 +76,20 @@ def figure(
     was: Size | None = None,
     numbers: tuple[str, str] | None = None,
 ) -> str:
-    """Return the drawing of a piece.
+    """Return the drawing of a piece. All drawings of a wall are equally many centimetres wide.
 
     Args:
         piece: its name says the form. If both sizes are missing, it is a dashed box.
         wall: the height of the wall, in centimetres.
         was: the size before a change, as a dashed outline.
-        numbers: the width and the height as texts, which are written beside the piece.
+        numbers: the width and the height as texts, which are written beside the piece. Without
+            them, the drawing is only as high as the piece needs.
     """
     size = measure(piece, wall)
     below = wall * (0.2 if numbers else 0.07)
     width = wall / PROPORTION
+    highest = max(size.h, 0 if was is None else was.h, _band(wall))
+    top = wall if numbers else min(wall, highest + AIR_CM)
     shade_y, shade_r = wall * 0.014, min(wall * 0.018, size.w * 0.2)
     parts = [
         element("rect", class_="ground", x=-4000, y=0, width=8000, height=400),
@@ -105,7 +109,7 @@ def figure(
         "svg",
         parts,
         class_="figure",
-        viewBox=f"{number(-width / 2)} {number(-wall)} {number(width)} {number(wall + below)}",
+        viewBox=f"{number(-width / 2)} {number(-top)} {number(width)} {number(top + below)}",
         preserveAspectRatio="xMidYMax meet",
         aria_hidden="true",
         focusable="false",

@@ -1,4 +1,5 @@
-/* The preview of a form. The site draws it: this script only asks again. The form works without it, too. */
+/* The preview of a form. The site draws it: this script only asks again. And it puts the focus into the first wrong
+   field. The form works without it, too. */
 
 const form = document.querySelector(".desk form"), preview = document.querySelector(".preview"), palette = document.querySelector(".palette");
 let last = new AbortController();
@@ -26,4 +27,5 @@ palette.addEventListener("click", ({ target }) => {
 });
 form.addEventListener("input", draw);
 palette.hidden = false;
+form.querySelector("[aria-invalid=true]")?.focus();
 draw();
