@@ -201,7 +201,8 @@ def _check_id(id: Any) -> None:
     if not (
         isinstance(id, str)
         and 1 <= len(id) <= MAX_ID_CHARACTERS
-        and all(" " <= character <= "~" for character in id)
+        and id.isascii()
+        and id.isprintable()
     ):
         raise InvalidMessage.of_faults(
             [Fault("id", f"must be 1 to {MAX_ID_CHARACTERS} printable ASCII characters")]

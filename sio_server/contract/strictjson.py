@@ -30,7 +30,12 @@ def _refuse_constant(name: str) -> None:
 
 
 # json.loads would make a decoder for each call.
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_decode = _decoder.decode
+
+decode_at = _decoder.raw_decode
+"""Decodes the value that starts at an index, unchecked; returns it, and the index of its end."""
+
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 

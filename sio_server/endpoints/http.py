@@ -11,14 +11,9 @@ from multidict import MultiDict, MultiMapping
 from sio_server.access.principals import Principal
 from sio_server.access.sources import Source
 from sio_server.contract import strictjson
-from sio_server.contract.errors import (
-    ContractError,
-    InvalidJson,
-    InvalidMessage,
-    TooLarge,
-    TooManyEvents,
-)
+from sio_server.contract.errors import ContractError, InvalidJson, InvalidMessage
 from sio_server.contract.events import Event, Receipt, parse_event
+from sio_server.contract.members import decode_members
 from sio_server.contract.schemas import DEFAULT_PAGE_EVENTS, MAX_BATCH_EVENTS, MAX_PAGE_EVENTS
 from sio_server.delivery.history import read_back, read_forward, read_furniture
 from sio_server.delivery.resume import gap_cause
@@ -117,17 +112,21 @@ class HttpApi:
             source.network,
         )
         try:
-            texts = await in_turns(
-                strictjson.split_members(body.decode(), "events", settings.max_json_depth),
+            members = await in_turns(
+                decode_members(
+                    body.decode(),
+                    "events",
+                    settings.max_json_depth,
+                    settings.max_message_bytes,
+                    MAX_BATCH_EVENTS,
+                ),
                 source.network,
             )
         except UnicodeDecodeError:
             raise InvalidJson("not valid JSON") from None
-        if texts is None:
+        if members is None:
             raise InvalidMessage('must be an object with a list "events"')
-        if len(texts) > MAX_BATCH_EVENTS:
-            raise TooManyEvents(f"a batch has at most {MAX_BATCH_EVENTS} events")
-        parsed = await in_turns(self._parse_members(texts), source.network)
+        parsed = await in_turns(self._parse_members(members), source.network)
         events = [event for event in parsed if isinstance(event, Event)]
         results = iter(await self._hub.publish_many(principal, events) if events else ())
         all_results = [next(results) if isinstance(event, Event) else event for event in parsed]
@@ -135,20 +134,19 @@ class HttpApi:
         return list_response("results", shapes, {})
 
     def _parse_members(
-        self, texts: Sequence[str]
+        self, members: Sequence[Any]
     ) -> Generator[None, None, list[Event | ContractError]]:
         parsed = []
-        for text in texts:
-            parsed.append(self._parse_member(text))
+        for member in members:
+            parsed.append(self._parse_member(member))
             yield
         return parsed
 
-    def _parse_member(self, text: str) -> Event | ContractError:
-        settings = self._settings
+    def _parse_member(self, member: Any) -> Event | ContractError:
+        if isinstance(member, ContractError):
+            return member
         try:
-            if len(text.encode()) > settings.max_message_bytes:
-                raise TooLarge(f"an event has at most {settings.max_message_bytes} bytes")
-            return self._parse_event(strictjson.loads(text, settings.max_json_depth))
+            return self._parse_event(member)
         except ContractError as error:
             return error
 
