@@ -38,6 +38,7 @@ DURABLE = [*servers.OURS, *FLOORS]
 MEASURED_ON = {
     "deliveries": [*PEERS, servers.FLOOR],
     "recoveries": ["ours", "node", "bun"],
+    "storms": ["ours", "node", "bun"],
     "publishes": [*DURABLE, servers.BARE],
     "batches": DURABLE,
     "latency": ["ours", "valkey", "node", "bun"],

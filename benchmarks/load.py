@@ -57,8 +57,10 @@ class Client:
         port: the server's port.
         browser: send a browser's headers, which offer compression.
         auth: the payload of CONNECT, as JSON.
+        waits: wait until the TCP connection is open. If not, call ``greet`` when it may be.
 
     Attributes:
+        auth: see above.
         events: the number of received events.
         pings: the number of received pings.
         last: the last received event.
@@ -66,10 +68,11 @@ class Client:
     """
 
     __slots__ = (
-        "_auth",
+        "_greeting",
         "_incomplete",
         "_inflate",
         "_open",
+        "auth",
         "events",
         "last",
         "messages",
@@ -77,20 +80,42 @@ class Client:
         "socket",
     )
 
-    def __init__(self, port: int, *, browser: bool = False, auth: str = "") -> None:
-        self._auth = auth
+    def __init__(
+        self, port: int, *, browser: bool = False, auth: str = "", waits: bool = True
+    ) -> None:
+        self.auth = auth
         self.last = b""
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
         self._incomplete = b""
         self._open = False
         self._inflate: zlib._Decompress | None = None
         self.events = self.pings = 0
         self.messages: list[bytes] = []
         headers = _UPGRADE + _BROWSER.format(port=port) * browser
-        self.socket.sendall(
+        self._greeting = (
             f"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
             f"{headers}\r\n".encode()
         )
+        self.socket = socket.socket()
+        self.socket.settimeout(TIMEOUT if waits else 0)
+        try:
+            self.socket.connect(("127.0.0.1", port))
+        except BlockingIOError:
+            return
+        except OSError:
+            self.socket.close()
+            raise
+        if waits:
+            self.greet()
+
+    def greet(self) -> bool:
+        """Send the handshake, once; tell whether this call did.
+
+        Raises:
+            OSError: the TCP connection could not be opened.
+        """
+        greeting, self._greeting = self._greeting, b""
+        self.socket.sendall(greeting)
+        return bool(greeting)
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +154,7 @@ class Client:
             if b" 101 " not in head:
                 raise ConnectionError(f"no WebSocket handshake: {head[:200]!r}")
             self._open = True
-            self.socket.sendall(masked("40" + self._auth))
+            self.socket.sendall(masked("40" + self.auth))
         at, before = 0, self.events
         while len(data) - at >= 2:
             length, start = data[at + 1], at + 2

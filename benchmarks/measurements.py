@@ -81,7 +81,7 @@ def heartbeats(name: str, clients: int, amounts: Amounts) -> Figures:
 
 
 def recoveries(name: str, clients: int, amounts: Amounts) -> Figures:
-    """All clients recover their sessions at once; each has missed 100 events."""
+    """Clients recover their sessions, 256 at a time; each has missed 100 events."""
     with (
         running(name, recovery=True) as server,
         closing(LostSessions(server, clients, FURNITURE)) as sessions,
@@ -97,6 +97,24 @@ def recoveries(name: str, clients: int, amounts: Amounts) -> Figures:
     }
 
 
+def storms(name: str, clients: int, amounts: Amounts) -> Figures:
+    """All clients come back at the same moment; each recovers its session and 100 events."""
+    with (
+        running(name, recovery=True) as server,
+        closing(LostSessions(server, clients, FURNITURE)) as sessions,
+    ):
+        sessions.publish(MISSED_EVENTS)
+        with Usage(server) as usage:
+            back, resets = sessions.storm(MISSED_EVENTS)
+    return {
+        "half back s": back[len(back) // 2],
+        "last back s": back[-1],
+        "resets": resets,
+        "CPU µs": usage.cpu / clients * 1e6,
+        LOAD: usage.load_percent,
+    }
+
+
 MEASUREMENTS: dict[str, Callable[[str, int, Amounts], Figures]] = {
     measurement.__name__: measurement
     for measurement in (
@@ -105,6 +123,7 @@ MEASUREMENTS: dict[str, Callable[[str, int, Amounts], Figures]] = {
         heartbeats,
         polling,
         recoveries,
+        storms,
         publishes,
         batches,
         latency,

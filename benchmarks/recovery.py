@@ -1,17 +1,31 @@
-"""All clients reconnect at once and recover their sessions and their missed events."""
+"""Clients reconnect and recover their sessions and their missed events: in turns, or at once."""
 
 from __future__ import annotations
 
 import json
+import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
-from benchmarks.load import Client, receive_until
+from benchmarks.load import TIMEOUT, Client, receive_until, timed_out
 from benchmarks.servers import Running, ServerError
 
 MAX_CONNECTING = 256
 """Clients that connect at the same time: fewer than the shortest backlog of the servers."""
+
+
+class Storm(NamedTuple):
+    """How all clients came back at once.
+
+    Attributes:
+        back: the seconds after which each client had its missed events, in order.
+        resets: connections that were refused or reset.
+    """
+
+    back: list[float]
+    resets: int
 
 
 class LostSessions:
@@ -51,7 +65,7 @@ class LostSessions:
             self._publisher.wait_for(b"431")
 
     def recover(self, missed: int) -> None:
-        """Recover all sessions, and wait until each client has at least ``missed`` events."""
+        """Recover all sessions, some at a time; each client gets at least ``missed`` events."""
         for start in range(0, len(self._auth), MAX_CONNECTING):
             auths = self._auth[start : start + MAX_CONNECTING]
             with _clients(self._server, [json.dumps(auth) for auth in auths]) as clients:
@@ -61,6 +75,44 @@ class LostSessions:
                         raise ServerError("a session was not recovered")
                 self._recovered += clients
                 clients.clear()
+
+    def storm(self, missed: int) -> Storm:
+        """Recover all sessions at once: all clients open their connections at the same time.
+
+        A client whose connection is refused or reset opens another one at once.
+        """
+        back: list[float] = []
+        resets = 0
+        clients: dict[int, Client] = {}
+        with select.epoll() as poll:
+
+            def connect(auth: str) -> None:
+                client = Client(self._server.port, auth=auth, waits=False)
+                clients[client.socket.fileno()] = client
+                poll.register(client.socket, select.EPOLLOUT)
+
+            began = time.perf_counter()
+            for auth in self._auth:
+                connect(json.dumps(auth))
+            while len(back) < len(self._auth):
+                for descriptor, _ in poll.poll(TIMEOUT) or timed_out():
+                    client = clients[descriptor]
+                    try:
+                        if client.greet():
+                            poll.modify(descriptor, select.EPOLLIN)
+                            continue
+                        client.receive(client.socket.recv(65_536), keep=True)
+                    except OSError:
+                        resets += 1
+                        poll.unregister(descriptor)
+                        client.socket.close()
+                        connect(client.auth)
+                        continue
+                    if client.events >= missed:
+                        back.append(time.perf_counter() - began)
+                        poll.unregister(descriptor)
+        self._recovered += clients.values()
+        return Storm(back, resets)
 
     def close(self) -> None:
         """Close all connections."""

@@ -23,12 +23,16 @@ NAMED = {
     "latency": [NO_LOG],
     "publishes": [SAME_WORK],
     "batches": [SAME_WORK],
-    "recoveries": ["How long users wait: here all clients come back at once, and at once."],
+    "recoveries": ["How long users wait when all come back at once: that is `storms`."],
+    "storms": [
+        "What real clients do: they wait for random times before they come back.",
+    ],
 }
 """More sentences about single measurements."""
 
 PLOTTED = {
     "latency": Plot("From an event's due time to a consumer", ["p50 ms", "p99 ms"], "ms"),
+    "storms": Plot("Until the last client is back", ["last back s"], "s", log_at=True),
     "slow": Plot("Memory of a consumer that stopped reading", ["KiB", "KiB at most"], "KiB"),
     "retention": Plot("Publishes beside the trimming", ["p99 ms", "p99 without"], "ms"),
 }
