@@ -24,7 +24,7 @@ SMALL_AMOUNTS = (
     "--seconds=0.1 --publishers=2 --rates=50 --consumers=10 --slow-clients=20 --slow-events=1000 "
     "--trimmed=500"
 )
-MAY_BE_ZERO = ("KiB", "browser's KiB", "beside")
+MAY_BE_ZERO = ("KiB", "browser's KiB", "beside", "resets")
 """Columns that may be zero after so little work."""
 
 
