@@ -88,9 +88,13 @@ def forget_longest_unchanged(connection: apsw.Connection, number: int) -> None:
     )
 
 
+# json.dumps would make an encoder for each call, which takes longer than the rooms.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def encode_rooms(rooms: tuple[str, ...]) -> str:
     """Return the text that the tables have for rooms."""
-    return json.dumps(rooms, ensure_ascii=False, separators=(",", ":"))
+    return _encode(rooms)
 
 
 def decode_rooms(text: str) -> tuple[str, ...]:

@@ -82,6 +82,10 @@ def encode_event(event: object, new_id: Callable[[], str]) -> EncodedEvent:
     return encode_plain(event_type, plain_furniture(event.get("furniture", _MISSING)), id)
 
 
+# json.dumps would make an encoder for each event.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
 def encode_plain(event_type: str, furniture: Mapping[str, object], id: str) -> EncodedEvent:
     """Encode an event whose furniture ``plain_furniture`` has returned.
 
@@ -90,8 +94,7 @@ def encode_plain(event_type: str, furniture: Mapping[str, object], id: str) -> E
     """
     document = {"type": event_type, "furniture": furniture, "id": id}
     try:
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return EncodedEvent(id, text.encode())
+        return EncodedEvent(id, _encode(document).encode())
     except UnicodeEncodeError:
         raise InvalidMessage("type and id must not hold lone surrogates") from None
 
