@@ -83,7 +83,7 @@ def encode_event(event: object, new_id: Callable[[], str]) -> EncodedEvent:
 
 
 # json.dumps would make an encoder for each event.
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def encode_plain(event_type: str, furniture: Mapping[str, object], id: str) -> EncodedEvent:
@@ -94,7 +94,7 @@ def encode_plain(event_type: str, furniture: Mapping[str, object], id: str) -> E
     """
     document = {"type": event_type, "furniture": furniture, "id": id}
     try:
-        return EncodedEvent(id, _encode(document).encode())
+        return EncodedEvent(id, _ENCODER.encode(document).encode())
     except UnicodeEncodeError:
         raise InvalidMessage("type and id must not hold lone surrogates") from None
 
