@@ -6,8 +6,8 @@ delivery, a connection, a ping, a publish. ``load %`` is the load's use of its o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Protocol
 
 from benchmarks.durability import batches, publishes
@@ -80,15 +80,21 @@ def heartbeats(name: str, clients: int, amounts: Amounts) -> Figures:
     }
 
 
-def recoveries(name: str, clients: int, amounts: Amounts) -> Figures:
-    """Clients recover their sessions, 256 at a time; each has missed 100 events."""
+@contextmanager
+def _lost_sessions(name: str, clients: int) -> Iterator[tuple[Running, LostSessions]]:
+    """Run a server whose clients have lost their connections, and then missed events."""
     with (
         running(name, recovery=True) as server,
         closing(LostSessions(server, clients, FURNITURE)) as sessions,
     ):
         sessions.publish(MISSED_EVENTS)
-        with Usage(server) as usage:
-            sessions.recover(MISSED_EVENTS)
+        yield server, sessions
+
+
+def recoveries(name: str, clients: int, amounts: Amounts) -> Figures:
+    """Clients recover their sessions, 256 at a time; each has missed 100 events."""
+    with _lost_sessions(name, clients) as (server, sessions), Usage(server) as usage:
+        sessions.recover(MISSED_EVENTS)
     return {
         "seconds": usage.wall,
         "CPU µs": usage.cpu / clients * 1e6,
@@ -99,13 +105,8 @@ def recoveries(name: str, clients: int, amounts: Amounts) -> Figures:
 
 def storms(name: str, clients: int, amounts: Amounts) -> Figures:
     """All clients come back at the same moment; each recovers its session and 100 events."""
-    with (
-        running(name, recovery=True) as server,
-        closing(LostSessions(server, clients, FURNITURE)) as sessions,
-    ):
-        sessions.publish(MISSED_EVENTS)
-        with Usage(server) as usage:
-            back, resets = sessions.storm(MISSED_EVENTS)
+    with _lost_sessions(name, clients) as (server, sessions), Usage(server) as usage:
+        back, resets = sessions.storm(MISSED_EVENTS)
     return {
         "half back s": back[len(back) // 2],
         "last back s": back[-1],

@@ -181,7 +181,7 @@ def make_app(
     socketio.add_routes(app)
     http = HttpApi(hub, gate, event_log, metrics, settings, tracing)
     http.add_routes(app)
-    socketio.posts[PUBLISH_PATH] = middleware.around(http.publish)
+    socketio.posts[PUBLISH_PATH] = middleware.wrap(http.publish)
     RevocationApi(hub, gate, settings).add_routes(app)
     VisitorApi(gate).add_routes(app)
     StatsApi(hub, gate, event_log, fanout, connections, metrics, settings).add_routes(app)

@@ -68,8 +68,8 @@ def _decode_in_place(
 ) -> Generator[None, None, list[Any] | None]:
     """Decode the members where they stand, if the text is as plain as most: only good JSON.
 
-    That takes a fifth of the time of cutting the text into members first. No step decodes more than
-    ``max_bytes`` characters, so the members are decoded from pieces of this length.
+    That takes a fifth of the time of cutting the text into members first. The members are decoded
+    from pieces of ``max_bytes`` characters, so one step decodes at most two such pieces.
 
     Returns:
         None if the text is not so plain. It may be good all the same.

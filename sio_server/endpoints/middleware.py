@@ -102,10 +102,10 @@ class Middleware:
         app.middlewares.append(around)
         app.on_response_prepare.append(self._add_headers)
 
-    def around(self, answer: Answer) -> Answer:
+    def wrap(self, answer: Answer) -> Answer:
         """Wrap an endpoint that the front calls without aiohttp."""
 
-        async def around(request: HttpRequest) -> HttpResponse:
+        async def wrapped(request: HttpRequest) -> HttpResponse:
             name = _name(request)
             lines = request_id.set(name)
             try:
@@ -116,7 +116,7 @@ class Middleware:
             response.headers.update(self._gate.response_headers(request))
             return response
 
-        return around
+        return wrapped
 
     async def _answer_without_aiohttp(self, request: HttpRequest, answer: Answer) -> HttpResponse:
         try:

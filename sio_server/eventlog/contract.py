@@ -26,7 +26,7 @@ Every log keeps every sentence below, and one test suite checks every log agains
   remaining events are always the end of the order. Trimming delays no append noticeably.
 * **Reads.** Reads delay no append noticeably, however many there are, and whatever they ask for.
   One read examines a bounded number of events and bytes, and appends go before waiting reads. A
-  read may pass more events if the log knows that none of them has the requested rooms.
+  read may skip events without examining them: those that have none of its rooms.
 * **Tail.** Every record reaches the tail once and in order; on the node that appended it, not later
   than ``append`` returns. If this is impossible, the tail **breaks**. There are four causes:
 

@@ -91,7 +91,7 @@ class FrontContext:
         path: the path of these requests, with a slash at both ends.
         make_handler: makes aiohttp's protocol for one connection; see ``FrontHandler``.
         limits: the bounds of the connections.
-        posts: answer the POST requests of these targets in aiohttp's place, which costs half.
+        posts: answer the POST requests of these targets in aiohttp's place, which costs less.
 
     Attributes:
         read_buffer: see ``TcpConnection.get_buffer``.
