@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
@@ -205,9 +205,13 @@ class Hub:
         seconds = time.monotonic() - began
         self.publish_seconds.append(seconds)
         self._metrics.publish_seconds.observe(seconds)
-        for event, result in zip(events, results, strict=True):
-            if isinstance(result, Receipt):
-                self._metrics.count_published(event.type, result.duplicate)
+        counts = Counter(
+            (event.type, result.duplicate)
+            for event, result in zip(events, results, strict=True)
+            if isinstance(result, Receipt)
+        )
+        for (event_type, duplicate), count in counts.items():
+            self._metrics.count_published(event_type, duplicate, count)
         return results
 
     async def execute(self, connection: Connection, parse: Callable[[], Command]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ names that they take for their own, such as ``host``.
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import json
 import logging
 import re
@@ -17,7 +19,8 @@ import sys
 import time
 from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import Any
+from threading import Lock
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -149,6 +152,49 @@ def _take_exception(logger: WrappedLogger, method: str, event: EventDict) -> str
     return exception
 
 
+class _Output:
+    """The stream of all lines. An iteration of the event loop writes its lines in one system call.
+
+    A server under load writes a line for each request and each connection, and a system call for
+    each of them would take as long as the line. If the process is killed, the lines of its last
+    iteration are lost.
+
+    Args:
+        stream: gets the text.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: list[str] = []
+        self._lock = Lock()  # the event log's thread writes lines, too
+
+    def msg(self, line: str) -> None:
+        """Write a line: at the end of this iteration, or now if no event loop runs here."""
+        with self._lock:
+            self._lines.append(line + "\n")
+            is_first = len(self._lines) == 1
+        if is_first:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:
+                self.flush()
+
+    debug = info = warning = error = critical = exception = msg  # structlog calls these
+
+    def write(self, text: str) -> None:
+        """Take a part of a line of the standard library, which then calls ``flush``."""
+        with self._lock:
+            self._lines.append(text)
+
+    def flush(self) -> None:
+        """Write all lines that wait."""
+        with self._lock:
+            lines, self._lines = self._lines, []
+            if lines:
+                self._stream.write("".join(lines))
+                self._stream.flush()
+
+
 def configure(
     log_format: str, log_level: str, stream: Any = None, processors: Sequence[Processor] = ()
 ) -> None:
@@ -160,9 +206,11 @@ def configure(
         stream: the output; None: standard error.
         processors: add further pairs to each line.
     """
-    output = stream or sys.stderr
+    stream = stream or sys.stderr
+    output = _Output(stream)
+    atexit.register(output.flush)
     shared: list[Processor] = [add_ids, *processors]
-    line: Processor = json_line if log_format == "json" else ConsoleLine(colors=output.isatty())
+    line: Processor = json_line if log_format == "json" else ConsoleLine(colors=stream.isatty())
     handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -177,7 +225,7 @@ def configure(
     # event has two lines.
     structlog.configure(
         processors=[*shared, line],
-        logger_factory=structlog.WriteLoggerFactory(output),
+        logger_factory=lambda *names: output,
         wrapper_class=structlog.make_filtering_bound_logger(root.level),
         cache_logger_on_first_use=True,
     )

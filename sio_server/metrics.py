@@ -128,13 +128,13 @@ class Metrics:
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(name, text, registry=self.registry, buckets=SECONDS_BUCKETS)
 
-    def count_published(self, type: str, duplicate: bool) -> None:
-        """Count an acknowledged event."""
+    def count_published(self, type: str, duplicate: bool, count: int) -> None:
+        """Count acknowledged events."""
         counter = self._published.get((type, duplicate))
         if counter is None:
             counter = self.published.labels(type, str(duplicate).lower())
             self._published[type, duplicate] = counter
-        counter.inc()
+        counter.inc(count)
 
     @staticmethod
     def show_from_start(counter: Counter, *values: Iterable[str]) -> None:

@@ -165,6 +165,15 @@ class OwnRequests:
         connection = self._connection
         if self._body_left > max_bytes:
             raise BodyTooLarge
+        if len(connection.received) < self._body_left:  # most bodies come with their head
+            await self._await_body(seconds)
+        body = bytes(connection.received[: self._body_left])
+        del connection.received[: self._body_left]
+        self._body_left = 0
+        return body
+
+    async def _await_body(self, seconds: float) -> None:
+        connection = self._connection
         try:
             async with asyncio.timeout(seconds):
                 while len(connection.received) < self._body_left:
@@ -176,10 +185,6 @@ class OwnRequests:
         except TimeoutError:
             connection.abort()
             raise
-        body = bytes(connection.received[: self._body_left])
-        del connection.received[: self._body_left]
-        self._body_left = 0
-        return body
 
     @property
     def wanted_bytes(self) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import io
 import json
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,8 +27,10 @@ def configure() -> Iterator[Configure]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
 
-    def configure(log_format: str = "json", log_level: str = "info") -> io.StringIO:
-        stream = io.StringIO()
+    def configure(
+        log_format: str = "json", log_level: str = "info", stream: io.StringIO | None = None
+    ) -> io.StringIO:
+        stream = stream or io.StringIO()
         logs.configure(log_format, log_level, stream)
         return stream
 
@@ -294,3 +298,44 @@ def test_a_bad_request_is_one_debug_line_without_traceback(
     assert len(lines_written) == lines
     assert all(json.loads(line)["level"] == "debug" for line in lines_written)
     assert "Traceback" not in stream.getvalue()
+
+
+class _CountedWrites(io.StringIO):
+    """A stream that counts the calls that write to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+
+    def write(self, text: str) -> int:
+        """Count, and take the text."""
+        self.writes += 1
+        return super().write(text)
+
+
+async def test_lines_of_an_iteration_of_the_loop_are_written_together(
+    configure: Configure,
+) -> None:
+    """They wait for its end. A line of the standard library keeps its place among them."""
+    stream = configure("json", stream=_CountedWrites())
+    log = logs.get_logger("t.together")
+    log.info("first")
+    log.info("second")
+    assert stream.getvalue() == ""
+    await asyncio.sleep(0)
+    assert stream.writes == 1
+    log.info("third")
+    logging.getLogger("t.library").warning("fourth")
+    log.info("fifth")
+    await asyncio.sleep(0)
+    names = [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
+    assert names == ["first", "second", "third", "fourth", "fifth"]
+
+
+def test_a_line_of_another_thread_does_not_wait(configure: Configure) -> None:
+    """No event loop runs there."""
+    stream = configure("json")
+    thread = threading.Thread(target=logs.get_logger("t.thread").info, args=("from a thread",))
+    thread.start()
+    thread.join()
+    assert json.loads(only_line(stream))["message"] == "from a thread"
