@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from multidict import MultiMapping
@@ -43,7 +42,7 @@ def locate(
     peer: str,
     scheme: str,
     headers: MultiMapping[str],
-    trusted_proxies: Collection[str],
+    trusted_proxies: tuple[str, ...],
     *,
     is_http_1_1: bool = True,
 ) -> Source:
@@ -76,7 +75,6 @@ def _names_a_client(headers: MultiMapping[str]) -> bool:
     return "X-Forwarded-For" in headers or "Forwarded" in headers
 
 
-@functools.lru_cache(maxsize=1024)
 def _is_loopback(address: str) -> bool:
     return forwarding.is_in(address, ("127.0.0.0/8", "::1"))
 
