@@ -25,6 +25,8 @@ from sio_server.net.front_requests import AiohttpRequests, OwnRequests
 from sio_server.net.head import (
     MAX_HEAD_BYTES,
     MAX_HEADER_FIELDS,
+    MAX_KEPT_HEAD_BYTES,
+    SimpleHead,
     count_fields,
     find_end,
     is_http1,
@@ -53,6 +55,7 @@ class FrontConnection(asyncio.BufferedProtocol):
         "_closing",
         "_eof",
         "_is_counted",
+        "_last_head",
         "_leave",
         "_own",
         "_reading",
@@ -75,6 +78,7 @@ class FrontConnection(asyncio.BufferedProtocol):
         self._own: OwnRequests | None = None  # made when it is needed
         self._aiohttp: AiohttpRequests | None = None  # likewise
         self._serving: OwnRequests | AiohttpRequests | None = None  # the present request
+        self._last_head: SimpleHead | None = None
         self._turn = Turn()
         self._waits_for_turn = False
         self._reading = True  # bytes are read from the transport
@@ -260,7 +264,8 @@ class FrontConnection(asyncio.BufferedProtocol):
         del received[:size]
         self.front.reading.discard(self)
         self.front.idle.discard(self)
-        simple = self.front.heads.parse(head)
+        simple = self.front.heads.parse(head, self._last_head)
+        self._last_head = simple if size <= MAX_KEPT_HEAD_BYTES else None
         if simple is None:
             self._serving = self._aiohttp = self._aiohttp or AiohttpRequests(self)
             self._aiohttp.serve(head)

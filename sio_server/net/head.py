@@ -6,20 +6,21 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 
 MAX_HEAD_BYTES = 16_384
 """The largest request line and headers together."""
+
+MAX_KEPT_HEAD_BYTES = 2_048
+"""The largest head that a connection keeps for its next request."""
 
 MAX_HEADER_FIELDS = 100
 """The most header fields of a request."""
 
 _END = b"\r\n\r\n"
 _FIRST_BYTES = frozenset(range(0x21, 0x7F))
-_SIMPLE_HEAD = (
-    r"((?:GET|POST) %s\?[!-~]*%s) HTTP/1\.1\r\n"
-    r"((?:[!#$%%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n)+)\r\n"
-)
+_SIMPLE_LINE = r"(GET|POST) (%s) HTTP/1\.1"
+_FIELDS = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n)+\r\n")
 _FIELD = re.compile(r"([^:]+):[\t ]*([^\r]*)\r\n")
 _BODY_FIELDS = re.compile(
     rb"\r\n(content-length|transfer-encoding)[\t ]*:[\t ]*([^\r\n]*)", re.IGNORECASE
@@ -77,13 +78,15 @@ class SimpleHead(NamedTuple):
     Attributes:
         method: ``GET`` or ``POST``.
         target: the path and the query.
-        headers: the header fields.
+        fields: the header fields as they came.
+        headers: the header fields. Several heads of a connection may share them.
         body_bytes: the length of the body.
     """
 
     method: str
     target: str
-    headers: CIMultiDict[str]
+    fields: str
+    headers: CIMultiDictProxy[str]
     body_bytes: int
 
 
@@ -96,20 +99,33 @@ class SimpleHeads:
     """
 
     def __init__(self, path: str, posts: Iterable[str] = ()) -> None:
-        others = "".join(f"|POST {re.escape(target)}" for target in posts)
-        self._pattern = re.compile(_SIMPLE_HEAD % (re.escape(path), others))
+        targets = [rf"{re.escape(path)}\?[!-~]*", *(f"(?<=POST ){re.escape(it)}" for it in posts)]
+        self._line = re.compile(_SIMPLE_LINE % "|".join(targets))
 
-    def parse(self, head: bytes) -> SimpleHead | None:
-        """Return a head; None if it is not simple, or of another path."""
-        found = self._pattern.fullmatch(head.decode("latin-1"))
+    def parse(self, head: bytes, last: SimpleHead | None = None) -> SimpleHead | None:
+        """Return a head; None if it is not simple, or of another path.
+
+        Args:
+            head: the request line and the header fields.
+            last: the connection's last head. The polls of a client mostly have the same fields.
+        """
+        line, _, fields = head.decode("latin-1").partition("\r\n")
+        found = self._line.fullmatch(line)
         if found is None:
             return None
-        line, block = found.groups()
-        method, _, target = line.partition(" ")
-        fields = _FIELD.findall(block)
-        if " \r" in block or "\t\r" in block:
-            fields = [(name, value.rstrip(" \t")) for name, value in fields]
-        headers = CIMultiDict(fields)
+        method, target = found.groups()
+        if last is not None and last.fields == fields and last.method == method:
+            return last._replace(target=target)
+        return self._parse_fields(method, target, fields)
+
+    @staticmethod
+    def _parse_fields(method: str, target: str, fields: str) -> SimpleHead | None:
+        if _FIELDS.fullmatch(fields) is None:
+            return None
+        pairs = _FIELD.findall(fields)
+        if " \r" in fields or "\t\r" in fields:
+            pairs = [(name, value.rstrip(" \t")) for name, value in pairs]
+        headers = CIMultiDictProxy(CIMultiDict(pairs))
         lengths = headers.getall("Content-Length", ("0",) if method == "GET" else ("",))
         length = lengths[0]
         if (
@@ -124,4 +140,4 @@ class SimpleHeads:
             or any("close" in line.lower() for line in headers.getall("Connection", ()))
         ):
             return None
-        return SimpleHead(method, target, headers, int(length))
+        return SimpleHead(method, target, fields, headers, int(length))

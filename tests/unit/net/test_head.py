@@ -77,3 +77,35 @@ def test_some_posts_are_simple_too(line: str, simple: bool) -> None:
     heads = SimpleHeads("/engine/", ["/posts"])
     head = heads.parse(f"{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\n\r\n".encode())
     assert (head is not None) is simple
+
+
+_HOST = "Host: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "fields", "shares"),
+    [
+        ("GET /engine/?b=2", _HOST, True),
+        ("GET /engine/?b=2", "Host: LOCALHOST\r\n", False),
+        ("GET /engine/?b=2", _HOST + "Cookie: a=1\r\n", False),
+        ("POST /engine/?b=2", _HOST + "Content-Length: 0\r\n", False),
+    ],
+)
+def test_a_head_shares_the_fields_of_the_last_one(line: str, fields: str, shares: bool) -> None:
+    """Only if they came in the same way. The result is as if there were no last head."""
+    heads = SimpleHeads("/engine/")
+    last = heads.parse(f"GET /engine/?a=1 HTTP/1.1\r\n{_HOST}\r\n".encode())
+    assert last is not None
+    text = f"{line} HTTP/1.1\r\n{fields}\r\n".encode()
+    head = heads.parse(text, last)
+    assert head == heads.parse(text)
+    assert head is not None
+    assert (head.headers is last.headers) is shares
+
+
+@pytest.mark.parametrize("line", ["POST /engine/?b=2", "GET /other/?b=2", "PUT /engine/?b=2"])
+def test_a_head_is_refused_despite_the_last_one(line: str) -> None:
+    """It has another path, or its method makes it lack something: a POST, the body's length."""
+    heads = SimpleHeads("/engine/")
+    last = heads.parse(f"GET /engine/?a=1 HTTP/1.1\r\n{_HOST}\r\n".encode())
+    assert heads.parse(f"{line} HTTP/1.1\r\n{_HOST}\r\n".encode(), last) is None
