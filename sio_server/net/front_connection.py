@@ -19,9 +19,9 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+from sio_server.net.aiohttp_requests import AiohttpRequests
 from sio_server.net.connection import TcpConnection
 from sio_server.net.front_context import Entered, FrontContext
-from sio_server.net.front_requests import AiohttpRequests, OwnRequests
 from sio_server.net.head import (
     MAX_HEAD_BYTES,
     MAX_HEADER_FIELDS,
@@ -32,6 +32,7 @@ from sio_server.net.head import (
     is_http1,
     may_begin,
 )
+from sio_server.net.own_requests import OwnRequests
 from sio_server.net.response import HttpResponse, encode
 from sio_server.net.transports import half_close, unacknowledged_bytes
 from sio_server.net.turns import TURN_BYTES, Turn, begin_in_turn
