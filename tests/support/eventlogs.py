@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import redis.asyncio
 
@@ -83,23 +83,24 @@ async def pass_time(seconds: float, clock: Clock, *logs: EventLog) -> None:
 
 
 async def _age_sessions(seconds: float, logs: list[ValkeyLog]) -> None:
-    """Move all times of the sessions back, step by step; between steps, their nodes touch them."""
+    """Move all times of the sessions back, step by step; between steps, their nodes live."""
     stores = [log._sessions for log in logs]
     port = logs[0]._follower._connection._address._factory.connection_kwargs["port"]
     client = redis.asyncio.Redis.from_pool(
         redis.asyncio.ConnectionPool.from_url(f"redis://127.0.0.1:{port}", decode_responses=True)
     )
-    _, *indexes = stores[0]._keys
+    _, leases, connected, *left = stores[0]._keys
     async with client:
         while seconds > 0:
-            step = min(seconds, stores[0]._touch_seconds)
+            step = min(seconds, stores[0]._extension_seconds)
             seconds -= step
             microseconds = int(step * 1_000_000)
-            for index in indexes:
-                keys: Any = await client.zrange(index, 0, -1)
-                for key in keys:
-                    await client.zincrby(index, -microseconds, key)
+            for index in (leases, *left):
+                for member in await client.zrange(index, 0, -1):
+                    await client.zincrby(index, -microseconds, member)
+            for index in (connected, *left):
+                for key in await client.zrange(index, 0, -1):
                     await client.hincrby(f"{stores[0]._prefix}{key}", "created", -microseconds)
             for store, log in zip(stores, logs, strict=True):
                 if log._accepting:
-                    await store._touch()
+                    await store._lease.extend()

@@ -105,7 +105,10 @@ class ValkeyLog(EventLog):
     async def open(self) -> None:
         try:
             await self._follower.start_at_end()
-            await self._sessions.subscribe()
+            self._accepting = True
+            await self._sessions.start()
+        except LogUnavailable:
+            pass  # the sessions start again
         except ValkeyError as error:
             self._follower.note_failure(error)
         except StartError:

@@ -1,26 +1,33 @@
 -- The steps of the session store in Valkey or Redis. After its own work, each step moves and drops a
 -- bounded number of other sessions; see `settle`.
 --
--- KEYS: the totals, and the three indexes of sessions: connected, brief, long.
+-- KEYS: the totals, the leases, and the three indexes of sessions: connected, brief, long.
 -- ARGV: the step; the prefix of the sessions' keys; the length of a lease, the lifetime and the
 --       limit for brief sessions, in microseconds; the bounds for the number and the bytes of left
 --       sessions; the bytes that count for a session and for a room besides their texts; how many
---       sessions to move and how many to drop at most; and the step's own arguments.
+--       sessions to move and how many to drop at most; the lease of the node; and the step's own
+--       arguments.
 --
 -- A session is a hash: its owner, identity and data; when it was created; its bytes; its group;
 -- `left`, if its owner has left it; and for each room the field `/<room>` with the room's number. It
--- is in one index, the one of its group. Times are microseconds on Valkey's clock. The score in
--- `connected` is the end of the session's lease, which its node extends. The score in the other two
--- is the time since which the owner is gone. The totals are a hash with the bytes of the connected
--- sessions and of the left ones. They change in the same step as the indexes.
+-- is in one index, the one of its group. Times are microseconds on Valkey's clock. The score in the
+-- indexes of left sessions is the time since which the owner is gone. The totals are a hash with the
+-- bytes of the connected sessions and of the left ones. They change in the same step as the indexes.
+--
+-- The score in `connected` is the number of a lease. A lease belongs to one node and counts for all of
+-- the node's sessions. `leases` is a sorted set: the score of a lease is its end, which the node
+-- extends. In an older release, the score in `connected` was itself the end of a lease. The numbers of
+-- leases are greater than any time, so nodes of both releases can share the sessions.
 
 local TOTALS = KEYS[1]
-local INDEXES = {connected = KEYS[2], brief = KEYS[3], long = KEYS[4]}
+local LEASES = KEYS[2]
+local INDEXES = {connected = KEYS[3], brief = KEYS[4], long = KEYS[5]}
 local STEP, PREFIX = ARGV[1], ARGV[2]
-local LEASE, LIFETIME, BRIEF, MAX_SESSIONS, MAX_BYTES, SESSION_BYTES, ROOM_BYTES, MAX_SETTLED =
+local LEASE_LENGTH, LIFETIME, BRIEF, MAX_SESSIONS, MAX_BYTES, SESSION_BYTES, ROOM_BYTES, MAX_SETTLED =
     tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]),
     tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local KEY, OWNER, FIRST = ARGV[11], ARGV[12], 13
+local LEASE = ARGV[11]
+local KEY, OWNER, FIRST = ARGV[12], ARGV[13], 14
 local FIELDS = {'owner', 'identity', 'data', 'created', 'bytes', 'group', 'left'}
 local MAX_WORDS = 1000 -- of one command
 local time = redis.call('TIME')
@@ -52,16 +59,26 @@ end
 local function put_in(session, group, score)
     session.group = group
     redis.call('HSET', PREFIX .. session.key, 'group', group, 'bytes', digits(session.bytes))
-    redis.call('ZADD', INDEXES[group], digits(score), session.key)
+    redis.call('ZADD', INDEXES[group], score, session.key)
     redis.call('HINCRBY', TOTALS, total_name(group), digits(session.bytes))
 end
 
-local function put_in_connected(session)
-    put_in(session, 'connected', NOW + LEASE)
+local function put_in_left(session, since)
+    put_in(session, since - session.created < BRIEF and 'brief' or 'long', digits(since))
 end
 
-local function put_in_left(session, since)
-    put_in(session, since - session.created < BRIEF and 'brief' or 'long', since)
+local function is_alive(lease)
+    return tonumber(redis.call('ZSCORE', LEASES, lease) or 0) > NOW
+end
+
+-- Put a session in the lease of the node. If that has ended, the session counts as left until the
+-- node has a new one.
+local function put_in_connected(session)
+    if is_alive(LEASE) then
+        put_in(session, 'connected', LEASE)
+    else
+        put_in_left(session, NOW)
+    end
 end
 
 local function drop(session)
@@ -69,7 +86,8 @@ local function drop(session)
     redis.call('UNLINK', PREFIX .. session.key)
 end
 
--- Return a session, or nil. An expired session is dropped.
+-- Return a session, or nil. An expired session is dropped. `since` is the time from which its owner is
+-- gone; of a connected session, the end of its lease.
 local function find(key)
     local session = {key = key}
     for n, value in ipairs(redis.call('HMGET', PREFIX .. key, unpack(FIELDS))) do
@@ -80,7 +98,9 @@ local function find(key)
     end
     session.created, session.bytes = tonumber(session.created), tonumber(session.bytes)
     local score = tonumber(redis.call('ZSCORE', INDEXES[session.group], key) or 0)
-    if score < NOW - LIFETIME then
+    local lease_end = session.group == 'connected' and redis.call('ZSCORE', LEASES, digits(score))
+    session.since = tonumber(lease_end or score)
+    if session.since < NOW - LIFETIME then
         drop(session)
         return nil
     end
@@ -140,16 +160,20 @@ end
 -- Move the sessions whose lease has ended to the left ones: their node has ended. Then drop the
 -- sessions that are expired or beyond the bounds. Return how many of either kind, at most.
 local function settle()
-    local lapsed = redis.call('ZRANGEBYSCORE', INDEXES.connected, '-inf', digits(NOW),
-        'WITHSCORES', 'LIMIT', 0, MAX_SETTLED)
-    for n = 1, #lapsed, 2 do
-        local session = find(lapsed[n])
+    local lease = redis.call('ZRANGEBYSCORE', LEASES, '-inf', digits(NOW), 'LIMIT', 0, 1)[1]
+    local lapsed = redis.call('ZRANGEBYSCORE', INDEXES.connected,
+        lease or '-inf', lease or digits(NOW), 'LIMIT', 0, MAX_SETTLED)
+    for _, key in ipairs(lapsed) do
+        local session = find(key)
         if session then
             take_out(session)
-            put_in_left(session, tonumber(lapsed[n + 1]))
+            put_in_left(session, session.since)
         else
-            redis.call('ZREM', INDEXES.connected, lapsed[n])
+            redis.call('ZREM', INDEXES.connected, key)
         end
+    end
+    if lease and #lapsed < MAX_SETTLED then
+        redis.call('ZREM', LEASES, lease)
     end
     local dropped = 0
     while dropped < MAX_SETTLED do
@@ -165,7 +189,7 @@ local function settle()
         end
         dropped = dropped + 1
     end
-    return math.max(#lapsed / 2, dropped)
+    return math.max(#lapsed, dropped)
 end
 
 -- Rooms.
@@ -329,18 +353,24 @@ steps['end'] = function()
     return session and 1 or 0
 end
 
--- Extend the leases of sessions that still have their owner, unless it has left them. A session whose
--- lease has ended is connected again, if there is space. ARGV: ..., keys, each with an owner. Return
--- the present owner of each session ('': no session).
+-- Extend a lease, or begin it. ARGV: ..., the lease. Return 1 if it was alive.
+function steps.extend()
+    allow_if_full()
+    local was_alive = is_alive(KEY)
+    redis.call('ZADD', LEASES, digits(NOW + LEASE_LENGTH), KEY)
+    return was_alive and 1 or 0
+end
+
+-- Put sessions that still have their owner in the node's lease, unless the owner has left them. A
+-- session whose lease has ended is connected again, if there is space. ARGV: ..., keys, each with an
+-- owner. Return the present owner of each session ('': no session).
 function steps.touch()
     allow_if_full()
     local owners = {}
     for n = FIRST - 2, #ARGV, 2 do
         local session = find(ARGV[n])
         if session and session.owner == ARGV[n + 1] and not session.left then
-            if session.group == 'connected' then
-                redis.call('ZADD', INDEXES.connected, digits(NOW + LEASE), session.key)
-            elseif has_space(session.bytes, 0) then
+            if session.group == 'connected' or has_space(session.bytes, 0) then
                 take_out(session)
                 put_in_connected(session)
             end

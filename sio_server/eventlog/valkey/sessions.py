@@ -1,10 +1,11 @@
 """The session store of the Valkey log: a hash for each session, and indexes that count them.
 
-A node extends the leases of its sessions regularly. A session whose lease has ended counts as left.
+A node has one lease for all of its sessions, and extends it regularly. When a lease has ended, its
+sessions count as left.
 
 A claim is published on a channel, from which the former owner's node learns of it. A message may be
-lost. So a node compares the owners of its own sessions regularly, and each time the channel was
-cut.
+lost. So a node compares the owners of its own sessions each time the channel was cut, and whenever
+it takes a new lease.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from itertools import chain, islice
+from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from typing_extensions import override
@@ -44,23 +46,18 @@ from sio_server.eventlog.valkey.connection import (
     ValkeyConnection,
     ValkeyError,
 )
+from sio_server.eventlog.valkey.lease import LEASE_EXTENSIONS, SessionLease
 
 logger = logging.getLogger(__name__)
 
 SESSION_SCRIPT = LuaScript("sessions.lua")
 
-TOUCH_SECONDS = 15.0
-"""The longest time between two touches of this node's sessions. A touch extends their leases."""
-
-LEASE_TOUCHES = 3
-"""A lease ends after this many times the time between two touches."""
+EXTENSION_SECONDS = 15.0
+"""The longest time between two extensions of this node's lease."""
 
 MAX_SETTLED_SESSIONS = 100
 """How many sessions with an ended lease one request moves at most, and how many sessions that are
 expired or beyond the bounds it drops: Valkey does nothing else meanwhile."""
-
-MAX_TOUCHED_SESSIONS = 200
-"""How many sessions one request touches at most."""
 
 PING_SECONDS = 5.0
 """After so much silence on the channel, the node checks whether the connection is alive."""
@@ -88,11 +85,12 @@ class ValkeySessions(SessionStore):
     ) -> None:
         self._prefix = f"{prefix}:session:"
         self._channel = f"{prefix}:superseded"
-        self._keys = [f"{prefix}:sessions{name}" for name in ("", ":connected", ":brief", ":long")]
-        self._touch_seconds = min(TOUCH_SECONDS, retention.seconds / 4)
+        names = "", ":leases", ":connected", ":brief", ":long"
+        self._keys = [f"{prefix}:sessions{name}" for name in names]
+        self._extension_seconds = min(EXTENSION_SECONDS, retention.seconds / 4)
         self._common_arguments = (
             self._prefix,
-            _microseconds(self._touch_seconds * LEASE_TOUCHES),
+            _microseconds(self._extension_seconds * LEASE_EXTENSIONS),
             _microseconds(retention.seconds),
             _microseconds(BRIEF_SECONDS),
             retention.sessions,
@@ -103,16 +101,16 @@ class ValkeySessions(SessionStore):
         )
         self._connection = connection
         self._run_script = run_script
-        self._owners: dict[str, str] = {}  # of this node's sessions
+        self._lease = SessionLease(self._run, self._publish)
         self._tails: Tails[Superseded] = Tails()
 
     @override
     async def create(
         self, key: str, owner: str, identity: str, data: str, rooms: Mapping[str, int]
     ) -> bool:
-        created = bool(await self._run("create", key, owner, identity, data, *_pairs(rooms)))
+        created = bool(await self._lease.run("create", key, owner, identity, data, *_pairs(rooms)))
         if created:
-            self._owners[key] = owner
+            self._lease.owners[key] = owner
         return created
 
     @override
@@ -121,10 +119,12 @@ class ValkeySessions(SessionStore):
     ) -> SessionContent | None:
         message = json.dumps([key, owner])
         patterns = () if allowed.everything else ("/", *allowed.rooms, *allowed.patterns)
-        content = await self._run("claim", key, owner, identity, self._channel, message, *patterns)
+        content = await self._lease.run(
+            "claim", key, owner, identity, self._channel, message, *patterns
+        )
         if content is None:
             return None
-        self._owners[key] = owner
+        self._lease.owners[key] = owner
         data, *rooms = content
         return SessionContent(data, dict(zip(rooms[::2], map(int, rooms[1::2]), strict=True)))
 
@@ -132,7 +132,7 @@ class ValkeySessions(SessionStore):
     async def change(
         self, key: str, owner: str, added: Mapping[str, int], removed: Collection[str]
     ) -> bool:
-        changed = await self._run("change", key, owner, *_room_changes(added, removed))
+        changed = await self._lease.run("change", key, owner, *_room_changes(added, removed))
         if changed == "full":
             raise SessionsFull
         return bool(changed)
@@ -146,14 +146,14 @@ class ValkeySessions(SessionStore):
         added: Mapping[str, int],
         removed: Collection[str],
     ) -> bool:
-        self._forget(key, owner)  # before the request, so that no touch extends its life again
+        self._lease.forget(key, owner)  # before the request, so that no touch puts it back
         changes = _room_changes(added, removed)
-        return bool(await self._run("leave", key, owner, data, *changes))
+        return bool(await self._lease.run("leave", key, owner, data, *changes))
 
     @override
     async def end(self, key: str, owner: str) -> bool:
-        self._forget(key, owner)
-        return bool(await self._run("end", key, owner))
+        self._lease.forget(key, owner)
+        return bool(await self._lease.run("end", key, owner))
 
     @override
     async def count_left(self) -> int:
@@ -163,17 +163,23 @@ class ValkeySessions(SessionStore):
     def superseded(self) -> AsyncIterator[list[Superseded]]:
         return self._tails.open()
 
-    async def subscribe(self) -> None:
-        """Subscribe to the channel on a new connection.
+    async def start(self) -> None:
+        """Subscribe to the channel on a new connection, and take a new lease.
 
         Raises:
-            ValkeyError: Valkey cannot be reached, or refuses.
+            ValkeyError: Valkey cannot be reached, or refuses the subscription.
+            LogUnavailable: the same for the lease.
         """
         await self._connection.close()
         await self._connection.request(("SUBSCRIBE", self._channel))
+        try:
+            await self._lease.renew()  # finds the claims whose messages were lost
+        except BaseException:
+            await self._connection.close()  # ``listen`` starts again
+            raise
 
     async def listen(self) -> None:
-        """Receive the channel's messages until cancelled; subscribe again after every cut."""
+        """Receive the channel's messages until cancelled; start again after every cut."""
         while True:
             try:
                 await self._receive_messages()
@@ -182,18 +188,15 @@ class ValkeySessions(SessionStore):
             except Exception:
                 logger.exception("event_log_sessions_failed")
             await asyncio.sleep(RETRY_SECONDS)
-            try:
-                await self.subscribe()
-                await self._touch()  # finds the claims whose messages were lost
-            except (ValkeyError, LogUnavailable):
-                pass
+            with suppress(ValkeyError, LogUnavailable):
+                await self.start()
 
     async def keep_alive(self) -> None:
-        """Touch the sessions of this node regularly, until cancelled."""
+        """Extend the lease of this node regularly, until cancelled."""
         while True:
-            await asyncio.sleep(self._touch_seconds)
+            await asyncio.sleep(self._extension_seconds)
             try:
-                await self._touch()
+                await self._lease.extend()
             except LogUnavailable:
                 pass
             except Exception:
@@ -203,7 +206,7 @@ class ValkeySessions(SessionStore):
         """Drop sessions that are expired or beyond the bounds, in small steps, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            began, pause = loop.time(), self._touch_seconds
+            began, pause = loop.time(), self._extension_seconds
             try:
                 if int(await self._run("sweep")) >= MAX_SETTLED_SESSIONS:
                     pause = TRIM_PAUSE_FACTOR * (loop.time() - began)
@@ -238,31 +241,13 @@ class ValkeySessions(SessionStore):
 
     def _publish(self, superseded: Sequence[Superseded]) -> None:
         for key, owner in superseded:
-            if self._owners.get(key, owner) != owner:
-                del self._owners[key]
+            if self._lease.owners.get(key, owner) != owner:
+                del self._lease.owners[key]
         self._tails.publish(superseded)
 
-    async def _touch(self) -> None:
-        """Extend the leases of this node's sessions; find those that another node has claimed."""
-        sessions = iter(list(self._owners.items()))
-        while batch := list(islice(sessions, MAX_TOUCHED_SESSIONS)):
-            present_owners = await self._run("touch", *chain.from_iterable(batch))
-            for (key, owner), present_owner in zip(batch, present_owners, strict=True):
-                if present_owner == owner or self._owners.get(key) != owner:
-                    continue
-                if present_owner:
-                    self._publish([Superseded(key, present_owner)])
-                else:
-                    del self._owners[key]
-
     async def _run(self, step: str, *arguments: str | int) -> Any:
-        return await self._run_script(
-            SESSION_SCRIPT, self._keys, step, *self._common_arguments, *arguments
-        )
-
-    def _forget(self, key: str, owner: str) -> None:
-        if self._owners.get(key) == owner:
-            del self._owners[key]
+        fixed = step, *self._common_arguments, self._lease.number
+        return await self._run_script(SESSION_SCRIPT, self._keys, *fixed, *arguments)
 
 
 def _microseconds(seconds: float) -> int:

@@ -38,8 +38,8 @@ STEPS = 30
 
 SWEEP = (
     LuaScript("sessions.lua"),
-    [f"{PREFIX}:sessions{name}" for name in ("", ":connected", ":brief", ":long")],
-    *("sweep", f"{PREFIX}:session:", *[1] * 8),
+    [f"{PREFIX}:sessions{name}" for name in ("", ":leases", ":connected", ":brief", ":long")],
+    *("sweep", f"{PREFIX}:session:", *[1] * 9),
 )
 """A call of a script that may run twice. Its answer is 0 if there are no sessions."""
 

@@ -274,7 +274,7 @@ async def test_the_documented_rights_suffice(
         async with asyncio.timeout(20):
             assert await anext(superseded) == [("key", "second")]
         await change(log.sessions, "key", "second", "data")
-        await log._sessions._touch()
+        await log._sessions._lease.renew()
         await leave(log.sessions, "key", "second", "data")
         assert await log._sessions._run("sweep") == 0
         await log.sessions.end("key", "second")

@@ -103,9 +103,10 @@ async def test_in_a_full_memory_sessions_end_but_do_not_grow(
         with pytest.raises(LogUnavailable):
             await change(sessions, "changed", "first", "author:Eva", removed=["catalog"])
         assert totals(own_valkey) == before
-        score = client.zscore(f"{PREFIX}:sessions:connected", "touched")
-        await log._sessions._touch()
-        assert client.zscore(f"{PREFIX}:sessions:connected", "touched") > score
+        for renew in (log._sessions._lease.extend, log._sessions._lease.renew):
+            await renew()
+            lease = client.zscore(f"{PREFIX}:sessions:connected", "touched")
+            assert lease == log._sessions._lease.number
         assert await change(sessions, "changed", "first", removed=["catalog"])
         assert await sessions.leave("left", "first", "longer data", {}, ["catalog"])
         assert await sessions.end("ended", "first")
