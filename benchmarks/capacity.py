@@ -25,8 +25,8 @@ result ``growth-clients``."""
 LEAST_HELP = 0.1
 """If n % more nodes relieve each node by less than this share of n %, they hardly help."""
 
-TOUCH_SECONDS = 15.0
-"""How often a node extends the leases of its sessions in Valkey."""
+TOUCH_SECONDS = 600.0
+"""How often a node takes a new lease in Valkey, and puts its sessions in it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Costs:
         background: the busy share of a core of a node without consumers and events.
         valkey_publish: Valkey's time for an event.
         valkey_follow: Valkey's time to hand an event to one node.
-        valkey_touch: Valkey's time to extend the lease of one session.
+        valkey_touch: Valkey's time to put one session in a new lease of its node.
         valkey_connect: Valkey's time for the session of one consumer that connects and leaves.
         valkey_background: the busy share of Valkey's core for such a node.
         consumer_bytes: a node's memory for one consumer, with the kernel's.

@@ -29,8 +29,7 @@ from sio_server.eventlog.valkey.log import ValkeyLog
 LOG = "valkey"
 WARM_UP_EVENTS = 40
 IDLE_SECONDS = 15.0
-"""A node touches all sessions once in this time. Here, the pings have this interval, too, so that
-the run is short. By default, it is 25 s."""
+"""Here, the pings have this interval, so that the run is short. By default, it is 25 s."""
 
 PUBLISH_SECONDS = 5.0
 IDLE = 1_000
