@@ -366,11 +366,13 @@ end
 -- owner. Return the present owner of each session ('': no session).
 function steps.touch()
     allow_if_full()
-    local owners = {}
+    local owners, may_move = {}, is_alive(LEASE)
     for n = FIRST - 2, #ARGV, 2 do
         local session = find(ARGV[n])
-        if session and session.owner == ARGV[n + 1] and not session.left then
-            if session.group == 'connected' or has_space(session.bytes, 0) then
+        if may_move and session and session.owner == ARGV[n + 1] and not session.left then
+            if session.group == 'connected' then
+                redis.call('ZADD', INDEXES.connected, LEASE, session.key)
+            elseif has_space(session.bytes, 0) then
                 take_out(session)
                 put_in_connected(session)
             end

@@ -244,6 +244,18 @@ async def test_a_change_of_lease_that_failed_is_made_again(
     assert groups(own_valkey) == {"key": "connected"}
 
 
+async def test_a_touch_never_puts_a_session_in_an_ended_lease(
+    own_valkey: Valkey, open_valkey_log: MakeLog
+) -> None:
+    """Such a session would count as connected forever."""
+    log = await open_valkey_log(own_valkey.url, Retention(100_000))
+    await create(log.sessions, "key")
+    log._sessions._lease.number += 1  # of no lease
+    await log._sessions._lease._touch()
+    await end_and_sweep(log, own_valkey)
+    assert groups(own_valkey) == {"key": "brief"}
+
+
 async def test_a_session_that_begins_during_a_change_of_lease_stays_connected(
     own_valkey: Valkey, open_valkey_log: MakeLog
 ) -> None:
