@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -367,8 +367,22 @@ class Settings(BaseSettings):
         """The URL of the log, without its password."""
         if self.valkey_url is None:
             return self.event_log
-        parts = urlsplit(self.event_log)
+        parts = split_places(self.event_log)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def split_places(url: str) -> SplitResult:
+    """Split the URL of a Valkey log, whose network location may be a list of hosts.
+
+    ``urlsplit`` of Python 3.14, and of older ones with its security fixes, refuses such a list if
+    one of the hosts is an IPv6 address.
+
+    Raises:
+        ValueError: it is not an URL.
+    """
+    scheme, _, rest = url.partition("://")
+    places = re.split("[/?#]", rest, maxsplit=1)[0]
+    return urlsplit(f"{scheme}://{rest.removeprefix(places)}")._replace(netloc=places)
 
 
 def _check_valkey(url: str) -> None:
@@ -378,7 +392,7 @@ def _check_valkey(url: str) -> None:
         ValueError: the form is wrong.
     """
     try:
-        parts = urlsplit(url)
+        parts = split_places(url)
         places = parts.netloc.rpartition("@")[2]
         sentinels = parts.scheme in SENTINEL_SCHEMES
         servers = [urlsplit(f"//{it}") for it in (places.split(",") if sentinels else [places])]

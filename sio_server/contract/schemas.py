@@ -156,7 +156,7 @@ def schemas() -> dict[str, Schema]:
                 "status": {"type": "integer"},
                 **error["properties"],
             },
-            {"type": "about:blank", "title": "Unprocessable Entity", "status": 422, **ERROR},
+            {"type": "about:blank", "title": "Unprocessable Content", "status": 422, **ERROR},
             optional=("details",),
         ),
         "Batch": _object(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -19,7 +18,7 @@ from sio_server.contract.errors import (
     Unauthorized,
     UnknownWebSocketVersion,
 )
-from sio_server.net.response import HttpResponse
+from sio_server.net.response import HttpResponse, phrase
 from sio_server.net.websocket_handshake import VERSION
 
 PAGE_HEADERS = {
@@ -100,7 +99,7 @@ def problem_response(error: ContractError) -> HttpResponse:
         headers["Connection"] = "close"
     shape = {
         "type": "about:blank",
-        "title": HTTPStatus(error.status).phrase,
+        "title": phrase(error.status),
         "status": error.status,
         **error.as_dict(),
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import socket
 from collections.abc import Callable, Sequence
 
@@ -91,8 +93,11 @@ async def bind(hosts: Sequence[str], port: int) -> list[socket.socket]:
             bound += [socket.fromfd(it.fileno(), it.family, it.type) for it in server.sockets]
             server.close()
             port = bound[0].getsockname()[1]
-    except BaseException:
+    except BaseException as error:
         for it in bound:
             it.close()
+        if isinstance(error, OSError) and error.errno is None:
+            # Since Python 3.13, asyncio skips the addresses that the machine does not have.
+            raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL)) from None
         raise
     return bound

@@ -15,6 +15,8 @@ from aiohttp import web
 TEXT, HTML, JSON = "text/plain; charset=utf-8", "text/html; charset=utf-8", "application/json"
 JSON_UTF8 = "application/json; charset=utf-8"
 
+_NEW_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
+
 UNKNOWN_TRANSPORT, UNKNOWN_SID, BAD_METHOD, BAD_REQUEST, FORBIDDEN, BAD_VERSION = range(6)
 """Engine.IO's error codes, as ``engine.io/lib/server.ts`` numbers them."""
 
@@ -74,9 +76,14 @@ def _http_date() -> str:
     return _cached_date[1]
 
 
+def phrase(status: int) -> str:
+    """Return the name of a status, as RFC 9110 has it. Python before 3.13 has older names."""
+    return _NEW_PHRASES.get(status) or HTTPStatus(status).phrase
+
+
 @cache
 def _status_line(status: int) -> str:
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
+    return f"HTTP/1.1 {status} {phrase(status)}"
 
 
 def encode(response: HttpResponse, more_fields: str) -> bytes:

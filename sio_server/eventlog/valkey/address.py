@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from sio_server.contract.errors import StartError
+from sio_server.settings import split_places
 
 SENTINEL_SECONDS = 1.0
 """How long one sentinel may take to answer, before the next one is asked."""
@@ -154,7 +155,7 @@ def _split_sentinels(url: str) -> tuple[str, Sentinels]:
     Raises:
         ValueError: the URL has no sentinel, or no service.
     """
-    parts = urlsplit(url)
+    parts = split_places(url)
     credentials, at, places = parts.netloc.rpartition("@")
     service, _, database = parts.path.strip("/").partition("/")
     query = dict(parse_qsl(parts.query))

@@ -53,7 +53,7 @@ def test_a_problem_has_the_error_beside_the_members_of_the_rfc() -> None:
     assert response.content_type == "application/problem+json"
     assert body == {
         "type": "about:blank",
-        "title": "Unprocessable Entity",
+        "title": "Unprocessable Content",
         "status": 422,
         "code": "invalid_furniture",
         "message": "furniture.altura: must be a number ≥ 0",
