@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+UV := $(BIN)/uv
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALL = $(PIP_INSTALL)
 JAVASCRIPT := clients/javascript
@@ -51,8 +52,9 @@ demo: $(VENV)/demo ## start a Django site with live pages, on ports 8000 and 876
 test: $(VENV)/tests tests/node/node_modules/.ready benchmarks/consumers/node_modules/.ready browser-client browser light-browser firefox nginx caddy redis postgres mariadb prometheus systemd zsh fish $(if $(ARGS),,next-django) ## run all tests, those of the Django app also with the newest Django; their requirements are installed first (ARGS: for pytest)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-next-django: postgres mariadb ## test the Django app with the newest Django (NEXT_PYTHON: a Python, 3.12 or newer)
-	@$(if $(NEXT_PYTHON),$(MAKE) --no-print-directory -s VENV=$(NEXT) PYTHON=$(NEXT_PYTHON) $(NEXT)/tests, \
+next-django: $(UV) postgres mariadb ## test the Django app with the newest Django (NEXT_PYTHON: a Python, 3.12 or newer)
+	@$(if $(NEXT_PYTHON),test -e $(NEXT)/bin/pip || $(UV) venv --quiet --seed --python $(NEXT_PYTHON) $(NEXT) || true)
+	@$(if $(NEXT_PYTHON),$(MAKE) --no-print-directory -s VENV=$(NEXT) PYTHON=$(NEXT_PYTHON) UV=$(UV) $(NEXT)/tests, \
 		echo "There is no Python 3.12 or newer, so the Django app is not tested with the newest Django.")
 	$(if $(NEXT_PYTHON),$(NEXT)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -p no:cacheprovider -m smoke \
 		-k "postgres or test_saving or test_database_deletes" tests/django)
@@ -158,8 +160,8 @@ $(VENV)/demo: $(VENV)/server examples/django_catalog/requirements.txt clients/py
 	@touch $@
 
 # For the tests, uv installs everything in seconds, and pip in minutes. But uv does not read pip's configuration.
-$(VENV)/tests: INSTALL = sh -c '$(BIN)/uv pip install --quiet --python $(BIN)/python "$$@" || $(PIP_INSTALL) "$$@"' install
-$(VENV)/tests: $(BIN)/uv $(VENV)/demo tests/requirements.txt docs/requirements.txt
+$(VENV)/tests: INSTALL = sh -c '$(UV) pip install --quiet --python $(BIN)/python "$$@" || $(PIP_INSTALL) "$$@"' install
+$(VENV)/tests: $(UV) $(VENV)/demo tests/requirements.txt docs/requirements.txt
 	$(INSTALL) -r tests/requirements.txt
 	@touch $@
 

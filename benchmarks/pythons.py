@@ -1,7 +1,8 @@
 """Compare versions of Python: ``python -m benchmarks.pythons PYTHON…``.
 
-Each PYTHON is an interpreter with the packages of ``requirements.txt``. The load runs in the
-interpreter of this command. The versions take turns, so that the machine's moods hit all of them.
+Each PYTHON is an interpreter with the packages of ``requirements.txt``, or ``NAME=`` and one: the
+table shows the version and this name, so that builds of one version can be compared. The load runs
+in the interpreter of this command. They take turns, so that the machine's moods hit all of them.
 """
 
 from __future__ import annotations
@@ -69,15 +70,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.pythons", description="Compare versions of Python."
     )
-    parser.add_argument("pythons", nargs="+", metavar="PYTHON", help="an interpreter")
+    parser.add_argument("pythons", nargs="+", metavar="PYTHON", help="[NAME=]INTERPRETER")
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default: 3)")
     parser.add_argument("--save", action="store_true", help="write them to benchmarks/results")
     chosen = parser.parse_args()
     servers.pin(servers.LOAD_CORE)
     rounds: dict[str, list[Figures]] = {}
     for _ in range(chosen.rounds):
-        for python in chosen.pythons:
-            rounds.setdefault(_version(python), []).append(measure(python))
+        for it in chosen.pythons:
+            name, _, python = it.rpartition("=")
+            row = f"{_version(python)} {name}".strip()
+            rounds.setdefault(row, []).append(measure(python))
     columns = list(next(iter(rounds.values()))[0])
     print(f"| Python | {' | '.join(columns)} |\n| --- {'| ---: ' * len(columns)}|")
     for version, figures in rounds.items():

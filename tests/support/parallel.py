@@ -12,6 +12,22 @@ from pathlib import Path
 
 import pytest
 
+LONG_FILES = (
+    "siege/test_siege",
+    "django/test_demo",
+    "integration/test_benchmarks",
+    "django/test_tutorial",
+    "django/test_furniture_dev",
+    "django/test_relay",
+    "chaos/test_chaos",
+    "integration/test_packages",
+    "integration/test_javascript_client",
+    "django/test_bulk",
+    "docs/test_site",
+)
+"""The files that take longest. They begin first, so that at the end no worker waits for another
+one that has just begun a long file."""
+
 SECTIONS = pytest.StashKey[list[tuple[str, list[str]]]]()
 
 
@@ -22,6 +38,16 @@ def add_section(config: pytest.Config, title: str, lines: Iterable[str]) -> None
         config.workeroutput.setdefault("sections", []).append(section)
     else:
         config.stash.setdefault(SECTIONS, []).append(section)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the long files begin first, in the order of their list."""
+
+    def place(item: pytest.Item) -> int:
+        name = f"{item.path.parent.name}/{item.path.stem}"
+        return LONG_FILES.index(name) if name in LONG_FILES else len(LONG_FILES)
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(optionalhook=True)
