@@ -1,8 +1,9 @@
 """Compare versions of Python: ``python -m benchmarks.pythons PYTHON…``.
 
-Each PYTHON is an interpreter with the packages of ``requirements.txt``, or ``NAME=`` and one: the
-table shows the version and this name, so that builds of one version can be compared. The load runs
-in the interpreter of this command. They take turns, so that the machine's moods hit all of them.
+Each PYTHON is an interpreter with the packages of ``requirements.txt`` and no others, which the
+server might import. ``NAME=`` before it is shown beside the version, so that builds of one version
+can be compared. The load runs in the interpreter of this command. They take turns, so that the
+machine's moods hit all of them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def measure(python: str) -> Figures:
     """Measure the server's costs with one interpreter."""
     os.environ[servers.PYTHON] = str(Path(python).absolute())
     with running("ours") as server, Crowd(server.port, server.greeting) as crowd:
-        figures = {"start s": server.cpu_seconds()}
+        figures: Figures = {}
         crowd.connect(WARM_UP_CLIENTS)
         crowd.answer_pings(SETTLE_SECONDS)
         memory = server.memory_kib()
@@ -88,7 +89,7 @@ def main() -> None:
         print(f"| {version} | {' | '.join(cells)} |")
     if chosen.save:
         rows = [Row(version, figures) for version, figures in rounds.items()]
-        says = "The same server and load, with one version of Python after another."
+        says = "The same server and load, with one build of Python after another."
         save(Result("pythons", says, ["Which version is the safest to run."], rows))
 
 
