@@ -35,7 +35,7 @@ def measure(python: str) -> Figures:
     """Measure the server's costs with one interpreter."""
     os.environ[servers.PYTHON] = str(Path(python).absolute())
     with running("ours") as server, Crowd(server.port, server.greeting) as crowd:
-        figures: Figures = {}
+        figures: Figures = {"start s": server.cpu_seconds()}
         crowd.connect(WARM_UP_CLIENTS)
         crowd.answer_pings(SETTLE_SECONDS)
         memory = server.memory_kib()
