@@ -92,13 +92,17 @@ def named(cost: str) -> list[str]:
 
 
 def at_rate(costs: Sequence[float], rate: float) -> float:
-    """Return the cost of an event at a rate: between two of ``RATES``, by its logarithm."""
+    """Return the cost of an event at a rate.
+
+    Between two of ``RATES``, the time for all events of a second lies on a line; beyond the first
+    and the last of them, an event costs as much as there.
+    """
     position = bisect_left(RATES, rate)
     if position in (0, len(RATES)):
         return costs[min(position, len(RATES) - 1)]
     below, above = RATES[position - 1 : position + 1]
-    share = math.log(rate / below) / math.log(above / below)
-    return costs[position - 1] + share * (costs[position] - costs[position - 1])
+    busy_below, busy_above = below * costs[position - 1], above * costs[position]
+    return (busy_below + (busy_above - busy_below) * (rate - below) / (above - below)) / rate
 
 
 @dataclass(frozen=True)
