@@ -236,6 +236,21 @@ async def test_trimming_deletes_the_summaries_of_deleted_events(
     assert blocks(client) == [(4, 6), (7, 9)]
 
 
+def test_a_break_within_a_block_leaves_it_unknown() -> None:
+    """The node has not seen all of its events. Blocks from before the break are void."""
+    blocks = valkey_blocks.Blocks()
+
+    def follow(*seqs: int) -> None:
+        blocks.follow([Record(Offset("e", seq), "t", ("catalog",), "") for seq in seqs])
+
+    blocks.start_after(Offset("e", 0))
+    follow(1, 2, 3, 4)
+    assert [block[:2] for block in blocks.offered()] == [(1, 3)]
+    blocks.start_after(Offset("e", 5))
+    follow(6, 7, 8, 9)
+    assert [block[:2] for block in blocks.offered()] == [(7, 9)]
+
+
 async def test_a_search_reads_the_events_of_a_missing_summary(
     log: ValkeyLog, event: MakeEvent, client: redis.Redis
 ) -> None:
