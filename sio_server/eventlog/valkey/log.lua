@@ -17,8 +17,9 @@
 --
 -- A block is a run of consecutive events. Its entry <last seq>-0 of the stream BLOCKS has its first
 -- seq, and a hash of each room of its events, so a block without the hash of a room has no event of
--- that room. The nodes make the blocks. A missing block costs only time. Earlier versions do not know BLOCKS and may begin a
--- new log beside it, so blocks count only in the epoch in which they were written.
+-- that room. The nodes make the blocks. A missing block costs only time. Earlier versions do not
+-- know BLOCKS and may begin a new log beside it, so blocks count only in the epoch in which they
+-- were written.
 --
 -- Valkey does nothing else while a step runs, so every step examines a bounded number of entries and
 -- of bytes. When Valkey's memory is full, it refuses the first write of a step if that write could

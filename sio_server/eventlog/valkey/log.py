@@ -238,7 +238,7 @@ class ValkeyLog(EventLog):
         missing = blocks.missing(first)
         if missing:
             page = await self.read(first._replace(seq=first.seq - 1), None, missing)
-            if not page.gap:
+            if not page.gap and page.position.epoch == blocks.epoch:
                 blocks.add(first.seq, page)
         return may_have_more or missing > 0
 

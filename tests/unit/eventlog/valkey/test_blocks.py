@@ -43,9 +43,16 @@ def client(own_valkey: Valkey) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-async def log(own_valkey: Valkey, open_valkey_log: MakeLog) -> ValkeyLog:
-    """Return a log that sweeps only if a test lets it."""
-    return await open_valkey_log(own_valkey.url, sweep_seconds=HOUR)
+async def log(
+    own_valkey: Valkey, open_valkey_log: MakeLog, monkeypatch: pytest.MonkeyPatch
+) -> ValkeyLog:
+    """Return a log; it and all others of the test sweep only if the test lets them."""
+
+    async def wait(_: ValkeyLog) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ValkeyLog, "_sweep", wait)
+    return await open_valkey_log(own_valkey.url)
 
 
 async def sweep(*logs: ValkeyLog) -> None:
@@ -164,7 +171,7 @@ async def test_two_nodes_write_each_block_once(
     client: redis.Redis,
 ) -> None:
     """Both offer it; the second one is refused."""
-    other = await open_valkey_log(own_valkey.url, sweep_seconds=HOUR)
+    other = await open_valkey_log(own_valkey.url)
     await append(log, *(event() for _ in range(20)))
     await sweep(log, other)
     assert blocks(client) == [(n, n + 2) for n in range(1, 19, 3)]
@@ -180,7 +187,7 @@ async def test_a_node_makes_the_blocks_that_no_node_has_followed(
     """It reads their events. The events of a node's start may be in no block until then."""
     await append(log, *(event(furniture_id=f"{n}") for n in range(10)))
     await log.close()
-    other = await open_valkey_log(own_valkey.url, sweep_seconds=HOUR)
+    other = await open_valkey_log(own_valkey.url)
     await sweep(other)
     assert blocks(client) == [(1, 3), (4, 6)]
     await append(other, *(event(furniture_id=f"{n}") for n in range(8)))
@@ -200,7 +207,7 @@ async def test_a_block_that_is_read_ends_early_if_its_events_are_long(
     await append(log, *(event(descripcion="x" * 45_000) for _ in range(20)))
     await log.close()
     with patch.object(summaries, "BLOCK_EVENTS", 10):
-        await sweep(await open_valkey_log(own_valkey.url, sweep_seconds=HOUR))
+        await sweep(await open_valkey_log(own_valkey.url))
     assert blocks(client) == [(1, 6), (7, 10)]
 
 
@@ -231,7 +238,7 @@ async def test_trimming_deletes_the_summaries_of_deleted_events(
     await append(log, *(event() for _ in range(9)))
     await sweep(log)
     await log.close()
-    log = await open_valkey_log(own_valkey.url, Retention(events=4), sweep_seconds=HOUR)
+    log = await open_valkey_log(own_valkey.url, Retention(events=4))
     await sweep(log)
     assert blocks(client) == [(4, 6), (7, 9)]
 
