@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass, fields
-from typing import NamedTuple
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple
 
 from benchmarks.results import RESULTS, load
 
@@ -29,9 +31,14 @@ TOUCH_SECONDS = 600.0
 """How often a node takes a new lease in Valkey, and puts its sessions in it."""
 
 
+RATES = (50.0, 150.0, 500.0, 3_000.0)
+"""The events in a second at which the costs of an event are measured. The more events come, the
+more of them share a commit, a wake-up and an answer, so an event costs less."""
+
+
 @dataclass(frozen=True)
 class Costs:
-    """What one thing costs.
+    """What one thing costs. Three costs depend on the rate: they have one value for each rate.
 
     Attributes:
         delivery: a node's time to write an event to one consumer.
@@ -52,12 +59,12 @@ class Costs:
     """
 
     delivery: float
-    publish: float
-    follow: float
+    publish: Sequence[float]
+    follow: Sequence[float]
     idle: float
     connect: float
     background: float
-    valkey_publish: float
+    valkey_publish: Sequence[float]
     valkey_follow: float
     valkey_touch: float
     valkey_connect: float
@@ -66,6 +73,36 @@ class Costs:
     session_bytes: float
     event_bytes: float
     node_bytes: float
+
+    def figures(self) -> dict[str, float]:
+        """Return all costs by name, those of an event with their rates."""
+        figures: dict[str, float] = {}
+        for name, value in asdict(self).items():
+            names = named(name)
+            figures |= zip(names, value if name in BY_RATE else [value], strict=True)
+        return figures
+
+
+BY_RATE = "publish", "follow", "valkey_publish"
+
+
+def named(cost: str) -> list[str]:
+    """Return the names of a cost's figures: with each rate, if it depends on the rate."""
+    return [f"{cost} at {rate:,.0f}/s" for rate in RATES] if cost in BY_RATE else [cost]
+
+
+def at_rate(costs: Sequence[float], rate: float) -> float:
+    """Return the cost of an event at a rate.
+
+    Between two of ``RATES``, the time for all events of a second lies on a line; beyond the first
+    and the last of them, an event costs as much as there.
+    """
+    position = bisect_left(RATES, rate)
+    if position in (0, len(RATES)):
+        return costs[min(position, len(RATES) - 1)]
+    below, above = RATES[position - 1 : position + 1]
+    busy_below, busy_above = below * costs[position - 1], above * costs[position]
+    return (busy_below + (busy_above - busy_below) * (rate - below) / (above - below)) / rate
 
 
 @dataclass(frozen=True)
@@ -143,8 +180,8 @@ def node_core(costs: Costs, demand: Demand, nodes: int) -> float:
     publishes = demand.publishes / nodes
     return (
         costs.background
-        + publishes * costs.publish
-        + (demand.publishes - publishes) * costs.follow
+        + publishes * at_rate(costs.publish, demand.publishes)
+        + (demand.publishes - publishes) * at_rate(costs.follow, demand.publishes)
         + demand.publishes * demand.fan_out / nodes * costs.delivery * crowded
         + demand.consumers / nodes * (costs.idle + costs.connect / demand.stay)
     )
@@ -155,7 +192,8 @@ def valkey_core(costs: Costs, demand: Demand, nodes: int) -> float:
     sessions = costs.valkey_touch / TOUCH_SECONDS + costs.valkey_connect / demand.stay
     return (
         nodes * costs.valkey_background
-        + demand.publishes * (costs.valkey_publish + nodes * costs.valkey_follow)
+        + demand.publishes
+        * (at_rate(costs.valkey_publish, demand.publishes) + nodes * costs.valkey_follow)
         + demand.consumers * sessions
     )
 
@@ -196,7 +234,12 @@ def plan(costs: Costs, demand: Demand, limits: Limits) -> tuple[int, Use]:
 def measured_costs() -> Costs:
     """Return the costs that were measured last. A cost below 0 is smaller than the noise: 0."""
     (row, *_) = load(RESULTS / "capacity.json").rows
-    return Costs(**{each.name: max(0.0, row.median(each.name)) for each in fields(Costs)})
+
+    costs: dict[str, Any] = {}
+    for each in fields(Costs):
+        values = [max(0.0, row.median(name)) for name in named(each.name)]
+        costs[each.name] = values if each.name in BY_RATE else values[0]
+    return Costs(**costs)
 
 
 SCENARIOS = {

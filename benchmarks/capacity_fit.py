@@ -11,12 +11,20 @@ import argparse
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 from benchmarks import servers
-from benchmarks.capacity import TOUCH_SECONDS, Costs, Demand, measured_costs, node_core, valkey_core
+from benchmarks.capacity import (
+    RATES,
+    TOUCH_SECONDS,
+    Costs,
+    Demand,
+    measured_costs,
+    node_core,
+    valkey_core,
+)
 from benchmarks.figures import FURNITURE
 from benchmarks.filling import RETENTION, Content, fill
 from benchmarks.growth_connections import kernel_kib
@@ -31,7 +39,8 @@ WARM_UP_EVENTS = 40
 IDLE_SECONDS = 15.0
 """Here, the pings have this interval, so that the run is short. By default, it is 25 s."""
 
-PUBLISH_SECONDS = 5.0
+PUBLISH_SECONDS, MAX_PUBLISHES = 5.0, 3_000
+FEW, MANY = 5, 200
 IDLE = 1_000
 CONNECTED = 200
 FILLED = 5_000
@@ -43,14 +52,17 @@ class Load(NamedTuple):
     """The load of one run.
 
     Attributes:
-        consumers: the consumers of each node; one more on the first node publishes.
+        consumers: the consumers of each node.
         publishes: events a second, to all consumers; 0: none.
         seconds: how long.
+        publishing: how many of the nodes take the events, in turns. One more consumer publishes
+            on each of them.
     """
 
     consumers: Sequence[int]
     publishes: float
     seconds: float
+    publishing: int = 1
 
 
 class Used(NamedTuple):
@@ -66,14 +78,20 @@ def run(load: Load) -> Used:
         crowds = [stack.enter_context(RecordingCrowd(node.port, node.greeting)) for node in nodes]
         for crowd, consumers in zip(crowds, load.consumers, strict=True):
             crowd.join(consumers)
-        (publisher,) = crowds[0].join(1, ["author:nobody"])
+        publishers = [
+            publisher
+            for crowd in crowds[: load.publishing]
+            for publisher in crowd.join(1, ["author:nobody"])
+        ]
         clocks = [node.cpu_seconds for node in nodes]
         clocks.append(partial(cpu_seconds, storage.valkey.process))
 
         def publish(first: int, count: int) -> None:
             rate = load.publishes
             schedule = [
-                ScheduledEvent(at / rate, numbered(first + at, FURNITURE), publisher)
+                ScheduledEvent(
+                    at / rate, numbered(first + at, FURNITURE), publishers[at % len(publishers)]
+                )
                 for at in range(count)
             ]
             for crowd, consumers in zip(crowds, load.consumers, strict=True):
@@ -107,24 +125,32 @@ def _nodes(count: int) -> Iterator[tuple[Storage, list[Running]]]:
 
 def fit() -> Costs:
     """Measure all costs."""
-    few, many, rate = 20, 200, 150.0
     quiet = run(Load([0], 0, IDLE_SECONDS / 2))
     idle = run(Load([IDLE], 0, IDLE_SECONDS))
-    slow = run(Load([few], rate, PUBLISH_SECONDS))
-    full = run(Load([many], rate, PUBLISH_SECONDS))
-    two = run(Load([few, 0], rate, PUBLISH_SECONDS))
     each_idle = (idle.nodes[0] - quiet.nodes[0]) / IDLE
     touch = asyncio.run(_touch())
-    delivery = ((full.nodes[0] - slow.nodes[0]) / (many - few) - each_idle) / rate
-    valkey_follow = (two.valkey - slow.valkey - quiet.valkey) / rate
+    seconds = [min(PUBLISH_SECONDS, MAX_PUBLISHES / rate) for rate in RATES]
+    alone = [run(Load([FEW], rate, each)) for rate, each in zip(RATES, seconds, strict=True)]
+    two = [run(Load([FEW, 0], rate, each)) for rate, each in zip(RATES, seconds, strict=True)]
+    full = run(Load([MANY], RATES[1], PUBLISH_SECONDS))
+    delivery = ((full.nodes[0] - alone[1].nodes[0]) / (MANY - FEW) - each_idle) / RATES[1]
+    valkey_follow = (two[-1].valkey - alone[-1].valkey - quiet.valkey) / RATES[-1]
+    few = FEW * each_idle, FEW * touch / TOUCH_SECONDS
     return Costs(
         delivery=delivery,
-        publish=(slow.nodes[0] - quiet.nodes[0] - few * each_idle) / rate - few * delivery,
-        follow=(two.nodes[1] - quiet.nodes[0]) / rate,
+        publish=[
+            (used.nodes[0] - quiet.nodes[0] - few[0]) / rate - FEW * delivery
+            for rate, used in zip(RATES, alone, strict=True)
+        ],
+        follow=[
+            (used.nodes[1] - quiet.nodes[0]) / rate for rate, used in zip(RATES, two, strict=True)
+        ],
         idle=each_idle,
         background=quiet.nodes[0],
-        valkey_publish=(slow.valkey - quiet.valkey - few * touch / TOUCH_SECONDS) / rate
-        - valkey_follow,
+        valkey_publish=[
+            ((one.valkey + both.valkey - 3 * quiet.valkey) / 2 - few[1]) / rate - valkey_follow
+            for rate, one, both in zip(RATES, alone, two, strict=True)
+        ],
         valkey_follow=valkey_follow,
         valkey_touch=touch,
         valkey_background=quiet.valkey,
@@ -192,7 +218,11 @@ def check(costs: Costs, load: Load) -> dict[str, tuple[float, float]]:
     }
 
 
-CHECKS = [Load([100, 100], 100, 5), Load([300, 100], 50, 5), Load([20, 20], 300, 5)]
+CHECKS = [
+    Load([300, 100], 50, 5, publishing=2),
+    Load([100, 100], 100, 5, publishing=2),
+    Load([20, 20], 300, 5, publishing=2),
+]
 
 
 def main() -> None:
@@ -208,10 +238,10 @@ def main() -> None:
     rows = []
     if not chosen.check:
         costs = fit()
-        rows.append(Row("costs", [asdict(costs)]))
-        for name, value in asdict(costs).items():
+        rows.append(Row("costs", [costs.figures()]))
+        for name, value in costs.figures().items():
             shown = f"{value:,.0f} bytes" if name.endswith("bytes") else f"{value * 1e6:,.1f} µs"
-            print(f"{name:18}{shown}", flush=True)
+            print(f"{name:26}{shown}", flush=True)
         if chosen.save:
             _save("capacity", "The costs of the capacity model.", rows)
     else:

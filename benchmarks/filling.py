@@ -115,9 +115,17 @@ async def _fill(storage: Storage, content: Content, deadline: float) -> bool:
             numbers = range(sessions, min(sessions + SESSIONS_AT_ONCE, content.sessions))
             await asyncio.gather(*(_leave(log, number) for number in numbers))
             sessions = numbers.stop
+        if isinstance(log, ValkeyLog):
+            await _sweep(log, deadline)
     finally:
         await log.close()
     return events >= content.events and sessions >= content.sessions
+
+
+async def _sweep(log: ValkeyLog, deadline: float) -> None:
+    """Write the summaries that the server writes in the background."""
+    while time.monotonic() < deadline and await log._sweep_once():  # noqa: SLF001 - without pauses
+        pass
 
 
 def _log(storage: Storage) -> EventLog:

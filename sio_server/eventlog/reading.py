@@ -86,6 +86,12 @@ def page(examined: Iterable[Record | None], seqs: range, limit: int, log_bounds:
     return Page(records, position, at_end=position == log_bounds.position)
 
 
+def empty_page(last: int, log_bounds: Bounds) -> Page:
+    """Make the page of a read that has found no record up to a seq, however many it has skipped."""
+    position = Offset(log_bounds.position.epoch, last)
+    return Page([], position, at_end=position == log_bounds.position)
+
+
 def piece_page(
     epoch: str, examined: Iterable[tuple[int, str, PieceState]], limit: int, *, at_end: bool
 ) -> PiecePage:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import filling, growth, growth_connections, growth_log
-from benchmarks.capacity import Costs, Demand, Limits, plan, use
+from benchmarks.capacity import Costs, Demand, Limits, at_rate, plan, use
 from benchmarks.filling import Content, fill
 from benchmarks.growth import CURVES
 from benchmarks.http import Requester
@@ -20,12 +20,12 @@ from benchmarks.storage import storage_in
 
 COSTS = Costs(
     delivery=1e-5,
-    publish=1e-3,
-    follow=2e-4,
+    publish=(3e-3, 2e-3, 1e-3, 4e-4),
+    follow=(1e-3, 8e-4, 4e-4, 2e-4),
     idle=5e-6,
     connect=1e-3,
     background=0.01,
-    valkey_publish=1e-4,
+    valkey_publish=(1e-3, 8e-4, 4e-4, 1e-4),
     valkey_follow=1e-5,
     valkey_touch=3e-6,
     valkey_connect=1e-4,
@@ -115,6 +115,15 @@ def test_a_plan_names_the_limit_that_no_number_of_nodes_mends() -> None:
     assert found.bend == "valkey core"
     cheap = replace(COSTS, valkey_touch=0, valkey_connect=0)
     assert use(cheap, many, Limits(), nodes).valkey_core < found.valkey_core
+
+
+def test_an_event_costs_less_if_more_events_come() -> None:
+    """Between two measured rates the cost is between theirs; beyond them it is that of the last."""
+    costs = [at_rate(COSTS.publish, rate) for rate in (0, 1, 50, 75, 150, 300, 500, 3_000, 9_000)]
+    assert costs == pytest.approx(sorted(costs, reverse=True))
+    assert costs[:3] == [pytest.approx(3e-3)] * 3
+    assert 75 * costs[3] == pytest.approx((50 * 3e-3 * 3 + 150 * 2e-3) / 4)
+    assert costs[-2:] == [pytest.approx(4e-4)] * 2
 
 
 def test_a_plan_ends_if_each_event_is_too_much_for_every_node() -> None:

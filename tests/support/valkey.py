@@ -21,7 +21,8 @@ BINARY = os.environ.get("VALKEY_SERVER") or str(get_binary_path())
 
 COMMANDS = (
     "eval evalsha info ping time subscribe publish hdel hget hgetall hincrby hlen hmget hrandfield "
-    "hset pexpire unlink xadd xlen xrange xread xtrim zadd zcard zrange zrangebyscore zrem zscore"
+    "hset pexpire unlink xadd xlen xrange xread xrevrange xtrim zadd zcard zrange zrangebyscore "
+    "zrem zrevrangebyscore zscore"
 )
 """The commands that docs/valkey.md lists for the server's user."""
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from sio_server.contract.events import Offset, Record
-from sio_server.eventlog import reading
+from sio_server.eventlog import reading, summaries
 from sio_server.eventlog.appending import AppendPlan
 from sio_server.eventlog.clock import LogClock
 from sio_server.eventlog.contract import Bounds, Page, PiecePage, Retention
@@ -218,8 +218,7 @@ class SqliteStore:
             return reading.page(examined, seqs, limit, bounds)
         skipped_to = blocks.skip(self._connection, seqs[0] - 1, rooms)
         if skipped_to >= seqs[0]:
-            position = Offset(self._epoch, skipped_to)
-            return Page([], position, at_end=position == bounds.position)
+            return reading.empty_page(skipped_to, bounds)
         return reading.page(self._examine(rooms, seqs), seqs, limit, bounds)
 
     def _examine(self, rooms: frozenset[str], seqs: range) -> Iterator[Record | None]:
@@ -267,7 +266,7 @@ class SqliteStore:
     def summarise(self) -> bool:
         """Write the summary of one more block, if it is complete; tell whether it did."""
         after = max(self._state.summarised, self._state.oldest)
-        if self._state.end - after < blocks.BLOCK_EVENTS:
+        if self._state.end - after < summaries.BLOCK_EVENTS:
             return False
         self.begin(synced=False)  # if the summary is lost, it is written again
         last = blocks.summarise(self._connection, after, MAX_EXAMINED_CHARACTERS)

@@ -1,12 +1,13 @@
 -- The steps of the event log in Valkey or Redis. Each call does one step, completely or not at all.
 --
--- KEYS: the log, its events, their ids, the pieces, their seqs, their states; for `append`, also the
---       node's last append.
+-- KEYS: the log, its events, their ids, the pieces, their seqs, their states, the blocks; for
+--       `append`, also the node's last append.
 -- ARGV: the step; a name for a new epoch, used only if one begins now; the epoch and the seq of the
 --       last event that the node has seen; the step's own arguments.
 --
 -- The log is a hash: its epoch; the seq at which the epoch began (start); the bounds of its seqs
--- (after oldest, up to last); the last timestamp in milliseconds (at). An event is an entry <seq>-0
+-- (after oldest, up to last); the last timestamp in milliseconds (at); the end of the last block, and
+-- the epoch in which it was written (summarised, summarised_in). An event is an entry <seq>-0
 -- of a stream: type, rooms (one JSON string a line), head (the body before its timestamp), at (the
 -- timestamp), id, and former (the furniture of the piece's former state) if that state was in other
 -- rooms. A piece is a field of the hash PIECES with the rooms of its last known state, a member of
@@ -14,12 +15,17 @@
 -- seq and the furniture. Earlier versions of the server do not know STATES, so a state counts only
 -- if its seq is the one of PIECE_SEQS. Answers are JSON.
 --
+-- A block is a run of consecutive events. Its entry <last seq>-0 of the stream BLOCKS has its first
+-- seq, and a hash of each room of its events, so a block without the hash of a room has no event of
+-- that room. The nodes make the blocks. A missing block costs only time. Earlier versions do not
+-- know BLOCKS and may begin a new log beside it, so blocks count only in the epoch in which they
+-- were written.
+--
 -- Valkey does nothing else while a step runs, so every step examines a bounded number of entries and
 -- of bytes. When Valkey's memory is full, it refuses the first write of a step if that write could
 -- need memory; after another first write it refuses none. So `append` begins with such a write.
 
-local LOG, EVENTS, IDS, PIECES, PIECE_SEQS, STATES, LAST_APPEND =
-    KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local LOG, EVENTS, IDS, PIECES, PIECE_SEQS, STATES, BLOCKS, LAST_APPEND = unpack(KEYS)
 local STEP, NEW_EPOCH, SEEN_EPOCH, SEEN_SEQ = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
 -- How many entries one XRANGE returns, at first and at most, because their size is known only
@@ -84,7 +90,7 @@ local function find_log()
         log[names[n]] = n == 1 and value or tonumber(value)
     end
     if not log.epoch or redis.call('XLEN', EVENTS) ~= log.last - log.oldest then
-        redis.call('UNLINK', EVENTS, IDS, PIECES, PIECE_SEQS, STATES)
+        redis.call('UNLINK', EVENTS, IDS, PIECES, PIECE_SEQS, STATES, BLOCKS)
         log = {epoch = NEW_EPOCH, start = 0, oldest = 0, last = 0, at = 0}
         redis.call('HSET', LOG, 'epoch', NEW_EPOCH, 'start', 0, 'oldest', 0, 'last', 0, 'at', 0)
     elseif log.epoch == SEEN_EPOCH and log.last < SEEN_SEQ then
@@ -251,6 +257,60 @@ local function append()
     return encoded
 end
 
+-- Return the last seq that has a block, or 0.
+local function last_summarised(log)
+    local epoch, last = unpack(redis.call('HMGET', LOG, 'summarised_in', 'summarised'))
+    return epoch == log.epoch and tonumber(last) or 0
+end
+
+-- Write blocks that nodes have made, so far as each follows those that the log has. ARGV from 9 on:
+-- their epoch; and the first seq, the last seq and the hashes of each. Return the first seq that has
+-- no block.
+local function write_blocks(log)
+    local summarised = last_summarised(log)
+    local next_seq, is_written = math.max(summarised, log.oldest) + 1, false
+    for n = 10, ARGV[9] == log.epoch and #ARGV or 0, 3 do
+        local first, last = tonumber(ARGV[n]), tonumber(ARGV[n + 1])
+        if first <= next_seq and next_seq <= last then
+            if summarised == 0 and not is_written then
+                redis.call('UNLINK', BLOCKS)  -- of an earlier epoch
+            end
+            local added = redis.pcall(
+                'XADD', BLOCKS, entry_id(last), 'first', digits(first), 'rooms', ARGV[n + 2])
+            if type(added) ~= 'string' then
+                break  -- the memory is full
+            end
+            next_seq, is_written = last + 1, true
+        end
+    end
+    if is_written then
+        redis.call('HSET', LOG, 'summarised', digits(next_seq - 1), 'summarised_in', log.epoch)
+    end
+    return next_seq
+end
+
+-- Return a seq, at least `after`, up to which no later event has a room with one of the hashes, of
+-- four bytes each. A chance match of other bytes costs one needless read.
+local function skip(log, after, hashes, max_blocks)
+    if max_blocks == 0 or after >= last_summarised(log) then
+        return after
+    end
+    local blocks = redis.call('XRANGE', BLOCKS, entry_id(after + 1), '+', 'COUNT', max_blocks)
+    for _, block in ipairs(blocks) do
+        local _, first, _, summary = unpack(block[2])
+        if tonumber(first) > after + 1 then
+            return after
+        end
+        for n = 1, #hashes, 4 do
+            if string.find(summary, string.sub(hashes, n, n + 3), 1, true) then
+                return after
+            end
+        end
+        after = tonumber(string.match(block[1], '^%d+'))
+    end
+    return after
+end
+
 local function has_any(rooms, requested)
     local start = 1
     while true do
@@ -266,12 +326,14 @@ end
 
 -- Read events and the log's state. ARGV: the epoch and the seq after which to read (epoch '': from
 -- the oldest event); the maximum number of events; how many to examine at most; after how many
--- bytes of found events to stop; and the requested rooms (none: all). In the answer, `examined` is
--- the last seq that the read examined.
+-- bytes of found events to stop; in how many blocks to look for the requested rooms at most; the
+-- hashes of these rooms; and the rooms (none: all). In the answer, `examined` is the last seq that
+-- the read examined or skipped.
 local function read()
-    local epoch, after, limit, max_examined, page_bytes =
-        ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-    local reads_all_rooms = #ARGV < 10
+    local epoch, after, limit, max_examined, page_bytes, max_blocks =
+        ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]),
+        tonumber(ARGV[10])
+    local reads_all_rooms = #ARGV < 12
     local log = find_log()
     local answer = {
         epoch = log.epoch, start = log.start, oldest = log.oldest, last = log.last, events = {}
@@ -282,7 +344,7 @@ local function read()
         return cjson.encode(answer)
     end
     local requested = {}
-    for n = 10, #ARGV do
+    for n = 12, #ARGV do
         requested[ARGV[n]] = true
     end
     local bytes = 0
@@ -295,7 +357,10 @@ local function read()
         end
         return #answer.events == limit or bytes >= page_bytes
     end
-    if limit > 0 then
+    local skipped_to = skip(log, after, ARGV[11], max_blocks)
+    if skipped_to > after then
+        after = skipped_to
+    elseif limit > 0 then
         local stop = math.min(after + max_examined, log.last)
         local max_bytes = reads_all_rooms and page_bytes or MAX_EXAMINED_BYTES
         after = visit_entries(after, stop, max_bytes, add_if_requested)
@@ -336,8 +401,9 @@ local function pieces()
 end
 
 -- Remove events beyond the retention, and forget pieces. ARGV: the retention's max_events, oldest_at
--- and max_pieces; how many events, and how many pieces, to remove at most. Return 1 if there may be
--- more, otherwise 0.
+-- and max_pieces; how many events, and how many pieces, to remove at most; and blocks to write. In
+-- the answer, `more` says whether there may be more to remove, and `next` is the first seq that has
+-- no block.
 local function sweep()
     local log = find_log()
     local oldest, max_removed = log.oldest, tonumber(ARGV[8])
@@ -346,7 +412,10 @@ local function sweep()
     if log.oldest > oldest then
         save(log)
     end
-    return (forget_pieces(tonumber(ARGV[7]), max_removed) or may_have_more) and 1 or 0
+    may_have_more = forget_pieces(tonumber(ARGV[7]), max_removed) or may_have_more
+    local next_seq = write_blocks(log)
+    redis.call('XTRIM', BLOCKS, 'MINID', entry_id(log.oldest + 1))
+    return cjson.encode({more = may_have_more, epoch = log.epoch, next = next_seq})
 end
 
 return ({append = append, read = read, pieces = pieces, sweep = sweep})[STEP]()

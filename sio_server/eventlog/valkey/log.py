@@ -29,6 +29,7 @@ from sio_server.eventlog.contract import (
 )
 from sio_server.eventlog.tails import Tails
 from sio_server.eventlog.valkey.address import ValkeyAddress
+from sio_server.eventlog.valkey.blocks import Blocks
 from sio_server.eventlog.valkey.connection import (
     LuaScript,
     RefusedError,
@@ -81,6 +82,7 @@ class ValkeyLog(EventLog):
         self._tails: Tails[Record] = Tails()
         self._pool = ValkeyPool(address)
         self._script = LogScript(prefix, reading.new_epoch(), retention, clock)
+        self._blocks = Blocks()
         self._follower = Follower(
             self._script, ValkeyConnection(address), self._publish, self._handle_break
         )
@@ -105,6 +107,8 @@ class ValkeyLog(EventLog):
     async def open(self) -> None:
         try:
             await self._follower.start_at_end()
+            assert self._follower.position is not None
+            self._blocks.start_after(self._follower.position)
             self._accepting = True
             await self._sessions.start()
         except LogUnavailable:
@@ -206,23 +210,37 @@ class ValkeyLog(EventLog):
 
     def _publish(self, records: Sequence[Record]) -> None:
         self._tails.publish(records)
+        self._blocks.follow(records)
         self._writer.tail_passed(records[-1].offset)
 
     def _handle_break(self, position: Offset) -> None:
         self._tails.clear()
+        self._blocks.start_after(position)
         if self.on_break is not None:
             self.on_break(position)
         self._writer.tail_broke(position)
 
     async def _sweep(self) -> None:
-        """Remove events beyond the retention and forget pieces, in small steps, until cancelled."""
+        """Trim, and let the log have all blocks, in small steps, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             began, pause = loop.time(), self._sweep_seconds
             with suppress(LogUnavailable):
-                if int(await self._call(self._script.sweep_call())):
+                if await self._sweep_once():
                     pause = TRIM_PAUSE_FACTOR * (loop.time() - began)
             await asyncio.sleep(pause)
+
+    async def _sweep_once(self) -> bool:
+        """Take one step of the sweep; return whether there may be more to do."""
+        blocks = self._blocks
+        call = self._script.sweep_call(blocks.epoch, blocks.offered())
+        may_have_more, first = self._script.decode_sweep(await self._call(call))
+        missing = blocks.missing(first)
+        if missing:
+            page = await self.read(first._replace(seq=first.seq - 1), None, missing)
+            if not page.gap and page.position.epoch == blocks.epoch:
+                blocks.add(first.seq, page)
+        return may_have_more or missing > 0
 
     async def _close(self) -> None:
         try:

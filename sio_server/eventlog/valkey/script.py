@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from sio_server.contract.events import Event, Offset, Record, format_timestamp
 from sio_server.contract.rooms import event_rooms, state_rooms
-from sio_server.eventlog import reading
+from sio_server.eventlog import reading, summaries
 from sio_server.eventlog.appending import AppendPlan, PieceState
 from sio_server.eventlog.clock import LogClock
 from sio_server.eventlog.contract import AppendResult, Bounds, Page, PiecePage, Retention
+from sio_server.eventlog.valkey.blocks import Block
 from sio_server.eventlog.valkey.connection import LuaScript
 
 LOG_SCRIPT = LuaScript("log.lua")
@@ -52,7 +53,7 @@ class ScriptCall(NamedTuple):
     """The keys and arguments of one call of the script."""
 
     keys: tuple[str, ...]
-    arguments: tuple[str | int, ...]
+    arguments: tuple[str | int | bytes, ...]
 
 
 class AppendedEvents(NamedTuple):
@@ -86,7 +87,9 @@ class LogScript:
         self.log_key = f"{prefix}:log"
         self.events_key = f"{prefix}:events"
         self.last_seen = Offset("", 0)
-        others = (f"{prefix}:{name}" for name in ("ids", "pieces", "piece_seqs", "states"))
+        others = (
+            f"{prefix}:{name}" for name in ("ids", "pieces", "piece_seqs", "states", "blocks")
+        )
         self._keys = self.log_key, self.events_key, *others
         self._last_append_key = f"{prefix}:appended:{node}"
         self._retention = retention
@@ -144,9 +147,11 @@ class LogScript:
         epoch, seq = after or ("", 0)
         if rooms is not None and not rooms:
             limit = 0
-        max_examined = reading.max_examined(rooms, limit)
-        names = map(json.dumps, rooms or ())
-        return self._call("read", epoch, seq, limit, max_examined, reading.PAGE_BYTES, *names)
+        bounds = limit, reading.max_examined(rooms, limit), reading.PAGE_BYTES
+        names = rooms or ()
+        blocks = summaries.max_blocks(names) if limit else 0
+        hashes = b"".join(summaries.hashes(names)) if blocks else b""
+        return self._call("read", epoch, seq, *bounds, blocks, hashes, *map(json.dumps, names))
 
     def decode_page(
         self, after: Offset | None, rooms: frozenset[str] | None, limit: int, answer: str
@@ -168,6 +173,8 @@ class LogScript:
             for seq, at, type, names, head, former in decoded["events"]
         }
         examined = range(seqs[0], int(decoded["examined"]) + 1)
+        if not records:
+            return reading.empty_page(examined[-1], bounds)
         return reading.page(map(records.get, examined), examined, limit, bounds)
 
     def pieces_call(self, before: Offset | None, limit: int) -> ScriptCall:
@@ -216,11 +223,23 @@ class LogScript:
 
     # Trimming.
 
-    def sweep_call(self) -> ScriptCall:
-        """Return the call that trims a little; it returns whether there may be more to trim."""
-        return self._call("sweep", *self._bounds(), MAX_SWEPT)
+    def sweep_call(self, epoch: str = "", blocks: Iterable[Block] = ()) -> ScriptCall:
+        """Return the call that trims a little.
 
-    def _call(self, step: str, *arguments: str | int) -> ScriptCall:
+        Args:
+            epoch: of the blocks.
+            blocks: to write, if each follows those that the log has.
+        """
+        offered = [part for block in blocks for part in block]
+        return self._call("sweep", *self._bounds(), MAX_SWEPT, epoch, *offered)
+
+    @staticmethod
+    def decode_sweep(answer: str) -> tuple[bool, Offset]:
+        """Return whether there may be more to trim, and the first event that has no block."""
+        decoded = json.loads(answer)
+        return decoded["more"], Offset(decoded["epoch"], int(decoded["next"]))
+
+    def _call(self, step: str, *arguments: str | int | bytes) -> ScriptCall:
         seen = self.last_seen
         return ScriptCall(self._keys, (step, reading.new_epoch(), seen.epoch, seen.seq, *arguments))
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sio_server.contract.events import Event, Record
+from sio_server.eventlog import summaries
 from sio_server.eventlog.contract import Retention
-from sio_server.eventlog.sqlite import blocks
 from sio_server.eventlog.sqlite.file import open_file
 from sio_server.eventlog.sqlite.log import SqliteLog
 from sio_server.eventlog.sqlite.store import SqliteStore
@@ -31,7 +31,7 @@ ids = map(str, itertools.count())
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "BLOCK_EVENTS", 3)
+    monkeypatch.setattr(summaries, "BLOCK_EVENTS", 3)
 
 
 def open_store(path: Path, events: int = 100_000) -> SqliteStore:
@@ -58,7 +58,7 @@ def append(store: SqliteStore, materials: list[str]) -> None:
     store.commit()
 
 
-def summaries(store: SqliteStore) -> list[tuple[int, int]]:
+def blocks_of(store: SqliteStore) -> list[tuple[int, int]]:
     """Return the first and the last seq of each block that has a summary."""
     return list(store._connection.execute("SELECT first, last FROM block ORDER BY last"))
 
@@ -97,8 +97,8 @@ def test_summaries_change_no_answer(
 ) -> None:
     """Whatever is appended, summarised and deleted, and in which order."""
     with (
-        patch.object(blocks, "BLOCK_EVENTS", 3),
-        patch.object(blocks, "MAX_COMPARISONS", 4),
+        patch.object(summaries, "BLOCK_EVENTS", 3),
+        patch.object(summaries, "MAX_COMPARISONS", 4),
         TemporaryDirectory() as folder,
     ):
         store = open_store(Path(folder) / "events.db", kept)
@@ -122,7 +122,7 @@ def test_summaries_change_no_answer(
 
 def test_a_search_reads_no_event_of_a_block_without_its_rooms(path: Path) -> None:
     """One read skips a bounded number of blocks. The last events have no summary yet."""
-    with patch.object(blocks, "MAX_COMPARISONS", 4):
+    with patch.object(summaries, "MAX_COMPARISONS", 4):
         store = open_store(path)
         append(store, ["roble"] * 20 + ["pino"] + ["roble"] * 9 + ["roble"] * 2)
         while store.summarise():
@@ -135,7 +135,7 @@ def test_a_search_reads_no_event_of_a_block_without_its_rooms(path: Path) -> Non
 
 def test_a_search_for_very_many_rooms_compares_none(path: Path) -> None:
     """Its time stays bounded."""
-    with patch.object(blocks, "MAX_COMPARISONS", 4):
+    with patch.object(summaries, "MAX_COMPARISONS", 4):
         store = open_store(path)
         append(store, ["roble"] * 9)
         while store.summarise():
@@ -151,7 +151,7 @@ def test_a_block_ends_early_if_its_rooms_are_long(path: Path) -> None:
         append(store, ["r" * 100, "roble", "roble", "roble"])
         while store.summarise():
             pass
-        assert summaries(store) == [(1, 1), (2, 3)]
+        assert blocks_of(store) == [(1, 1), (2, 3)]
         store.close()
 
 
@@ -164,7 +164,7 @@ def test_trimming_deletes_the_summaries_of_deleted_events(path: Path) -> None:
     store.close()
     store = open_store(path, events=4)
     store.trim()
-    assert summaries(store) == [(4, 6), (7, 9)]
+    assert blocks_of(store) == [(4, 6), (7, 9)]
     store.close()
 
 
@@ -179,7 +179,7 @@ def test_a_log_without_summaries_gets_them(path: Path) -> None:
     store.trim()
     while store.summarise():
         pass
-    assert summaries(store) == [(3, 5), (6, 8)]
+    assert blocks_of(store) == [(3, 5), (6, 8)]
     store.close()
 
 

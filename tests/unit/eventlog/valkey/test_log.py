@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -183,7 +185,7 @@ async def test_a_full_server_is_trimmed_and_not_writable(
         now += 100_000
         with pytest.raises(LogUnavailable):
             await log.check_writable()
-        await log._call(log._script.sweep_call())
+        await log._sweep_once()
         assert (await log.bounds()).oldest.seq == 10
 
 
@@ -257,6 +259,9 @@ async def test_the_documented_rights_suffice(
     """Without the right to its keys, the server refuses the appends."""
     page = (ROOT / "docs" / "valkey.md").read_text()
     assert all(f"`{command.upper()}`" in page for command in COMMANDS.split())
+    scripts = "".join(path.read_text() for path in Path(valkey_log.__file__).parent.glob("*.lua"))
+    called = set(re.findall(r"redis\.p?call\(\s*'(\w+)'", scripts))
+    assert called <= {command.upper() for command in COMMANDS.split()}
     own_valkey.add_user("few", "hunter2")
     with own_valkey.client as client:
         log = await open_valkey_log(
@@ -336,7 +341,7 @@ async def test_a_sweep_forgets_pieces_in_steps(
     known = []
     with own_valkey.client as client:
         for _ in range(2):
-            may_have_more = int(await log._call(log._script.sweep_call()))
+            may_have_more = await log._sweep_once()
             known.append((client.hlen(f"{PREFIX}:pieces"), may_have_more))
         assert known == [(800 - valkey_script.MAX_SWEPT, 1), (10, 0)]
         assert set(client.hkeys(f"{PREFIX}:pieces")) == {f"{n}" for n in range(790, 800)}
@@ -350,9 +355,9 @@ async def test_large_events_are_trimmed_in_small_steps(
     log = await open_valkey_log(own_valkey.url, clock=lambda: now, sweep_seconds=3_600)
     await append(log, *(event(descripcion="x" * 60_000) for _ in range(100)))
     now += 100_000
-    assert int(await log._call(log._script.sweep_call())) == 1
+    assert await log._sweep_once()
     assert 0 < (await log.bounds()).oldest.seq < 40
-    while int(await log._call(log._script.sweep_call())):
+    while await log._sweep_once():
         pass
     assert (await log.bounds()).oldest.seq == 100
 
@@ -406,7 +411,7 @@ async def test_an_append_trims_few_more_events_than_it_adds(
     now[0] += 100_000
     await append(log, event(), event())
     assert (await log.bounds()).oldest.seq == valkey_script.MAX_EXTRA_TRIMMED_EVENTS + 2
-    assert int(await log._call(log._script.sweep_call())) == 1  # there may be more
+    assert await log._sweep_once()  # there may be more
     trimmed = valkey_script.MAX_EXTRA_TRIMMED_EVENTS + 2 + valkey_script.MAX_SWEPT
     assert (await log.bounds()).oldest.seq == trimmed
 
@@ -429,19 +434,19 @@ async def test_a_long_sweep_pauses_between_its_steps(monkeypatch: pytest.MonkeyP
     log = ValkeyLog("redis://127.0.0.1", Retention(events=1), sweep_seconds=3_600)  # never opened
     loop, pauses, steps = asyncio.get_running_loop(), list[float](), list[float]()
 
-    async def run_step(call: object) -> str:
+    async def run_step() -> bool:
         began = loop.time()
         while loop.time() < began + 0.01:
             await asyncio.sleep(0)
         steps.append(loop.time() - began)
-        return "1" if len(steps) < 3 else "0"
+        return len(steps) < 3
 
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
         if len(pauses) == 3:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr(log, "_call", run_step)
+    monkeypatch.setattr(log, "_sweep_once", run_step)
     monkeypatch.setattr(valkey_log, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": pause}))
     with pytest.raises(asyncio.CancelledError):
         await log._sweep()

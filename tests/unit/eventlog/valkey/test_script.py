@@ -8,7 +8,7 @@ from typing import Any
 
 from sio_server.contract.errors import IdConflict
 from sio_server.contract.events import Event, Offset, Receipt, format_timestamp
-from sio_server.eventlog import reading
+from sio_server.eventlog import reading, summaries
 from sio_server.eventlog.contract import Page, Retention
 from sio_server.eventlog.valkey.script import LogScript, LogState
 
@@ -52,7 +52,7 @@ def test_an_append_sends_each_id_once(event: MakeEvent) -> None:
     """Six words an event: id, type, piece, rooms, state and the body before its timestamp."""
     events = [event("a"), event("a", nombre="Silla"), event("b")]
     call = new_script().append_call(3, events)
-    assert call.keys[6:] == ("{p}:appended:node",)
+    assert call.keys[7:] == ("{p}:appended:node",)
     assert call.arguments[FIRST_OWN_ARGUMENT] == 3
     words = call.arguments[11:]
     assert (len(words), words[0], words[6]) == (12, "a", "b")
@@ -102,12 +102,12 @@ def test_an_append_waits_for_a_later_duplicate(event: MakeEvent) -> None:
 def test_a_read_sends_only_the_rooms_that_select_events() -> None:
     """Every event is in the catalog, so that a read of it is a read of all rooms."""
     script = new_script()
-    bytes_bound = reading.PAGE_BYTES
+    size, hashed = reading.PAGE_BYTES, b"".join(summaries.hashes(["material:ñ"]))
     for rooms, arguments in (
-        (None, ("e", 5, 20, 20, bytes_bound)),
-        (["material:ñ"], ("e", 5, 20, 250, bytes_bound, '"material:\\u00f1"')),
-        (["material:ñ", "catalog"], ("e", 5, 20, 20, bytes_bound)),
-        ([], ("e", 5, 0, 250, bytes_bound)),
+        (None, ("e", 5, 20, 20, size, 0, b"")),
+        (["material:ñ"], ("e", 5, 20, 250, size, 100, hashed, '"material:\\u00f1"')),
+        (["material:ñ", "catalog"], ("e", 5, 20, 20, size, 0, b"")),
+        ([], ("e", 5, 0, 250, size, 0, b"")),
     ):
         call = script.read_call(Offset("e", 5), reading.selecting(rooms), 20)
         assert call.arguments[FIRST_OWN_ARGUMENT:] == arguments
@@ -157,6 +157,6 @@ def test_an_entry_of_the_stream_is_a_record(event: MakeEvent) -> None:
 
 
 def test_a_sweep_removes_a_bounded_number_of_events_and_pieces() -> None:
-    """Its arguments are the retention's bounds, and how much one sweep removes at most."""
+    """Its arguments: the retention's bounds, how much it removes at most, blocks."""
     call = new_script().sweep_call()
-    assert call.arguments[FIRST_OWN_ARGUMENT:] == (100, NOW - 60_000, 1_000_000, 500)
+    assert call.arguments[FIRST_OWN_ARGUMENT:] == (100, NOW - 60_000, 1_000_000, 500, "")
