@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks import results
 from benchmarks.results import Result
+from benchmarks.servers import NAMES
 
 DOCS = Path(__file__).parent.parent / "docs"
 IMAGES = DOCS / "images/performance"
@@ -45,8 +46,12 @@ def part(result: Result) -> str:
     dates = sorted({row.measured_at[:10] for row in result.rows})
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    servers = dict.fromkeys(row.server for row in result.rows)
+    named = [f"`{server}`: {NAMES[server]}" for server in servers if server in NAMES]
+    legend = f" {'; '.join(named)}." if named else ""
     return (
-        f"{result.says} Each figure is {counted}.\n\n{''.join(pictures)}{results.table(result)}\n\n"
+        f"{result.says}{legend} Each figure is {counted}.\n\n"
+        f"{''.join(pictures)}{results.table(result)}\n\n"
         "What these figures do not say:\n\n"
         + "".join(f"- {sentence}\n" for sentence in result.does_not_say)
         + f"\nMeasured on {when}, commit {commits}, on {machine(result)}"

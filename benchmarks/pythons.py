@@ -33,8 +33,7 @@ PUBLISHERS = 64
 
 DOES_NOT_SAY = [
     "Which version is the safest to run.",
-    "What the version does, and what its compiler and its C library do: the builds differ in all "
-    "of them.",
+    "What the version does, and what its compiler does: the builds differ in both.",
 ]
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from benchmarks.figures import Figures
 from benchmarks.measurements import MEASUREMENTS
 from benchmarks.results import Plot, Result, Row
-from benchmarks.servers import NAMES
 from benchmarks.versions import versions
 
 DOES_NOT_SAY = [
@@ -49,14 +48,12 @@ def result(
         rounds: the figures of each round, by size and server.
     """
     described = (MEASUREMENTS[name].__doc__ or "").splitlines()[0]
-    servers = dict.fromkeys(server for by_server in rounds.values() for server in by_server)
-    names = "; ".join(f"`{server}`: {NAMES[server]}" for server in servers)
     plot = PLOTTED.get(name) or Plot(
         f"CPU time of the server: {name}", ["CPU µs"], "µs", log_at=True
     )
     return Result(
         name=f"bench-{name}",
-        says=f"{described} {names}.",
+        says=described,
         does_not_say=[*DOES_NOT_SAY, *NAMED.get(name, [])],
         at=counted,
         rows=[
