@@ -115,7 +115,7 @@ class SimpleHeads:
             return None
         method, target = found.groups()
         if last is not None and last.fields == fields and last.method == method:
-            return last._replace(target=target)
+            return SimpleHead(method, target, fields, last.headers, last.body_bytes)
         return self._parse_fields(method, target, fields)
 
     @staticmethod
