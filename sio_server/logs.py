@@ -169,7 +169,10 @@ class _Output:
         self._lock = Lock()  # the event log's thread writes lines, too
 
     def msg(self, line: str) -> None:
-        """Write a line: at the end of this iteration, or now if no event loop runs here."""
+        """Write a line: now if no event loop runs here, and otherwise at the end of its iteration.
+
+        While other lines wait, it waits with them.
+        """
         with self._lock:
             self._lines.append(line + "\n")
             is_first = len(self._lines) == 1

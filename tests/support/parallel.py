@@ -25,8 +25,8 @@ LONG_FILES = (
     "django/test_bulk",
     "docs/test_site",
 )
-"""The files that take longest. They begin first, so that at the end no worker waits for another
-one that has just begun a long file."""
+"""The files that take longest. They begin first. If a long file began last, one worker would run it
+while the others have nothing to do."""
 
 SECTIONS = pytest.StashKey[list[tuple[str, list[str]]]]()
 
