@@ -130,13 +130,9 @@ class Polling:
 
     def take_queued(self) -> list[Frame]:
         """Remove all queued frames and return them."""
-        return self._take(len(self._queue))
-
-    def _take(self, count: int) -> list[Frame]:
-        taken, self._queue = self._queue[:count], self._queue[count:]
-        self._queued_bytes -= sum(map(len, taken)) + QUEUED_FRAME_BYTES * len(taken)
-        if not self._queue:
-            self._notify_queue_emptied()
+        taken, self._queue = self._queue, []
+        self._queued_bytes = 0
+        self._notify_queue_emptied()
         return taken
 
     def get(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
@@ -166,15 +162,18 @@ class Polling:
         return response
 
     def _payload(self) -> HttpResponse:
-        count = size = 0
+        payload: list[bytes] = []
+        size = 0
         for frame in self._queue[:MAX_PACKETS_PER_RESPONSE]:
-            size += len(frame)
-            if count and size > MAX_RESPONSE_BYTES:
+            if payload and size + len(frame) > MAX_RESPONSE_BYTES:
                 break
-            count += 1
-        frames = self._take(count) or [NOOP]
-        payload = packets.SEPARATOR.join([frame.polling for frame in frames])
-        return HttpResponse(200, payload, TEXT)
+            size += len(frame)
+            payload.append(frame.polling)
+        del self._queue[: len(payload)]
+        self._queued_bytes -= size + QUEUED_FRAME_BYTES * len(payload)
+        if not self._queue:
+            self._notify_queue_emptied()
+        return HttpResponse(200, packets.SEPARATOR.join(payload or [NOOP.polling]), TEXT)
 
     async def post(self, request: HttpRequest) -> HttpResponse:
         """Handle the packets in the body of a POST."""
