@@ -29,7 +29,7 @@ from tests.django.databases import smoke
 from tests.django.overrides import override_setting
 from tests.django.pieces import mueble
 from tests.django.relays import Relay, wait_until_sent
-from tests.support.server import Server, wait_until
+from tests.support.server import Server, fetch, wait_until
 
 SECRET = "a secret that the broker knows as well"
 KEY = "the-key-of-the-relay"
@@ -249,13 +249,9 @@ def token_of(user: User) -> str:
 
 def status_of(url: str, token: str) -> int:
     """Return the status of a request with a token."""
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-    try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            status: int = answer.status
-            return status
-    except urllib.error.HTTPError as error:
-        return error.code
+    answer = fetch(urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"}))
+    assert answer is not None
+    return answer[0]
 
 
 @smoke

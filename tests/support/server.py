@@ -13,7 +13,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +52,20 @@ def free_ports(count: int) -> list[int]:
 
 def readiness(url: str, path: str = "/readyz") -> int | None:
     """Return the status with which a server answers this path; None if no server answers."""
+    answer = fetch(f"{url}{path}")
+    return None if answer is None else answer[0]
+
+
+def fetch(
+    request: str | urllib.request.Request, timeout: float = TIMEOUT
+) -> tuple[int, bytes] | None:
+    """Return the status and the body of an answer, also of an error; None if no server answers."""
     try:
-        with urllib.request.urlopen(f"{url}{path}", timeout=TIMEOUT) as answer:
-            return int(answer.status)
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return answer.status, answer.read()
     except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
+        with error:
+            return error.code, error.read()
     except OSError:
         return None
 
@@ -159,8 +166,9 @@ class Server:
     def stop(self) -> int:
         """Send SIGTERM, as a supervisor does; return the exit status."""
         if self.process.poll() is None:
-            with suppress(OSError), urllib.request.urlopen(f"{self.url}/metrics", timeout=1) as it:
-                secrets.check(it.read().decode(), "/metrics", self._first_secret)
+            answer = fetch(f"{self.url}/metrics", timeout=1)
+            if answer is not None:
+                secrets.check(answer[1].decode(), "/metrics", self._first_secret)
             self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(TIMEOUT)
         self._check_log()
