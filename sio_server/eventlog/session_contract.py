@@ -153,5 +153,6 @@ class SessionStore(ABC):
         """Yield every session that is claimed after this call, in batches, as it happens.
 
         This informs the owners on this node about claims from every node. It may also name
-        sessions that no connection of this node owns. The iteration ends when the log is closed.
+        sessions that no connection of this node owns, and a session twice. The iteration ends when
+        the log is closed.
         """

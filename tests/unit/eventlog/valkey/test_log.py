@@ -123,7 +123,7 @@ async def test_a_log_opens_before_its_server_runs(
     await eventually(lambda: is_subscribed(own_valkey))
     await claim(log.sessions, "key", "new")
     async with asyncio.timeout(20):
-        assert await anext(superseded) == [("key", "new")]
+        assert set(await anext(superseded)) == {("key", "new")}
 
 
 async def test_a_log_that_was_never_reached_closes_at_once(
@@ -277,7 +277,7 @@ async def test_the_documented_rights_suffice(
         await create(log.sessions, "key", "first", "data")
         await claim(log.sessions, "key", "second")
         async with asyncio.timeout(20):
-            assert await anext(superseded) == [("key", "second")]
+            assert set(await anext(superseded)) == {("key", "second")}
         await change(log.sessions, "key", "second", "data")
         await log._sessions._lease.renew()
         await leave(log.sessions, "key", "second", "data")
