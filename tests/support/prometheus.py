@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.server import ROOT, TIMEOUT, free_ports, readiness, wait_until
+from tests.support.server import ROOT, TIMEOUT, fetch, free_ports, readiness, wait_until
 
 FOLDER = ROOT / "deploy" / "prometheus"
 
@@ -58,12 +56,10 @@ class Prometheus:
 
     def get(self, path: str) -> str:
         """Return an answer of its API; fail with its words if it is an error."""
-        try:
-            with urllib.request.urlopen(self.url + path, timeout=TIMEOUT) as answer:
-                text: str = answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                pytest.fail(f"{path}: {error.read().decode()}")
+        answer = fetch(self.url + path)
+        assert answer is not None, f"{path}: no answer"
+        status, text = answer[0], answer[1].decode()
+        assert status == 200, f"{path}: {text}"
         return text
 
     def wait_for(self, expression: str) -> list[dict[str, Any]]:

@@ -123,6 +123,7 @@ async def test_a_log_opens_before_its_server_runs(
     await eventually(lambda: is_subscribed(own_valkey))
     await claim(log.sessions, "key", "new")
     async with asyncio.timeout(20):
+        # The claim's message and the new lease of the late start may both tell of it.
         assert set(await anext(superseded)) == {("key", "new")}
 
 
@@ -277,7 +278,7 @@ async def test_the_documented_rights_suffice(
         await create(log.sessions, "key", "first", "data")
         await claim(log.sessions, "key", "second")
         async with asyncio.timeout(20):
-            assert set(await anext(superseded)) == {("key", "second")}
+            assert await anext(superseded) == [("key", "second")]
         await change(log.sessions, "key", "second", "data")
         await log._sessions._lease.renew()
         await leave(log.sessions, "key", "second", "data")
