@@ -168,6 +168,7 @@ def make_app(
         limits,
         metrics,
         settings.drain_seconds,
+        settings.max_message_bytes,
         tracing,
     )
     gate = Gate(access, settings, limits, metrics)

@@ -66,6 +66,7 @@ class Hub:
         limits: bounds the rooms of a connection.
         metrics: the counters.
         drain_seconds: the longest time that a drain takes.
+        max_message_bytes: see ``TailDelivery``.
         tracing: makes spans of publishes and deliveries; None: no spans.
 
     Attributes:
@@ -83,16 +84,17 @@ class Hub:
         limits: Limits,
         metrics: Metrics,
         drain_seconds: float,
+        max_message_bytes: int,
         tracing: Tracing | None = None,
     ) -> None:
         self._event_log = event_log
         self._append: Appending = event_log.append
         self._publish_command: Publishing = self.publish
-        self._tail = TailDelivery(event_log, fanout, metrics)
+        self._tail = TailDelivery(event_log, fanout, metrics, max_message_bytes)
         if tracing is not None:
             self._append = tracing.append(self._append)
             self._publish_command = tracing.publish(self._publish_command)
-            self._tail.deliver_one = tracing.deliver(self._tail.deliver_one)
+            self._tail.deliver = tracing.deliver(self._tail.deliver)
         self._fanout = fanout
         self._sessions = sessions
         self._connections = connections

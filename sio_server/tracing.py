@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -60,7 +60,7 @@ STATUS = "http.response.status_code"
 
 Publishing = Callable[[Principal, Event], Coroutine[Any, Any, Receipt]]
 Appending = Callable[[Sequence[Event]], Coroutine[Any, Any, list[AppendResult]]]
-Delivering = Callable[[Record], int]
+Delivering = Callable[[Sequence[Record]], list[int]]
 _Response = TypeVar("_Response", web.Response, HttpResponse)
 Responding = Callable[[HttpRequest, Principal, Source], Coroutine[Any, Any, _Response]]
 
@@ -206,27 +206,34 @@ class Tracing:
     def deliver(self, deliver: Delivering) -> Delivering:
         """Trace the delivery of each event of this server, from its commit to its last write."""
 
-        def traced(record: Record) -> int:
-            undelivered = self._undelivered.pop(record.id, None) if self._undelivered else None
-            if undelivered is None:
-                return deliver(record)
-            seconds = 0.0 if record.committed_at is None else time.monotonic() - record.committed_at
-            attributes = {
-                **_messaging("deliver", record.id),
-                "furniture_events.type": record.type,
-                "furniture_events.offset": str(record.offset),
-            }
-            parent, links = _family(undelivered)
-            context = trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
-            began = time.time_ns() - int(seconds * 1e9)
-            with self._span(
-                "deliver catalog", SpanKind.INTERNAL, attributes, context, links, began
-            ) as span:
-                count = deliver(record)
-                span.set_attribute("furniture_events.consumers", count)
-            return count
+        def traced(records: Sequence[Record]) -> list[int]:
+            with ExitStack() as spans:
+                own = [self._delivery(record, spans) for record in records]
+                counts = deliver(records)
+                for span, count in zip(own, counts, strict=True):
+                    if span is not None:
+                        span.set_attribute("furniture_events.consumers", count)
+            return counts
 
         return traced
+
+    def _delivery(self, record: Record, spans: ExitStack) -> Span | None:
+        """Begin the span of a delivery; None if the event is not of this server, or not traced."""
+        undelivered = self._undelivered.pop(record.id, None) if self._undelivered else None
+        if undelivered is None:
+            return None
+        seconds = 0.0 if record.committed_at is None else time.monotonic() - record.committed_at
+        attributes = {
+            **_messaging("deliver", record.id),
+            "furniture_events.type": record.type,
+            "furniture_events.offset": str(record.offset),
+        }
+        parent, links = _family(undelivered)
+        context = trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
+        began = time.time_ns() - int(seconds * 1e9)
+        return spans.enter_context(
+            self._span("deliver catalog", SpanKind.INTERNAL, attributes, context, links, began)
+        )
 
     @contextmanager
     def _span(

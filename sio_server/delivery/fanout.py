@@ -22,21 +22,21 @@ Code that must not be interrupted has no ``await`` in it.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sio_server.contract.events import Offset, Record
 from sio_server.contract.rooms import RoomFilter
 from sio_server.delivery.catchup import CatchUp
-from sio_server.delivery.cursor import NOWHERE, Cursor, Outlet, State, Write
+from sio_server.delivery.cursor import NOWHERE, Cursor, State
 from sio_server.delivery.head import Head
-from sio_server.delivery.recent import MAX_RECENT_EVENTS, Entry, RecentEvents
+from sio_server.delivery.recent import MAX_RECENT_EVENTS, RecentEvents
 from sio_server.delivery.resume import LastSeen, ResumeRequest, Start
+from sio_server.delivery.rooms import Addressed, LiveRooms, together
 from sio_server.eventlog.contract import Bounds, EventLog
+from sio_server.logs import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger("sio_server")
 
 
 class CaughtUp(NamedTuple):
@@ -65,21 +65,6 @@ class CaughtUp(NamedTuple):
 
 
 OnCaughtUp = Callable[[CaughtUp], object]
-
-
-class _Room:
-    """The live members of a room, for one class of outlets.
-
-    Attributes:
-        members: the live cursors, each with the ``write`` of its outlet.
-        last_seq: the ``seq`` of the last event that was written to them.
-    """
-
-    __slots__ = ("last_seq", "members")
-
-    def __init__(self) -> None:
-        self.members: dict[Cursor, Write] = {}
-        self.last_seq = 0
 
 
 class Fanout:
@@ -111,11 +96,7 @@ class Fanout:
         self._replayed = replayed
         self.parked_now = 0
         self._parked = parked
-        # The live cursors by class of outlets, because all outlets of a class write the same frame,
-        # and by room, with each outlet's ``write``: a lookup for each recipient costs time.
-        self._rooms: defaultdict[type[Outlet], dict[str, _Room]] = defaultdict(dict)
-        # Likewise, the cursors that may not see every event.
-        self._bounded: defaultdict[type[Outlet], dict[str, _Room]] = defaultdict(dict)
+        self._rooms = LiveRooms()
         self._recent = RecentEvents(recent_events)
         self._head = Head()
         self._catch_up = CatchUp(log, self._recent, self._head, slow_seconds, self._caught_up)
@@ -149,54 +130,55 @@ class Fanout:
         """Note that events up to this position have been taken from the tail, to be delivered."""
         self._expected = position
 
-    def deliver(self, record: Record) -> int:
-        """Write a record to every live cursor in its rooms. Return the number of recipients.
+    def deliver(self, records: Sequence[Record]) -> list[int]:
+        """Write records to every live cursor in their rooms; several of them in one piece.
 
         Records come in the log's order. A record that was delivered before is ignored.
+
+        Returns:
+            The number of recipients of each record.
         """
-        epoch, seq = self.position
-        if record.offset.epoch == epoch and record.offset.seq <= seq:
-            return 0
-        self._head.move(record.offset)
-        entry = self._recent.add(record)
-        count = 0
+        addressed = [self._address(record) for record in records]
         full: list[Cursor] = []
-        failed: list[Cursor] = []
-        for frame, recipients in self._all_recipients(entry):
-            count += len(recipients)
+        failed: set[Cursor] = set()
+        for written, recipients in addressed[0] if len(records) == 1 else together(addressed):
             for cursor, write in recipients.items():
                 try:
-                    within_bound = write(frame)
+                    within_bound = write(written)
                 except Exception:  # one consumer's failure must not stop the others
                     logger.exception("outlet_failed")
-                    failed.append(cursor)
+                    failed.add(cursor)
                     continue
                 if not within_bound:
                     full.append(cursor)
+        counts = [
+            sum(len(recipients) - len(failed & recipients.keys()) for _, recipients in frames)
+            for frames in addressed
+        ]
+        self._delivered(sum(counts))
         for cursor in full:
             self._park(cursor)
         for cursor in failed:
             self._drop(cursor)
-        count -= len(failed)
-        self._delivered(count)
-        return count
+        return counts
+
+    def _address(self, record: Record) -> list[Addressed]:
+        """Move the head to a record. Return its frames, each with its live recipients."""
+        epoch, seq = self.position
+        if record.offset.epoch == epoch and record.offset.seq <= seq:
+            return []
+        self._head.move(record.offset)
+        entry = self._recent.add(record)
+        addressed: list[Addressed] = []
+        try:
+            addressed.extend(self._rooms.address(entry))
+        except Exception:  # one event's failure must not stop the others
+            logger.exception("encoding_failed", offset=str(record.offset))
+        return addressed
 
     def _caught_up(self, count: int) -> None:
         self._delivered(count)
         self._replayed(count)
-
-    def _all_recipients(self, entry: Entry) -> Iterator[tuple[Any, Mapping[Cursor, Write]]]:
-        """Yield the frames of an event, each with its live recipients."""
-        for encoder, rooms in self._rooms.items():
-            if recipients := _recipients(rooms, entry.record):
-                yield entry.frame(encoder), recipients
-        for encoder, rooms in self._bounded.items():
-            by_view: defaultdict[Entry | None, dict[Cursor, Write]] = defaultdict(dict)
-            for cursor, write in _recipients(rooms, entry.record).items():
-                by_view[entry.view(cursor.sees)][cursor] = write
-            for view, recipients in by_view.items():
-                if view is not None:
-                    yield view.frame(encoder), recipients
 
     def jump_to(self, position: Offset) -> None:
         """Move the head to another position, without the events in between.
@@ -204,9 +186,7 @@ class Fanout:
         Live consumers may have missed events. They are dropped, so that they connect again and
         are told of a gap.
         """
-        tables = (*self._rooms.values(), *self._bounded.values())
-        rooms = [room for by_name in tables for room in by_name.values()]
-        for cursor in {member for room in rooms for member in room.members}:
+        for cursor in self._rooms.members():
             self._drop(cursor)
         self._head.move(position)
 
@@ -244,18 +224,19 @@ class Fanout:
 
     def subscribe(self, cursor: Cursor, rooms: Iterable[str]) -> None:
         """Add rooms. The consumer receives their events after the present head."""
-        for room in rooms:
-            if room not in cursor.rooms:
-                cursor.rooms[room] = self.position.seq
-                cursor.rooms_added = True
-                if cursor.state is State.LIVE:
-                    self._add(cursor, room)
+        added = dict.fromkeys(
+            (room for room in rooms if room not in cursor.rooms), self.position.seq
+        )
+        cursor.rooms |= added
+        cursor.rooms_added |= bool(added)
+        if cursor.state is State.LIVE:
+            self._rooms.add(cursor, added)
 
     def unsubscribe(self, cursor: Cursor, rooms: Iterable[str]) -> None:
         """Remove rooms."""
         removed = [room for room in rooms if cursor.rooms.pop(room, None) is not None]
         if cursor.state is State.LIVE:
-            self._remove(cursor, removed)
+            self._rooms.remove(cursor, removed)
 
     def change_sight(self, cursor: Cursor, sees: RoomFilter) -> None:
         """Change what a consumer may see, from the next event on."""
@@ -266,62 +247,30 @@ class Fanout:
         if is_live:
             self._make_live(cursor)
 
-    def _table(self, cursor: Cursor) -> dict[str, _Room]:
-        return (self._rooms if cursor.sees is None else self._bounded)[type(cursor.outlet)]
-
     def room_sizes(self) -> Iterator[tuple[str, int]]:
-        """Yield the rooms with the number of their live members.
-
-        A room comes once for each class of outlets that it has. Rooms that change meanwhile may
-        have their earlier number.
-        """
-        for tables in (self._rooms, self._bounded):
-            for rooms in list(tables.values()):
-                for name, room in list(rooms.items()):
-                    yield name, len(room.members)
+        """Yield the rooms with the number of their live members; see ``LiveRooms.sizes``."""
+        return self._rooms.sizes()
 
     def last_seen(self, cursor: Cursor) -> LastSeen:
         """Return what a consumer has received so far, for its session."""
         if cursor.state is not State.LIVE:
             return LastSeen(cursor.position, cursor.last_written)
-        rooms = self._table(cursor)
-        last_seq = cursor.last_written
-        live_since = cursor.position.seq
-        for name, since in cursor.rooms.items():
-            # Earlier events of the room went to its other members only.
-            if rooms[name].last_seq > max(since, live_since):
-                last_seq = max(last_seq, rooms[name].last_seq)
-        return LastSeen(self.position, last_seq)
+        return LastSeen(self.position, self._rooms.last_written(cursor))
 
     def _make_live(self, cursor: Cursor) -> None:
         if cursor.state is State.GONE:
             return
         self.parked_now -= cursor.state is State.PARKED
         cursor.state = State.LIVE
-        for room in cursor.rooms:
-            self._add(cursor, room)
+        self._rooms.add(cursor, cursor.rooms)
 
     def _stop_live(self, cursor: Cursor, state: State) -> None:
         """Take a cursor out of its rooms, if it is live, and set its next state."""
         if cursor.state is State.LIVE:
             cursor.position, cursor.last_written = self.last_seen(cursor)
-            self._remove(cursor, cursor.rooms)
+            self._rooms.remove(cursor, cursor.rooms)
         self.parked_now += (state is State.PARKED) - (cursor.state is State.PARKED)
         cursor.state = state
-
-    def _add(self, cursor: Cursor, name: str) -> None:
-        rooms = self._table(cursor)
-        if name not in rooms:
-            rooms[name] = _Room()
-        rooms[name].members[cursor] = cursor.outlet.write
-
-    def _remove(self, cursor: Cursor, names: Iterable[str]) -> None:
-        rooms = self._table(cursor)
-        for name in names:
-            members = rooms[name].members
-            del members[cursor]
-            if not members:
-                del rooms[name]
 
     def _park(self, cursor: Cursor) -> None:
         self._stop_live(cursor, State.PARKED)
@@ -350,16 +299,3 @@ class Fanout:
         if count is not None and cursor.state is not State.GONE:
             on_caught_up(CaughtUp(start, cursor.position, replayed + count))
             self._make_live(cursor)
-
-
-def _recipients(rooms: Mapping[str, _Room], record: Record) -> dict[Cursor, Write]:
-    """Return the live members of a record's rooms, each once."""
-    receiving = [rooms[name] for name in record.rooms if name in rooms]
-    for room in receiving:
-        room.last_seq = record.offset.seq
-    if len(receiving) == 1:
-        return receiving[0].members
-    recipients: dict[Cursor, Write] = {}
-    for room in receiving:
-        recipients.update(room.members)
-    return recipients

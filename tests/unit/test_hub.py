@@ -175,11 +175,11 @@ async def test_a_failed_delivery_does_not_end_delivery(
     log.synced.set()
     delivered: list[Any] = []
 
-    def deliver(record: Any) -> int:
-        delivered.append(record)
+    def deliver(records: list[Any]) -> list[int]:
+        delivered.extend(records)
         if len(delivered) == 1:
             raise ValueError
-        return 0
+        return [0]
 
     monkeypatch.setattr(hub._fanout, "deliver", deliver)
     for number in range(2):

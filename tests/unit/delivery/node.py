@@ -107,6 +107,7 @@ class Outlet:
         bound: the most unread frames that its buffer holds.
         seqs: the sequence numbers of the written events.
         frames: the written frames.
+        writes: the number of calls that wrote them.
         closed: the number of times it was dropped.
     """
 
@@ -115,6 +116,7 @@ class Outlet:
         self.unread = 0
         self.seqs: list[int] = []
         self.frames: list[Any] = []
+        self.writes = 0
         self.closed = 0
         self._read = asyncio.Event()
 
@@ -125,6 +127,7 @@ class Outlet:
 
     def write(self, frame: Any) -> bool:
         """Buffer a frame."""
+        self.writes += 1
         self.frames.append(frame)
         self.seqs.append(frame[0].offset.seq)
         self.unread += 1
@@ -132,9 +135,11 @@ class Outlet:
 
     def write_all(self, frames: Sequence[Any]) -> bool:
         """Buffer frames."""
+        writes = self.writes + 1
         within = True
         for frame in frames:
             within = self.write(frame)
+        self.writes = writes
         return within
 
     def unacknowledged_bytes(self) -> int:
@@ -193,7 +198,11 @@ class Node:
     def deliver(self, most: int | None = None) -> list[int]:
         """Deliver the records that the fan-out lacks; return the number of recipients of each."""
         behind = self.log.records[self.fanout.position.seq :][:most]
-        return [self.fanout.deliver(record) for record in behind]
+        return [count for record in behind for count in self.fanout.deliver([record])]
+
+    def deliver_together(self, most: int | None = None) -> list[int]:
+        """Like ``deliver``, but all in one call."""
+        return self.fanout.deliver(self.log.records[self.fanout.position.seq :][:most])
 
     def join(
         self,

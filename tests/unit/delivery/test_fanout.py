@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections.abc import Iterable
 from types import FrameType
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from sio_server.contract.events import Offset, Record
 from sio_server.delivery.cursor import Cursor
@@ -72,8 +72,7 @@ async def test_an_event_that_was_delivered_before_is_skipped(node: Node) -> None
     _, outlet = node.join()
     node.publish("catalog")
     node.publish("catalog")
-    for record in node.log.records:
-        assert node.fanout.deliver(record) == 0
+    assert node.fanout.deliver(node.log.records) == [0, 0]
     assert outlet.seqs == [1, 2]
     assert node.fanout.position == offset(2)
     assert node.publish("catalog") == 1
@@ -289,7 +288,7 @@ async def test_a_live_cursor_that_left_gets_no_events(node: Node) -> None:
         node.fanout.leave(cursor)
     assert node.publish("a", "b") == 0
     assert outlet.seqs == []
-    assert not any(node.fanout._rooms.values())
+    assert list(node.fanout.room_sizes()) == []
 
 
 async def test_a_cursor_may_leave_before_it_joins(node: Node) -> None:
@@ -398,7 +397,7 @@ async def test_commands_of_a_cursor_that_left_are_ignored(node: Node) -> None:
 
 
 async def test_a_failing_catch_up_closes_only_its_own_outlet(
-    node: Node, caplog: pytest.LogCaptureFixture
+    node: Node,
 ) -> None:
     """The failure is one log line."""
 
@@ -407,12 +406,12 @@ async def test_a_failing_catch_up_closes_only_its_own_outlet(
             raise RuntimeError("broken outlet")
 
     node.publish("catalog")
-    with caplog.at_level(logging.ERROR):
+    with capture_logs() as lines:
         _, outlet = node.join(since=0, outlet=Broken())
         cursor, other = node.join(since=0)
         await until(lambda: outlet.closed and is_live(cursor))
     assert other.seqs == [1]
-    assert [record.getMessage() for record in caplog.records] == ["catch_up_failed"]
+    assert [line["event"] for line in lines] == ["catch_up_failed"]
 
 
 ROOMS = ("a", "b", "catalog")
@@ -420,6 +419,7 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("append"), st.sampled_from(["a", "b", "ab", "c"])),
         st.tuples(st.just("deliver"), st.integers(1, 5)),
+        st.tuples(st.just("deliver together"), st.integers(1, 5)),
         st.tuples(st.just("turns"), st.integers(1, 6)),
         st.tuples(st.just("read"), st.none()),
         st.tuples(st.just("subscribe"), st.sampled_from(ROOMS)),
@@ -483,6 +483,8 @@ async def play(
             node.log.add("catalog", *value)
         elif action == "deliver":
             node.deliver(value)
+        elif action == "deliver together":
+            node.deliver_together(value)
         elif action == "turns":
             await turns(value)
         elif action == "read":
@@ -532,8 +534,65 @@ def test_any_schedule_delivers_each_event_once(
     asyncio.run(play(schedule, rooms, since, bound, examined, recent))
 
 
-async def test_a_failing_outlet_costs_no_other_consumer_an_event(node: Node) -> None:
-    """The outlet is dropped, and the others get this event and the next one."""
+async def test_events_that_are_delivered_together_are_one_write_for_each_consumer(
+    node: Node,
+) -> None:
+    """A consumer gets those of its rooms, each once, in the log's order."""
+    _, everything = node.join(["catalog", "material:roble"])
+    _, oak = node.join(["material:roble"])
+    _, nothing = node.join(["material:pino"])
+    for rooms in (("catalog",), ("catalog", "material:roble"), ("material:roble",)):
+        node.log.add(*rooms)
+    assert node.deliver_together() == [1, 2, 2]
+    assert (everything.seqs, everything.writes) == ([1, 2, 3], 1)
+    assert (oak.seqs, oak.writes) == ([2, 3], 1)
+    assert nothing.writes == 0
+    assert node.delivered == 5
+
+
+async def test_events_that_are_delivered_together_may_park_a_consumer(node: Node) -> None:
+    """It has got all of them. Later ones follow when it has read."""
+    cursor, outlet = node.join(outlet=Outlet(1))
+    for _ in range(3):
+        node.log.add("catalog")
+    assert node.deliver_together() == [1, 1, 1]
+    assert (node.parked, is_live(cursor)) == (1, False)
+    node.publish("catalog")
+    outlet.read()
+    await until(lambda: is_live(cursor))
+    assert outlet.seqs == [1, 2, 3, 4]
+    assert node.delivered == 4
+
+
+@pytest.mark.parametrize("is_together", [False, True])
+async def test_an_event_that_cannot_be_encoded_costs_no_other_event(
+    is_together: bool, node: Node
+) -> None:
+    """The failure is one log line, with the event's offset."""
+
+    class Strict(Outlet):
+        @staticmethod
+        def encode(record: Record) -> Any:
+            if record.offset.seq == 2:
+                raise ValueError("not this one")
+            return [record]
+
+    _, outlet = node.join(outlet=Strict())
+    for _ in range(3):
+        node.log.add("catalog")
+    with capture_logs() as lines:
+        assert (node.deliver_together if is_together else node.deliver)() == [1, 0, 1]
+    assert outlet.seqs == [1, 3]
+    assert [(line["event"], line["offset"]) for line in lines] == [
+        ("encoding_failed", str(offset(2)))
+    ]
+
+
+@pytest.mark.parametrize("is_together", [False, True])
+async def test_a_failing_outlet_costs_no_other_consumer_an_event(
+    is_together: bool, node: Node
+) -> None:
+    """The outlet is dropped, and the others get all events."""
 
     class Failing(Outlet):
         def write(self, frame: Any) -> bool:
@@ -542,10 +601,12 @@ async def test_a_failing_outlet_costs_no_other_consumer_an_event(node: Node) -> 
     _, first = node.join()
     _, failing = node.join(outlet=Failing())
     _, last = node.join()
-    node.publish("catalog")
-    node.publish("catalog")
+    for _ in range(2):
+        node.log.add("catalog")
+    assert (node.deliver_together if is_together else node.deliver)() == [2, 2]
     assert first.seqs == last.seqs == [1, 2]
     assert failing.closed == 1
+    assert node.delivered == 4
 
 
 async def test_a_jump_drops_live_consumers_once(node: Node) -> None:
@@ -557,7 +618,7 @@ async def test_a_jump_drops_live_consumers_once(node: Node) -> None:
     assert (outlet.closed, nothing.closed) == (1, 0)
     assert is_live(quiet)
     record = Record(Offset("new", 1), "furniture_created", ("catalog", "material:roble"), "{}")
-    assert node.fanout.deliver(record) == 0
+    assert node.fanout.deliver([record]) == [0]
     assert outlet.seqs == [1]
     assert node.fanout.position == Offset("new", 1)
 
@@ -569,7 +630,7 @@ async def test_a_consumer_that_joins_after_a_jump_starts_at_the_new_head(node: N
     cursor, outlet = node.join()
     assert cursor.position == Offset("new", 7)
     record = Record(Offset("new", 8), "furniture_created", ("catalog",), "{}")
-    assert node.fanout.deliver(record) == 1
+    assert node.fanout.deliver([record]) == [1]
     assert outlet.seqs == [8]
 
 

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from sio_server.contract.events import Offset, Record
+from sio_server.contract.events import Event, Offset, Record
 from sio_server.delivery.resume import ResumeRequest
 from sio_server.delivery.tail import TailDelivery
+from sio_server.endpoints.socketio_client import SocketIOOutlet
+from sio_server.endpoints.sse import EventStream
+from sio_server.endpoints.websocket import WebSocketClient
 from sio_server.metrics import Metrics
-from tests.unit.delivery.node import Node
+from sio_server.net.connection import SPARE_BYTES
+from tests.unit.delivery.node import Node, Outlet, offset
 
 
 @pytest.fixture
 def tail(node: Node) -> TailDelivery:
     """Return the delivery of a node's tail."""
-    return TailDelivery(node.log, node.fanout, Metrics())
+    return TailDelivery(node.log, node.fanout, Metrics(), 65_536)
 
 
 def records(first: int, last: int, epoch: str = "e") -> list[Record]:
-    """Return records of the log, from one seq to another."""
+    """Return records of the log, each of 1,000 bytes, from one seq to another."""
     return [
-        Record(Offset(epoch, seq), "furniture_created", ("catalog",), "{}")
+        Record(Offset(epoch, seq), "furniture_created", ("catalog",), "x" * 1_000)
         for seq in range(first, last + 1)
     ]
 
@@ -102,3 +107,66 @@ async def test_events_that_were_committed_together_have_one_line(
             "deliveries": 0,
         },
     ]
+
+
+@pytest.mark.parametrize(
+    ("max_message_bytes", "sizes", "together"),
+    [
+        (4_096, [500] * 5, [2, 2, 1]),  # a quarter of the longest message
+        (4_096, [500, 1_500, 500, 500], [1, 1, 2]),  # a longer event is alone
+        (65_536, [1_000] * 9, [8, 1]),  # 8 KB
+        (65_536, [100] * 50, [50]),
+    ],
+)
+async def test_events_that_wait_are_written_together(
+    max_message_bytes: int, sizes: list[int], together: list[int], node: Node
+) -> None:
+    """A consumer gets several events in one write, but not too many: its buffer has a bound."""
+    _, outlet = node.join()
+    tail = TailDelivery(node.log, node.fanout, Metrics(), max_message_bytes)
+    all_records = [
+        Record(offset(seq), "furniture_created", ("catalog",), "x" * size)
+        for seq, size in enumerate(sizes, 1)
+    ]
+    written: list[int] = []
+
+    def deliver(records: Sequence[Record]) -> list[int]:
+        written.append(len(records))
+        return deliver_really(records)
+
+    deliver_really, tail.deliver = tail.deliver, deliver
+    await tail.run(tail_of(all_records))
+    assert written == together
+    assert outlet.writes == len(together)
+    assert outlet.seqs == list(range(1, len(sizes) + 1))
+
+
+@pytest.mark.parametrize("door", [SocketIOOutlet, WebSocketClient, EventStream])
+@pytest.mark.parametrize("max_message_bytes", [1_024, 4_096, 16_384, 65_536])
+async def test_events_that_are_written_together_are_not_longer_than_a_message(
+    door: type[Any], max_message_bytes: int, node: Node
+) -> None:
+    """Whatever their text is: an outlet with less room than that would end a healthy connection."""
+    lengths: list[int] = []
+
+    class Measuring(Outlet):
+        @staticmethod
+        def encode(record: Record) -> Any:
+            frame = door.encode(record)
+            return [record, len(frame if isinstance(frame, bytes) else frame.websocket)]
+
+        def write_all(self, frames: Sequence[Any]) -> bool:
+            lengths.append(sum(length for _, length in frames))
+            return super().write_all(frames)
+
+    node.join(outlet=Measuring())
+    tail = TailDelivery(node.log, node.fanout, Metrics(), max_message_bytes)
+    names = [name for name in ("x", "🪑" * 30, "🪑" * 300) for _ in range(50)]
+    bodies = [Event("furniture_created", {"nombre": name}, "1").body("now") for name in names]
+    all_records = [
+        Record(offset(seq), "furniture_created", ("catalog",), text)
+        for seq, text in enumerate(bodies, 1)
+    ]
+    await tail.run(tail_of(all_records))
+    assert lengths
+    assert max(lengths) <= max_message_bytes + SPARE_BYTES
