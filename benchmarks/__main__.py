@@ -37,6 +37,7 @@ PEERS = ["ours", "node", "bun", "stock"]
 DURABLE = [*servers.OURS, *FLOORS]
 MEASURED_ON = {
     "deliveries": [*PEERS, servers.FLOOR],
+    "bursts": ["ours", "node", "bun"],
     "recoveries": ["ours", "node", "bun"],
     "storms": ["ours", "node", "bun"],
     "publishes": [*DURABLE, servers.BARE],
@@ -81,7 +82,12 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     add("--seconds", type=float, default=2.0, help="seconds of publishing")
     add("--publishers", type=_numbers, default=[1, 64], help="clients of durable publishes")
     add("--rates", type=_numbers, default=[100, 200], help="publishes a second for latency")
-    add("--consumers", type=int, default=500, help="consumers over WebSocket, for latency")
+    add(
+        "--consumers",
+        type=int,
+        default=500,
+        help="consumers over WebSocket, for latency and bursts",
+    )
     add(
         "--slow-clients",
         type=int,
@@ -102,6 +108,7 @@ def measure(chosen: argparse.Namespace) -> Rounds:
     """Run the rounds, as far as nobody interrupts them."""
     amounts = Amounts(**{each.name: getattr(chosen, each.name) for each in fields(Amounts)})
     sizes = {
+        "bursts": [chosen.consumers],
         "polling": [chosen.polling_clients],
         "publishes": chosen.publishers,
         "batches": chosen.publishers[:1],

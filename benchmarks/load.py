@@ -186,10 +186,13 @@ class Client:
         self.pings += 1
         self.socket.send(_PONG)
 
-    def publish(self, furniture: dict[str, object]) -> None:
-        """Publish one event. Every client gets it, this one included."""
+    def publish(self, furniture: dict[str, object], events: int = 1) -> None:
+        """Publish events at once. Every client gets them, this one included."""
         event = json.dumps({"furniture": furniture})
-        self.socket.send(masked(f'421["furniture_created",{event}]'))
+        message = masked(f'421["furniture_created",{event}]')
+        self.socket.setblocking(True)
+        self.socket.sendall(message * events)
+        self.socket.setblocking(False)
 
     def _inflated(self, message: bytes) -> bytes:
         if self._inflate is None:
@@ -251,14 +254,18 @@ class Crowd:
     def _open(self) -> Client:
         return Client(self._port, browser=self._browser)
 
-    def deliver(self, furniture: dict[str, object]) -> list[float]:
-        """Publish one event and wait until every client has it; return the latencies in seconds."""
+    def deliver(self, furniture: dict[str, object], events: int = 1) -> list[float]:
+        """Publish events at once, and wait until every client has them.
+
+        Returns:
+            The latency of each delivery in seconds.
+        """
         latencies: list[float] = []
         frame = None  # the event's frame: most clients receive exactly these bytes
         clients, clock = self._clients, time.perf_counter
         published = clock()
-        next(iter(clients.values())).publish(furniture)
-        while len(latencies) < len(clients):
+        next(iter(clients.values())).publish(furniture, events)
+        while len(latencies) < events * len(clients):
             for descriptor, _ in self._poll.poll(TIMEOUT) or timed_out():
                 client = clients[descriptor]
                 data = client.socket.recv(4096)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import Protocol
+from functools import partial
 
 from benchmarks.durability import batches, publishes
 from benchmarks.figures import FURNITURE, LOAD, Amounts, Figures, Usage, percentiles
@@ -27,22 +27,30 @@ WARM_UP_EVENTS = 20
 """Events before the measured ones. Just-in-time compilers need some, and a kernel acknowledges the
 first 16 segments of a connection one by one."""
 
+BURST_EVENTS = 100
+"""Events that are published at once, as a bulk change of a site does."""
+
 MISSED_EVENTS = 100
 """Events that each client has missed when it reconnects."""
 
 
-class Delivering(Protocol):
-    """A crowd to which events are delivered."""
-
-    def deliver(self, furniture: dict[str, object]) -> list[float]:
-        """Publish one event and wait; return each client's latency in seconds."""
+Deliver = Callable[[dict[str, object]], list[float]]
+"""Publishes and waits; returns the latency of each delivery in seconds."""
 
 
 def deliveries(name: str, clients: int, amounts: Amounts) -> Figures:
     """Events to clients over WebSocket; the next one after the last has reached everyone."""
     with running(name) as server, Crowd(server.port, server.greeting) as crowd:
         crowd.connect(clients)
-        return _closed_loop(server, crowd, -(-amounts.deliveries // clients))
+        return _closed_loop(server, crowd.deliver, -(-amounts.deliveries // clients))
+
+
+def bursts(name: str, clients: int, amounts: Amounts) -> Figures:
+    """Bursts of 100 events to clients over WebSocket; the next after one has reached everyone."""
+    with running(name) as server, Crowd(server.port, server.greeting) as crowd:
+        crowd.connect(clients)
+        count = -(-amounts.deliveries // clients // BURST_EVENTS)
+        return _closed_loop(server, partial(crowd.deliver, events=BURST_EVENTS), 4 * count, 1)
 
 
 def polling(name: str, clients: int, amounts: Amounts) -> Figures:
@@ -51,7 +59,7 @@ def polling(name: str, clients: int, amounts: Amounts) -> Figures:
         running(name) as server,
         PollingCrowd(server.port, server.greeting, clients) as crowd,
     ):
-        return _closed_loop(server, crowd, -(-amounts.deliveries // clients // 5))
+        return _closed_loop(server, crowd.deliver, -(-amounts.deliveries // clients // 5))
 
 
 def connections(name: str, clients: int, amounts: Amounts) -> Figures:
@@ -120,6 +128,7 @@ MEASUREMENTS: dict[str, Callable[[str, int, Amounts], Figures]] = {
     measurement.__name__: measurement
     for measurement in (
         deliveries,
+        bursts,
         connections,
         heartbeats,
         polling,
@@ -134,13 +143,15 @@ MEASUREMENTS: dict[str, Callable[[str, int, Amounts], Figures]] = {
 }
 
 
-def _closed_loop(server: Running, crowd: Delivering, events: int) -> Figures:
-    for _ in range(max(WARM_UP_EVENTS, events // 4)):
-        crowd.deliver(FURNITURE)
+def _closed_loop(
+    server: Running, deliver: Deliver, count: int, warm_up: int = WARM_UP_EVENTS
+) -> Figures:
+    for _ in range(max(warm_up, count // 4)):
+        deliver(FURNITURE)
     latencies: list[float] = []
     with Usage(server) as usage:
-        for _ in range(events):
-            latencies += crowd.deliver(FURNITURE)
+        for _ in range(count):
+            latencies += deliver(FURNITURE)
     return {
         "deliveries/s": len(latencies) / usage.wall,
         "CPU µs": usage.cpu / len(latencies) * 1e6,

@@ -18,6 +18,7 @@ SAME_WORK = "That a floor is a server: it knows no users, no limits, no rooms an
 
 NAMED = {
     "deliveries": [NO_LOG],
+    "bursts": [NO_LOG],
     "polling": [NO_LOG],
     "latency": [NO_LOG],
     "publishes": [SAME_WORK],
