@@ -190,9 +190,10 @@ class Client:
         """Publish events at once. Every client gets them, this one included."""
         event = json.dumps({"furniture": furniture})
         message = masked(f'421["furniture_created",{event}]')
-        self.socket.setblocking(True)
+        timeout = self.socket.gettimeout()
+        self.socket.settimeout(TIMEOUT)
         self.socket.sendall(message * events)
-        self.socket.setblocking(False)
+        self.socket.settimeout(timeout)
 
     def _inflated(self, message: bytes) -> bytes:
         if self._inflate is None:
