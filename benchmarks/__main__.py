@@ -168,6 +168,10 @@ def main() -> None:
         print(f"{server:9}{servers.NAMES[server]}{left_out}")
     if servers.SERVER_CORE == servers.LOAD_CORE:
         print("There is only one core: the servers share it with the load.")
+    if not results.is_optimised():
+        print(
+            "This Python is a plain build: with an optimised one, this server needs less CPU time."
+        )
     print(f"\nMedians of {chosen.rounds} rounds; load average now {os.getloadavg()[0]:.1f}")
     for (name, clients), by_server in measured.items():
         rows = {server: report.median(rounds) for server, rounds in by_server.items()}

@@ -15,6 +15,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import sysconfig
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -50,8 +51,18 @@ def machine() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "memory": f"{memory:.0f} GiB",
         "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} ({'optimised' if is_optimised() else 'plain'})",
     }
+
+
+def is_optimised() -> bool:
+    """Tell whether this Python was compiled with profile-guided optimisation.
+
+    Its configuration says so. That of a system's package may be another build's, but systems
+    optimise their packages.
+    """
+    options = str(sysconfig.get_config_var("CONFIG_ARGS"))
+    return "--enable-optimizations" in options or sys.base_prefix == "/usr"
 
 
 @dataclass(frozen=True)
