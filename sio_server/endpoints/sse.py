@@ -69,7 +69,7 @@ class EventStream(TcpConnection):
 
     def write_all(self, frames: Sequence[bytes]) -> bool:
         """Write several frames in one piece; see ``Outlet``."""
-        return self.write_bytes(b"".join(frames))
+        return self.write_pieces(frames)
 
     def drop(self) -> None:
         """End the stream: the client made no progress for too long."""

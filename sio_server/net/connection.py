@@ -16,7 +16,7 @@ Only an open or full connection writes. In the other states a write does nothing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -137,8 +137,20 @@ class TcpConnection(asyncio.BufferedProtocol):
             self._collected += data
             return len(self._collected) <= self.max_buffer_bytes
         self._transport.write(data)
-        if self._drained is None:
-            return True
+        return self._drained is None or self._is_over_bound()
+
+    def write_pieces(self, pieces: Sequence[bytes]) -> bool:
+        """Write several pieces in one system call; see ``write_bytes``.
+
+        They are not copied: the same ones may wait in the buffers of many connections.
+        """
+        if self._write_closed or self._collected is not None:
+            return self.write_bytes(b"".join(pieces))
+        self._transport.writelines(pieces)
+        return self._drained is None or self._is_over_bound()
+
+    def _is_over_bound(self) -> bool:
+        """Abort, if the buffer is far over its bound. Return False: it is over it."""
         if self.buffered_bytes() > self._abort_bytes:
             self.abort()
         return False

@@ -110,8 +110,8 @@ class WebSocket(TcpConnection):
         return self.write_bytes(frame.websocket)
 
     def write_all(self, frames: Iterable[Frame]) -> bool:
-        """Write frames in one system call; see ``write_bytes``."""
-        return self.write_bytes(b"".join([frame.websocket for frame in frames]))
+        """Write frames in one system call; see ``write_pieces``."""
+        return self.write_pieces([frame.websocket for frame in frames])
 
     def close(self) -> None:
         """Close normally, without waiting for the client's close frame, or for its messages."""

@@ -52,6 +52,11 @@ class Transport:
         if within and self.get_write_buffer_size() > self._high:
             self._connection.pause_writing()
 
+    def writelines(self, pieces: list[bytes]) -> None:
+        """Record the pieces."""
+        for piece in pieces:
+            self.write(piece)
+
     def get_write_buffer_size(self) -> int:
         """Return the number of bytes that the kernel has not taken."""
         return max(0, sum(map(len, self.writes)) - self.takes)
@@ -113,6 +118,34 @@ async def test_one_write_has_the_same_bound(connection: TcpConnection) -> None:
     with connection.one_write():
         assert connection.write_bytes(bytes(100))
         assert not connection.write_bytes(b"1")
+
+
+async def test_pieces_are_written_without_a_copy(
+    connection: TcpConnection, transport: Transport
+) -> None:
+    """They may wait for many slow clients. Within one write they keep their place."""
+    pieces = [b"2", b"3"]
+    assert connection.write_pieces(pieces)
+    assert [id(piece) for piece in transport.writes] == [id(piece) for piece in pieces]
+    with connection.one_write():
+        connection.write_bytes(b"1")
+        connection.write_pieces(pieces)
+        connection.write_bytes(b"4")
+    assert transport.writes[2:] == [b"1234"]
+
+
+async def test_pieces_have_the_bounds_of_a_write(
+    connection: TcpConnection, transport: Transport
+) -> None:
+    """They may fill the buffer, and far over its bound the connection is aborted."""
+    transport.takes = 0
+    assert connection.write_pieces([b"x" * 50, b"x" * 50])
+    assert not connection.write_pieces([b"x" * 25, b"x" * 25])
+    assert transport.ended == ""
+    assert not connection.write_pieces([b"x", b"x" * SPARE_BYTES])
+    assert transport.ended == "aborted"
+    connection.write_pieces([b"y"])
+    assert b"y" not in transport.writes
 
 
 async def test_an_empty_one_write_writes_nothing(
