@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -32,9 +33,12 @@ def descendants(process: int) -> set[int]:
 
 
 def children(process: int) -> set[int]:
-    """Return its child processes."""
-    tasks = Path(f"/proc/{process}/task").glob("*/children")
-    return {int(child) for task in tasks for child in task.read_text().split()}
+    """Return its child processes. A thread, or the process, may end meanwhile."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found.update(map(int, task.read_text().split()))
+    return found
 
 
 def command_line(process: int) -> str:
