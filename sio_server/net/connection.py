@@ -137,7 +137,10 @@ class TcpConnection(asyncio.BufferedProtocol):
             self._collected += data
             return len(self._collected) <= self.max_buffer_bytes
         self._transport.write(data)
-        return self._drained is None or self._is_over_bound()
+        if self._drained is None:
+            return True
+        self._abort_far_over_bound()
+        return False
 
     def write_pieces(self, pieces: Sequence[bytes]) -> bool:
         """Write several pieces in one system call; see ``write_bytes``.
@@ -147,13 +150,15 @@ class TcpConnection(asyncio.BufferedProtocol):
         if self._write_closed or self._collected is not None:
             return self.write_bytes(b"".join(pieces))
         self._transport.writelines(pieces)
-        return self._drained is None or self._is_over_bound()
+        if self._drained is None:
+            return True
+        self._abort_far_over_bound()
+        return False
 
-    def _is_over_bound(self) -> bool:
-        """Abort, if the buffer is far over its bound. Return False: it is over it."""
+    def _abort_far_over_bound(self) -> None:
+        """Abort if the unsent bytes exceed the bound by more than one write."""
         if self.buffered_bytes() > self._abort_bytes:
             self.abort()
-        return False
 
     @contextmanager
     def one_write(self) -> Iterator[None]:
